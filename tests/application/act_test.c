@@ -89,7 +89,7 @@ static vestry_err result_of(const vsi_sql_ops *ops, bool acts_repeat) {
 }
 
 /* capability: L23 */
-static void act_is_repeated_later_if_that_can_succeed(void **state) {
+TEST_CASE(act_is_repeated_later_if_that_can_succeed) {
   static const struct {
     vestry_err fn, commit;
     bool is_refused, repeats;
@@ -121,7 +121,7 @@ static void count(vestry_call *call) {
 }
 
 /* capability: L23 */
-static void act_that_runs_again_is_answered_once(void **state) {
+TEST_CASE(act_that_runs_again_is_answered_once) {
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -153,10 +153,4 @@ static void act_that_runs_again_is_answered_once(void **state) {
   vestry_browser_destroy(ada);
   assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(act_is_repeated_later_if_that_can_succeed),
-                                     cmocka_unit_test(act_that_runs_again_is_answered_once)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

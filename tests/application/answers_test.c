@@ -108,7 +108,7 @@ static void close_world(world *w) {
 }
 
 /* capability: L23 */
-static void next_press_clears_the_sentence_of_a_refused_act(void **state) {
+TEST_CASE(next_press_clears_the_sentence_of_a_refused_act) {
   static const char *const next[] = {"Yes", "Forbidden"};
   for (size_t i = 0; i < sizeof next / sizeof *next; i++) {
     world w;
@@ -122,7 +122,7 @@ static void next_press_clears_the_sentence_of_a_refused_act(void **state) {
 }
 
 /* capability: L23 */
-static void failed_of_each_kind_of_entry_is_forbidden(void **state) {
+TEST_CASE(failed_of_each_kind_of_entry_is_forbidden) {
   static const struct {
     const char *url;
     int status;
@@ -155,7 +155,7 @@ static void cut(const char *html, const char *before, char *ret_text, size_t cap
 }
 
 /* capability: L22 */
-static void secret_is_in_no_document_and_not_stored(void **state) {
+TEST_CASE(secret_is_in_no_document_and_not_stored) {
   char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
   vestry_memory_exchange *document, *refused;
   world w;
@@ -184,7 +184,7 @@ static void secret_is_in_no_document_and_not_stored(void **state) {
 }
 
 /* capability: L22 */
-static void each_field_has_its_own_message(void **state) {
+TEST_CASE(each_field_has_its_own_message) {
   char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
   vestry_memory_exchange *document, *refused;
   world w;
@@ -221,7 +221,7 @@ static void each_field_has_its_own_message(void **state) {
   close_world(&w);
 }
 
-static void secret_that_cannot_be_one_is_refused_by_name(void **state) {
+TEST_CASE(secret_that_cannot_be_one_is_refused_by_name) {
   static const vestry_choice choices[] = {{"a", NULL}, {0}};
   static const vestry_input wrong[] = {VESTRY_INPUT(login, name, .is_secret = true, .is_hidden = true),
                                        VESTRY_INPUT(login, name, .is_secret = true, .has_lines = true),
@@ -236,7 +236,7 @@ static void secret_that_cannot_be_one_is_refused_by_name(void **state) {
 }
 
 /* A script that sends files shows the text of a refusal, and would show the source of a document. */
-static void refusal_for_a_script_that_sends_files_is_a_line(void **state) {
+TEST_CASE(refusal_for_a_script_that_sends_files_is_a_line) {
   static const vestry_header header = {"Vestry-Upload", "1"};
   static const char *const urls[] = {"/nowhere", "/handler", "/gone"};
   world w;
@@ -251,14 +251,4 @@ static void refusal_for_a_script_that_sends_files_is_a_line(void **state) {
     vestry_memory_destroy(answer);
   }
   close_world(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(next_press_clears_the_sentence_of_a_refused_act),
-                                     cmocka_unit_test(failed_of_each_kind_of_entry_is_forbidden),
-                                     cmocka_unit_test(secret_is_in_no_document_and_not_stored),
-                                     cmocka_unit_test(each_field_has_its_own_message),
-                                     cmocka_unit_test(secret_that_cannot_be_one_is_refused_by_name),
-                                     cmocka_unit_test(refusal_for_a_script_that_sends_files_is_a_line)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

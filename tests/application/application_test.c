@@ -81,7 +81,7 @@ static void cut(const char *html, const char *before, const char *end, char *ret
 }
 
 /* capability: L16 */
-static void parts_serve_and_guard_a_page(void **state) {
+TEST_CASE(parts_serve_and_guard_a_page) {
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -135,7 +135,7 @@ static void parts_serve_and_guard_a_page(void **state) {
 }
 
 /* capability: L16 */
-static void parts_can_be_left_out(void **state) {
+TEST_CASE(parts_can_be_left_out) {
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -293,7 +293,7 @@ static void begin_kinds(test_host *th, vestry_application **ret_app) {
 }
 
 /* capability: L23 */
-static void each_kind_of_entry_is_served(void **state) {
+TEST_CASE(each_kind_of_entry_is_served) {
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -332,7 +332,7 @@ static void each_kind_of_entry_is_served(void **state) {
 }
 
 /* capability: L23 */
-static void first_error_of_a_call_is_its_response(void **state) {
+TEST_CASE(first_error_of_a_call_is_its_response) {
   static const char *const said[] = {[1] = "vestry_call_content: the document has not begun",
                                      [2] = "vestry_call_document: this call has no document",
                                      [3] = "vestry_call_integer: the application has no database",
@@ -372,7 +372,7 @@ static void first_error_of_a_call_is_its_response(void **state) {
 }
 
 /* capability: L23 */
-static void parameters_of_a_path_are_integers(void **state) {
+TEST_CASE(parameters_of_a_path_are_integers) {
   static const struct {
     const char *url, *shown;
     int status;
@@ -429,7 +429,7 @@ static void note_page(vestry_call *call) {
 }
 
 /* capability: L25 */
-static void time_of_a_request_is_before_its_waits(void **state) {
+TEST_CASE(time_of_a_request_is_before_its_waits) {
   static const vestry_entry timed[] = {
       VESTRY_GUARD("/act", linger), VESTRY_ACT("/act", note_time), VESTRY_PAGE("/", note_page), {0}};
   static const vestry_clock clock = {.now_ms = tick};
@@ -462,7 +462,7 @@ static void own_clock(vestry_call *call) {
 }
 
 /* capability: L16 */
-static void route_of_the_program_serves_its_clock(void **state) {
+TEST_CASE(route_of_the_program_serves_its_clock) {
   static const vestry_entry own[] = {VESTRY_HANDLER("GET", "/clock", own_clock), {0}};
   static const vestry_clock wrong_clock = {.url = "clock"};
   static const vestry_application_document wrong_frame = {.clock = &wrong_clock};
@@ -512,7 +512,7 @@ static vestry_err create_only(test_host *th, void *ctx) {
 }
 
 /* capability: L16 */
-static void each_failed_allocation_is_undone(void **state) {
+TEST_CASE(each_failed_allocation_is_undone) {
   test_host th;
   test_host_init(&th);
   assert_int_equal(begin_and_end(&th, NULL), VESTRY_OK);
@@ -533,7 +533,7 @@ static vestry_err begin_guests(vestry_application *app, void *own) {
 }
 
 /* capability: L16 */
-static void failure_names_the_part_and_what_to_do(void **state) {
+TEST_CASE(failure_names_the_part_and_what_to_do) {
   test_host th;
   static const vestry_application_database broken = {.open = no_file};
   vestry_application *app = NULL;
@@ -592,7 +592,7 @@ static void stream_coding(unsigned without, const char *accepted, char coding[16
 }
 
 /* capability: L17 */
-static void streams_are_compressed_if_the_client_accepts_it(void **state) {
+TEST_CASE(streams_are_compressed_if_the_client_accepts_it) {
   char coding[16];
   stream_coding(0, "gzip, deflate, br", coding);
   assert_string_equal(coding, "br");
@@ -618,7 +618,7 @@ static vestry_err create_part(vestry *v, size_t i) {
 }
 
 /* Parts without an option of the application can be set; the log has the reason why others cannot. */
-static void part_is_set_once_or_the_log_has_the_reason(void **state) {
+TEST_CASE(part_is_set_once_or_the_log_has_the_reason) {
   static const char *const names[] = {"vestry_leases_create", "vestry_bus_create",      "vestry_histories_create",
                                       "vestry_secret_set",    "vestry_sessions_create", "vestry_guests_create"};
   enum { PARTS = sizeof names / sizeof *names, FREE_PARTS = 3 };
@@ -636,21 +636,4 @@ static void part_is_set_once_or_the_log_has_the_reason(void **state) {
   }
   assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(parts_serve_and_guard_a_page),
-      cmocka_unit_test(parts_can_be_left_out),
-      cmocka_unit_test(each_kind_of_entry_is_served),
-      cmocka_unit_test(parameters_of_a_path_are_integers),
-      cmocka_unit_test(first_error_of_a_call_is_its_response),
-      cmocka_unit_test(time_of_a_request_is_before_its_waits),
-      cmocka_unit_test(route_of_the_program_serves_its_clock),
-      cmocka_unit_test(each_failed_allocation_is_undone),
-      cmocka_unit_test(failure_names_the_part_and_what_to_do),
-      cmocka_unit_test(part_is_set_once_or_the_log_has_the_reason),
-      cmocka_unit_test(streams_are_compressed_if_the_client_accepts_it),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,7 +120,7 @@ static int status_at(world *w, const char *url) {
 }
 
 /* A page of forms alone is no mistake. A topic without a content is one, because nothing shows it. */
-static void page_without_a_content_is_reported_unless_it_is_a_form(void **state) {
+TEST_CASE(page_without_a_content_is_reported_unless_it_is_a_form) {
   static const char *const urls[] = {"/forgotten", "/nothing"};
   for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
     world w;
@@ -136,7 +136,7 @@ static void page_without_a_content_is_reported_unless_it_is_a_form(void **state)
 }
 
 /* Its user would get 404 for what is typed. */
-static void form_whose_action_has_no_route_is_reported(void **state) {
+TEST_CASE(form_whose_action_has_no_route_is_reported) {
   static const char *const urls[] = {"/lost-page", "/lost-document", "/aimless-page"};
   for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
     world w;
@@ -155,7 +155,7 @@ static uint64_t changed_after_refresh(world *w) {
 }
 
 /* capability: L22 */
-static void form_in_the_content_comes_and_goes(void **state) {
+TEST_CASE(form_in_the_content_comes_and_goes) {
   world w;
   vestry_browser_page *page;
   free_row = 0;
@@ -187,7 +187,7 @@ static void cut(const char *html, const char *name, char *ret_value, size_t capa
 }
 
 /* capability: L22 */
-static void form_without_javascript_has_the_language_and_the_choices_of_its_request(void **state) {
+TEST_CASE(form_without_javascript_has_the_language_and_the_choices_of_its_request) {
   for (int i = 0; i < 2; i++) {
     world w;
     vestry_memory_exchange *document, *refused;
@@ -213,14 +213,4 @@ static void form_without_javascript_has_the_language_and_the_choices_of_its_requ
     vestry_memory_destroy(refused);
     close_world(&w);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(form_in_the_content_comes_and_goes),
-      cmocka_unit_test(form_without_javascript_has_the_language_and_the_choices_of_its_request),
-      cmocka_unit_test(page_without_a_content_is_reported_unless_it_is_a_form),
-      cmocka_unit_test(form_whose_action_has_no_route_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -184,7 +184,7 @@ static const char *said_after_press(world *w) {
 }
 
 /* capability: L22 */
-static void form_is_sent_by_the_client(void **state) {
+TEST_CASE(form_is_sent_by_the_client) {
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_fill(w.page, "Note", " \n\xC2\xA0Tea\r\nat <4> \xE2\x80\x83"), VESTRY_OK);
@@ -205,7 +205,7 @@ static void form_is_sent_by_the_client(void **state) {
 }
 
 /* capability: L22 */
-static void broken_rule_is_reported_in_the_form(void **state) {
+TEST_CASE(broken_rule_is_reported_in_the_form) {
   static const struct {
     const char *label, *text, *said;
   } cases[] = {
@@ -238,7 +238,7 @@ static void broken_rule_is_reported_in_the_form(void **state) {
 }
 
 /* capability: L22 */
-static void handler_refuses_with_a_message(void **state) {
+TEST_CASE(handler_refuses_with_a_message) {
   world w;
   open_world(&w);
   is_full = true;
@@ -271,7 +271,7 @@ static vestry_memory_exchange *send_plain(world *w, const char *html, const char
 }
 
 /* capability: L22 */
-static void refusal_wins_over_an_earlier_way(void **state) {
+TEST_CASE(refusal_wins_over_an_earlier_way) {
   world w;
   vestry_memory_exchange *document, *refused;
   open_world(&w);
@@ -288,7 +288,7 @@ static void refusal_wins_over_an_earlier_way(void **state) {
 }
 
 /* capability: L22 */
-static void form_is_sent_without_javascript(void **state) {
+TEST_CASE(form_is_sent_without_javascript) {
   world w;
   vestry_memory_exchange *document, *refused, *accepted;
   open_world(&w);
@@ -318,7 +318,7 @@ static void form_is_sent_without_javascript(void **state) {
 }
 
 /* capability: L22 */
-static void repeated_refusal_shows_the_form_again(void **state) {
+TEST_CASE(repeated_refusal_shows_the_form_again) {
   world w;
   vestry_memory_exchange *document, *refused, *again;
   char head[6000];
@@ -355,7 +355,7 @@ static void assert_said_twice(world *w, const char *url, const vestry_value *sig
 }
 
 /* capability: L22 */
-static void repeated_refusal_is_said_again(void **state) {
+TEST_CASE(repeated_refusal_is_said_again) {
   world w;
   vestry_memory_exchange *document;
   char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
@@ -382,7 +382,7 @@ static void repeated_refusal_is_said_again(void **state) {
 }
 
 /* capability: L22 */
-static void ordinary_document_has_a_plain_form(void **state) {
+TEST_CASE(ordinary_document_has_a_plain_form) {
   world w;
   vestry_memory_exchange *document, *accepted;
   open_world(&w);
@@ -400,7 +400,7 @@ static void ordinary_document_has_a_plain_form(void **state) {
   close_world(&w);
 }
 
-static void kept_form_in_the_content_is_refused(void **state) {
+TEST_CASE(kept_form_in_the_content_is_refused) {
   world w;
   vestry_memory_exchange *document;
   open_world(&w);
@@ -412,7 +412,7 @@ static void kept_form_in_the_content_is_refused(void **state) {
   close_world(&w);
 }
 
-static void characters_of_texts_are_counted(void **state) {
+TEST_CASE(characters_of_texts_are_counted) {
   assert_true(vestry_text_has(" \xF0\x9F\x8D\xB5 ", 1, 3));
   assert_false(vestry_text_has(" \xF0\x9F\x8D\xB5 ", 1, 2));
   assert_false(vestry_text_has(" \xF0\x9F\x8D\xB5 ", 2, 3));
@@ -432,7 +432,7 @@ static void characters_of_texts_are_counted(void **state) {
 }
 
 /* capability: L22 */
-static void wrong_declaration_is_refused_by_name(void **state) {
+TEST_CASE(wrong_declaration_is_refused_by_name) {
   static const vestry_choice empty[] = {{"", "none"}, {0}}, letters[] = {{"1a", NULL}, {0}};
   static const vestry_input fields[] = {VESTRY_INPUT(note, tag, .max = 7),
                                         VESTRY_INPUT(note, tag, .min = 7),
@@ -481,7 +481,7 @@ static void wrong_declaration_is_refused_by_name(void **state) {
 }
 
 /* capability: L22 */
-static void hidden_value_of_a_page_stays_in_its_form(void **state) {
+TEST_CASE(hidden_value_of_a_page_stays_in_its_form) {
   static const char hidden[] = "<input type=\"hidden\" name=\"lot\" value=\"7\" ><input type=\"hidden\" "
                                "name=\"place\" value=\"&quot;hall&quot;\" ><label>Amount";
   world w;
@@ -558,7 +558,7 @@ static const char *wish_for(world *w, const char *text, const char *colour) {
 }
 
 /* capability: L22 */
-static void texts_of_a_form_need_no_arrays(void **state) {
+TEST_CASE(texts_of_a_form_need_no_arrays) {
   static const vestry_input bare = VESTRY_INPUT(wish, text, .label = "Text");
   world w;
   vestry_memory_exchange *document;
@@ -607,7 +607,7 @@ static int status_with(world *w, const char *colour, const char *weight) {
 }
 
 /* capability: L22 */
-static void choice_is_one_of_its_list(void **state) {
+TEST_CASE(choice_is_one_of_its_list) {
   world w;
   vestry_memory_exchange *document;
   open_world(&w);
@@ -637,7 +637,7 @@ static void choice_is_one_of_its_list(void **state) {
 }
 
 /* capability: L22 */
-static void user_chooses_by_the_shown_texts(void **state) {
+TEST_CASE(user_chooses_by_the_shown_texts) {
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_fill(w.page, "Note", "Tea"), VESTRY_OK);
@@ -656,7 +656,7 @@ static void user_chooses_by_the_shown_texts(void **state) {
 }
 
 /* capability: L22 */
-static void accepted_form_leads_elsewhere(void **state) {
+TEST_CASE(accepted_form_leads_elsewhere) {
   world w;
   open_world(&w);
   is_leading = true;
@@ -668,7 +668,7 @@ static void accepted_form_leads_elsewhere(void **state) {
 }
 
 /* A long label or message is cut between two characters: half of one could not be sent. */
-static void message_is_a_text(void **state) {
+TEST_CASE(message_is_a_text) {
   world w;
   char text[400];
   open_world(&w);
@@ -687,7 +687,7 @@ static void message_is_a_text(void **state) {
   close_world(&w);
 }
 
-static void control_characters_are_refused(void **state) {
+TEST_CASE(control_characters_are_refused) {
   static const char *const texts[] = {"a\x1F"
                                       "b",
                                       "a\x7F",
@@ -713,7 +713,7 @@ static void control_characters_are_refused(void **state) {
   close_world(&w);
 }
 
-static void allowed_characters_are_a_pattern(void **state) {
+TEST_CASE(allowed_characters_are_a_pattern) {
   static const struct {
     const char *allowed, *pattern;
   } cases[] = {{"a-z0-9-", "[a-z0-9\\-]*"}, {"a-z0-9-_", "[a-z0-9\\-_]*"}, {"-a", "[\\-a]*"}, {"+-9]", "[\\+-9\\]]*"}};
@@ -730,7 +730,7 @@ static void allowed_characters_are_a_pattern(void **state) {
 }
 
 /* Each failure is an error, or the form is not accepted; nothing leaks. */
-static void each_allocation_may_fail(void **state) {
+TEST_CASE(each_allocation_may_fail) {
   bool has_failed = true;
   for (long n = 0; has_failed; n++) {
     world w;
@@ -747,7 +747,7 @@ static void each_allocation_may_fail(void **state) {
   assert_int_equal(notes, 1);
 }
 
-static void each_allocation_of_a_text_may_fail(void **state) {
+TEST_CASE(each_allocation_of_a_text_may_fail) {
   bool has_failed = true;
   for (long n = 0; has_failed; n++) {
     world w;
@@ -765,29 +765,4 @@ static void each_allocation_of_a_text_may_fail(void **state) {
     close_world(&w);
   }
   assert_string_equal(wished, "Tea|4||<k>");
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(form_is_sent_by_the_client),
-                                     cmocka_unit_test(broken_rule_is_reported_in_the_form),
-                                     cmocka_unit_test(handler_refuses_with_a_message),
-                                     cmocka_unit_test(refusal_wins_over_an_earlier_way),
-                                     cmocka_unit_test(form_is_sent_without_javascript),
-                                     cmocka_unit_test(repeated_refusal_shows_the_form_again),
-                                     cmocka_unit_test(repeated_refusal_is_said_again),
-                                     cmocka_unit_test(ordinary_document_has_a_plain_form),
-                                     cmocka_unit_test(kept_form_in_the_content_is_refused),
-                                     cmocka_unit_test(characters_of_texts_are_counted),
-                                     cmocka_unit_test(wrong_declaration_is_refused_by_name),
-                                     cmocka_unit_test(hidden_value_of_a_page_stays_in_its_form),
-                                     cmocka_unit_test(choice_is_one_of_its_list),
-                                     cmocka_unit_test(user_chooses_by_the_shown_texts),
-                                     cmocka_unit_test(accepted_form_leads_elsewhere),
-                                     cmocka_unit_test(message_is_a_text),
-                                     cmocka_unit_test(control_characters_are_refused),
-                                     cmocka_unit_test(allowed_characters_are_a_pattern),
-                                     cmocka_unit_test(texts_of_a_form_need_no_arrays),
-                                     cmocka_unit_test(each_allocation_may_fail),
-                                     cmocka_unit_test(each_allocation_of_a_text_may_fail)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,7 +107,7 @@ static int run(char **argv) {
 }
 
 /* capability: L24 */
-static void program_runs_from_begin_to_end(void **state) {
+TEST_CASE(program_runs_from_begin_to_end) {
   char *none[] = {(char[]){"trial"}, NULL};
   assert_int_equal(run(none), 0);
   assert_int_equal(steps, 3);
@@ -126,7 +126,7 @@ static void program_runs_from_begin_to_end(void **state) {
 }
 
 /* capability: L24 */
-static void command_line_sets_options(void **state) {
+TEST_CASE(command_line_sets_options) {
   char *all[] = {(char[]){"trial"},
                  (char[]){"--count"},
                  (char[]){"8"},
@@ -170,7 +170,7 @@ static void command_line_sets_options(void **state) {
   assert_string_equal(started.unix_path, "/tmp/x");
 }
 
-static void options_do_not_depend_on_the_locale(void **state) {
+TEST_CASE(options_do_not_depend_on_the_locale) {
   test_locale locale;
   if (!test_locale_begin(&locale, "de_DE")) TEST_SKIP("the definitions of locales are not installed");
   command_line_sets_options(state);
@@ -178,7 +178,7 @@ static void options_do_not_depend_on_the_locale(void **state) {
 }
 
 /* capability: L24 */
-static void certificate_is_read_from_a_file(void **state) {
+TEST_CASE(certificate_is_read_from_a_file) {
   char path[] = "/tmp/vestry-program-XXXXXX", argument[64];
   const int file = mkstemp(path);
   assert_true(file >= 0);
@@ -196,7 +196,7 @@ static void certificate_is_read_from_a_file(void **state) {
 }
 
 /* capability: L24 */
-static void wrong_command_line_is_refused(void **state) {
+TEST_CASE(wrong_command_line_is_refused) {
   static const char *const wrong[] = {"--nothing",
                                       "word",
                                       "-p",
@@ -232,12 +232,4 @@ static void wrong_command_line_is_refused(void **state) {
   assert_int_equal(vestry_program_begin(NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_program_serve(NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_program_end(NULL), 1);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(program_runs_from_begin_to_end), cmocka_unit_test(command_line_sets_options),
-      cmocka_unit_test(options_do_not_depend_on_the_locale), cmocka_unit_test(certificate_is_read_from_a_file),
-      cmocka_unit_test(wrong_command_line_is_refused)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

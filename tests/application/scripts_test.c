@@ -92,7 +92,7 @@ static void find_file(const char *document, char url[64]) {
 
 static const char *const functions[] = {"once", "tab", "form", "view", "clock", "care", "stream", "long_poll"};
 
-static void document_calls_functions_of_one_file_by_name(void **state) {
+TEST_CASE(document_calls_functions_of_one_file_by_name) {
   world w;
   char url[64], called[32], defined[32];
   open_world(&w, open_entries);
@@ -118,7 +118,7 @@ static void document_calls_functions_of_one_file_by_name(void **state) {
 }
 
 /* A document of a log-in needs the functions, too. */
-static void guard_does_not_lead_away_from_the_file(void **state) {
+TEST_CASE(guard_does_not_lead_away_from_the_file) {
   world w;
   char url[64];
   open_world(&w, entries);
@@ -135,7 +135,7 @@ static void guard_does_not_lead_away_from_the_file(void **state) {
 }
 
 /* The process of another version has made the document. */
-static void file_of_another_hash_is_answered_and_not_cached(void **state) {
+TEST_CASE(file_of_another_hash_is_answered_and_not_cached) {
   world w;
   open_world(&w, open_entries);
   vestry_memory_exchange *file = ask(&w, "/vestry.js/0000000000000000", "Accept", "*/*");
@@ -145,7 +145,7 @@ static void file_of_another_hash_is_answered_and_not_cached(void **state) {
   close_world(&w);
 }
 
-static void documents_and_the_file_have_the_coding_of_streams(void **state) {
+TEST_CASE(documents_and_the_file_have_the_coding_of_streams) {
   static const char *const accepted[] = {"br", "gzip", "identity", "gzip;q=0", "br;q=0, gzip, identity;q=0.5"};
   static const char *const codings[] = {"br", "gzip", NULL, NULL, "gzip"};
   world w;
@@ -175,14 +175,4 @@ static void documents_and_the_file_have_the_coding_of_streams(void **state) {
     }
   }
   close_world(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(document_calls_functions_of_one_file_by_name),
-      cmocka_unit_test(guard_does_not_lead_away_from_the_file),
-      cmocka_unit_test(file_of_another_hash_is_answered_and_not_cached),
-      cmocka_unit_test(documents_and_the_file_have_the_coding_of_streams),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

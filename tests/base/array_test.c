@@ -26,11 +26,11 @@ static vestry_err fill(test_host *th, void *ctx) {
   return error;
 }
 
-static void growing_keeps_existing_items(void **state) {
+TEST_CASE(growing_keeps_existing_items) {
   test_host_fail_each(fill, NULL, false);
 }
 
-static void array_capacity_doubles(void **state) {
+TEST_CASE(array_capacity_doubles) {
   test_host th;
   test_host_init(&th);
   numbers all = {NULL, 0, 0};
@@ -64,11 +64,11 @@ static vestry_err fill_from_few(test_host *th, void *ctx) {
   return error;
 }
 
-static void few_items_need_no_allocation(void **state) {
+TEST_CASE(few_items_need_no_allocation) {
   test_host_fail_each(fill_from_few, NULL, false);
 }
 
-static void sizes_that_overflow_return_no_memory(void **state) {
+TEST_CASE(sizes_that_overflow_return_no_memory) {
   const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2, SIZE_MAX / sizeof(uint32_t)};
   test_host th;
   test_host_init(&th);
@@ -83,14 +83,4 @@ static void sizes_that_overflow_return_no_memory(void **state) {
   }
   vsi_free(&th.host, all.items);
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(growing_keeps_existing_items),
-      cmocka_unit_test(array_capacity_doubles),
-      cmocka_unit_test(few_items_need_no_allocation),
-      cmocka_unit_test(sizes_that_overflow_return_no_memory),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,7 +36,7 @@ static void drop_once_more(void) {
   (void)VSI_REFS_DROP(&refs);
 }
 
-static void false_assertions_end_the_process(void **state) {
+TEST_CASE(false_assertions_end_the_process) {
   const int evaluated = status_of(exit_inside), dropped = status_of(drop_once_more);
   assert_true(WIFEXITED(evaluated));
 #ifdef NDEBUG
@@ -46,9 +46,4 @@ static void false_assertions_end_the_process(void **state) {
   assert_int_equal(WEXITSTATUS(evaluated), 3);
   assert_true(WIFSIGNALED(dropped) && WTERMSIG(dropped) == SIGABRT);
 #endif
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(false_assertions_end_the_process)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

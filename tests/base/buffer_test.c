@@ -5,7 +5,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-static void buffer_appends_and_is_taken(void **state) {
+TEST_CASE(buffer_appends_and_is_taken) {
   test_host th;
   test_host_init(&th);
   vsi_buffer buffer;
@@ -26,7 +26,7 @@ static void buffer_appends_and_is_taken(void **state) {
 }
 
 /* A long-lived buffer is trimmed to its size; if it cannot be moved, it stays as it is. */
-static void take_trimmed_shrinks_if_it_can(void **state) {
+TEST_CASE(take_trimmed_shrinks_if_it_can) {
   for (long fails = 0; fails < 2; fails++) {
     test_host th;
     test_host_init(&th);
@@ -58,25 +58,15 @@ static vestry_err grow(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_append_fails_the_buffer(void **state) {
+TEST_CASE(failed_append_fails_the_buffer) {
   test_host_fail_each(grow, NULL, false);
 }
 
-static void sizes_that_overflow_are_refused(void **state) {
+TEST_CASE(sizes_that_overflow_are_refused) {
   vsi_buffer buffer;
   vsi_buffer_init(&buffer, NULL);
   vsi_buffer_append_str(&buffer, "x");
   assert_null(vsi_buffer_reserve(&buffer, SIZE_MAX - 1));
   assert_int_equal(buffer.error, VESTRY_NO_MEMORY);
   vsi_buffer_finish(&buffer);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(buffer_appends_and_is_taken),
-      cmocka_unit_test(take_trimmed_shrinks_if_it_can),
-      cmocka_unit_test(failed_append_fails_the_buffer),
-      cmocka_unit_test(sizes_that_overflow_are_refused),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

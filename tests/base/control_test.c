@@ -5,7 +5,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-static void control_characters_are_recognized(void **state) {
+TEST_CASE(control_characters_are_recognized) {
   static const struct {
     const char *text;
     size_t len;
@@ -40,7 +40,7 @@ static void control_characters_are_recognized(void **state) {
   assert_false(vsi_has_control(NULL, 0));
 }
 
-static void log_replaces_control_characters(void **state) {
+TEST_CASE(log_replaces_control_characters) {
   test_host th;
   test_host_init(&th);
   vsi_log(&th.host, VESTRY_LOG_WARN, "%s",
@@ -49,12 +49,4 @@ static void log_replaces_control_characters(void **state) {
           "d\xC3\xA9");
   assert_string_equal(th.last_log, "a?b?c?d\xC3\xA9");
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(control_characters_are_recognized),
-      cmocka_unit_test(log_replaces_control_characters),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

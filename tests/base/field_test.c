@@ -22,7 +22,7 @@ static bool is_token_byte(unsigned char byte) {
   return byte < 0x80 && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~", byte);
 }
 
-static void token_has_only_letters_digits_and_marks(void **state) {
+TEST_CASE(token_has_only_letters_digits_and_marks) {
   assert_false(vsi_is_token(""));
   try_each_byte(vsi_is_token, is_token_byte);
 }
@@ -31,15 +31,9 @@ static bool is_field_byte(unsigned char byte) {
   return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
 }
 
-static void value_has_no_control_character_but_tabs(void **state) {
+TEST_CASE(value_has_no_control_character_but_tabs) {
   assert_true(vsi_is_field_value(""));
   try_each_byte(vsi_is_field_value, is_field_byte);
   assert_true(vsi_is_field_value("\t\t\t\t\t\t\t\t\xff\x80\t a"));
   assert_false(vsi_is_field_value("\t\t\t\t\t\t\t\t\xff\x80\t a\n"));
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(token_has_only_letters_digits_and_marks),
-                                     cmocka_unit_test(value_has_no_control_character_but_tabs)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 
 #define SECOND UINT64_C(1000000000)
 
-static void each_reason_is_due_once_a_minute(void **state) {
+TEST_CASE(each_reason_is_due_once_a_minute) {
   vsi_repeated_log log = {0};
   const uint32_t a = vsi_log_reason("a"), b = vsi_log_reason("b");
   uint32_t left_out = 77;
@@ -25,7 +25,7 @@ static void each_reason_is_due_once_a_minute(void **state) {
   assert_false(vsi_log_is_due(&log, a, 239 * SECOND, &left_out));
 }
 
-static void new_reason_replaces_one_that_was_not_logged_for_a_minute(void **state) {
+TEST_CASE(new_reason_replaces_one_that_was_not_logged_for_a_minute) {
   vsi_repeated_log log = {0};
   uint32_t left_out;
   for (unsigned i = 0; i < VSI_REPEATED_REASONS; i++)
@@ -60,7 +60,7 @@ static void *report(void *ctx) {
   return NULL;
 }
 
-static void one_of_several_threads_logs_a_reason(void **state) {
+TEST_CASE(one_of_several_threads_logs_a_reason) {
   pthread_t threads[THREADS];
   pthread_barrier_init(&shared.minute, NULL, THREADS);
   for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, report, NULL), 0);
@@ -69,7 +69,7 @@ static void one_of_several_threads_logs_a_reason(void **state) {
   for (size_t i = 0; i < MINUTES; i++) assert_int_equal(atomic_load(&shared.due[i]), 1);
 }
 
-static void line_has_the_number_of_those_that_were_left_out(void **state) {
+TEST_CASE(line_has_the_number_of_those_that_were_left_out) {
   char text[2000];
   vsi_repeated_log log = {0};
   test_host th;
@@ -97,7 +97,7 @@ static void line_has_the_number_of_those_that_were_left_out(void **state) {
 }
 
 /* Frequent lines at DEBUG leave the reasons to others. */
-static void lines_at_debug_use_up_no_reasons(void **state) {
+TEST_CASE(lines_at_debug_use_up_no_reasons) {
   vsi_repeated_log log = {0};
   test_host th;
   test_host_init(&th);
@@ -109,7 +109,7 @@ static void lines_at_debug_use_up_no_reasons(void **state) {
 }
 
 /* The code that holds a line back decides how often it logs it, and needs it each time. */
-static void line_that_is_held_back_is_always_due(void **state) {
+TEST_CASE(line_that_is_held_back_is_always_due) {
   enum { CALLS = 100 };
   vsi_repeated_log log = {0};
   test_host th;
@@ -126,16 +126,4 @@ static void line_that_is_held_back_is_always_due(void **state) {
   }
   assert_int_equal(th.log_lines, 0);
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_reason_is_due_once_a_minute),
-      cmocka_unit_test(new_reason_replaces_one_that_was_not_logged_for_a_minute),
-      cmocka_unit_test(one_of_several_threads_logs_a_reason),
-      cmocka_unit_test(line_has_the_number_of_those_that_were_left_out),
-      cmocka_unit_test(lines_at_debug_use_up_no_reasons),
-      cmocka_unit_test(line_that_is_held_back_is_always_due),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

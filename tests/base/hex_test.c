@@ -3,7 +3,7 @@
 
 #include "support/test.h"
 
-static void hex_round_trips_each_byte(void **state) {
+TEST_CASE(hex_round_trips_each_byte) {
   for (int i = 0; i < 256; i++) {
     const unsigned char bytes[] = {(unsigned char)i, (unsigned char)~i};
     unsigned char again[2];
@@ -17,7 +17,7 @@ static void hex_round_trips_each_byte(void **state) {
   }
 }
 
-static void only_lower_case_hex_digits_are_accepted(void **state) {
+TEST_CASE(only_lower_case_hex_digits_are_accepted) {
   static const char digits[] = "0123456789abcdef";
   for (int c = 0; c < 256; c++) {
     const char text[] = {'0', (char)c, '\0'};
@@ -27,10 +27,4 @@ static void only_lower_case_hex_digits_are_accepted(void **state) {
   }
   assert_true(vsi_hex_is("", 0));
   assert_false(vsi_hex_is("", 1)); /* the text is shorter */
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(hex_round_trips_each_byte),
-                                     cmocka_unit_test(only_lower_case_hex_digits_are_accepted)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

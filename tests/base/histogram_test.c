@@ -7,7 +7,7 @@
 
 enum { BOUNDS = VSI_HISTOGRAM_BOUNDS_COUNT };
 
-static void bounds_rise_up_to_a_week(void **state) {
+TEST_CASE(bounds_rise_up_to_a_week) {
   const vsi_histogram_scale *scales[] = {&vsi_moments, &vsi_ages};
   for (int s = 0; s < 2; s++)
     for (int i = 1; i < BOUNDS; i++) assert_true(scales[s]->bounds[i - 1] < scales[s]->bounds[i]);
@@ -20,7 +20,7 @@ static void bounds_rise_up_to_a_week(void **state) {
   assert_true(counts.bounds_s[BOUNDS - 1] == 7 * 86400);
 }
 
-static void bound_belongs_to_the_bucket_below(void **state) {
+TEST_CASE(bound_belongs_to_the_bucket_below) {
   const vsi_histogram_scale *scales[] = {&vsi_moments, &vsi_ages};
   for (int s = 0; s < 2; s++) {
     vsi_histogram histogram = {.sum = 0};
@@ -42,7 +42,7 @@ static void bound_belongs_to_the_bucket_below(void **state) {
 }
 
 /* Nothing is lost between a pile and its histogram, and the pile reaches it only when the bucket changes. */
-static void pile_of_one_bucket_is_added_at_once(void **state) {
+TEST_CASE(pile_of_one_bucket_is_added_at_once) {
   static const uint64_t times[] = {1, 999, 1000, 1001, 1002, 3, UINT64_C(1) << 40, 4};
   const uint64_t reached[] = {0, 0, 0, 3, 3, 5, 6, 7}; /* after each of them */
   vsi_histogram direct = {.sum = 0}, piled = {.sum = 0};
@@ -69,7 +69,7 @@ static void *note(void *of) {
   return NULL;
 }
 
-static void concurrent_reads_add_up_and_only_grow(void **state) {
+TEST_CASE(concurrent_reads_add_up_and_only_grow) {
   vsi_histogram histogram = {.sum = 0};
   vsi_histogram_counts last = {.count = 0}, now;
   pthread_t threads[2];
@@ -89,14 +89,4 @@ static void concurrent_reads_add_up_and_only_grow(void **state) {
   assert_int_equal(now.count, 2 * TIMES);
   assert_int_equal(now.counts[0], 2 * 1001); /* up to 1,000 ms */
   assert_true(now.sum_s > 1e-3 * TIMES * (TIMES - 1) - .001 && now.sum_s < 1e-3 * TIMES * (TIMES - 1) + .001);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(bounds_rise_up_to_a_week),
-      cmocka_unit_test(bound_belongs_to_the_bucket_below),
-      cmocka_unit_test(pile_of_one_bucket_is_added_at_once),
-      cmocka_unit_test(concurrent_reads_add_up_and_only_grow),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ static void end(const capture *c) {
   if (c->reader >= 0) close(c->reader);
 }
 
-static void warnings_and_errors_go_to_stderr(void **state) {
+TEST_CASE(warnings_and_errors_go_to_stderr) {
   const vestry_host *host = vestry_host_default();
   char logged[4096];
   capture c;
@@ -54,7 +54,7 @@ static void warnings_and_errors_go_to_stderr(void **state) {
 }
 
 /* A write to such a pipe sends SIGPIPE, which would end this process. */
-static void log_survives_a_closed_stderr(void **state) {
+TEST_CASE(log_survives_a_closed_stderr) {
   const vestry_host *host = vestry_host_default();
   struct sigaction before;
   sigset_t pipe_only, mask_before, pending;
@@ -85,7 +85,7 @@ static void log_survives_a_closed_stderr(void **state) {
 }
 
 /* Log lines that clients cause must not fill a disk. */
-static void log_rate_is_limited(void **state) {
+TEST_CASE(log_rate_is_limited) {
   enum { FLOOD = 100000, BURST = 20 };
   const vestry_host *host = vestry_host_default();
   static char logged[64 * 1024];
@@ -105,7 +105,7 @@ static void log_rate_is_limited(void **state) {
 }
 
 /* Lines that requests cause do not displace a line that is logged only once. */
-static void each_source_has_its_own_rate(void **state) {
+TEST_CASE(each_source_has_its_own_rate) {
   static const char *const sources[] = {"nats",   "cluster",           "sessions", "SQLite",
                                         "server", "vestry_once_guard", "100 %"};
   const vestry_host *host = vestry_host_default();
@@ -130,7 +130,7 @@ static void each_source_has_its_own_rate(void **state) {
 }
 
 /* A log of the program has the same limit. */
-static void log_of_the_program_is_limited_too(void **state) {
+TEST_CASE(log_of_the_program_is_limited_too) {
   uint64_t omitted, omitted_before;
   unsigned lines = 0, omitted_lines = 0;
   (void)vestry_log_is_due("first: ends the count of other tests", &omitted_before);
@@ -146,15 +146,4 @@ static void log_of_the_program_is_limited_too(void **state) {
   assert_int_equal(omitted, omitted_lines);
   assert_true(vestry_log_is_due("once: said", &omitted));
   assert_int_equal(omitted, 0);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(warnings_and_errors_go_to_stderr),
-      cmocka_unit_test(log_survives_a_closed_stderr),
-      cmocka_unit_test(log_rate_is_limited),
-      cmocka_unit_test(each_source_has_its_own_rate),
-      cmocka_unit_test(log_of_the_program_is_limited_too),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

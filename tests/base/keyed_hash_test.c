@@ -27,7 +27,7 @@ static void add_product(uint64_t a, uint64_t b, uint64_t *low, uint64_t *high) {
   *low += product;
 }
 
-static void hash_is_nh_and_a_multiply_shift(void **state) {
+TEST_CASE(hash_is_nh_and_a_multiply_shift) {
   uint64_t random = 3, words[VSI_KEYED_HASH_WORDS];
   for (size_t round = 0; round < 500; round++) {
     vsi_keyed_hash hash = secret_of(round);
@@ -41,7 +41,7 @@ static void hash_is_nh_and_a_multiply_shift(void **state) {
   }
 }
 
-static void long_keys_use_siphash(void **state) {
+TEST_CASE(long_keys_use_siphash) {
   enum { COUNT = VSI_KEYED_HASH_WORDS + 2 };
   vsi_keyed_hash hash = secret_of(1);
   uint64_t words[COUNT] = {1, 2, 3};
@@ -63,7 +63,7 @@ static size_t alike(const uint64_t *numbers, size_t count, unsigned bits) {
 
 /* Keys that users can create: a counter at any position. Of 2^17 keys, two pairs share 32 bits on average, and none all
  * 64. */
-static void counter_keys_do_not_collide(void **state) {
+TEST_CASE(counter_keys_do_not_collide) {
   enum { COUNT = 1 << 17, WORDS = 6 };
   uint64_t *hashes = malloc(COUNT * sizeof *hashes);
   for (int word = 0; word <= WORDS; word++)
@@ -82,7 +82,7 @@ static void counter_keys_do_not_collide(void **state) {
 }
 
 /* Pairs that differ in one bit, or in an additional zero word, share the upper bits no more often than documented. */
-static void similar_keys_rarely_share_a_home(void **state) {
+TEST_CASE(similar_keys_rarely_share_a_home) {
   enum { SECRETS = 40000, HOME_BITS = 8 };
   for (size_t kind = 0; kind < 8; kind++) {
     size_t alike_count = 0;
@@ -98,7 +98,7 @@ static void similar_keys_rarely_share_a_home(void **state) {
   }
 }
 
-static void secret_is_drawn_from_the_host(void **state) {
+TEST_CASE(secret_is_drawn_from_the_host) {
   test_host host;
   test_host_init(&host);
   vsi_keyed_hash first, second;
@@ -109,13 +109,4 @@ static void secret_is_drawn_from_the_host(void **state) {
   assert_true(first.low & first.high & first.number & 1);
   atomic_store(&host.fail_random, true);
   assert_int_equal(vsi_keyed_hash_init(&first, &host.host), VESTRY_IO);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(hash_is_nh_and_a_multiply_shift), cmocka_unit_test(long_keys_use_siphash),
-      cmocka_unit_test(counter_keys_do_not_collide),     cmocka_unit_test(similar_keys_rarely_share_a_home),
-      cmocka_unit_test(secret_is_drawn_from_the_host),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ typedef struct item {
   vsi_load_place place;
 } item;
 
-static void ranks_rise_by_a_fourth_at_most(void **state) {
+TEST_CASE(ranks_rise_by_a_fourth_at_most) {
   assert_int_equal(vsi_load_rank(0), 0);
   for (uint64_t held = 1; held < UINT64_C(1) << 44; held += 1 + held / 7) {
     uint8_t rank = vsi_load_rank(held);
@@ -28,7 +28,7 @@ static void ranks_rise_by_a_fourth_at_most(void **state) {
 
 /* The first load found has the highest rank that exists; the walk visits each filed load once, in descending order of
  * ranks. */
-static void largest_loads_are_found_first(void **state) {
+TEST_CASE(largest_loads_are_found_first) {
   static vsi_loads loads;
   static item items[ITEMS];
   uint64_t random = 1;
@@ -52,7 +52,7 @@ static void largest_loads_are_found_first(void **state) {
 }
 
 /* A load that is smaller than its rank is refiled, and visited again at its new rank. */
-static void walk_refiles_loads(void **state) {
+TEST_CASE(walk_refiles_loads) {
   static vsi_loads loads;
   static item items[3];
   vsi_loads_init(&loads);
@@ -64,13 +64,4 @@ static void walk_refiles_loads(void **state) {
   assert_ptr_equal(vsi_loads_refile(&loads, &items[2].load, &items[2].place, vsi_load_rank(5)), &items[0].load);
   assert_ptr_equal(vsi_loads_next(&loads, &items[0].load, vsi_load_rank(10)), &items[2].load);
   assert_null(vsi_loads_next(&loads, &items[2].load, vsi_load_rank(5)));
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(ranks_rise_by_a_fourth_at_most),
-      cmocka_unit_test(largest_loads_are_found_first),
-      cmocka_unit_test(walk_refiles_loads),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

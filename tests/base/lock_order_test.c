@@ -111,7 +111,7 @@ static void one_that_is_not_held(void) {
   vsi_mutex_unlock(&pages);
 }
 
-static void locks_in_order_are_accepted(void **state) {
+TEST_CASE(locks_in_order_are_accepted) {
   char logged[2048];
   int status;
   run(in_order, logged, sizeof logged, &status);
@@ -119,7 +119,7 @@ static void locks_in_order_are_accepted(void **state) {
   assert_int_equal(status, 0);
 }
 
-static void locks_out_of_order_end_the_program(void **state) {
+TEST_CASE(locks_out_of_order_end_the_program) {
   char of_sqlite[24], of_routes[24], of_pages[24], of_shard[24];
   snprintf(of_sqlite, sizeof of_sqlite, "order %d,", VSI_LOCK_SQLITE);
   snprintf(of_routes, sizeof of_routes, "order %d,", VSI_LOCK_ROUTES);
@@ -158,17 +158,10 @@ static void *take_sqlite(void *ctx) {
   return ctx;
 }
 
-static void each_thread_has_its_own_lock_order(void **state) {
+TEST_CASE(each_thread_has_its_own_lock_order) {
   pthread_t other;
   vsi_mutex_lock(&pages);
   assert_int_equal(pthread_create(&other, NULL, take_sqlite, NULL), 0);
   pthread_join(other, NULL);
   vsi_mutex_unlock(&pages);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(locks_in_order_are_accepted),
-                                     cmocka_unit_test(locks_out_of_order_end_the_program),
-                                     cmocka_unit_test(each_thread_has_its_own_lock_order)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

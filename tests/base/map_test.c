@@ -53,7 +53,7 @@ static void drop_all(vsi_map *map, const vestry_host *host) {
   vsi_map_finish(map, host);
 }
 
-static void map_agrees_with_a_set_of_numbers(void **state) {
+TEST_CASE(map_agrees_with_a_set_of_numbers) {
   enum { NUMBERS = 300, STEPS = 5000 };
   hash_fn *const hashes[] = {vsi_hash_number, few, all_one};
   for (size_t h = 0; h < sizeof hashes / sizeof *hashes; h++) {
@@ -86,7 +86,7 @@ static void map_agrees_with_a_set_of_numbers(void **state) {
   }
 }
 
-static void lookups_stay_short(void **state) {
+TEST_CASE(lookups_stay_short) {
   enum { NUMBERS = 20000 };
   const vestry_host *host = vestry_host_default();
   vsi_map map = {NULL, 0, 0};
@@ -113,12 +113,12 @@ static vestry_err fill(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_growth_loses_no_entry(void **state) {
+TEST_CASE(failed_growth_loses_no_entry) {
   test_host_fail_each(fill, NULL, true);
 }
 
 /* For a map whose lock is held only while the new buckets are installed. */
-static void buckets_can_be_allocated_outside_the_lock(void **state) {
+TEST_CASE(buckets_can_be_allocated_outside_the_lock) {
   test_host th;
   test_host_init(&th);
   vsi_map map = {NULL, 0, 0};
@@ -145,14 +145,14 @@ static void buckets_can_be_allocated_outside_the_lock(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void empty_map_has_no_entries(void **state) {
+TEST_CASE(empty_map_has_no_entries) {
   const vsi_map map = {NULL, 0, 0};
   assert_null(vsi_map_first(&map, 1));
   assert_null(vsi_map_after(&map, NULL));
   assert_null(VSI_MAP_OWNER(NULL, number, in));
 }
 
-static void hash_depends_on_each_byte(void **state) {
+TEST_CASE(hash_depends_on_each_byte) {
   static const struct {
     const char *bytes;
     size_t len;
@@ -172,13 +172,4 @@ static void hash_depends_on_each_byte(void **state) {
     for (size_t k = 0; k < i; k++)
       assert_true(vsi_hash_bytes(1, names[i].bytes, names[i].len) != vsi_hash_bytes(1, names[k].bytes, names[k].len));
   assert_true(vsi_hash_bytes(1, "a", 1) != vsi_hash_bytes(2, "a", 1));
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(map_agrees_with_a_set_of_numbers), cmocka_unit_test(lookups_stay_short),
-      cmocka_unit_test(failed_growth_loses_no_entry),     cmocka_unit_test(buckets_can_be_allocated_outside_the_lock),
-      cmocka_unit_test(empty_map_has_no_entries),         cmocka_unit_test(hash_depends_on_each_byte),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ static void *hold(void *ctx) {
   return NULL;
 }
 
-static void last_drop_sees_all_writes(void **state) {
+TEST_CASE(last_drop_sees_all_writes) {
   pthread_t threads[THREADS];
   VSI_REFS_INIT(&shared.refs, THREADS);
   for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, hold, &shared.written[i]), 0);
@@ -37,17 +37,11 @@ static void last_drop_sees_all_writes(void **state) {
   assert_int_equal(shared.sum, THREADS * STEPS);
 }
 
-static void references_work_in_any_width(void **state) {
+TEST_CASE(references_work_in_any_width) {
   _Atomic(uint8_t) small;
   VSI_REFS_INIT(&small, 2);
   assert_false(VSI_REFS_DROP(&small));
   VSI_REFS_TAKE(&small);
   assert_false(VSI_REFS_DROP(&small));
   assert_true(VSI_REFS_DROP(&small));
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(last_drop_sees_all_writes),
-                                     cmocka_unit_test(references_work_in_any_width)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
 
 #include "support/test.h"
 
-static void each_refusal_has_its_own_name(void **state) {
+TEST_CASE(each_refusal_has_its_own_name) {
   for (int i = 0; i < VESTRY_REFUSAL_COUNT; i++) {
     const char *name = vestry_refusal_name((vestry_refusal)i);
     assert_string_not_equal(name, "unknown");
@@ -12,9 +12,4 @@ static void each_refusal_has_its_own_name(void **state) {
   assert_string_equal(vestry_refusal_name(VESTRY_REFUSAL_DEADLINE), "deadline");
   assert_string_equal(vestry_refusal_name(VESTRY_REFUSAL_COUNT), "unknown");
   assert_string_equal(vestry_refusal_name((vestry_refusal)1000), "unknown");
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(each_refusal_has_its_own_name)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

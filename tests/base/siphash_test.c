@@ -16,7 +16,7 @@ static const struct {
     {8, UINT64_C(0x369095118d299a8e)}, {15, UINT64_C(0xd320d86d2a519956)}, {63, UINT64_C(0x9d199062b7bbb3a8)},
 };
 
-static void siphash_agrees_with_openssl(void **state) {
+TEST_CASE(siphash_agrees_with_openssl) {
   unsigned char bytes[64];
   for (unsigned char i = 0; i < sizeof bytes; i++) bytes[i] = i;
   vsi_siphash_key key = vsi_siphash_key_load(bytes);
@@ -25,7 +25,7 @@ static void siphash_agrees_with_openssl(void **state) {
   }
 }
 
-static void siphash_reads_unaligned_input(void **state) {
+TEST_CASE(siphash_reads_unaligned_input) {
   unsigned char bytes[40] = {0};
   vsi_siphash_key key = {1, 2};
   for (size_t shift = 0; shift < 8; shift++) {
@@ -35,7 +35,7 @@ static void siphash_reads_unaligned_input(void **state) {
   }
 }
 
-static void siphash_depends_on_key_and_length(void **state) {
+TEST_CASE(siphash_depends_on_key_and_length) {
   static const unsigned char zeros[9] = {0};
   assert_true(vsi_siphash_1_3((vsi_siphash_key){1, 2}, "abc", 3) != vsi_siphash_1_3((vsi_siphash_key){1, 3}, "abc", 3));
   for (size_t len = 0; len + 1 < sizeof zeros; len++)
@@ -58,7 +58,7 @@ static const struct {
     {63, {0x51, 0x50, 0xd1, 0x77, 0x2f, 0x50, 0x83, 0x4a, 0x50, 0x3e, 0x06, 0x9a, 0x97, 0x3f, 0xbd, 0x7c}},
 };
 
-static void siphash_128_agrees_with_the_authors_vectors(void **state) {
+TEST_CASE(siphash_128_agrees_with_the_authors_vectors) {
   unsigned char bytes[64];
   for (unsigned char i = 0; i < sizeof bytes; i++) bytes[i] = i;
   for (size_t i = 0; i < sizeof vectors_128 / sizeof *vectors_128; i++) {
@@ -69,7 +69,7 @@ static void siphash_128_agrees_with_the_authors_vectors(void **state) {
 }
 
 /* In three pieces of any length, also empty, with intermediate results. */
-static void hash_of_pieces_equals_hash_of_the_whole(void **state) {
+TEST_CASE(hash_of_pieces_equals_hash_of_the_whole) {
   char text[41];
   for (size_t i = 0; i < sizeof text; i++) text[i] = (char)(i * 37);
   vsi_siphash_key key = {3, 4};
@@ -94,7 +94,7 @@ static void hash_of_pieces_equals_hash_of_the_whole(void **state) {
     }
 }
 
-static void each_bit_changes_the_128_bit_hash(void **state) {
+TEST_CASE(each_bit_changes_the_128_bit_hash) {
   unsigned char bytes[64] = {0};
   vsi_siphash_key key = {5, 6};
   vsi_hash_128 before = vsi_siphash_128_of(key, bytes, sizeof bytes);
@@ -106,16 +106,4 @@ static void each_bit_changes_the_128_bit_hash(void **state) {
     assert_true(made.low != before.low && made.high != before.high);
     bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(siphash_agrees_with_openssl),
-      cmocka_unit_test(siphash_reads_unaligned_input),
-      cmocka_unit_test(siphash_depends_on_key_and_length),
-      cmocka_unit_test(siphash_128_agrees_with_the_authors_vectors),
-      cmocka_unit_test(hash_of_pieces_equals_hash_of_the_whole),
-      cmocka_unit_test(each_bit_changes_the_128_bit_hash),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static void *count_up(void *ctx) {
 }
 
 /* Far more threads than processors make progress, one at a time. */
-static void spin_lock_excludes_many_threads(void **state) {
+TEST_CASE(spin_lock_excludes_many_threads) {
   pthread_t threads[THREADS];
   size_t wrong[THREADS] = {0};
   for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, count_up, &wrong[i]), 0);
@@ -35,9 +35,4 @@ static void spin_lock_excludes_many_threads(void **state) {
     assert_int_equal(wrong[i], 0);
   }
   assert_int_equal(guarded.count, THREADS * STEPS);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(spin_lock_excludes_many_threads)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

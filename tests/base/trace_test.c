@@ -22,7 +22,7 @@ static vestry_err read_text(const char *text, vestry_trace *ret_trace) {
 }
 
 /* capability: L12 */
-static void traces_round_trip(void **state) {
+TEST_CASE(traces_round_trip) {
   vestry_trace trace;
   char text[VESTRY_TRACE_TEXT_BYTES];
   static const char *const good[] = {TEXT, "00-" TRACE "-" SPAN "-00"};
@@ -40,7 +40,7 @@ static void traces_round_trip(void **state) {
 }
 
 /* capability: L12 */
-static void malformed_traces_are_refused(void **state) {
+TEST_CASE(malformed_traces_are_refused) {
   static const char *const bad[] = {
       "",
       "0",
@@ -75,7 +75,7 @@ static void malformed_traces_are_refused(void **state) {
   }
 }
 
-static void spans_nest(void **state) {
+TEST_CASE(spans_nest) {
   test_host th;
   spans reported;
   vsi_span outer, inner;
@@ -106,7 +106,7 @@ static void spans_nest(void **state) {
 }
 
 /* One in four of the traces that begin here is sampled; a received trace carries its own flag. */
-static void one_in_four_new_traces_is_sampled(void **state) {
+TEST_CASE(one_in_four_new_traces_is_sampled) {
   enum { ROUNDS = 4000 };
   test_host th;
   spans reported;
@@ -135,7 +135,7 @@ static void one_in_four_new_traces_is_sampled(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void without_tracer_no_span_is_recorded(void **state) {
+TEST_CASE(without_tracer_no_span_is_recorded) {
   test_host th;
   spans reported;
   vsi_span span;
@@ -152,15 +152,4 @@ static void without_tracer_no_span_is_recorded(void **state) {
   assert_null(vestry_trace_here());
   assert_int_equal(reported.count, 0);
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(traces_round_trip),
-      cmocka_unit_test(malformed_traces_are_refused),
-      cmocka_unit_test(spans_nest),
-      cmocka_unit_test(one_in_four_new_traces_is_sampled),
-      cmocka_unit_test(without_tracer_no_span_is_recorded),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ static void check(const unsigned char *bytes, size_t len) {
   assert_int_equal(got, is_prefix(bytes, 1) ? subpart : 1);
 }
 
-static void utf8_next_returns_sequences_and_maximal_subparts(void **state) {
+TEST_CASE(utf8_next_returns_sequences_and_maximal_subparts) {
   unsigned char bytes[4];
   for (size_t a = 0; a < sizeof borders; a++) {
     bytes[0] = borders[a];
@@ -72,7 +72,7 @@ static void utf8_next_returns_sequences_and_maximal_subparts(void **state) {
   }
 }
 
-static void trim_drops_incomplete_sequences_at_the_end(void **state) {
+TEST_CASE(trim_drops_incomplete_sequences_at_the_end) {
   static const struct {
     const char *text;
     size_t len, kept;
@@ -96,18 +96,9 @@ static void trim_drops_incomplete_sequences_at_the_end(void **state) {
     assert_int_equal(vsi_utf8_trim(rows[i].text, rows[i].len), rows[i].kept);
 }
 
-static void is_utf8_accepts_only_valid_texts(void **state) {
+TEST_CASE(is_utf8_accepts_only_valid_texts) {
   assert_true(vsi_is_utf8(NULL, 0));
   assert_true(vsi_is_utf8("plain, \xc3\xa4, \xe2\x82\xac, \xf0\x9f\x99\x82", 20));
   static const char *const broken[] = {"\x80", "a\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82z"};
   for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) assert_false(vsi_is_utf8(broken[i], strlen(broken[i])));
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(is_utf8_accepts_only_valid_texts),
-      cmocka_unit_test(utf8_next_returns_sequences_and_maximal_subparts),
-      cmocka_unit_test(trim_drops_incomplete_sequences_at_the_end),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

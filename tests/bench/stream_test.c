@@ -67,12 +67,12 @@ static void check_everywhere(const char *more, const char *body, size_t len, con
   }
 }
 
-static void lines_are_parsed_wherever_they_are_cut(void **state) {
+TEST_CASE(lines_are_parsed_wherever_they_are_cut) {
   check_everywhere("", events, sizeof events - 1, NULL);
   check_everywhere("X-Other: \r\n", events, sizeof events - 1, "identity");
 }
 
-static void requested_encodings_are_decoded(void **state) {
+TEST_CASE(requested_encodings_are_decoded) {
   unsigned char coded[512];
   size_t len = sizeof coded;
   assert_true(BrotliEncoderCompress(5, 16, BROTLI_MODE_TEXT, sizeof events - 1, (const uint8_t *)events, &len, coded));
@@ -88,7 +88,7 @@ static void requested_encodings_are_decoded(void **state) {
   check_everywhere("Content-Encoding: gzip\r\n", (char *)coded, len, "gzip");
 }
 
-static void invalid_answers_are_refused(void **state) {
+TEST_CASE(invalid_answers_are_refused) {
   static const struct {
     const char *bytes, *encoding;
   } cases[] = {
@@ -112,7 +112,7 @@ static void invalid_answers_are_refused(void **state) {
 
 /* A long text that is short when encoded, flushed but not ended, is decoded completely: a primer and an event after
  * it. */
-static void flushed_data_is_decoded_completely(void **state) {
+TEST_CASE(flushed_data_is_decoded_completely) {
   enum { LONG = 1 << 16 };
   static char text[LONG + 64], data[4096], seen[64];
   memset(text, ' ', LONG);
@@ -139,7 +139,7 @@ static void count_line(bench_stream *stream, const char *line, size_t len, void 
 }
 
 /* A line of a megabyte is received completely; a comment of this size is not stored. */
-static void long_lines_are_received_and_comments_are_not_stored(void **state) {
+TEST_CASE(long_lines_are_received_and_comments_are_not_stored) {
   enum { LONG = 1 << 20, PART = 1000 };
   for (int comment = 0; comment < 2; comment++) {
     bench_stream stream = {.fd = -1, .decoder = bench_decoder_create("identity")};
@@ -174,7 +174,7 @@ static size_t make_frame(char *to, const char *text, size_t len) {
 
 /* Socket.IO messages are received completely wherever they are cut, and the client sends the packets that its server
  * expects. */
-static void frames_are_parsed_wherever_they_are_cut(void **state) {
+TEST_CASE(frames_are_parsed_wherever_they_are_cut) {
   static const char head_101[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
   static const char said[] = {(char)0x81, (char)0x82, 0, 0, 0, 0, '4', '0', (char)0x81, (char)0x81, 0, 0, 0, 0, '3'};
   char data[1024], seen[1024], heard[64];
@@ -200,7 +200,7 @@ static void frames_are_parsed_wherever_they_are_cut(void **state) {
 }
 
 /* Not an upgrade, a binary frame, an empty frame, an invalid message. */
-static void invalid_frames_are_refused(void **state) {
+TEST_CASE(invalid_frames_are_refused) {
   const char *const wrong[] = {"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 101 S\r\n\r\n\x82\x01x",
                                "HTTP/1.1 101 S\r\n\r\n\x81\x01x"};
   char seen[64] = "";
@@ -216,12 +216,5 @@ static void invalid_frames_are_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(lines_are_parsed_wherever_they_are_cut),
-                                     cmocka_unit_test(requested_encodings_are_decoded),
-                                     cmocka_unit_test(flushed_data_is_decoded_completely),
-                                     cmocka_unit_test(invalid_answers_are_refused),
-                                     cmocka_unit_test(long_lines_are_received_and_comments_are_not_stored),
-                                     cmocka_unit_test(frames_are_parsed_wherever_they_are_cut),
-                                     cmocka_unit_test(invalid_frames_are_refused)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("bench/stream", NULL, NULL);
 }

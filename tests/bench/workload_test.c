@@ -22,7 +22,7 @@ static uint64_t checksum_of(const workload *work) {
   return checksum;
 }
 
-static void equal_seeds_generate_equal_streams(void **state) {
+TEST_CASE(equal_seeds_generate_equal_streams) {
   for (int kind = 0; kind < WORKLOAD_KINDS; kind++) {
     workload work = work_of((workload_kind)kind), other = work;
     other.seed++;
@@ -35,7 +35,7 @@ static void equal_seeds_generate_equal_streams(void **state) {
 }
 
 /* A session key is 32 digits, the terminated name, and a small number; keys with other digits are other sessions. */
-static void session_keys_have_the_documented_layout(void **state) {
+TEST_CASE(session_keys_have_the_documented_layout) {
   workload work = work_of(WORKLOAD_HIT);
   work.keys = WORKLOAD_KEYS_SESSION;
   work.key_bytes = WORKLOAD_SESSION_BYTES;
@@ -56,7 +56,7 @@ static int compare_keys(const void *a, const void *b) {
 }
 
 /* All keys of the filling and of both threads are distinct. */
-static void churn_keys_are_distinct(void **state) {
+TEST_CASE(churn_keys_are_distinct) {
   workload work = work_of(WORKLOAD_CHURN);
   workload_stream streams[THREADS];
   uint64_t checksum;
@@ -79,7 +79,7 @@ static size_t find_fill_key(unsigned char (*fill)[16], const unsigned char *key)
 }
 
 /* Each key of HIT is stored, and used about as often as the others. */
-static void hit_keys_are_stored_and_uniform(void **state) {
+TEST_CASE(hit_keys_are_stored_and_uniform) {
   workload work = work_of(WORKLOAD_HIT);
   workload_stream streams[THREADS];
   uint64_t checksum;
@@ -99,7 +99,7 @@ static void hit_keys_are_stored_and_uniform(void **state) {
 }
 
 /* The most popular key occurs with its weight: 1 / (the sum of 1/rank^0.99 over 10,000 ranks) = 9.8 %. */
-static void zipf_keys_have_zipf_frequencies(void **state) {
+TEST_CASE(zipf_keys_have_zipf_frequencies) {
   workload work = work_of(WORKLOAD_ZIPF);
   workload_stream streams[THREADS];
   uint64_t checksum;
@@ -118,7 +118,7 @@ static void zipf_keys_have_zipf_frequencies(void **state) {
   workload_streams_destroy(&work, streams);
 }
 
-static void mixed_operations_have_their_shares(void **state) {
+TEST_CASE(mixed_operations_have_their_shares) {
   workload work = work_of(WORKLOAD_MIXED);
   workload_stream streams[THREADS];
   uint64_t checksum;
@@ -131,7 +131,7 @@ static void mixed_operations_have_their_shares(void **state) {
   workload_streams_destroy(&work, streams);
 }
 
-static void histogram_percentiles_are_accurate(void **state) {
+TEST_CASE(histogram_percentiles_are_accurate) {
   static histogram of, sum;
   assert_true(histogram_percentile_ns(&of, 0.99) == 0);
   for (uint64_t ns = 1; ns <= 100000; ns++) histogram_add(&of, ns);
@@ -147,14 +147,5 @@ static void histogram_percentiles_are_accurate(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(equal_seeds_generate_equal_streams),
-      cmocka_unit_test(session_keys_have_the_documented_layout),
-      cmocka_unit_test(churn_keys_are_distinct),
-      cmocka_unit_test(hit_keys_are_stored_and_uniform),
-      cmocka_unit_test(zipf_keys_have_zipf_frequencies),
-      cmocka_unit_test(mixed_operations_have_their_shares),
-      cmocka_unit_test(histogram_percentiles_are_accurate),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("bench/workload", NULL, NULL);
 }

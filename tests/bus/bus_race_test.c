@@ -170,7 +170,7 @@ static void one_round(uint64_t seed) {
 }
 
 /* capability: E5 */
-static void e5_no_call_follows_the_end_of_a_subscription(void **state) {
+TEST_CASE(e5_no_call_follows_the_end_of_a_subscription) {
   for (uint64_t seed = 1; seed <= ROUNDS; seed++) one_round(seed);
 }
 
@@ -200,7 +200,7 @@ static void *publish_two(void *ctx) {
   return NULL;
 }
 
-static void callbacks_that_end_each_other_do_not_wait(void **state) {
+TEST_CASE(callbacks_that_end_each_other_do_not_wait) {
   meeting m = {.overs = 0};
   assert_int_equal(vsi_bus_create(vestry_host_default(), &m.bus), VESTRY_OK);
   pthread_barrier_init(&m.both_inside, NULL, 2);
@@ -239,7 +239,7 @@ static void *publish_one(void *ctx) {
 }
 
 /* capability: E5 */
-static void e5_unsubscribe_waits_for_a_running_call(void **state) {
+TEST_CASE(e5_unsubscribe_waits_for_a_running_call) {
   for (int how = 0; how < 2; how++) { /* by unsubscribing, or by destroying the bus */
     patient p = {.value = 0};
     assert_int_equal(vsi_bus_create(vestry_host_default(), &p.bus), VESTRY_OK);
@@ -275,7 +275,7 @@ static void leave_slowly(const vestry_bus_message *message, void *ctx) {
   p->value = 1; /* the runner is about to call the hooks */
 }
 
-static void e5_the_close_hook_comes_after_a_running_call(void **state) {
+TEST_CASE(e5_the_close_hook_comes_after_a_running_call) {
   for (int unsubscribed = 0; unsubscribed < 2; unsubscribed++) { /* by the call itself, before the stream ends */
     bench b;
     probe pr;
@@ -305,14 +305,4 @@ static void e5_the_close_hook_comes_after_a_running_call(void **state) {
     vsi_buffer_finish(&pr.got);
     pthread_barrier_destroy(&p.inside);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(e5_no_call_follows_the_end_of_a_subscription),
-      cmocka_unit_test(callbacks_that_end_each_other_do_not_wait),
-      cmocka_unit_test(e5_unsubscribe_waits_for_a_running_call),
-      cmocka_unit_test(e5_the_close_hook_comes_after_a_running_call),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,7 +94,7 @@ static void begin(bench *b, vsi_bus **ret_bus, listener *listeners, int count) {
 }
 
 /* capability: E5 */
-static void e5_subscribers_are_called_in_order(void **state) {
+TEST_CASE(e5_subscribers_are_called_in_order) {
   bench b;
   vsi_bus *bus;
   listener l[4];
@@ -138,7 +138,7 @@ static void a_message_is_the_publishers_own(const vestry_bus_message *message, v
   assert_null(message->connection);
 }
 
-static void e5_topic_may_contain_nul_and_message_is_not_copied(void **state) {
+TEST_CASE(e5_topic_may_contain_nul_and_message_is_not_copied) {
   bench b;
   vsi_bus *bus;
   listener l[1];
@@ -158,7 +158,7 @@ static void e5_topic_may_contain_nul_and_message_is_not_copied(void **state) {
   bench_finish(&b);
 }
 
-static void invalid_or_excess_subscription_is_refused(void **state) {
+TEST_CASE(invalid_or_excess_subscription_is_refused) {
   bench b;
   vsi_bus *bus = NULL;
   listener l[1];
@@ -196,7 +196,7 @@ static void invalid_or_excess_subscription_is_refused(void **state) {
 /* -------------------------------------------------------------------------------------- inside of callbacks ------- */
 
 /* capability: E5 */
-static void e5_subscriber_removed_during_publish_is_not_called(void **state) {
+TEST_CASE(e5_subscriber_removed_during_publish_is_not_called) {
   for (int victim = 0; victim < 3; victim++) /* b ends a, itself or c */
     for (int on_t = 0; on_t < 2; on_t++) {   /* others stay, or the topic becomes empty */
       bench b;
@@ -221,7 +221,7 @@ static void e5_subscriber_removed_during_publish_is_not_called(void **state) {
     }
 }
 
-static void topic_emptied_during_publish_accepts_subscribers(void **state) {
+TEST_CASE(topic_emptied_during_publish_accepts_subscribers) {
   bench b;
   vsi_bus *bus;
   listener l[2];
@@ -241,7 +241,7 @@ static void topic_emptied_during_publish_accepts_subscribers(void **state) {
   bench_finish(&b);
 }
 
-static void e5_subscriber_added_during_publish_is_not_called_yet(void **state) {
+TEST_CASE(e5_subscriber_added_during_publish_is_not_called_yet) {
   bench b;
   vsi_bus *bus;
   listener l[3];
@@ -259,7 +259,7 @@ static void e5_subscriber_added_during_publish_is_not_called_yet(void **state) {
 }
 
 /* capability: E5 */
-static void e5_publishing_inside_a_callback_works(void **state) {
+TEST_CASE(e5_publishing_inside_a_callback_works) {
   bench b;
   vsi_bus *bus;
   listener l[3];
@@ -287,7 +287,7 @@ static void closed_after_the_bus(vestry_connection *connection, vestry_cause cau
 }
 
 /* capability: E5 */
-static void e5_subscriptions_end_with_their_connection(void **state) {
+TEST_CASE(e5_subscriptions_end_with_their_connection) {
   for (int with_handle = 0; with_handle < 2; with_handle++) {
     bench b;
     vsi_bus *bus;
@@ -332,7 +332,7 @@ static void e5_subscriptions_end_with_their_connection(void **state) {
   }
 }
 
-static void e5_unsubscribed_subscription_leaves_its_connection(void **state) {
+TEST_CASE(e5_unsubscribed_subscription_leaves_its_connection) {
   bench b;
   vsi_bus *bus;
   listener l[3];
@@ -376,7 +376,7 @@ static void over_x(void *ctx) {
 }
 
 /* capability: E6 */
-static void e6_callback_of_an_ended_connection_cannot_send(void **state) {
+TEST_CASE(e6_callback_of_an_ended_connection_cannot_send) {
   bench b;
   vsi_bus *bus;
   listener l[1];
@@ -515,7 +515,7 @@ static void one_history(uint64_t seed) {
   bench_finish(&b);
 }
 
-static void random_operations_match_a_model(void **state) {
+TEST_CASE(random_operations_match_a_model) {
   for (uint64_t seed = 1; seed <= 10; seed++) one_history(seed);
 }
 
@@ -570,24 +570,6 @@ static vestry_err subscribe_many(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_leaves_no_subscription(void **state) {
+TEST_CASE(failed_allocation_leaves_no_subscription) {
   test_host_fail_each(subscribe_many, NULL, true); /* a table that cannot grow is used as it is */
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(e5_subscribers_are_called_in_order),
-      cmocka_unit_test(e5_topic_may_contain_nul_and_message_is_not_copied),
-      cmocka_unit_test(invalid_or_excess_subscription_is_refused),
-      cmocka_unit_test(e5_subscriber_removed_during_publish_is_not_called),
-      cmocka_unit_test(topic_emptied_during_publish_accepts_subscribers),
-      cmocka_unit_test(e5_subscriber_added_during_publish_is_not_called_yet),
-      cmocka_unit_test(e5_publishing_inside_a_callback_works),
-      cmocka_unit_test(e5_subscriptions_end_with_their_connection),
-      cmocka_unit_test(e5_unsubscribed_subscription_leaves_its_connection),
-      cmocka_unit_test(e6_callback_of_an_ended_connection_cannot_send),
-      cmocka_unit_test(random_operations_match_a_model),
-      cmocka_unit_test(failed_allocation_leaves_no_subscription),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

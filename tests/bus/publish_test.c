@@ -114,7 +114,7 @@ static void end(site *w, wire *all[], size_t count) {
 /* -------------------------------------------------------------------------------------------------- streams ------- */
 
 /* capability: K12 */
-static void stream_receives_messages_while_it_lives(void **state) {
+TEST_CASE(stream_receives_messages_while_it_lives) {
   site w;
   begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
@@ -144,7 +144,7 @@ static void stream_receives_messages_while_it_lives(void **state) {
 
 /* Never called, and ended once. */
 /* capability: K12 */
-static void request_without_stream_ends_its_subscription(void **state) {
+TEST_CASE(request_without_stream_ends_its_subscription) {
   site w;
   begin(&w, (vestry_options){0});
   wire stored = {.datastar = true};
@@ -180,7 +180,7 @@ static void request_without_stream_ends_its_subscription(void **state) {
 }
 
 /* The instance ends between the handler and the stream. */
-static void subscription_ends_if_the_instance_closes_before_open(void **state) {
+TEST_CASE(subscription_ends_if_the_instance_closes_before_open) {
   site w;
   begin(&w, (vestry_options){0});
   wire r = {.datastar = true}, late = {.datastar = true};
@@ -196,7 +196,7 @@ static void subscription_ends_if_the_instance_closes_before_open(void **state) {
 
 /* --------------------------------------------------------------------------- subscriptions without a stream ------- */
 
-static void code_subscribes_without_a_stream(void **state) {
+TEST_CASE(code_subscribes_without_a_stream) {
   site w;
   receiver receivers[3] = {{.calls = 0}};
   vestry_subscription *first;
@@ -222,7 +222,7 @@ static void code_subscribes_without_a_stream(void **state) {
 }
 
 /* capability: K12 */
-static void subscriptions_over_limit_are_refused(void **state) {
+TEST_CASE(subscriptions_over_limit_are_refused) {
   site w;
   begin(&w, (vestry_options){0});
   assert_int_equal(vestry_bus_create(w.v, &(vestry_bus_options){.max_subscriptions_count = 2}), VESTRY_OK);
@@ -248,7 +248,7 @@ static void subscriptions_over_limit_are_refused(void **state) {
   end(&w, (wire *[]){&a, &b}, 2);
 }
 
-static void reply_subscribes_16_times_at_most(void **state) {
+TEST_CASE(reply_subscribes_16_times_at_most) {
   site w;
   begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}});
   wire r = {.datastar = true};
@@ -263,7 +263,7 @@ static void reply_subscribes_16_times_at_most(void **state) {
   end(&w, (wire *[]){&r}, 1);
 }
 
-static void invalid_subscription_is_refused(void **state) {
+TEST_CASE(invalid_subscription_is_refused) {
   site w;
   begin(&w, (vestry_options){0});
   wire open = {.datastar = true};
@@ -307,7 +307,7 @@ static void invalid_subscription_is_refused(void **state) {
 
 /* ------------------------------------------------------------------------------------------------ no memory ------- */
 
-static void ignored_error_refuses_the_stream(void **state) {
+TEST_CASE(ignored_error_refuses_the_stream) {
   site w;
   begin(&w, (vestry_options){0});
   for (long fail = 0;; fail++) {
@@ -358,21 +358,6 @@ static vestry_err run_instance(test_host *th, void *ctx) {
 }
 
 /* capability: K12 */
-static void failed_allocation_is_reported(void **state) {
+TEST_CASE(failed_allocation_is_reported) {
   test_host_fail_each(run_instance, NULL, true);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(stream_receives_messages_while_it_lives),
-      cmocka_unit_test(request_without_stream_ends_its_subscription),
-      cmocka_unit_test(subscription_ends_if_the_instance_closes_before_open),
-      cmocka_unit_test(code_subscribes_without_a_stream),
-      cmocka_unit_test(subscriptions_over_limit_are_refused),
-      cmocka_unit_test(reply_subscribes_16_times_at_most),
-      cmocka_unit_test(invalid_subscription_is_refused),
-      cmocka_unit_test(ignored_error_refuses_the_stream),
-      cmocka_unit_test(failed_allocation_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

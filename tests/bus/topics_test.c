@@ -36,7 +36,7 @@ static size_t longest_chain(const vsi_topics *topics) {
   return longest;
 }
 
-static void topics_differ_by_every_byte(void **state) {
+TEST_CASE(topics_differ_by_every_byte) {
   static const struct {
     const char *bytes;
     size_t len;
@@ -64,7 +64,7 @@ static void topics_differ_by_every_byte(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void random_operations_match_a_set(void **state) {
+TEST_CASE(random_operations_match_a_set) {
   enum { NUMBERS = 500, STEPS = 20000 };
   for (uint64_t seed = 1; seed <= 5; seed++) {
     test_host th;
@@ -95,7 +95,7 @@ static void random_operations_match_a_set(void **state) {
 }
 
 /* capability: F7 */
-static void chains_stay_short_with_many_topics(void **state) {
+TEST_CASE(chains_stay_short_with_many_topics) {
   enum { NUMBERS = 100000 };
   vsi_topics topics = {.map = {NULL, 0, 0}};
   const vestry_host *host = vestry_host_default();
@@ -109,21 +109,11 @@ static void chains_stay_short_with_many_topics(void **state) {
   vsi_map_finish(&topics.map, host);
 }
 
-static void bus_cannot_be_created_without_randomness(void **state) {
+TEST_CASE(bus_cannot_be_created_without_randomness) {
   test_host th;
   test_host_init(&th);
   atomic_store(&th.fail_random, true);
   vsi_bus *bus;
   assert_int_equal(vsi_bus_create(&th.host, &bus), VESTRY_IO);
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(topics_differ_by_every_byte),
-      cmocka_unit_test(random_operations_match_a_set),
-      cmocka_unit_test(chains_stay_short_with_many_topics),
-      cmocka_unit_test(bus_cannot_be_created_without_randomness),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

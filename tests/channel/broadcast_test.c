@@ -87,7 +87,7 @@ static void close_all(site *w, wire *all[], size_t count) {
 /* ------------------------------------------------------------------------------------------------- members -------- */
 
 /* capability: K12 */
-static void channel_exists_while_it_has_members(void **state) {
+TEST_CASE(channel_exists_while_it_has_members) {
   site w;
   wire a, b, c;
   site_begin(&w, (vestry_options){0});
@@ -122,7 +122,7 @@ static void channel_exists_while_it_has_members(void **state) {
   close_all(&w, (wire *[]){&a, &b, &c}, 3);
 }
 
-static void join_and_leave_check_membership(void **state) {
+TEST_CASE(join_and_leave_check_membership) {
   site w, other;
   wire a, b, foreign;
   site_begin(&w, (vestry_options){0});
@@ -165,7 +165,7 @@ static void join_and_leave_check_membership(void **state) {
 }
 
 /* One stream joins several channels, one of them twice; its end leaves all of them. */
-static void reply_joins_several_channels(void **state) {
+TEST_CASE(reply_joins_several_channels) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
@@ -192,7 +192,7 @@ static vestry_err effect_tell(vestry_dispatch_context *context, const json_t *ar
 
 /* The reply joins after the handler and before the reply's effects, as the header documents. */
 /* capability: K12 */
-static void reply_joins_between_handler_and_effects(void **state) {
+TEST_CASE(reply_joins_between_handler_and_effects) {
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "tell", effect_tell, NULL), VESTRY_OK);
@@ -213,7 +213,7 @@ static void reply_joins_between_handler_and_effects(void **state) {
 }
 
 /* Events that one thread sends by key, to a channel and to the stream arrive in that order. */
-static void events_of_one_thread_arrive_in_order(void **state) {
+TEST_CASE(events_of_one_thread_arrive_in_order) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
@@ -240,7 +240,7 @@ static void events_of_one_thread_arrive_in_order(void **state) {
 }
 
 /* capability: K12 */
-static void request_without_a_stream_joins_no_channel(void **state) {
+TEST_CASE(request_without_a_stream_joins_no_channel) {
   site w;
   wire stored;
   site_begin(&w, (vestry_options){0});
@@ -279,7 +279,7 @@ static void say_goodbye(vestry_connection *connection, vestry_cause cause, void 
   (void)tell(w->v, NOWHERE, BOARD, "goodbye");
 }
 
-static void hooks_may_broadcast(void **state) {
+TEST_CASE(hooks_may_broadcast) {
   site w;
   wire a = {.datastar = true}, b;
   site_begin(&w, (vestry_options){0});
@@ -294,7 +294,7 @@ static void hooks_may_broadcast(void **state) {
 /* -------------------------------------------------------------------------------------------------- bounds -------- */
 
 /* capability: K12 */
-static void channels_per_instance_are_limited(void **state) {
+TEST_CASE(channels_per_instance_are_limited) {
   site w;
   wire all[5];
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_channels_count = 2}});
@@ -314,7 +314,7 @@ static void channels_per_instance_are_limited(void **state) {
   close_all(&w, (wire *[]){&all[0], &all[1], &all[2], &all[3], &all[4]}, 5);
 }
 
-static void joins_per_reply_are_limited(void **state) {
+TEST_CASE(joins_per_reply_are_limited) {
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}});
   wire r = {.datastar = true};
@@ -335,7 +335,7 @@ static void joins_per_reply_are_limited(void **state) {
 
 /* Thousands of channels are created and ended in mixed order: the table grows, and each channel is found under its
  * name. */
-static void thousands_of_channels_are_distinct(void **state) {
+TEST_CASE(thousands_of_channels_are_distinct) {
   enum { COUNT = 5000 };
   site w;
   wire a, b;
@@ -366,7 +366,7 @@ static void thousands_of_channels_are_distinct(void **state) {
 
 /* A key built from client input is either a distinct name or is refused. */
 /* capability: K12 */
-static void hostile_keys_are_distinct_or_refused(void **state) {
+TEST_CASE(hostile_keys_are_distinct_or_refused) {
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -433,14 +433,14 @@ static void hostile_keys_are_distinct_or_refused(void **state) {
 }
 
 /* The costs that channel.h documents. */
-static void channels_and_members_have_the_documented_size(void **state) {
+TEST_CASE(channels_and_members_have_the_documented_size) {
   assert_true(sizeof(struct vsi_channel) + 16 * sizeof(void *) <= 1300);
   assert_true(sizeof(vsi_member) + 2 * sizeof(void *) <= 104);
 }
 
 /* ------------------------------------------------------------------------------------------- no memory ------------ */
 
-static void failed_join_gets_500_without_a_stream(void **state) {
+TEST_CASE(failed_join_gets_500_without_a_stream) {
   site w;
   site_begin(&w, (vestry_options){0});
   for (long fail = 0;; fail++) {
@@ -487,26 +487,6 @@ static vestry_err one_life(test_host *th, void *ctx) {
 }
 
 /* capability: K12 */
-static void allocation_failure_returns_no_memory(void **state) {
+TEST_CASE(allocation_failure_returns_no_memory) {
   test_host_fail_each(one_life, NULL, true);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(channel_exists_while_it_has_members),
-      cmocka_unit_test(join_and_leave_check_membership),
-      cmocka_unit_test(reply_joins_several_channels),
-      cmocka_unit_test(reply_joins_between_handler_and_effects),
-      cmocka_unit_test(events_of_one_thread_arrive_in_order),
-      cmocka_unit_test(request_without_a_stream_joins_no_channel),
-      cmocka_unit_test(hooks_may_broadcast),
-      cmocka_unit_test(channels_per_instance_are_limited),
-      cmocka_unit_test(joins_per_reply_are_limited),
-      cmocka_unit_test(thousands_of_channels_are_distinct),
-      cmocka_unit_test(hostile_keys_are_distinct_or_refused),
-      cmocka_unit_test(channels_and_members_have_the_documented_size),
-      cmocka_unit_test(failed_join_gets_500_without_a_stream),
-      cmocka_unit_test(allocation_failure_returns_no_memory),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -150,7 +150,7 @@ static void check(vestry_memory_exchange *exchange) {
 }
 
 /* capability: K12 */
-static void members_that_stay_receive_every_event(void **state) {
+TEST_CASE(members_that_stay_receive_every_event) {
   for (unsigned seed = 1; seed <= 3; seed++) {
     race *r = calloc(1, sizeof *r);
     test_host_init(&r->th);
@@ -189,9 +189,4 @@ static void members_that_stay_receive_every_event(void **state) {
     test_host_assert_clean(&r->th);
     free(r);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(members_that_stay_receive_every_event)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

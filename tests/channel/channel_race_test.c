@@ -127,7 +127,7 @@ static void check(stream *s, bool throughout, vsi_buffer *ret_order) {
 }
 
 /* capability: F1 */
-static void members_that_stay_receive_one_order(void **state) {
+TEST_CASE(members_that_stay_receive_one_order) {
   static race r;
   pthread_t ids[PUBLISHERS], coming;
   publisher publishers[PUBLISHERS];
@@ -190,7 +190,7 @@ static uint64_t written_to(const vestry_connection *connection) {
 }
 
 /* The only thread of the pool is occupied, so only the publishing thread can write. */
-static void publish_leaves_few_members_to_its_caller(void **state) {
+TEST_CASE(publish_leaves_few_members_to_its_caller) {
   enum { MOST = VSI_FEW_STREAMS + 1 };
   static probe probes[MOST];
   for (int members = 1; members <= MOST; members += members == 1 ? VSI_FEW_STREAMS - 1 : 1) {
@@ -238,10 +238,4 @@ static void publish_leaves_few_members_to_its_caller(void **state) {
     sem_destroy(&o.begun);
     sem_destroy(&o.may_end);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(members_that_stay_receive_one_order),
-                                     cmocka_unit_test(publish_leaves_few_members_to_its_caller)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

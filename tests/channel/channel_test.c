@@ -97,7 +97,7 @@ static vsi_channel_stats stats_of(room *r) {
 
 /* ---------------------------------------------------------------------------------------------- members ----------- */
 
-static void members_join_publish_and_leave(void **state) {
+TEST_CASE(members_join_publish_and_leave) {
   room r;
   room_begin(&r, NULL, 0, 2);
   uint64_t wire[LISTENERS];
@@ -137,7 +137,7 @@ static void members_join_publish_and_leave(void **state) {
   bench_finish(&r.b);
 }
 
-static void ended_stream_leaves_its_channel(void **state) {
+TEST_CASE(ended_stream_leaves_its_channel) {
   room r;
   room_begin(&r, &gzip, 0, 3);
   uint64_t wire[LISTENERS];
@@ -162,7 +162,7 @@ static void ended_stream_leaves_its_channel(void **state) {
   room_end(&r);
 }
 
-static void channel_refuses_foreign_connections(void **state) {
+TEST_CASE(channel_refuses_foreign_connections) {
   room r;
   bench other;
   listener stranger;
@@ -185,7 +185,7 @@ static void channel_refuses_foreign_connections(void **state) {
   room_end(&r);
 }
 
-static void publish_reports_full_members(void **state) {
+TEST_CASE(publish_reports_full_members) {
   room r;
   room_begin(&r, NULL, 0, 1);
   static const vestry_connection_options drops = {.max_queued_count = 1, .full = VESTRY_FULL_DROP},
@@ -225,7 +225,7 @@ static void wake_and_leave(void *transport) {
   leaves = NULL;
 }
 
-static void leaving_during_a_publish_skips_no_member(void **state) {
+TEST_CASE(leaving_during_a_publish_skips_no_member) {
   enum { MANY = 130 };
   for (int who = 1; who < MANY; who++) {
     bench b;
@@ -312,7 +312,7 @@ static void complaint_end(complaint *c, bench *b) {
   vsi_buffer_finish(&c->p.got);
 }
 
-static void publish_inside_a_publish_returns_busy(void **state) {
+TEST_CASE(publish_inside_a_publish_returns_busy) {
   bench b;
   complaint here, there;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -347,7 +347,7 @@ static void *publish_often(void *argument) {
 }
 
 /* Two threads publish to two channels; the hook of each publishes to the other channel. */
-static void crossing_publishes_do_not_deadlock(void **state) {
+TEST_CASE(crossing_publishes_do_not_deadlock) {
   bench b;
   complaint here, there;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -382,7 +382,7 @@ static void speak_and_destroy(void *encoder) {
   vestry_profile_gzip.destroy(encoder);
 }
 
-static void publish_from_encoder_destruction_returns_busy(void **state) {
+TEST_CASE(publish_from_encoder_destruction_returns_busy) {
   room r;
   vestry_profile_ops ops = vestry_profile_gzip;
   ops.destroy = speak_and_destroy;
@@ -412,7 +412,7 @@ static void assert_alone(uint64_t wire) {
 static const vestry_profile *const spliced[] = {&brotli, &gzip};
 
 /* capability: F1 */
-static void late_joiner_is_aligned_by_a_new_epoch(void **state) {
+TEST_CASE(late_joiner_is_aligned_by_a_new_epoch) {
   for (int p = 0; p < 2; p++) {
     room r;
     uint64_t wire[LISTENERS];
@@ -443,7 +443,7 @@ static void late_joiner_is_aligned_by_a_new_epoch(void **state) {
 }
 
 /* capability: F1 */
-static void direct_event_unaligns_and_heartbeat_does_not(void **state) {
+TEST_CASE(direct_event_unaligns_and_heartbeat_does_not) {
   for (int p = 0; p < 2; p++) {
     room r;
     uint64_t wire[LISTENERS];
@@ -465,7 +465,7 @@ static void direct_event_unaligns_and_heartbeat_does_not(void **state) {
   }
 }
 
-static void dropped_event_unaligns(void **state) {
+TEST_CASE(dropped_event_unaligns) {
   room r;
   uint64_t wire[LISTENERS];
   room_begin(&r, &brotli, 0, 2);
@@ -491,7 +491,7 @@ static void dropped_event_unaligns(void **state) {
 }
 
 /* capability: F1 */
-static void members_that_are_never_in_sync_cost_one_encoding(void **state) {
+TEST_CASE(members_that_are_never_in_sync_cost_one_encoding) {
   enum { EVENTS = 300, AGAIN_MOST = 70 };
   for (int p = 0; p < 2; p++) {
     room r;
@@ -529,7 +529,7 @@ static void members_that_are_never_in_sync_cost_one_encoding(void **state) {
   }
 }
 
-static void epoch_ends_at_its_byte_limit(void **state) {
+TEST_CASE(epoch_ends_at_its_byte_limit) {
   room r;
   uint64_t wire[LISTENERS];
   room_begin(&r, &gzip, 3 * PAGE_BYTES, 2);
@@ -546,7 +546,7 @@ static void epoch_ends_at_its_byte_limit(void **state) {
 }
 
 /* capability: F1 */
-static void each_encoding_has_its_epoch(void **state) {
+TEST_CASE(each_encoding_has_its_epoch) {
   room r;
   uint64_t wire[LISTENERS];
   room_begin(&r, NULL, 0, 1);
@@ -564,7 +564,7 @@ static void each_encoding_has_its_epoch(void **state) {
 }
 
 /* capability: F2 */
-static void encoders_are_limited_and_released(void **state) {
+TEST_CASE(encoders_are_limited_and_released) {
   room r;
   uint64_t wire[LISTENERS];
   room_begin(&r, &brotli, 0, 2);
@@ -672,28 +672,6 @@ static bool live(long fail_at) {
   return failed;
 }
 
-static void allocation_failure_loses_no_accepted_event(void **state) {
+TEST_CASE(allocation_failure_loses_no_accepted_event) {
   for (long fail_at = 0; live(fail_at); fail_at++) continue;
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(members_join_publish_and_leave),
-      cmocka_unit_test(ended_stream_leaves_its_channel),
-      cmocka_unit_test(channel_refuses_foreign_connections),
-      cmocka_unit_test(publish_reports_full_members),
-      cmocka_unit_test(leaving_during_a_publish_skips_no_member),
-      cmocka_unit_test(publish_inside_a_publish_returns_busy),
-      cmocka_unit_test(crossing_publishes_do_not_deadlock),
-      cmocka_unit_test(publish_from_encoder_destruction_returns_busy),
-      cmocka_unit_test(late_joiner_is_aligned_by_a_new_epoch),
-      cmocka_unit_test(direct_event_unaligns_and_heartbeat_does_not),
-      cmocka_unit_test(dropped_event_unaligns),
-      cmocka_unit_test(members_that_are_never_in_sync_cost_one_encoding),
-      cmocka_unit_test(epoch_ends_at_its_byte_limit),
-      cmocka_unit_test(each_encoding_has_its_epoch),
-      cmocka_unit_test(encoders_are_limited_and_released),
-      cmocka_unit_test(allocation_failure_loses_no_accepted_event),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,7 +38,7 @@ static bool is_there(vsi_channels *channels, const char *name, uint64_t hash) {
 }
 
 /* capability: K12 */
-static void last_reference_ends_the_channel(void **state) {
+TEST_CASE(last_reference_ends_the_channel) {
   bench b;
   vsi_channels *channels = begin(&b, 0);
   assert_false(is_there(channels, "a", 1));
@@ -54,7 +54,7 @@ static void last_reference_ends_the_channel(void **state) {
 
 /* A member references its channel, with a connection or as a reservation. */
 /* capability: K12 */
-static void members_reference_their_channel(void **state) {
+TEST_CASE(members_reference_their_channel) {
   bench b;
   probe p, q;
   vsi_channels *channels = begin(&b, 0);
@@ -92,7 +92,7 @@ static void members_reference_their_channel(void **state) {
 
 /* Names with equal hashes are compared by their bytes, and removing one name keeps its neighbours. */
 /* capability: K12 */
-static void names_with_equal_hashes_are_distinct(void **state) {
+TEST_CASE(names_with_equal_hashes_are_distinct) {
   static const struct {
     const char *bytes;
     size_t len;
@@ -119,7 +119,7 @@ static void names_with_equal_hashes_are_distinct(void **state) {
 }
 
 /* The table grows with the number of channels. If its allocation fails, it stays small and works. */
-static void table_works_if_it_cannot_grow(void **state) {
+TEST_CASE(table_works_if_it_cannot_grow) {
   enum { COUNT = 300 };
   for (int starved = 0; starved < 2; starved++) {
     bench b;
@@ -168,7 +168,7 @@ static vestry_err one_channel(test_host *th, void *ctx) {
   return error;
 }
 
-static void allocation_failure_returns_no_memory(void **state) {
+TEST_CASE(allocation_failure_returns_no_memory) {
   test_host_fail_each(one_channel, NULL, false);
 }
 
@@ -205,7 +205,7 @@ static void *take_and_give(void *ctx) {
   return NULL;
 }
 
-static void concurrent_holds_create_one_channel_per_name(void **state) {
+TEST_CASE(concurrent_holds_create_one_channel_per_name) {
   bench b;
   vsi_channels *channels = begin(&b, NAMES); /* two channels of one name would exceed it */
   pthread_t threads[THREADS];
@@ -243,7 +243,7 @@ static void *drop(void *ctx) {
 }
 
 /* So the cluster that watches can be freed. */
-static void removal_of_the_watch_waits_for_its_calls(void **state) {
+TEST_CASE(removal_of_the_watch_waits_for_its_calls) {
   bench b;
   watched w = {.channel = NULL};
   pthread_t thread;
@@ -258,17 +258,4 @@ static void removal_of_the_watch_waits_for_its_calls(void **state) {
   pthread_join(thread, NULL);
   assert_false(atomic_load(&w.was_removed));
   end(&b, channels);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(last_reference_ends_the_channel),
-      cmocka_unit_test(members_reference_their_channel),
-      cmocka_unit_test(names_with_equal_hashes_are_distinct),
-      cmocka_unit_test(table_works_if_it_cannot_grow),
-      cmocka_unit_test(allocation_failure_returns_no_memory),
-      cmocka_unit_test(concurrent_holds_create_one_channel_per_name),
-      cmocka_unit_test(removal_of_the_watch_waits_for_its_calls),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

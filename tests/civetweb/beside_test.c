@@ -67,7 +67,7 @@ static void wait_for(const char *method, const char *path, const char *answer) {
     if (vsi_seconds_now() > until) fail_msg("%s %s is not answered %s", method, path, answer);
 }
 
-static void handlers_registered_after_vestry_are_reached(void **state) {
+TEST_CASE(handlers_registered_after_vestry_are_reached) {
   server_start(&s, NULL);
   set_own("/plain");
   set_own("/a/*");
@@ -87,7 +87,7 @@ static void before_mount(uint16_t port) {}
 
 /* In the recommended order: vestry in init_context, the program's handlers after mg_start. Also routes that are mounted
  * after the program's handlers. */
-static void routes_mounted_after_other_handlers_are_served(void **state) {
+TEST_CASE(routes_mounted_after_other_handlers_are_served) {
   server_start(&s, &(server_settings){.before_mount = before_mount});
   set_own("/late/*.json$");
   route(s.v, "/late/{name}", "late");
@@ -108,7 +108,7 @@ static int own_above(struct mg_connection *conn, void *text) {
 }
 
 /* A handler for a path above vestry's is called first, and can pass the request on. */
-static void handler_above_may_pass_requests_on(void **state) {
+TEST_CASE(handler_above_may_pass_requests_on) {
   server_start(&s, NULL);
   static char name[] = "above";
   route(s.v, "/api/live", "live");
@@ -139,7 +139,7 @@ static vestry_err say_scope(const vestry_request *req, vestry_reply *reply, void
   return vestry_reply_body(reply, "text/plain", scope.data, scope.len);
 }
 
-static void login_of_the_program_becomes_the_scope(void **state) {
+TEST_CASE(login_of_the_program_becomes_the_scope) {
   server_start(&s, &(server_settings){.options.scope = scope_by_header});
   assert_int_equal(vestry_route(s.v, "GET", "/who", say_scope, NULL), VESTRY_OK);
   vsi_client c;
@@ -250,7 +250,7 @@ static void ask_any(const model *m, uint64_t *seed, uint64_t world) {
   fail_msg("world %llu: %s is answered %s, not %s", (unsigned long long)world, path, answer, expected);
 }
 
-static void random_handlers_in_any_order_match_the_model(void **state) {
+TEST_CASE(random_handlers_in_any_order_match_the_model) {
   for (uint64_t world = 1; world <= WORLDS; world++) {
     uint64_t seed = world;
     model m = {.count = 0};
@@ -310,7 +310,7 @@ static vestry_err open_second(const vestry_request *req, vestry_reply *reply, vo
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
-static void two_instances_serve_their_own_routes(void **state) {
+TEST_CASE(two_instances_serve_their_own_routes) {
   second b;
   server_start(&s, NULL);
   second_begin(&b);
@@ -339,7 +339,7 @@ static void two_instances_serve_their_own_routes(void **state) {
   end(&b);
 }
 
-static void duplicate_routes_of_two_instances_are_refused(void **state) {
+TEST_CASE(duplicate_routes_of_two_instances_are_refused) {
   second b;
   server_start(&s, NULL);
   second_begin(&b);
@@ -358,7 +358,7 @@ static void duplicate_routes_of_two_instances_are_refused(void **state) {
   end(&b);
 }
 
-static void failed_creation_leaves_nothing_registered(void **state) {
+TEST_CASE(failed_creation_leaves_nothing_registered) {
   second b;
   server_start(&s, NULL);
   second_begin(&b);
@@ -378,7 +378,7 @@ static void failed_creation_leaves_nothing_registered(void **state) {
 }
 
 /* Their streams use the same workers. */
-static void streams_of_both_instances_share_the_limit(void **state) {
+TEST_CASE(streams_of_both_instances_share_the_limit) {
   second b;
   vsi_client clients[ROOM], more;
   server_start(&s, NULL);
@@ -404,7 +404,7 @@ static void streams_of_both_instances_share_the_limit(void **state) {
 }
 
 /* One instance stops and is replaced while the server runs; the other one is not affected. */
-static void stopped_instance_can_be_replaced(void **state) {
+TEST_CASE(stopped_instance_can_be_replaced) {
   second b, c;
   vsi_client stream;
   server_start(&s, NULL);
@@ -434,7 +434,7 @@ static void stopped_instance_can_be_replaced(void **state) {
 
 /* ---- civetweb's patterns ----------------------------------------------------------------------------------------- */
 
-static void routes_map_to_civetweb_patterns(void **state) {
+TEST_CASE(routes_map_to_civetweb_patterns) {
   static const char *const rows[][2] = {
       {"/", "/$"},
       {"/a/", "/a/$"},
@@ -453,18 +453,5 @@ static void routes_map_to_civetweb_patterns(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(handlers_registered_after_vestry_are_reached),
-      cmocka_unit_test(routes_mounted_after_other_handlers_are_served),
-      cmocka_unit_test(handler_above_may_pass_requests_on),
-      cmocka_unit_test(login_of_the_program_becomes_the_scope),
-      cmocka_unit_test(random_handlers_in_any_order_match_the_model),
-      cmocka_unit_test(two_instances_serve_their_own_routes),
-      cmocka_unit_test(duplicate_routes_of_two_instances_are_refused),
-      cmocka_unit_test(failed_creation_leaves_nothing_registered),
-      cmocka_unit_test(streams_of_both_instances_share_the_limit),
-      cmocka_unit_test(stopped_instance_can_be_replaced),
-      cmocka_unit_test(routes_map_to_civetweb_patterns),
-  };
-  return cmocka_run_group_tests_name("civetweb, beside others", tests, NULL, NULL);
+  return cases_run("civetweb, beside others", NULL, NULL);
 }

@@ -39,7 +39,7 @@ static void hold(size_t i, size_t bytes) {
 }
 
 /* Like the test of socket.c of the other adapter. */
-static void aborted_bytes_count_as_freed_until_cleared(void **state) {
+TEST_CASE(aborted_bytes_count_as_freed_until_cleared) {
   begin();
   hold(0, 2 * EIGHTH);
   hold(1, 4 * EIGHTH);
@@ -61,7 +61,7 @@ static void aborted_bytes_count_as_freed_until_cleared(void **state) {
 }
 
 /* Each piece of each body calls this function. If it waited for the lock, or took it, it would not return here. */
-static void piece_takes_no_lock_if_enough_bytes_are_aborted(void **state) {
+TEST_CASE(piece_takes_no_lock_if_enough_bytes_are_aborted) {
   begin();
   hold(0, 7 * EIGHTH);
   hold(1, 4096);
@@ -76,10 +76,6 @@ static void piece_takes_no_lock_if_enough_bytes_are_aborted(void **state) {
 
 int main(void) {
   const struct rlimit few = {256, 256}; /* all descriptors are searched for a peer that is not found */
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(aborted_bytes_count_as_freed_until_cleared),
-      cmocka_unit_test(piece_takes_no_lock_if_enough_bytes_are_aborted),
-  };
   if (setrlimit(RLIMIT_NOFILE, &few)) return 1;
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("civetweb/deadline", NULL, NULL);
 }

@@ -122,7 +122,7 @@ static vestry_cause cause(int i) {
   return vestry_connection_look(entries[i].connection).cause;
 }
 
-static void streams_without_a_socket_are_closed(void **state) {
+TEST_CASE(streams_without_a_socket_are_closed) {
   vsi_civetweb_watch_look(&watch); /* no streams */
   connected open = connect_from(0, "127.0.0.1"), shut = connect_from(0, "127.0.0.1");
   connected of_no_stream = connect_from(0, "127.0.0.1");
@@ -143,7 +143,7 @@ static void streams_without_a_socket_are_closed(void **state) {
   disconnect(&of_no_stream);
 }
 
-static void new_streams_are_judged_in_the_next_round(void **state) {
+TEST_CASE(new_streams_are_judged_in_the_next_round) {
   connected first = connect_from(0, "127.0.0.1");
   park(0, first.port);
   vsi_civetweb_watch_look(&watch);
@@ -159,7 +159,7 @@ static void new_streams_are_judged_in_the_next_round(void **state) {
 
 /* A client reconnects from the same port, before or after a round has seen its socket: its new socket does not keep the
  * old stream. */
-static void socket_of_a_returning_client_keeps_the_newest_stream(void **state) {
+TEST_CASE(socket_of_a_returning_client_keeps_the_newest_stream) {
   for (int is_seen = 0; is_seen <= 1; is_seen++) {
     connected old = connect_from(0, "127.0.0.1");
     park(0, old.port);
@@ -178,7 +178,7 @@ static void socket_of_a_returning_client_keeps_the_newest_stream(void **state) {
   }
 }
 
-static void two_sockets_keep_two_streams(void **state) {
+TEST_CASE(two_sockets_keep_two_streams) {
   connected first = connect_from(0, "127.0.0.1"), second = connect_from(first.port, "127.0.0.2");
   park(0, first.port); /* of one client, to two addresses of the server */
   park(1, second.port);
@@ -192,7 +192,7 @@ static void two_sockets_keep_two_streams(void **state) {
   disconnect(&second);
 }
 
-static void stream_of_unknown_peer_is_left_open(void **state) {
+TEST_CASE(stream_of_unknown_peer_is_left_open) {
   park_at(0, "elsewhere", 1);
   assert_false(entries[0].has_peer);
   vsi_civetweb_watch_look(&watch);
@@ -202,7 +202,7 @@ static void stream_of_unknown_peer_is_left_open(void **state) {
   leave(0);
 }
 
-static void streams_are_closed_once(void **state) {
+TEST_CASE(streams_are_closed_once) {
   connected pairs[STREAMS / 2];
   for (int i = 0; i < STREAMS / 2; i++) {
     pairs[i] = connect_from(0, "127.0.0.1");
@@ -220,14 +220,5 @@ static void streams_are_closed_once(void **state) {
 }
 
 int main(void) {
-#define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
-  const struct CMUnitTest tests[] = {
-      EACH(streams_without_a_socket_are_closed),
-      EACH(new_streams_are_judged_in_the_next_round),
-      EACH(socket_of_a_returning_client_keeps_the_newest_stream),
-      EACH(two_sockets_keep_two_streams),
-      EACH(stream_of_unknown_peer_is_left_open),
-      EACH(streams_are_closed_once),
-  };
-  return cmocka_run_group_tests_name("streams on dedicated threads", tests, NULL, NULL);
+  return cases_run_each("streams on dedicated threads", begin, end);
 }

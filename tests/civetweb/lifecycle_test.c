@@ -19,7 +19,7 @@ static vsi_server s;
 
 /* ---- places ------------------------------------------------------------------------------------------------------ */
 
-static void reserve_is_a_tenth_of_the_threads_between_2_and_32(void **state) {
+TEST_CASE(reserve_is_a_tenth_of_the_threads_between_2_and_32) {
   static const unsigned cases[][2] = {{3, 1}, {20, 18}, {50, 45}, {400, 368}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     server_start(&s, &(server_settings){.threads = cases[i][0], .reserve = UINT32_MAX});
@@ -45,7 +45,7 @@ static void ask_from(vsi_client *c, const char *address) {
   vsi_client_sendf(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
 }
 
-static void streams_per_address_are_limited(void **state) {
+TEST_CASE(streams_per_address_are_limited) {
   server_start(&s, &(server_settings){.max_per_address = 3});
   vsi_client clients[3], other, again;
   for (int i = 0; i < 3; i++) vsi_server_open(&s, &clients[i]);
@@ -73,7 +73,7 @@ static void streams_per_address_are_limited(void **state) {
 }
 
 /* civetweb reports a connection only with its first request, so the limit does not count silent ones. */
-static void silent_connections_are_not_counted(void **state) {
+TEST_CASE(silent_connections_are_not_counted) {
   enum { LIMIT = 3 };
   server_start(&s, &(server_settings){.max_per_address = LIMIT});
   vsi_client silent[LIMIT], clients[LIMIT], more;
@@ -112,7 +112,7 @@ static int open_descriptors(void) {
   return count;
 }
 
-static void descriptors_remain_if_clients_exceed_them(void **state) {
+TEST_CASE(descriptors_remain_if_clients_exceed_them) {
   struct rlimit own;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &own), 0);
   const struct rlimit few = {FEW_DESCRIPTORS, own.rlim_max};
@@ -146,7 +146,7 @@ static void descriptors_remain_if_clients_exceed_them(void **state) {
 
 /* ---- stalled readers --------------------------------------------------------------------------------------------- */
 
-static void stop_with_a_stalled_reader_aborts_its_write(void **state) {
+TEST_CASE(stop_with_a_stalled_reader_aborts_its_write) {
   server_start(&s, &(server_settings){.options.connection =
                                           &(vestry_connection_options){.max_queued_bytes = VSI_STALLING_QUEUE_BYTES}});
   vsi_client stalled, well;
@@ -178,11 +178,11 @@ static double seconds_to_stop_on_specific_addresses(void) {
   return vsi_seconds_now() - since;
 }
 
-static void server_on_specific_addresses_stops_quickly(void **state) {
+TEST_CASE(server_on_specific_addresses_stops_quickly) {
   BELOW_S(1.5, seconds_to_stop_on_specific_addresses());
 }
 
-static void server_stops_despite_silent_clients(void **state) {
+TEST_CASE(server_stops_despite_silent_clients) {
   server_start(&s, NULL);
   vsi_client silent[3], c;
   for (int i = 0; i < 3; i++) vsi_client_connect(&silent[i], s.port, false);
@@ -204,7 +204,7 @@ static void ask_early(uint16_t port) {
   for (int i = 0; i < EARLY; i++) vsi_client_ask(&early[i], port, "GET", "/echo", "");
 }
 
-static void early_clients_wait_for_the_handlers(void **state) {
+TEST_CASE(early_clients_wait_for_the_handlers) {
   server_start(&s, &(server_settings){.before_mount = ask_early});
   for (int i = 0; i < EARLY; i++) {
     assert_int_equal(vsi_client_status(&early[i]), 200);
@@ -214,16 +214,6 @@ static void early_clients_wait_for_the_handlers(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(streams_per_address_are_limited),
-      cmocka_unit_test(silent_connections_are_not_counted),
-      cmocka_unit_test(descriptors_remain_if_clients_exceed_them),
-      cmocka_unit_test(reserve_is_a_tenth_of_the_threads_between_2_and_32),
-      cmocka_unit_test(stop_with_a_stalled_reader_aborts_its_write),
-      cmocka_unit_test(server_on_specific_addresses_stops_quickly),
-      cmocka_unit_test(server_stops_despite_silent_clients),
-      cmocka_unit_test(early_clients_wait_for_the_handlers),
-  };
   return (int)vestry_contract_run(&civetweb_contract, "lifecycle,watches") +
-         cmocka_run_group_tests_name("civetweb, its own life", tests, NULL, NULL);
+         cases_run("civetweb, its own life", NULL, NULL);
 }

@@ -5,7 +5,7 @@
 
 #define MS UINT64_C(1000000)
 
-static void peer_addresses_are_parsed(void **state) {
+TEST_CASE(peer_addresses_are_parsed) {
   static const unsigned char v4[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [13] = 1, [14] = 2, [15] = 3};
   static const unsigned char v6[16] = {0xfe, 0x80, [15] = 1};
   vsi_civetweb_peer peer, same;
@@ -30,7 +30,7 @@ static void peer_addresses_are_parsed(void **state) {
   assert_memory_equal(peer.address, v6, 16); /* untouched on failure */
 }
 
-static void peers_differ_by_address_and_ports(void **state) {
+TEST_CASE(peers_differ_by_address_and_ports) {
   vsi_civetweb_peer peer, other;
   assert_true(vsi_civetweb_peer_parse("10.1.2.3", 50000, 8080, &peer));
   static const struct {
@@ -55,19 +55,19 @@ static vestry_cause look(watched *w, vsi_civetweb_socket socket) {
 
 static const watched fresh = {UINT64_MAX, 5000 * MS};
 
-static void peer_without_unacknowledged_bytes_is_present(void **state) {
+TEST_CASE(peer_without_unacknowledged_bytes_is_present) {
   watched w = fresh;
   /* The time since its last acknowledgement does not matter, because nothing is unacknowledged. */
   for (uint32_t ms = 0; ms < 100000; ms += 1000)
     assert_int_equal(look(&w, (vsi_civetweb_socket){.established = true, .since_ack_ms = ms}), VESTRY_CAUSE_NONE);
 }
 
-static void half_closed_peer_has_hung_up(void **state) {
+TEST_CASE(half_closed_peer_has_hung_up) {
   watched w = fresh;
   assert_int_equal(look(&w, (vsi_civetweb_socket){.established = false}), VESTRY_CAUSE_HANGUP);
 }
 
-static void heartbeat_after_a_long_silence_starts_the_time(void **state) {
+TEST_CASE(heartbeat_after_a_long_silence_starts_the_time) {
   watched w = fresh;
   /* 15 s have passed since the last acknowledgement, and now bytes are in flight that were just sent. */
   vsi_civetweb_socket socket = {.established = true, .unacked_bytes = 3, .since_ack_ms = 15000};
@@ -75,7 +75,7 @@ static void heartbeat_after_a_long_silence_starts_the_time(void **state) {
   assert_int_equal(look(&w, socket), VESTRY_CAUSE_LOST); /* a second later they still are */
 }
 
-static void acknowledgements_between_checks_restart_the_time(void **state) {
+TEST_CASE(acknowledgements_between_checks_restart_the_time) {
   watched w = fresh;
   /* At each check bytes are in flight, but always different ones. */
   for (int i = 0; i < 100; i++)
@@ -89,7 +89,7 @@ static void acknowledgements_between_checks_restart_the_time(void **state) {
                    VESTRY_CAUSE_LOST);
 }
 
-static void complete_acknowledgement_resets_the_time(void **state) {
+TEST_CASE(complete_acknowledgement_resets_the_time) {
   watched w = fresh;
   vsi_civetweb_socket waiting = {.established = true, .unacked_bytes = 3, .since_ack_ms = 99999};
   for (int i = 0; i < 9; i++) assert_int_equal(look(&w, waiting), VESTRY_CAUSE_NONE);
@@ -98,7 +98,7 @@ static void complete_acknowledgement_resets_the_time(void **state) {
   assert_int_equal(look(&w, waiting), VESTRY_CAUSE_LOST);
 }
 
-static void peer_that_answers_probes_is_not_lost(void **state) {
+TEST_CASE(peer_that_answers_probes_is_not_lost) {
   watched w = fresh;
   /* Probes of a closed window are up to two minutes apart, and each is answered. */
   for (uint32_t ms = 0; ms < 120000; ms += 100)
@@ -117,24 +117,9 @@ static void peer_that_answers_probes_is_not_lost(void **state) {
                    VESTRY_CAUSE_LOST);
 }
 
-static void peer_is_never_lost_if_disabled(void **state) {
+TEST_CASE(peer_is_never_lost_if_disabled) {
   uint64_t since = UINT64_MAX;
   const vsi_civetweb_socket socket = {.established = true, .unacked_bytes = 3, .since_ack_ms = UINT32_MAX};
   assert_int_equal(vsi_civetweb_peer_judge(&since, &socket, 0, UINT64_MAX), VESTRY_CAUSE_NONE);
   assert_int_equal(vsi_civetweb_peer_judge(&since, &socket, UINT64_MAX - 1, UINT64_MAX), VESTRY_CAUSE_NONE);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(peer_addresses_are_parsed),
-      cmocka_unit_test(peers_differ_by_address_and_ports),
-      cmocka_unit_test(peer_without_unacknowledged_bytes_is_present),
-      cmocka_unit_test(half_closed_peer_has_hung_up),
-      cmocka_unit_test(heartbeat_after_a_long_silence_starts_the_time),
-      cmocka_unit_test(acknowledgements_between_checks_restart_the_time),
-      cmocka_unit_test(complete_acknowledgement_resets_the_time),
-      cmocka_unit_test(peer_that_answers_probes_is_not_lost),
-      cmocka_unit_test(peer_is_never_lost_if_disabled),
-  };
-  return cmocka_run_group_tests_name("peers", tests, NULL, NULL);
 }

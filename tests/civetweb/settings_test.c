@@ -25,7 +25,7 @@ static vestry_err check(const char *ports, const char *threads, const char *node
   return vestry_civetweb_check(list, why, 128);
 }
 
-static void threads_and_nodelay_are_checked(void **state) {
+TEST_CASE(threads_and_nodelay_are_checked) {
   char why[128];
   assert_int_equal(check(NULL, NULL, "1", why), VESTRY_OK); /* civetweb's default is 50 threads */
   assert_string_equal(why, "");
@@ -45,14 +45,14 @@ static void threads_and_nodelay_are_checked(void **state) {
   assert_string_equal(cut, "tcp");
 }
 
-static void ports_with_tls_are_recognized(void **state) {
+TEST_CASE(ports_with_tls_are_recognized) {
   static const char *const tls[] = {"8443s", "80,8443s", "80r,8443s", "[::]:8443s", "10.0.0.1:8443s , 80", "80r"};
   static const char *const plain[] = {"8080", "+8080", "127.0.0.1:80,[::1]:80", "servers:80", "localhost:80,s", ""};
   for (size_t i = 0; i < 6; i++) assert_true(vsi_civetweb_names_tls_port(tls[i]));
   for (size_t i = 0; i < 6; i++) assert_false(vsi_civetweb_names_tls_port(plain[i]));
 }
 
-static void unix_sockets_are_recognized(void **state) {
+TEST_CASE(unix_sockets_are_recognized) {
   static const char *const sockets[] = {"x/run/web.sock", "8080,x/run/web.sock", "8080 , x/run/a"};
   static const char *const ports[] = {"8080", "127.0.0.1:80,[::1]:80", "", "max:80"};
   for (size_t i = 0; i < 3; i++) assert_true(vsi_civetweb_names_unix_socket(sockets[i]));
@@ -61,7 +61,7 @@ static void unix_sockets_are_recognized(void **state) {
 
 /* The check predicts what civetweb does. */
 /* capability: C18 */
-static void missing_unix_socket_support_is_reported(void **state) {
+TEST_CASE(missing_unix_socket_support_is_reported) {
   char why[128], folder[FOLDER_BYTES], port[FOLDER_BYTES + 16];
   folder_make(folder, "civetweb"); /* of this run: another run may have the same test, or have been killed in it */
   snprintf(port, sizeof port, "x%s/socket", folder);
@@ -80,7 +80,7 @@ static void missing_unix_socket_support_is_reported(void **state) {
 
 /* Only once in this process, because civetweb reports missing TLS only once. On a machine where civetweb has TLS, the
  * check succeeds, and mg_start does not crash. */
-static void tls_without_support_is_refused(void **state) {
+TEST_CASE(tls_without_support_is_refused) {
   char why[128];
   vestry_err error = check("8443s", "10", "1", why);
   if (error) {
@@ -124,7 +124,7 @@ static bool allow_64_threads(void) {
   return setrlimit(RLIMIT_NPROC, &few) == 0 && setuid(nobody_else) == 0;
 }
 
-static void thread_count_over_system_limit_is_refused(void **state) {
+TEST_CASE(thread_count_over_system_limit_is_refused) {
   if (geteuid() != 0) TEST_SKIP("a limit of the threads of a user takes root");
   checked result = check_in_child(allow_64_threads, "128", "20");
   assert_int_equal(result.error, VESTRY_LIMIT);
@@ -137,7 +137,7 @@ static bool allow_200_descriptors(void) {
   return setrlimit(RLIMIT_NOFILE, &few) == 0;
 }
 
-static void settings_needing_all_descriptors_are_refused(void **state) {
+TEST_CASE(settings_needing_all_descriptors_are_refused) {
   assert_int_equal(check_in_child(allow_200_descriptors, "35", "100").error, VESTRY_OK);
   checked result = check_in_child(allow_200_descriptors, "36", "100");
   assert_int_equal(result.error, VESTRY_LIMIT);
@@ -157,7 +157,7 @@ static void settings_needing_all_descriptors_are_refused(void **state) {
   vsi_server_stop(&s);
 }
 
-static void threads_are_chosen_by_the_descriptors(void **state) {
+TEST_CASE(threads_are_chosen_by_the_descriptors) {
   static const struct {
     rlim_t descriptors;
     uint32_t threads;
@@ -174,7 +174,7 @@ static void threads_are_chosen_by_the_descriptors(void **state) {
   }
 }
 
-static void settings_of_a_running_server_are_read(void **state) {
+TEST_CASE(settings_of_a_running_server_are_read) {
   vsi_server s;
   server_start(&s, &(server_settings){.threads = 7, .reserve = 3, .timeout_ms = 1234, .keep_alive = true});
   vsi_civetweb_settings settings;
@@ -194,7 +194,7 @@ static void settings_of_a_running_server_are_read(void **state) {
   vsi_server_stop(&s);
 }
 
-static void max_streams_out_of_range_is_named(void **state) {
+TEST_CASE(max_streams_out_of_range_is_named) {
   test_host th;
   test_host_init(&th);
   vestry *v = NULL;
@@ -222,7 +222,7 @@ static vestry_err create(test_host *th, void *ctx) {
   return error;
 }
 
-static void creation_survives_every_allocation_failure(void **state) {
+TEST_CASE(creation_survives_every_allocation_failure) {
   const char *list[] = {"listening_ports", "127.0.0.1:0", "num_threads", "4", "tcp_nodelay", "1", NULL};
   civetweb = mg_start(NULL, NULL, list);
   assert_non_null(civetweb);
@@ -244,21 +244,4 @@ static void creation_survives_every_allocation_failure(void **state) {
   test_host_assert_clean(&th);
   vestry_civetweb_stop_server(civetweb);
   vestry_civetweb_stop_server(NULL);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(thread_count_over_system_limit_is_refused),
-      cmocka_unit_test(settings_needing_all_descriptors_are_refused),
-      cmocka_unit_test(threads_and_nodelay_are_checked),
-      cmocka_unit_test(ports_with_tls_are_recognized),
-      cmocka_unit_test(tls_without_support_is_refused),
-      cmocka_unit_test(threads_are_chosen_by_the_descriptors),
-      cmocka_unit_test(settings_of_a_running_server_are_read),
-      cmocka_unit_test(max_streams_out_of_range_is_named),
-      cmocka_unit_test(unix_sockets_are_recognized),
-      cmocka_unit_test(missing_unix_socket_support_is_reported),
-      cmocka_unit_test(creation_survives_every_allocation_failure),
-  };
-  return cmocka_run_group_tests_name("civetweb's settings", tests, NULL, NULL);
 }

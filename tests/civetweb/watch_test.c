@@ -18,7 +18,7 @@ static server_settings silent(uint64_t watch_ms, uint64_t lost_ms) {
   return (server_settings){.watch_ms = watch_ms, .lost_ms = lost_ms, .options.connection = &connection};
 }
 
-static void without_watch_heartbeats_detect_lost_peers(void **state) {
+TEST_CASE(without_watch_heartbeats_detect_lost_peers) {
   server_start(&s, &(server_settings){.watch_ms = VESTRY_NEVER_MS,
                                       .options.connection = &(vestry_connection_options){.heartbeat_ms = 20}});
   vsi_client c;
@@ -34,7 +34,7 @@ static void without_watch_heartbeats_detect_lost_peers(void **state) {
 
 /* ---- lost, and not lost ------------------------------------------------------------------------------------------ */
 
-static void stalled_reader_is_not_lost(void **state) {
+TEST_CASE(stalled_reader_is_not_lost) {
   /* longer than the kernel's first waits for a segment that the full peer dropped: 200 ms, 400 ms, 800 ms */
   server_settings settings = {.watch_ms = 10, .lost_ms = 3000};
   settings.options.connection =
@@ -52,7 +52,7 @@ static void stalled_reader_is_not_lost(void **state) {
 }
 
 /* capability: F5 */
-static void f5_peer_behind_a_cut_is_detected(void **state) {
+TEST_CASE(f5_peer_behind_a_cut_is_detected) {
   const vestry_contract_settings settings = {.watch_ms = 20, .lost_ms = 500};
   const vestry_connection_options connection = {.heartbeat_ms = 100};
   double took = lost_peers_seconds(&civetweb_contract, &settings, &connection, 8, 0);
@@ -61,19 +61,19 @@ static void f5_peer_behind_a_cut_is_detected(void **state) {
 }
 
 /* capability: F5 */
-static void f5_peer_behind_a_cut_is_lost_after_two_heartbeats(void **state) {
+TEST_CASE(f5_peer_behind_a_cut_is_lost_after_two_heartbeats) {
   const vestry_connection_options connection = {.heartbeat_ms = 3000};
   double took = lost_peers_seconds(&civetweb_contract, NULL, &connection, 1, 0);
   print_message("lost after %.0f ms; promised: two heartbeats of 3,000\n", took * 1e3);
   assert_true(took >= 2.4 && took < VSI_PROMPT_S);
 }
 
-static void short_heartbeats_allow_a_retransmission(void **state) {
+TEST_CASE(short_heartbeats_allow_a_retransmission) {
   lost_peers_leave_time_to_send_again(&civetweb_contract);
 }
 
 /* capability: F5 */
-static void f5_peer_cut_off_during_a_write_is_detected(void **state) {
+TEST_CASE(f5_peer_cut_off_during_a_write_is_detected) {
   enum { BYTES = 16 << 20 };
   const vestry_contract_settings settings = {.watch_ms = 20, .lost_ms = 500, .stalled_ms = 2000};
   const vestry_connection_options connection = {.heartbeat_ms = 100, .max_queued_bytes = BYTES + 4096};
@@ -97,7 +97,7 @@ static bool note(void *ctx, int fd, const vsi_civetweb_peer *peer) {
   return true;
 }
 
-static void sockets_of_one_server_are_found_by_their_peers(void **state) {
+TEST_CASE(sockets_of_one_server_are_found_by_their_peers) {
   vsi_server other;
   server_settings settings = silent(VESTRY_NEVER_MS, 0);
   server_start(&other, &settings);
@@ -118,7 +118,7 @@ static void sockets_of_one_server_are_found_by_their_peers(void **state) {
 }
 
 /* Without a free descriptor, /proc/self/fd cannot be opened. */
-static void sockets_are_found_without_a_list_of_descriptors(void **state) {
+TEST_CASE(sockets_are_found_without_a_list_of_descriptors) {
   enum { MOST = 1000 };
   server_settings settings = silent(VESTRY_NEVER_MS, 0);
   struct rlimit before, few;
@@ -142,16 +142,5 @@ static void sockets_are_found_without_a_list_of_descriptors(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(without_watch_heartbeats_detect_lost_peers),
-      cmocka_unit_test(stalled_reader_is_not_lost),
-      cmocka_unit_test(f5_peer_behind_a_cut_is_detected),
-      cmocka_unit_test(f5_peer_behind_a_cut_is_lost_after_two_heartbeats),
-      cmocka_unit_test(short_heartbeats_allow_a_retransmission),
-      cmocka_unit_test(f5_peer_cut_off_during_a_write_is_detected),
-      cmocka_unit_test(sockets_of_one_server_are_found_by_their_peers),
-      cmocka_unit_test(sockets_are_found_without_a_list_of_descriptors),
-  };
-  return (int)vestry_contract_run(&civetweb_contract, "peers") +
-         cmocka_run_group_tests_name("civetweb, its watch", tests, NULL, NULL);
+  return (int)vestry_contract_run(&civetweb_contract, "peers") + cases_run("civetweb, its watch", NULL, NULL);
 }

@@ -14,7 +14,7 @@
 
 static vsi_server s;
 
-static void heads_of_answers_are_formatted(void **state) {
+TEST_CASE(heads_of_answers_are_formatted) {
   const vestry_header headers[] = {{"X-One", "1"}, {"X-Two", "zwei"}};
   const vestry_response response = {404, headers, 2, "abc", 3};
   char head[512];
@@ -45,7 +45,7 @@ static int own_handler(struct mg_connection *conn, void *ctx) {
   return 299;
 }
 
-static void other_paths_are_served_by_the_server(void **state) {
+TEST_CASE(other_paths_are_served_by_the_server) {
   server_start(&s, NULL);
   mg_set_request_handler(civetweb_of(&s)->context, "/echo/below", own_handler, NULL);
   /* which is called after it */
@@ -59,7 +59,7 @@ static void other_paths_are_served_by_the_server(void **state) {
 }
 
 /* civetweb would treat them as patterns; routes do not. */
-static void route_paths_are_not_patterns(void **state) {
+TEST_CASE(route_paths_are_not_patterns) {
   server_start(&s, NULL);
   static const char *const paths[] = {"/a*", "/b$", "/c|d"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
@@ -74,7 +74,7 @@ static void route_paths_are_not_patterns(void **state) {
 
 /* ---- QUERY ------------------------------------------------------------------------------------------------------- */
 
-static void query_is_refused_and_logged(void **state) {
+TEST_CASE(query_is_refused_and_logged) {
   server_start(&s, NULL);
   if (vsi_civetweb_takes_query(mg_version())) { /* then it is served like any other method */
     assert_int_equal(vestry_route(s.v, "QUERY", "/ask", vsi_server_echo, NULL), VESTRY_OK);
@@ -100,7 +100,7 @@ static void query_is_refused_and_logged(void **state) {
   vsi_server_stop(&s);
 }
 
-static void later_civetweb_versions_take_query(void **state) {
+TEST_CASE(later_civetweb_versions_take_query) {
   static const char *const versions[] = {"1.15", "1.16", "1.17", "1.9", "0.99", ""};
   static const char *const later[] = {"1.18", "1.20-dev", "2.0", "2"};
   for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) assert_false(vsi_civetweb_takes_query(versions[i]));
@@ -109,7 +109,7 @@ static void later_civetweb_versions_take_query(void **state) {
 
 /* ---- kept connections -------------------------------------------------------------------------------------------- */
 
-static void pipelined_requests_are_answered_in_order(void **state) {
+TEST_CASE(pipelined_requests_are_answered_in_order) {
   server_start(&s, &(server_settings){.keep_alive = true});
   vsi_client c;
   vsi_client_connect(&c, s.port, false);
@@ -137,7 +137,7 @@ static void pipelined_requests_are_answered_in_order(void **state) {
 }
 
 /* Whatever civetweb treats as trailers: 1.15 closes after some of them, 1.16 after none. */
-static void connection_closes_after_a_chunked_request(void **state) {
+TEST_CASE(connection_closes_after_a_chunked_request) {
   static const char *const trailers[] = {"", "X: y\r\n", "X: y\n\n", " \r\n", "no colon\r\n"};
   server_start(&s, &(server_settings){.keep_alive = true});
   for (size_t i = 0; i < sizeof trailers / sizeof *trailers; i++) {
@@ -158,7 +158,7 @@ static void connection_closes_after_a_chunked_request(void **state) {
   vsi_server_stop(&s);
 }
 
-static void aborted_stream_closes_its_connection(void **state) {
+TEST_CASE(aborted_stream_closes_its_connection) {
   server_start(&s, &(server_settings){.keep_alive = true});
   vsi_client c;
   vestry_connection *connection = vsi_server_open(&s, &c);
@@ -174,7 +174,7 @@ static void aborted_stream_closes_its_connection(void **state) {
 /* ---- streams ----------------------------------------------------------------------------------------------------- */
 
 /* capability: C10 */
-static void batch_is_written_as_one_chunk(void **state) {
+TEST_CASE(batch_is_written_as_one_chunk) {
   server_start(&s, NULL);
   vsi_client c;
   vestry_connection *connection = vsi_server_open(&s, &c);
@@ -193,7 +193,7 @@ static void batch_is_written_as_one_chunk(void **state) {
   vsi_server_stop(&s);
 }
 
-static void connection_close_of_the_client_is_honoured(void **state) {
+TEST_CASE(connection_close_of_the_client_is_honoured) {
   server_start(&s, &(server_settings){.keep_alive = true});
   vsi_client c;
   vsi_client_ask(&c, s.port, "GET", "/stream", "Datastar-Request: true\r\nConnection: close\r\n");
@@ -217,7 +217,7 @@ static size_t write_head(char *to, size_t size, int count, int digits) {
 }
 
 /* civetweb has room for 64 headers. */
-static void heads_over_limit_are_refused(void **state) {
+TEST_CASE(heads_over_limit_are_refused) {
   static const struct { int count, digits, status; } cases[] = {{100, 1000, 431}, {200, 1, 400}, {60, 1, 200}};
   static char head[200000];
   server_start(&s, NULL);
@@ -238,7 +238,7 @@ static void heads_over_limit_are_refused(void **state) {
   vsi_server_stop(&s);
 }
 
-static void refused_client_may_finish_sending(void **state) {
+TEST_CASE(refused_client_may_finish_sending) {
   server_start(&s, NULL);
   static char body[2 << 20];
   vsi_client c;
@@ -267,7 +267,7 @@ int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len) {
 
 /* The socket of a client that has reset its connection is not found, and the search for it is bounded by the open
  * descriptors, not by the limit of the process. */
-static void search_for_a_reset_client_is_short(void **state) {
+TEST_CASE(search_for_a_reset_client_is_short) {
   enum { RESETS = 50, MOST = 1000 };
   struct rlimit before, high;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -288,22 +288,6 @@ static void search_for_a_reset_client_is_short(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(heads_of_answers_are_formatted),
-      cmocka_unit_test(other_paths_are_served_by_the_server),
-      cmocka_unit_test(route_paths_are_not_patterns),
-      cmocka_unit_test(pipelined_requests_are_answered_in_order),
-      cmocka_unit_test(connection_closes_after_a_chunked_request),
-      cmocka_unit_test(aborted_stream_closes_its_connection),
-      cmocka_unit_test(batch_is_written_as_one_chunk),
-      cmocka_unit_test(connection_close_of_the_client_is_honoured),
-      cmocka_unit_test(heads_over_limit_are_refused),
-      cmocka_unit_test(search_for_a_reset_client_is_short),
-      cmocka_unit_test(refused_client_may_finish_sending),
-      cmocka_unit_test(query_is_refused_and_logged),
-      cmocka_unit_test(later_civetweb_versions_take_query),
-  };
   return (int)vestry_contract_run(&civetweb_contract, "hostile,wire") +
-         (int)vestry_contract_run(&civetweb_raw_contract, "hostile") +
-         cmocka_run_group_tests_name("civetweb on its wire", tests, NULL, NULL);
+         (int)vestry_contract_run(&civetweb_raw_contract, "hostile") + cases_run("civetweb on its wire", NULL, NULL);
 }

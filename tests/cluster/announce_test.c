@@ -16,7 +16,7 @@ static size_t kept(const node *of) {
 }
 
 /* Only the sender gets an error: neither nodes with members nor nodes that get one soon after get a gap. */
-static void too_large_message_is_an_error_and_no_gap(void **state) {
+TEST_CASE(too_large_message_is_an_error_and_no_gap) {
   nodes n;
   nodes_begin(&n, 3, &(vestry_memory_network_options){.max_payload = 20000});
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
@@ -48,7 +48,7 @@ static void too_large_message_is_an_error_and_no_gap(void **state) {
 }
 
 /* The names of refreshed topics fit no message: each page renders, and nothing is lost. */
-static void too_many_refreshed_topics_become_refresh_all(void **state) {
+TEST_CASE(too_many_refreshed_topics_become_refresh_all) {
   nodes n;
   nodes_begin(&n, 2, &(vestry_memory_network_options){.max_payload = 4000});
   node *a = &n.all[0], *b = &n.all[1];
@@ -94,7 +94,7 @@ static size_t known(const node *of) {
 }
 
 /* One node has more keys than its broker accepts at once: all arrive soon, and so do concurrent changes. */
-static void keys_arrive_although_the_broker_is_full(void **state) {
+TEST_CASE(keys_arrive_although_the_broker_is_full) {
   enum { KEYS = 30000 };
   nodes n;
   bool is_first;
@@ -127,13 +127,4 @@ static void keys_arrive_although_the_broker_is_full(void **state) {
   assert_int_equal(node_stats(c).unsynced_count, 0);
   a->ops.publish = vsi_memory_broker_ops.publish;
   nodes_end(&n);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(too_large_message_is_an_error_and_no_gap),
-      cmocka_unit_test(too_many_refreshed_topics_become_refresh_all),
-      cmocka_unit_test(keys_arrive_although_the_broker_is_full),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

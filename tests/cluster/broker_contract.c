@@ -58,7 +58,7 @@ static void fence(void) {
 /* ------------------------------------------------------------------------------------------------- messages ------- */
 
 /* capability: G1 */
-static void message_reaches_all_subscribers_and_its_sender(void **state) {
+TEST_CASE(message_reaches_all_subscribers_and_its_sender) {
   for (int i = 0; i < NODES; i++) receiver_subscribe(&the.nodes[i], "news.1");
   start_all();
   static const char bytes[] = "a\0b\r\nPUB c 1\r\n\xff";
@@ -73,7 +73,7 @@ static void message_reaches_all_subscribers_and_its_sender(void **state) {
   }
 }
 
-static void message_reaches_only_its_exact_subject(void **state) {
+TEST_CASE(message_reaches_only_its_exact_subject) {
   receiver_subscribe(&the.nodes[0], "a");
   receiver_subscribe(&the.nodes[1], "a.b");
   start_all();
@@ -85,7 +85,7 @@ static void message_reaches_only_its_exact_subject(void **state) {
   assert_int_equal(receiver_messages(&the.nodes[2], "a"), 0);
 }
 
-static void subject_is_subscribed_once(void **state) {
+TEST_CASE(subject_is_subscribed_once) {
   receiver *e = &the.nodes[0];
   receiver_subscribe(e, "twice");
   receiver_subscribe(e, "other");
@@ -99,7 +99,7 @@ static void subject_is_subscribed_once(void **state) {
 }
 
 /* All messages published before a flush are sent by it, in order, without another flush. */
-static void one_flush_sends_all_queued_messages(void **state) {
+TEST_CASE(one_flush_sends_all_queued_messages) {
   enum { COUNT = 300 };
   receiver_subscribe(&the.nodes[1], "many");
   start_all();
@@ -118,7 +118,7 @@ static void one_flush_sends_all_queued_messages(void **state) {
 }
 
 /* capability: G1 */
-static void messages_of_one_sender_to_one_subject_are_in_order(void **state) {
+TEST_CASE(messages_of_one_sender_to_one_subject_are_in_order) {
   enum { COUNT = 400 };
   receiver_subscribe(&the.nodes[2], "even");
   receiver_subscribe(&the.nodes[2], "odd");
@@ -142,7 +142,7 @@ static void messages_of_one_sender_to_one_subject_are_in_order(void **state) {
   }
 }
 
-static void message_over_max_payload_is_too_large(void **state) {
+TEST_CASE(message_over_max_payload_is_too_large) {
   receiver *e = &the.nodes[0];
   receiver_subscribe(e, "large");
   start_all();
@@ -164,7 +164,7 @@ static void message_over_max_payload_is_too_large(void **state) {
 static const char longest[] = "0123456789abcdefghijklmnopqrstuvwxyz.123456789abcdefghijklmnopqr";
 
 /* capability: G1 */
-static void invalid_subject_is_refused(void **state) {
+TEST_CASE(invalid_subject_is_refused) {
   static const char *const bad[] = {
       NULL,        "",
       ".",         "a.",
@@ -223,7 +223,7 @@ static void *publish_each(void *ctx) {
 }
 
 /* capability: G1 */
-static void concurrent_publishers_lose_no_message(void **state) {
+TEST_CASE(concurrent_publishers_lose_no_message) {
   char subject[16];
   for (int i = 0; i < THREADS; i++) {
     snprintf(subject, sizeof subject, "t.%d", i);
@@ -259,7 +259,7 @@ static void pass_on(receiver *self, const received *what) {
     atomic_fetch_add(&self->faults, 1);
 }
 
-static void event_functions_may_publish(void **state) {
+TEST_CASE(event_functions_may_publish) {
   the.nodes[0].then = pass_on;
   for (int i = 1; i <= 20; i++) {
     char subject[16];
@@ -281,7 +281,7 @@ static void *storm(void *ctx) {
 }
 
 /* capability: G1 */
-static void no_event_comes_after_the_stop(void **state) {
+TEST_CASE(no_event_comes_after_the_stop) {
   receiver *e = &the.nodes[0];
   receiver_subscribe(e, "storm");
   start_all();
@@ -301,7 +301,7 @@ static void no_event_comes_after_the_stop(void **state) {
 }
 
 /* capability: G1 */
-static void message_published_before_the_stop_arrives(void **state) {
+TEST_CASE(message_published_before_the_stop_arrives) {
   receiver_subscribe(&the.nodes[1], "last");
   start_all();
   for (int i = 0; i < 200; i++) assert_int_equal(receiver_publish(&the.nodes[0], "last", "words"), VESTRY_OK);
@@ -312,7 +312,7 @@ static void message_published_before_the_stop_arrives(void **state) {
 
 /* ---------------------------------------------------------------------------------------------- up and down ------- */
 
-static void broker_is_down_until_it_is_started(void **state) {
+TEST_CASE(broker_is_down_until_it_is_started) {
   receiver *e = &the.nodes[0];
   assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
   assert_int_equal(receiver_publish(e, "early", "x"), VESTRY_IO);
@@ -326,7 +326,7 @@ static void broker_is_down_until_it_is_started(void **state) {
 }
 
 /* capability: G1 */
-static void reconnected_broker_has_all_subscriptions(void **state) {
+TEST_CASE(reconnected_broker_has_all_subscriptions) {
   enum { SUBJECTS = 300 };
   char subject[32];
   receiver *e = &the.nodes[0];
@@ -359,7 +359,7 @@ static void reconnected_broker_has_all_subscriptions(void **state) {
 }
 
 /* capability: G1 */
-static void broker_may_start_without_its_network(void **state) {
+TEST_CASE(broker_may_start_without_its_network) {
   the.kind->bring_down(the.world);
   receiver *e = &the.nodes[0];
   receiver_subscribe(e, "patience");
@@ -381,7 +381,7 @@ static vestry_err reserve(receiver *e, const char *name, uint64_t expected, uint
 }
 
 /* capability: G1 */
-static void name_is_reserved_by_one_node(void **state) {
+TEST_CASE(name_is_reserved_by_one_node) {
   if (!the.kind->has_reservations) {
     assert_null(the.nodes[0].broker.ops->reserve);
     TEST_SKIP("this broker has no reservations");
@@ -414,7 +414,7 @@ static void *reserve_one(void *ctx) {
 }
 
 /* capability: G1 */
-static void concurrent_reservations_have_one_winner(void **state) {
+TEST_CASE(concurrent_reservations_have_one_winner) {
   if (!the.kind->has_reservations) TEST_SKIP("this broker has no reservations");
   start_all();
   pthread_t threads[6];
@@ -429,25 +429,6 @@ static void concurrent_reservations_have_one_winner(void **state) {
 }
 
 int broker_contract_run(const contract_world *world) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-  const struct CMUnitTest tests[] = {
-      TEST(message_reaches_all_subscribers_and_its_sender),
-      TEST(message_reaches_only_its_exact_subject),
-      TEST(subject_is_subscribed_once),
-      TEST(one_flush_sends_all_queued_messages),
-      TEST(messages_of_one_sender_to_one_subject_are_in_order),
-      TEST(message_over_max_payload_is_too_large),
-      TEST(invalid_subject_is_refused),
-      TEST(concurrent_publishers_lose_no_message),
-      TEST(event_functions_may_publish),
-      TEST(no_event_comes_after_the_stop),
-      TEST(message_published_before_the_stop_arrives),
-      TEST(broker_is_down_until_it_is_started),
-      TEST(reconnected_broker_has_all_subscriptions),
-      TEST(broker_may_start_without_its_network),
-      TEST(name_is_reserved_by_one_node),
-      TEST(concurrent_reservations_have_one_winner),
-  };
   the.kind = world;
-  return cmocka_run_group_tests_name(world->name, tests, NULL, NULL);
+  return cases_run_each(world->name, begin, end);
 }

@@ -12,7 +12,7 @@ static const char hello[] = "[[\"note\"]]";
 /* -------------------------------------------------------------------------------------------------- members ------- */
 
 /* capability: G7 */
-static void nodes_find_each_other(void **state) {
+TEST_CASE(nodes_find_each_other) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   for (size_t i = 0; i < 3; i++) {
@@ -30,7 +30,7 @@ static void nodes_find_each_other(void **state) {
 }
 
 /* capability: G7 */
-static void g7_dead_node_is_detected_within_stated_times(void **state) {
+TEST_CASE(g7_dead_node_is_detected_within_stated_times) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
@@ -68,7 +68,7 @@ static void g7_dead_node_is_detected_within_stated_times(void **state) {
 }
 
 /* capability: G7 */
-static void second_node_of_one_name_is_refused(void **state) {
+TEST_CASE(second_node_of_one_name_is_refused) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *late = node_start(&n, 2, "b", NULL);
@@ -86,7 +86,7 @@ static void second_node_of_one_name_is_refused(void **state) {
 /* ----------------------------------------------------------------------------------------------- dispatches ------- */
 
 /* capability: G2 */
-static void g2_dispatch_reaches_a_key_on_any_node(void **state) {
+TEST_CASE(g2_dispatch_reaches_a_key_on_any_node) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -115,7 +115,7 @@ static void g2_dispatch_reaches_a_key_on_any_node(void **state) {
 }
 
 /* capability: G2 */
-static void dispatch_reaches_all_streams_of_a_key(void **state) {
+TEST_CASE(dispatch_reaches_all_streams_of_a_key) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   uint32_t count = 0;
@@ -143,7 +143,7 @@ static size_t holders_of(node *from, vestry_scope scope) {
 
 /* A stream that gets another scope leaves the directory under its old keys, and is there under the new ones. */
 /* capability: P2 */
-static void directory_follows_the_scope_of_a_stream(void **state) {
+TEST_CASE(directory_follows_the_scope_of_a_stream) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -162,7 +162,7 @@ static void directory_follows_the_scope_of_a_stream(void **state) {
 }
 
 /* capability: G2 */
-static void dispatch_finds_a_key_that_was_not_announced(void **state) {
+TEST_CASE(dispatch_finds_a_key_that_was_not_announced) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
@@ -176,7 +176,7 @@ static void dispatch_finds_a_key_that_was_not_announced(void **state) {
 }
 
 /* capability: G2, G9, G10 */
-static void dispatch_reports_its_result_or_timeout(void **state) {
+TEST_CASE(dispatch_reports_its_result_or_timeout) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -226,7 +226,7 @@ static void dispatch_reports_its_result_or_timeout(void **state) {
 }
 
 /* capability: G2 */
-static void dispatch_inside_a_remote_effect_is_busy(void **state) {
+TEST_CASE(dispatch_inside_a_remote_effect_is_busy) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -242,7 +242,7 @@ static void dispatch_inside_a_remote_effect_is_busy(void **state) {
 }
 
 /* capability: G2 */
-static void stopping_node_ends_waiting_dispatches(void **state) {
+TEST_CASE(stopping_node_ends_waiting_dispatches) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   answer is;
@@ -259,7 +259,7 @@ static void stopping_node_ends_waiting_dispatches(void **state) {
 /* ------------------------------------------------------------------------------------------------- policies ------- */
 
 /* capability: G4 */
-static void g4_newest_stream_replaces_all_others(void **state) {
+TEST_CASE(g4_newest_stream_replaces_all_others) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   vestry_memory_exchange *first = node_open(&n.all[0], "x", VESTRY_KEEP_REPLACE);
@@ -284,7 +284,7 @@ static void g4_newest_stream_replaces_all_others(void **state) {
 }
 
 /* capability: G4 */
-static void g4_one_stream_remains_after_a_partition(void **state) {
+TEST_CASE(g4_one_stream_remains_after_a_partition) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   nodes_divide(&n, "aab");
@@ -309,7 +309,7 @@ static void g4_one_stream_remains_after_a_partition(void **state) {
 /* ------------------------------------------------------------------------------------- events and refreshes ------- */
 
 /* capability: G3 */
-static void g3_event_is_sent_to_nodes_with_members(void **state) {
+TEST_CASE(g3_event_is_sent_to_nodes_with_members) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
@@ -332,7 +332,7 @@ static void g3_event_is_sent_to_nodes_with_members(void **state) {
 }
 
 /* The queue of the slow stream reports this, and its policy applies; no other page has lost an event. */
-static void full_queue_of_a_member_is_no_gap(void **state) {
+TEST_CASE(full_queue_of_a_member_is_no_gap) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -351,7 +351,7 @@ static void full_queue_of_a_member_is_no_gap(void **state) {
 }
 
 /* capability: G6 */
-static void event_before_join_is_announced_is_a_gap(void **state) {
+TEST_CASE(event_before_join_is_announced_is_a_gap) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -374,7 +374,7 @@ static uint64_t refreshes_of(const node *of) {
 }
 
 /* A topic, a key and a channel can begin with any byte. */
-static void names_of_any_bytes_reach_other_nodes(void **state) {
+TEST_CASE(names_of_any_bytes_reach_other_nodes) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -401,7 +401,7 @@ static void names_of_any_bytes_reach_other_nodes(void **state) {
 }
 
 /* capability: G3 */
-static void g3_refreshes_reach_other_nodes_coalesced(void **state) {
+TEST_CASE(g3_refreshes_reach_other_nodes_coalesced) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -448,7 +448,7 @@ static void note_message(const vestry_bus_message *message, void *ctx) {
 }
 
 /* capability: G3 */
-static void publish_reaches_subscribers_of_all_nodes(void **state) {
+TEST_CASE(publish_reaches_subscribers_of_all_nodes) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   heard all[3] = {{0}};
@@ -490,7 +490,7 @@ static vestry_err dispatch_here(node *from, const char *key, uint32_t *ret_count
   return error;
 }
 
-static void only_here_sends_no_remote_request(void **state) {
+TEST_CASE(only_here_sends_no_remote_request) {
   nodes n;
   uint32_t count;
   nodes_begin(&n, 2, NULL);
@@ -537,7 +537,7 @@ static void broadcast_event(node *from, vestry_err made, vestry_event *event) {
 }
 
 /* capability: G3 */
-static void remote_events_supersede_like_local_ones(void **state) {
+TEST_CASE(remote_events_supersede_like_local_ones) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   vestry_memory_exchange *near = open_slow(&n.all[0]), *far = open_slow(&n.all[1]);
@@ -576,7 +576,7 @@ static void remote_events_supersede_like_local_ones(void **state) {
 /* -------------------------------------------------------------------------------------------------- goodbye ------- */
 
 /* capability: G7 */
-static void draining_node_is_announced_at_once(void **state) {
+TEST_CASE(draining_node_is_announced_at_once) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -617,31 +617,4 @@ static void draining_node_is_announced_at_once(void **state) {
   nodes_pass_ms(&n, 600);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
   nodes_end(&n);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(nodes_find_each_other),
-      cmocka_unit_test(g7_dead_node_is_detected_within_stated_times),
-      cmocka_unit_test(second_node_of_one_name_is_refused),
-      cmocka_unit_test(g2_dispatch_reaches_a_key_on_any_node),
-      cmocka_unit_test(dispatch_reaches_all_streams_of_a_key),
-      cmocka_unit_test(directory_follows_the_scope_of_a_stream),
-      cmocka_unit_test(dispatch_finds_a_key_that_was_not_announced),
-      cmocka_unit_test(dispatch_reports_its_result_or_timeout),
-      cmocka_unit_test(dispatch_inside_a_remote_effect_is_busy),
-      cmocka_unit_test(stopping_node_ends_waiting_dispatches),
-      cmocka_unit_test(g4_newest_stream_replaces_all_others),
-      cmocka_unit_test(g4_one_stream_remains_after_a_partition),
-      cmocka_unit_test(g3_event_is_sent_to_nodes_with_members),
-      cmocka_unit_test(full_queue_of_a_member_is_no_gap),
-      cmocka_unit_test(event_before_join_is_announced_is_a_gap),
-      cmocka_unit_test(names_of_any_bytes_reach_other_nodes),
-      cmocka_unit_test(g3_refreshes_reach_other_nodes_coalesced),
-      cmocka_unit_test(publish_reaches_subscribers_of_all_nodes),
-      cmocka_unit_test(only_here_sends_no_remote_request),
-      cmocka_unit_test(remote_events_supersede_like_local_ones),
-      cmocka_unit_test(draining_node_is_announced_at_once),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

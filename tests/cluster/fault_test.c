@@ -9,7 +9,7 @@
 static const char hello[] = "[[\"note\"]]";
 
 /* capability: G6 */
-static void g6_lost_message_is_a_gap_within_a_second(void **state) {
+TEST_CASE(g6_lost_message_is_a_gap_within_a_second) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -37,7 +37,7 @@ static void g6_lost_message_is_a_gap_within_a_second(void **state) {
 }
 
 /* capability: G5 */
-static void g5_duplicate_message_is_processed_once(void **state) {
+TEST_CASE(g5_duplicate_message_is_processed_once) {
   nodes n;
   nodes_begin(&n, 2, &(vestry_memory_network_options){.seed = 3, .duplicate = 10000, .max_delay_ms = 20});
   vestry_memory_exchange *stream = node_open(&n.all[1], "x", VESTRY_KEEP_REPLACE);
@@ -60,7 +60,7 @@ static void g5_duplicate_message_is_processed_once(void **state) {
 }
 
 /* capability: G9 */
-static void g9_remote_requests_over_limit_get_full(void **state) {
+TEST_CASE(g9_remote_requests_over_limit_get_full) {
   nodes n;
   nodes_prepare(&n, NULL);
   node *a = node_start(&n, 0, "a", NULL);
@@ -103,7 +103,7 @@ static void g9_remote_requests_over_limit_get_full(void **state) {
 }
 
 /* capability: G10 */
-static void g10_node_with_another_secret_is_no_member(void **state) {
+TEST_CASE(g10_node_with_another_secret_is_no_member) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   static const char other[32] = "thirty-two bytes of another one";
@@ -115,7 +115,7 @@ static void g10_node_with_another_secret_is_no_member(void **state) {
   nodes_end(&n);
 }
 
-static void invalid_options_and_arguments_are_refused(void **state) {
+TEST_CASE(invalid_options_and_arguments_are_refused) {
   nodes n;
   nodes_prepare(&n, NULL);
   const char *s = nodes_secret;
@@ -161,7 +161,7 @@ static void invalid_options_and_arguments_are_refused(void **state) {
 
 /* Each allocation of a run fails once: no message is lost without a report, and nothing is leaked. */
 /* capability: G6 */
-static void failed_allocation_is_reported_as_error_or_gap(void **state) {
+TEST_CASE(failed_allocation_is_reported_as_error_or_gap) {
   for (long at = 0;; at++) {
     nodes n;
     nodes_begin(&n, 1, NULL);
@@ -202,16 +202,4 @@ static void failed_allocation_is_reported_as_error_or_gap(void **state) {
     nodes_end(&n);
     if (is_over) break;
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(g6_lost_message_is_a_gap_within_a_second),
-      cmocka_unit_test(g5_duplicate_message_is_processed_once),
-      cmocka_unit_test(g9_remote_requests_over_limit_get_full),
-      cmocka_unit_test(g10_node_with_another_secret_is_no_member),
-      cmocka_unit_test(invalid_options_and_arguments_are_refused),
-      cmocka_unit_test(failed_allocation_is_reported_as_error_or_gap),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

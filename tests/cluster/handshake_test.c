@@ -41,7 +41,7 @@ static void replay(eavesdropper *e, const void *data, size_t len) {
 }
 
 /* capability: G10 */
-static void replayed_hello_ejects_no_node(void **state) {
+TEST_CASE(replayed_hello_ejects_no_node) {
   nodes n;
   eavesdropper e;
   uint32_t count;
@@ -70,7 +70,7 @@ static void replayed_hello_ejects_no_node(void **state) {
 }
 
 /* The first HELLO before a restart is replayed to a node that knows of no earlier run, as if it were new. */
-static void replayed_first_hello_takes_no_name(void **state) {
+TEST_CASE(replayed_first_hello_takes_no_name) {
   nodes n;
   eavesdropper e;
   uint32_t count;
@@ -119,7 +119,7 @@ static size_t count_refused(nodes *n, const size_t *places, size_t count) {
 }
 
 /* Both start in one tick, over networks with random delays: exactly one stays, and is a member. */
-static void one_of_two_equal_names_starting_together_stays(void **state) {
+TEST_CASE(one_of_two_equal_names_starting_together_stays) {
   size_t later = 0;
   for (uint64_t seed = 1; seed <= 60; seed++) {
     nodes n;
@@ -147,7 +147,7 @@ static void one_of_two_equal_names_starting_together_stays(void **state) {
   assert_in_range(later, 1, 59);
 }
 
-static void refused_node_does_not_hide_keys_of_the_first(void **state) {
+TEST_CASE(refused_node_does_not_hide_keys_of_the_first) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -164,7 +164,7 @@ static void refused_node_does_not_hide_keys_of_the_first(void **state) {
   nodes_end(&n);
 }
 
-static void refused_node_has_no_members(void **state) {
+TEST_CASE(refused_node_has_no_members) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0];
@@ -181,7 +181,7 @@ static void refused_node_has_no_members(void **state) {
 }
 
 /* A node is killed and starts again at once: other nodes use the new one within a second. */
-static void restarted_node_is_a_member_within_a_second(void **state) {
+TEST_CASE(restarted_node_is_a_member_within_a_second) {
   for (uint64_t after_ms = 0; after_ms <= 600; after_ms += 75) {
     nodes n;
     nodes_begin(&n, 2, NULL);
@@ -215,7 +215,7 @@ static size_t write_hello_of_version(const node *to, uint8_t version, unsigned c
   return 56;
 }
 
-static void other_versions_are_logged_once_a_minute_each(void **state) {
+TEST_CASE(other_versions_are_logged_once_a_minute_each) {
   nodes n;
   unsigned char message[64];
   nodes_begin(&n, 2, NULL);
@@ -253,7 +253,7 @@ static void other_versions_are_logged_once_a_minute_each(void **state) {
 }
 
 /* A broker that does not accept handshakes, or only short requests. */
-static void broker_with_small_messages_is_logged_once_a_minute(void **state) {
+TEST_CASE(broker_with_small_messages_is_logged_once_a_minute) {
   static const size_t sizes[] = {40, 64, 100, 1023};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     char text[64];
@@ -276,18 +276,4 @@ static void broker_with_small_messages_is_logged_once_a_minute(void **state) {
     assert_int_equal(n.th.log_lines, 2 * lines);
     nodes_end(&n);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(replayed_hello_ejects_no_node),
-      cmocka_unit_test(replayed_first_hello_takes_no_name),
-      cmocka_unit_test(one_of_two_equal_names_starting_together_stays),
-      cmocka_unit_test(refused_node_does_not_hide_keys_of_the_first),
-      cmocka_unit_test(refused_node_has_no_members),
-      cmocka_unit_test(restarted_node_is_a_member_within_a_second),
-      cmocka_unit_test(other_versions_are_logged_once_a_minute_each),
-      cmocka_unit_test(broker_with_small_messages_is_logged_once_a_minute),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

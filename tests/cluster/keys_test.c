@@ -105,7 +105,7 @@ static void check(both *b) {
 }
 
 /* capability: G2 */
-static void key_table_matches_a_naive_one(void **state) {
+TEST_CASE(key_table_matches_a_naive_one) {
   both b;
   begin(&b);
   bool is_first;
@@ -152,7 +152,7 @@ static void key_table_matches_a_naive_one(void **state) {
   end(&b);
 }
 
-static void excess_changes_are_announced_as_a_full_list(void **state) {
+TEST_CASE(excess_changes_are_announced_as_a_full_list) {
   both b;
   begin(&b);
   bool is_first;
@@ -183,7 +183,7 @@ static vsi_keys_replaced_here receive_key(both *b, uint64_t hash, uint64_t stamp
 }
 
 /* capability: G4 */
-static void later_of_two_replacing_streams_stays(void **state) {
+TEST_CASE(later_of_two_replacing_streams_stays) {
   both b;
   begin(&b);
   bool is_first;
@@ -211,7 +211,7 @@ static void later_of_two_replacing_streams_stays(void **state) {
 }
 
 /* The stamp is the time on the cluster's clock. Streams that do not REPLACE are recorded as present. */
-static void replace_is_stamped_with_the_cluster_clock(void **state) {
+TEST_CASE(replace_is_stamped_with_the_cluster_clock) {
   both b;
   size_t count;
   bool is_first;
@@ -248,14 +248,4 @@ static void replace_is_stamped_with_the_cluster_clock(void **state) {
   assert_int_equal(count, 1);
   assert_true(b.changes[0].is_gone && b.changes[0].stamp == now + 6001);
   end(&b);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(key_table_matches_a_naive_one),
-      cmocka_unit_test(excess_changes_are_announced_as_a_full_list),
-      cmocka_unit_test(later_of_two_replacing_streams_stays),
-      cmocka_unit_test(replace_is_stamped_with_the_cluster_clock),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,7 +69,7 @@ static uint64_t sent_meanwhile(node *of) {
 }
 
 /* capability: L9 */
-static void renewal_reaches_the_node_of_its_stream(void **state) {
+TEST_CASE(renewal_reaches_the_node_of_its_stream) {
   nodes n;
   char lease[DIGITS + 1];
   nodes_begin(&n, 3, NULL);
@@ -91,7 +91,7 @@ static void renewal_reaches_the_node_of_its_stream(void **state) {
 }
 
 /* capability: L9 */
-static void undeliverable_renewal_is_refused_and_is_no_gap(void **state) {
+TEST_CASE(undeliverable_renewal_is_refused_and_is_no_gap) {
   nodes n;
   char lease[DIGITS + 1], stray[DIGITS + 1];
   nodes_begin(&n, 2, NULL);
@@ -114,7 +114,7 @@ static void undeliverable_renewal_is_refused_and_is_no_gap(void **state) {
 /* The nodes, or a node and the broker, are divided at any time between two renewals. Renewals get lost until the nodes
  * notice it; then the node that the tab reaches refuses them, and the tab releases the lease. */
 /* capability: L9 */
-static void lost_renewal_ends_no_stream(void **state) {
+TEST_CASE(lost_renewal_ends_no_stream) {
   enum { HEARTBEAT_MS = 15000, ROUNDS = 6 };
   static const char *const parts[] = {"ab", "a-", "-b", "--"};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -150,7 +150,7 @@ static void lost_renewal_ends_no_stream(void **state) {
 }
 
 /* capability: L9 */
-static void forged_renewal_sends_no_message(void **state) {
+TEST_CASE(forged_renewal_sends_no_message) {
   nodes n;
   char lease[DIGITS + 1], forged[DIGITS + 1];
   nodes_begin(&n, 2, NULL);
@@ -174,7 +174,7 @@ static void forged_renewal_sends_no_message(void **state) {
 }
 
 /* capability: L9 */
-static void repeated_renewals_send_one_message(void **state) {
+TEST_CASE(repeated_renewals_send_one_message) {
   nodes n;
   char lease[DIGITS + 1];
   nodes_begin(&n, 2, NULL);
@@ -194,7 +194,7 @@ static void repeated_renewals_send_one_message(void **state) {
 }
 
 /* capability: L9 */
-static void renewals_of_many_streams_share_messages(void **state) {
+TEST_CASE(renewals_of_many_streams_share_messages) {
   nodes n;
   static char leases[2][MANY][DIGITS + 1];
   static vestry_memory_exchange *pages[2][MANY];
@@ -216,7 +216,7 @@ static void renewals_of_many_streams_share_messages(void **state) {
 }
 
 /* capability: L9 */
-static void renewal_works_again_after_a_failed_allocation(void **state) {
+TEST_CASE(renewal_works_again_after_a_failed_allocation) {
   nodes n;
   char lease[DIGITS + 1];
   nodes_begin(&n, 2, NULL);
@@ -235,17 +235,4 @@ static void renewal_works_again_after_a_failed_allocation(void **state) {
   assert_int_equal(leases_of(a).renewals_count, count + 1);
   vestry_memory_destroy(page);
   nodes_end(&n);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(renewal_reaches_the_node_of_its_stream),
-      cmocka_unit_test(undeliverable_renewal_is_refused_and_is_no_gap),
-      cmocka_unit_test(lost_renewal_ends_no_stream),
-      cmocka_unit_test(forged_renewal_sends_no_message),
-      cmocka_unit_test(repeated_renewals_send_one_message),
-      cmocka_unit_test(renewals_of_many_streams_share_messages),
-      cmocka_unit_test(renewal_works_again_after_a_failed_allocation),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

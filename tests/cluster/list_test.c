@@ -10,7 +10,7 @@ static vestry_cluster_count count_of(const node *of, const char *key) {
 }
 
 /* capability: G8 */
-static void g8_count_is_the_sum_of_all_nodes(void **state) {
+TEST_CASE(g8_count_is_the_sum_of_all_nodes) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   for (int i = 0; i < 6; i++) node_open(&n.all[i % 3 ? 2 : 0], "x", VESTRY_KEEP_MANY);
@@ -31,7 +31,7 @@ static void g8_count_is_the_sum_of_all_nodes(void **state) {
 }
 
 /* capability: G8 */
-static void count_without_an_answer_is_partial(void **state) {
+TEST_CASE(count_without_an_answer_is_partial) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   for (size_t i = 0; i < 3; i++) node_open(&n.all[i], "x", VESTRY_KEEP_MANY);
@@ -106,7 +106,7 @@ static void open_at(node *of, const char *scope, const vestry_key *key) {
 }
 
 /* capability: G8 */
-static void all_keys_are_listed_in_pages(void **state) {
+TEST_CASE(all_keys_are_listed_in_pages) {
   nodes n;
   seen s;
   nodes_begin(&n, 3, NULL);
@@ -135,7 +135,7 @@ static void all_keys_are_listed_in_pages(void **state) {
 
 /* Large keys: fewer per page. */
 /* capability: G8 */
-static void page_of_large_keys_is_limited_in_bytes(void **state) {
+TEST_CASE(page_of_large_keys_is_limited_in_bytes) {
   nodes n;
   seen s;
   nodes_begin(&n, 2, NULL);
@@ -152,7 +152,7 @@ static void page_of_large_keys_is_limited_in_bytes(void **state) {
 
 /* A key that fits in no message of the broker is left out, and the keys after it are listed. */
 /* capability: G8 */
-static void key_larger_than_a_message_is_left_out(void **state) {
+TEST_CASE(key_larger_than_a_message_is_left_out) {
   enum { SMALL = 20 };
   nodes n;
   seen s;
@@ -177,7 +177,7 @@ static void key_larger_than_a_message_is_left_out(void **state) {
 }
 
 /* capability: G8 */
-static void list_without_a_node_is_partial(void **state) {
+TEST_CASE(list_without_a_node_is_partial) {
   nodes n;
   seen s;
   nodes_begin(&n, 3, NULL);
@@ -217,7 +217,7 @@ static vestry_err count_inside(vestry_dispatch_context *context, const json_t *a
   return vestry_cluster_count_get(((node *)ctx)->cluster, (vestry_scope){0}, VESTRY_KEY("room", "far"), &count);
 }
 
-static void count_inside_a_remote_effect_is_busy(void **state) {
+TEST_CASE(count_inside_a_remote_effect_is_busy) {
   nodes n;
   static const char *const allow[] = {"count", NULL};
   const vestry_cluster_options options = {.secret = nodes_secret, .secret_len = 32, .node = "a", .allow = allow};
@@ -237,7 +237,7 @@ static void count_inside_a_remote_effect_is_busy(void **state) {
   nodes_end(&n);
 }
 
-static void failed_allocation_is_reported_or_partial(void **state) {
+TEST_CASE(failed_allocation_is_reported_or_partial) {
   for (long at = 0;; at++) {
     nodes n;
     seen s = {.in = &n};
@@ -259,18 +259,4 @@ static void failed_allocation_is_reported_or_partial(void **state) {
     nodes_end(&n);
     if (is_over) break;
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(g8_count_is_the_sum_of_all_nodes),
-      cmocka_unit_test(count_without_an_answer_is_partial),
-      cmocka_unit_test(all_keys_are_listed_in_pages),
-      cmocka_unit_test(page_of_large_keys_is_limited_in_bytes),
-      cmocka_unit_test(key_larger_than_a_message_is_left_out),
-      cmocka_unit_test(list_without_a_node_is_partial),
-      cmocka_unit_test(count_inside_a_remote_effect_is_busy),
-      cmocka_unit_test(failed_allocation_is_reported_or_partial),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,7 +103,7 @@ static vestry_err dispatch_to_no_stream(crowd *c) {
 }
 
 /* The last node is refused and logs why. The others stay complete, and report absent keys again once it has gone. */
-static void one_node_too_many_is_refused(void **state) {
+TEST_CASE(one_node_too_many_is_refused) {
   int which = 0;
   crowd *c = begin(MOST);
   pass_ms(c, DEAD_MS);
@@ -129,7 +129,7 @@ static void one_node_too_many_is_refused(void **state) {
 }
 
 /* All nodes start at once: each finds the same one to be the youngest. */
-static void one_of_too_many_nodes_starting_at_once_is_refused(void **state) {
+TEST_CASE(one_of_too_many_nodes_starting_at_once_is_refused) {
   int which = 0;
   crowd *c = begin(MOST + 1);
   pass_ms(c, DEAD_MS);
@@ -139,7 +139,7 @@ static void one_of_too_many_nodes_starting_at_once_is_refused(void **state) {
 }
 
 /* A channel without recent events has no gap, however many others have. */
-static void channel_without_recent_events_has_no_gap(void **state) {
+TEST_CASE(channel_without_recent_events_has_no_gap) {
   enum { SENT = 20000, OTHERS = 10000 };
   test_host th;
   test_host_init(&th);
@@ -166,13 +166,4 @@ static void channel_without_recent_events_has_no_gap(void **state) {
   for (int i = 0; i < 64; i++) assert_false(vsi_recent_look_back(cluster, sent[i], 3)); /* it has expired */
   free(cluster);
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(one_node_too_many_is_refused),
-      cmocka_unit_test(one_of_too_many_nodes_starting_at_once_is_refused),
-      cmocka_unit_test(channel_without_recent_events_has_no_gap),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -239,7 +239,7 @@ static void run_one(uint64_t seed, size_t steps) {
 }
 
 /* capability: G8 */
-static void presence_is_correct_in_random_schedules(void **state) {
+TEST_CASE(presence_is_correct_in_random_schedules) {
   uint64_t seed = random_setting("CLUSTER_SEED", 1), count = random_setting("CLUSTER_SEEDS", 60);
   size_t steps = (size_t)random_setting("CLUSTER_STEPS", 150);
   for (uint64_t i = 0; i < count; i++) run_one(seed + i, steps);
@@ -247,9 +247,4 @@ static void presence_is_correct_in_random_schedules(void **state) {
                 all_comings, all_leavings, all_partial);
   assert_int_equal(all_refused, 0);
   if (count >= 60) assert_true(all_comings > all_leavings && all_leavings > 1000 && all_partial > 1000);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(presence_is_correct_in_random_schedules)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static void expect_all(const nodes *n, int place, const char *people) {
 
 /* The members are the union of the members of all nodes. */
 /* capability: G8 */
-static void g8_count_is_the_sum_of_all_nodes(void **state) {
+TEST_CASE(g8_count_is_the_sum_of_all_nodes) {
   nodes n;
   begin(&n, 3, NULL);
   for (int user = 0; user < 6; user++) node_present(&n.all[user % 3], user % 2, user);
@@ -55,7 +55,7 @@ static void g8_count_is_the_sum_of_all_nodes(void **state) {
 
 /* Tabs on two nodes are one member, reported once. */
 /* capability: G8 */
-static void tabs_on_two_nodes_are_one_member(void **state) {
+TEST_CASE(tabs_on_two_nodes_are_one_member) {
   nodes n;
   begin(&n, 3, NULL);
   vestry_memory_exchange *one = node_present(&n.all[0], 0, 1);
@@ -82,7 +82,7 @@ static void tabs_on_two_nodes_are_one_member(void **state) {
 }
 
 /* capability: G8 */
-static void members_of_dead_and_stopped_nodes_leave(void **state) {
+TEST_CASE(members_of_dead_and_stopped_nodes_leave) {
   nodes n;
   begin(&n, 3, NULL);
   for (int user = 0; user < 3; user++) node_present(&n.all[user], 0, user);
@@ -106,7 +106,7 @@ static void members_of_dead_and_stopped_nodes_leave(void **state) {
 }
 
 /* capability: G8 */
-static void partitions_keep_their_members_and_merge(void **state) {
+TEST_CASE(partitions_keep_their_members_and_merge) {
   nodes n;
   begin(&n, 3, NULL);
   for (int user = 0; user < 3; user++) node_present(&n.all[user], 0, user);
@@ -138,7 +138,7 @@ static void partitions_keep_their_members_and_merge(void **state) {
 }
 
 /* capability: G8 */
-static void late_presence_receives_all_members(void **state) {
+TEST_CASE(late_presence_receives_all_members) {
   nodes n;
   begin(&n, 2, NULL);
   node_presence_end(&n.all[1]);
@@ -168,7 +168,7 @@ static void late_presence_receives_all_members(void **state) {
 }
 
 /* Presences with different names are separate, and one without a name is local. */
-static void each_name_is_a_separate_presence(void **state) {
+TEST_CASE(each_name_is_a_separate_presence) {
   nodes n;
   begin(&n, 2, NULL);
   vestry_presence *alone[2], *other[2], *here[2] = {n.all[0].presence, n.all[1].presence};
@@ -232,7 +232,7 @@ static vestry_err be_present_at(const vestry_request *req, vestry_reply *reply, 
   return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
-static void keys_of_places_arrive_unchanged(void **state) {
+TEST_CASE(keys_of_places_arrive_unchanged) {
   nodes n;
   begin(&n, 2, NULL);
   heard h = {0};
@@ -295,7 +295,7 @@ static size_t count_of(vestry_presence *presence) {
 }
 
 /* Two members fit a message each, and are too large for one. */
-static void members_share_only_messages_that_fit(void **state) {
+TEST_CASE(members_share_only_messages_that_fit) {
   nodes n;
   vestry_memory_exchange *streams[24];
   nodes_begin(&n, 2, &(vestry_memory_network_options){.max_payload = 8192});
@@ -311,7 +311,7 @@ static void members_share_only_messages_that_fit(void **state) {
 }
 
 /* Its reply gets the error, and all other members are announced. */
-static void member_too_large_for_a_message_is_an_error(void **state) {
+TEST_CASE(member_too_large_for_a_message_is_an_error) {
   nodes n;
   nodes_begin(&n, 2, &(vestry_memory_network_options){.max_payload = 4096});
   vestry_presence *from = begin_big(&n.all[0]), *to = begin_big(&n.all[1]), *alone;
@@ -336,7 +336,7 @@ static void member_too_large_for_a_message_is_an_error(void **state) {
 
 /* The broker accepts smaller messages than when the member joined: only its node knows it from then on, with one line
  * in the log, and all others are announced. */
-static void member_too_large_since_then_harms_no_other(void **state) {
+TEST_CASE(member_too_large_since_then_harms_no_other) {
   nodes n;
   nodes_begin(&n, 2, &(vestry_memory_network_options){.max_payload = 8192});
   vestry_presence *big[3] = {begin_big(&n.all[0]), begin_big(&n.all[1])};
@@ -375,7 +375,7 @@ static void member_too_large_since_then_harms_no_other(void **state) {
 /* At the limit, members of this node are not accepted either, and the presence is partial. When there is room again,
  * they arrive. */
 /* capability: G8 */
-static void members_over_limit_are_refused_and_partial(void **state) {
+TEST_CASE(members_over_limit_are_refused_and_partial) {
   nodes n;
   nodes_prepare(&n, NULL);
   n.have_presence = true;
@@ -409,7 +409,7 @@ static void members_over_limit_are_refused_and_partial(void **state) {
 
 /* After any failed allocation, all is correct within two seconds. */
 /* capability: G8 */
-static void presence_recovers_from_failed_allocations(void **state) {
+TEST_CASE(presence_recovers_from_failed_allocations) {
   for (long number = 0;; number++) {
     nodes n;
     begin(&n, 2, NULL);
@@ -434,7 +434,7 @@ static void presence_recovers_from_failed_allocations(void **state) {
 }
 
 /* A second cluster of an instance is refused, and the first one continues. */
-static void refused_second_cluster_ends_no_presence(void **state) {
+TEST_CASE(refused_second_cluster_ends_no_presence) {
   nodes n;
   nodes_prepare(&n, NULL);
   n.have_presence = true;
@@ -456,23 +456,4 @@ static void refused_second_cluster_ends_no_presence(void **state) {
   assert_int_equal(vestry_cluster_member(b->cluster, "z"), VESTRY_MEMBER_NONE);
   another.ops->destroy(another.broker);
   nodes_end(&n);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(refused_second_cluster_ends_no_presence),
-      cmocka_unit_test(g8_count_is_the_sum_of_all_nodes),
-      cmocka_unit_test(tabs_on_two_nodes_are_one_member),
-      cmocka_unit_test(members_of_dead_and_stopped_nodes_leave),
-      cmocka_unit_test(partitions_keep_their_members_and_merge),
-      cmocka_unit_test(late_presence_receives_all_members),
-      cmocka_unit_test(each_name_is_a_separate_presence),
-      cmocka_unit_test(keys_of_places_arrive_unchanged),
-      cmocka_unit_test(members_share_only_messages_that_fit),
-      cmocka_unit_test(member_too_large_for_a_message_is_an_error),
-      cmocka_unit_test(member_too_large_since_then_harms_no_other),
-      cmocka_unit_test(members_over_limit_are_refused_and_partial),
-      cmocka_unit_test(presence_recovers_from_failed_allocations),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

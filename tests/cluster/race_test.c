@@ -146,7 +146,7 @@ static bool have_met(void) {
 }
 
 /* capability: G2 */
-static void concurrent_requests_are_answered_and_counted(void **state) {
+TEST_CASE(concurrent_requests_are_answered_and_counted) {
   pthread_t threads[NODES * (TALKERS + 1)];
   size_t count = 0;
   assert_int_equal(vestry_runtime_create(&(vestry_runtime_options){.threads_count = 2}, &w.runtime), VESTRY_OK);
@@ -186,9 +186,4 @@ static void concurrent_requests_are_answered_and_counted(void **state) {
   for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) vestry_memory_destroy(streams[i]);
   vestry_memory_network_destroy(w.network);
   vestry_runtime_destroy(w.runtime);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(concurrent_requests_are_answered_and_counted)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 
 /* ----------------------------- a stream opened at that moment receives the dispatch, or its node gets a gap ------- */
 
-static void stream_opened_before_a_dispatch_gets_it_or_a_gap(void **state) {
+TEST_CASE(stream_opened_before_a_dispatch_gets_it_or_a_gap) {
   for (int wait_ms = 0; wait_ms <= 8; wait_ms++) {
     nodes n;
     uint32_t count;
@@ -29,7 +29,7 @@ static void stream_opened_before_a_dispatch_gets_it_or_a_gap(void **state) {
 }
 
 /* The same if a third node holds the key, and this one does not. */
-static void stream_opened_beside_another_node_gets_a_gap(void **state) {
+TEST_CASE(stream_opened_beside_another_node_gets_a_gap) {
   nodes n;
   uint32_t count;
   nodes_begin(&n, 3, NULL);
@@ -48,7 +48,7 @@ static void stream_opened_beside_another_node_gets_a_gap(void **state) {
 }
 
 /* The same if the announcement of the key was lost. */
-static void dispatch_before_a_late_announcement_is_a_gap(void **state) {
+TEST_CASE(dispatch_before_a_late_announcement_is_a_gap) {
   nodes n;
   uint32_t count;
   nodes_begin(&n, 2, NULL);
@@ -77,7 +77,7 @@ static void dispatch_before_a_late_announcement_is_a_gap(void **state) {
 }
 
 /* A stream does not get a gap for a dispatch before it was opened, because nothing was missed. */
-static void stream_opened_after_a_dispatch_has_no_gap(void **state) {
+TEST_CASE(stream_opened_after_a_dispatch_has_no_gap) {
   nodes n;
   uint32_t count;
   nodes_begin(&n, 2, NULL);
@@ -143,14 +143,14 @@ static double time_many(size_t count) {
   return took;
 }
 
-static void waiting_requests_of_one_key_take_linear_time(void **state) {
+TEST_CASE(waiting_requests_of_one_key_take_linear_time) {
   (void)time_many(1000);
   double few = time_many(8000), many = time_many(64000);
   print_message("8,000 of one key: %.3f s, 64,000: %.3f s\n", few, many);
   assert_true(many < few * 8 * 3); /* not 64 times as much */
 }
 
-static void waiting_requests_over_limit_get_full(void **state) {
+TEST_CASE(waiting_requests_over_limit_get_full) {
   nodes n;
   nodes_prepare(&n, NULL);
   const vestry_cluster_options options = {
@@ -180,7 +180,7 @@ static void waiting_requests_over_limit_get_full(void **state) {
 
 /* ------------------------------------------------------------------------------------------------ fail_fast ------- */
 
-static void fail_fast_applies_on_other_nodes(void **state) {
+TEST_CASE(fail_fast_applies_on_other_nodes) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -201,17 +201,4 @@ static void fail_fast_applies_on_other_nodes(void **state) {
     }
   json_decref(effects);
   nodes_end(&n);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(stream_opened_before_a_dispatch_gets_it_or_a_gap),
-      cmocka_unit_test(stream_opened_beside_another_node_gets_a_gap),
-      cmocka_unit_test(dispatch_before_a_late_announcement_is_a_gap),
-      cmocka_unit_test(stream_opened_after_a_dispatch_has_no_gap),
-      cmocka_unit_test(waiting_requests_of_one_key_take_linear_time),
-      cmocka_unit_test(waiting_requests_over_limit_get_full),
-      cmocka_unit_test(fail_fast_applies_on_other_nodes),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
  * partition the newer one stays, even if the other node was busier. */
 #include "cluster/nodes.h"
 
-static void replace_closes_streams_of_any_policy(void **state) {
+TEST_CASE(replace_closes_streams_of_any_policy) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -32,7 +32,7 @@ static void replace_closes_streams_of_any_policy(void **state) {
 }
 
 /* The stream has gone before it was announced. */
-static void stream_that_ended_at_once_replaces_others(void **state) {
+TEST_CASE(stream_that_ended_at_once_replaces_others) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -47,7 +47,7 @@ static void stream_that_ended_at_once_replaces_others(void **state) {
   nodes_end(&n);
 }
 
-static void newer_stream_stays_after_a_partition(void **state) {
+TEST_CASE(newer_stream_stays_after_a_partition) {
   for (int turn = 0; turn < 4; turn++) {
     nodes n;
     nodes_begin(&n, 2, NULL);
@@ -68,7 +68,7 @@ static void newer_stream_stays_after_a_partition(void **state) {
 }
 
 /* Many keys, some of which were stored with both policies: all are found. */
-static void replace_finds_each_of_many_keys(void **state) {
+TEST_CASE(replace_finds_each_of_many_keys) {
   enum { KEYS = STREAMS_MOST - 2 };
   nodes n;
   nodes_begin(&n, 2, NULL);
@@ -84,14 +84,4 @@ static void replace_finds_each_of_many_keys(void **state) {
   nodes_pass_ms(&n, 100);
   for (size_t i = 0; i < KEYS; i++) assert_int_equal(vestry_memory_look(many[i]).ended, i % 2 == 0);
   nodes_end(&n);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(replace_closes_streams_of_any_policy),
-      cmocka_unit_test(stream_that_ended_at_once_replaces_others),
-      cmocka_unit_test(newer_stream_stays_after_a_partition),
-      cmocka_unit_test(replace_finds_each_of_many_keys),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

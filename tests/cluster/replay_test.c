@@ -249,16 +249,11 @@ static void run_one(uint64_t seed, size_t steps) {
 }
 
 /* capability: G10 */
-static void replayed_messages_have_no_effect(void **state) {
+TEST_CASE(replayed_messages_have_no_effect) {
   uint64_t seed = random_setting("REPLAY_SEED", 1), count = random_setting("REPLAY_SEEDS", 100);
   size_t steps = (size_t)random_setting("REPLAY_STEPS", 40);
   for (uint64_t i = 0; i < count; i++) run_one(seed + i, steps);
   print_message("%llu seeds: %zu lives, %zu messages recorded, %zu played back; %zu dispatches\n",
                 (unsigned long long)count, all_lives, all_recorded, all_played, all_dispatches);
   assert_true(all_played >= count * 200 && all_recorded >= count * 100);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(replayed_messages_have_no_effect)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

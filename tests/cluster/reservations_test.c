@@ -44,7 +44,7 @@ static int request_stream(node *of, const char *key, vestry_keep_policy policy, 
 }
 
 /* capability: G4 */
-static void key_is_held_by_one_stream_of_all_nodes(void **state) {
+TEST_CASE(key_is_held_by_one_stream_of_all_nodes) {
   nodes n;
   vestry_memory_exchange *first, *second;
   begin(&n, NULL);
@@ -73,7 +73,7 @@ static void key_is_held_by_one_stream_of_all_nodes(void **state) {
 }
 
 /* capability: G4 */
-static void reservation_of_a_dead_node_is_free_after_dead_ms(void **state) {
+TEST_CASE(reservation_of_a_dead_node_is_free_after_dead_ms) {
   nodes n;
   begin(&n, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -97,7 +97,7 @@ static void reservation_of_a_dead_node_is_free_after_dead_ms(void **state) {
 
 /* All nodes stand still: no message shows that the others are alive, and none shows that they are dead. */
 /* capability: G4 */
-static void node_that_stood_still_regards_no_other_as_dead(void **state) {
+TEST_CASE(node_that_stood_still_regards_no_other_as_dead) {
   nodes n;
   vestry_cluster_count streams = {0};
   uint32_t count;
@@ -138,7 +138,7 @@ static void node_that_stood_still_regards_no_other_as_dead(void **state) {
 
 /* The partition without the reservations accepts no stream; the other one only once it regards the first as dead. */
 /* capability: G4 */
-static void reservation_in_the_minor_partition_gets_503(void **state) {
+TEST_CASE(reservation_in_the_minor_partition_gets_503) {
   nodes n;
   vestry_memory_exchange *in_b, *in_c;
   begin(&n, NULL);
@@ -184,7 +184,7 @@ static vestry_err reserve_and_interfere(void *broker, const char *name, uint64_t
 }
 
 /* capability: G4 */
-static void concurrent_reservation_has_one_winner(void **state) {
+TEST_CASE(concurrent_reservation_has_one_winner) {
   for (size_t at = 1; at <= 2; at++) { /* after it was read; after it was set */
     nodes n;
     vestry_broker probe;
@@ -214,7 +214,7 @@ static vestry_err reserve_and_stand_still(void *broker, const char *name, uint64
 
 /* The other nodes may regard it as dead meanwhile, and open a stream of the key. */
 /* capability: G4 */
-static void reservation_by_a_node_that_stands_still_does_not_count(void **state) {
+TEST_CASE(reservation_by_a_node_that_stands_still_does_not_count) {
   nodes n;
   vestry_broker probe;
   nodes_prepare(&n, NULL);
@@ -278,7 +278,7 @@ static void blink(nodes *n, size_t place) {
 }
 
 /* capability: G4 */
-static void key_has_at_most_one_stream_in_random_schedules(void **state) {
+TEST_CASE(key_has_at_most_one_stream_in_random_schedules) {
   const uint64_t seeds = random_setting("CLUSTER_SEEDS", SEEDS_USUAL);
   for (uint64_t seed = 1; seed <= seeds; seed++) {
     nodes n;
@@ -339,7 +339,7 @@ static void key_has_at_most_one_stream_in_random_schedules(void **state) {
 }
 
 /* capability: G4 */
-static void key_has_at_most_one_stream_with_threads(void **state) {
+TEST_CASE(key_has_at_most_one_stream_with_threads) {
   vestry_runtime *runtime;
   vestry_memory_network *network;
   vestry_broker brokers[STRICT_RACE_NODES];
@@ -358,7 +358,7 @@ static vestry_err reject(const vestry_request *req, vestry_reply *reply, void *a
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
 }
 
-static void failed_allocation_leaves_no_reservation(void **state) {
+TEST_CASE(failed_allocation_leaves_no_reservation) {
   for (long at = 0;; at++) {
     nodes n;
     begin(&n, NULL);
@@ -380,7 +380,7 @@ static void failed_allocation_leaves_no_reservation(void **state) {
   }
 }
 
-static void strict_needs_a_broker_with_reservations(void **state) {
+TEST_CASE(strict_needs_a_broker_with_reservations) {
   nodes n;
   nodes_begin(&n, 1, NULL);
   vestry *v;
@@ -397,20 +397,4 @@ static void strict_needs_a_broker_with_reservations(void **state) {
   broker.ops->destroy(broker.broker);
   vestry_destroy(v);
   nodes_end(&n);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(key_is_held_by_one_stream_of_all_nodes),
-      cmocka_unit_test(reservation_of_a_dead_node_is_free_after_dead_ms),
-      cmocka_unit_test(node_that_stood_still_regards_no_other_as_dead),
-      cmocka_unit_test(reservation_in_the_minor_partition_gets_503),
-      cmocka_unit_test(concurrent_reservation_has_one_winner),
-      cmocka_unit_test(reservation_by_a_node_that_stands_still_does_not_count),
-      cmocka_unit_test(key_has_at_most_one_stream_in_random_schedules),
-      cmocka_unit_test(key_has_at_most_one_stream_with_threads),
-      cmocka_unit_test(failed_allocation_leaves_no_reservation),
-      cmocka_unit_test(strict_needs_a_broker_with_reservations),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -207,7 +207,7 @@ static void dispatch_one(void) {
 static const char *const own[] = {"patch-signals", NULL};
 
 /* Occasionally the actor is busy with an update of a member, and then performs the request. */
-static void single_request_is_performed_by_the_broker_thread(void **state) {
+TEST_CASE(single_request_is_performed_by_the_broker_thread) {
   begin((habits){.allow = own});
   for (uint32_t before = 0; w.number < ROUNDS || !before; before = atomic_load(&w.inside)) dispatch_one();
   assert_true(atomic_load(&w.inside) > 0);
@@ -223,7 +223,7 @@ static void dispatch_to_the_actor(habits has) {
   finish();
 }
 
-static void application_code_is_not_called_by_the_broker_thread(void **state) {
+TEST_CASE(application_code_is_not_called_by_the_broker_thread) {
   static const char *const with_note[] = {"patch-signals", "note", NULL};
   static const char *const unknown[] = {"patch-signals", "nothing-of-this-name", NULL};
   dispatch_to_the_actor((habits){.allow = with_note});
@@ -232,7 +232,7 @@ static void application_code_is_not_called_by_the_broker_thread(void **state) {
   dispatch_to_the_actor((habits){.allow = own, .has_placeholder = true});
 }
 
-static void request_without_has_more_is_performed_by_the_actor(void **state) {
+TEST_CASE(request_without_has_more_is_performed_by_the_actor) {
   dispatch_to_the_actor((habits){.allow = own, .is_silent = true});
 }
 
@@ -243,7 +243,7 @@ static void on_answer(vestry_err error, uint32_t count, void *ctx) {
 
 /* So that an overloaded node still receives messages, and can answer that it is full. */
 /* capability: G9 */
-static void many_requests_in_a_row_are_performed_by_the_actor(void **state) {
+TEST_CASE(many_requests_in_a_row_are_performed_by_the_actor) {
   begin((habits){.allow = own});
   atomic_store(&w.gathers, true);
   for (int round = 1; round <= ROUNDS / 10; round++) {
@@ -261,14 +261,4 @@ static void many_requests_in_a_row_are_performed_by_the_actor(void **state) {
   assert_true(atomic_load(&w.outside) >= ROUNDS / 10 * (TOGETHER - ROW_MAX));
   atomic_store(&w.gathers, false);
   finish();
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(single_request_is_performed_by_the_broker_thread),
-      cmocka_unit_test(application_code_is_not_called_by_the_broker_thread),
-      cmocka_unit_test(request_without_has_more_is_performed_by_the_actor),
-      cmocka_unit_test(many_requests_in_a_row_are_performed_by_the_actor),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -385,7 +385,7 @@ static void run_one(uint64_t seed, size_t steps) {
 }
 
 /* capability: G5, G6, G7 */
-static void no_loss_is_unreported_in_random_schedules(void **state) {
+TEST_CASE(no_loss_is_unreported_in_random_schedules) {
   uint64_t seed = random_setting("CLUSTER_SEED", 1), count = random_setting("CLUSTER_SEEDS", 60);
   size_t steps = (size_t)random_setting("CLUSTER_STEPS", 150);
   for (uint64_t i = 0; i < count; i++) run_one(seed + i, steps);
@@ -446,13 +446,7 @@ static void one_run_is_left(uint64_t seed) {
   nodes_end(n);
 }
 
-static void run_that_others_have_taken_stays_after_a_pause(void **state) {
+TEST_CASE(run_that_others_have_taken_stays_after_a_pause) {
   uint64_t seed = random_setting("CLUSTER_SEED", 1), count = random_setting("CLUSTER_SEEDS", 300);
   for (uint64_t i = 0; i < count; i++) one_run_is_left(seed + i);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(no_loss_is_unreported_in_random_schedules),
-                                     cmocka_unit_test(run_that_others_have_taken_stays_after_a_pause)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

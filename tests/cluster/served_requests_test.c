@@ -50,7 +50,7 @@ static vestry_err publish_and_feed(void *broker, const char *subject, const void
   return VESTRY_OK;
 }
 
-static void gaps_and_members_are_reported_under_endless_load(void **state) {
+TEST_CASE(gaps_and_members_are_reported_under_endless_load) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   memset(&feed, 0, sizeof feed);
@@ -72,7 +72,7 @@ static void gaps_and_members_are_reported_under_endless_load(void **state) {
 }
 
 /* Closing a stream calls hooks: nodes.c checks that none is called inside of an event of the broker. */
-static void replaced_streams_are_not_closed_on_the_broker_thread(void **state) {
+TEST_CASE(replaced_streams_are_not_closed_on_the_broker_thread) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -88,12 +88,4 @@ static void replaced_streams_are_not_closed_on_the_broker_thread(void **state) {
   assert_int_equal(node_stats(a).replaced_count, STREAMS_MOST / 2);
   assert_int_equal(b->replaced, 0);
   nodes_end(&n);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(gaps_and_members_are_reported_under_endless_load),
-      cmocka_unit_test(replaced_streams_are_not_closed_on_the_broker_thread),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ static bool is_subject(const char *text) {
 }
 
 /* capability: G1 */
-static void short_subjects_match_a_slow_definition(void **state) {
+TEST_CASE(short_subjects_match_a_slow_definition) {
   static const char bytes[] = "az09.AZ`{/:*> \r\n\t\x01\x7f\x80\xe4_-$";
   size_t valid = 0;
   char text[5] = "";
@@ -38,7 +38,7 @@ static void short_subjects_match_a_slow_definition(void **state) {
 }
 
 /* capability: G1 */
-static void subjects_over_64_bytes_are_invalid(void **state) {
+TEST_CASE(subjects_over_64_bytes_are_invalid) {
   char text[80];
   for (size_t len = 60; len < 70; len++) {
     memset(text, 'a', len);
@@ -47,10 +47,4 @@ static void subjects_over_64_bytes_are_invalid(void **state) {
     text[len - 1] = '.';
     assert_false(vestry_subject_is_valid(text));
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(short_subjects_match_a_slow_definition),
-                                     cmocka_unit_test(subjects_over_64_bytes_are_invalid)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ static void begin(nodes *n, vestry_trace *ret_said) {
 }
 
 /* capability: L12 */
-static void trace_of_a_dispatch_continues_on_the_other_node(void **state) {
+TEST_CASE(trace_of_a_dispatch_continues_on_the_other_node) {
   nodes n;
   vestry_trace parent;
   begin(&n, &parent);
@@ -50,7 +50,7 @@ static void trace_of_a_dispatch_continues_on_the_other_node(void **state) {
 }
 
 /* capability: L12 */
-static void trace_of_refresh_and_event_continues_on_the_other_node(void **state) {
+TEST_CASE(trace_of_refresh_and_event_continues_on_the_other_node) {
   nodes n;
   vestry_trace parent;
   begin(&n, &parent);
@@ -81,7 +81,7 @@ static void trace_of_refresh_and_event_continues_on_the_other_node(void **state)
 }
 
 /* The body is shorter than the trace that it announces. */
-static void message_without_its_announced_trace_is_malformed(void **state) {
+TEST_CASE(message_without_its_announced_trace_is_malformed) {
   static const vsi_siphash_key key = {1, 2};
   const vestry_trace trace = {.trace_id = {1}, .span_id = {2}, .is_sampled = true};
   test_host th;
@@ -109,13 +109,4 @@ static void message_without_its_announced_trace_is_malformed(void **state) {
     vsi_buffer_finish(&buffer);
   }
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(trace_of_a_dispatch_continues_on_the_other_node),
-      cmocka_unit_test(trace_of_refresh_and_event_continues_on_the_other_node),
-      cmocka_unit_test(message_without_its_announced_trace_is_malformed),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

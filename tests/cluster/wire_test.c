@@ -18,7 +18,7 @@ static void write_one(vsi_buffer *buffer, const vestry_host *host) {
                 &(vsi_wire_message){.kind = VSI_WIRE_REQUEST, .flags = 1, .from = 3, .epoch = 4, .to = 5, .seq = 6});
 }
 
-static void written_message_is_read_back(void **state) {
+TEST_CASE(written_message_is_read_back) {
   test_host th;
   test_host_init(&th);
   vsi_buffer buffer;
@@ -47,7 +47,7 @@ static void written_message_is_read_back(void **state) {
 }
 
 /* capability: G10 */
-static void changed_or_truncated_message_is_malformed(void **state) {
+TEST_CASE(changed_or_truncated_message_is_malformed) {
   test_host th;
   test_host_init(&th);
   vsi_buffer buffer;
@@ -66,7 +66,7 @@ static void changed_or_truncated_message_is_malformed(void **state) {
 }
 
 /* capability: G10 */
-static void names_beyond_the_body_are_malformed(void **state) {
+TEST_CASE(names_beyond_the_body_are_malformed) {
   static const unsigned char no_key[] = {1, 0, 0, 0, 'x'}, long_scope[] = {1, 4, 1, 0};
   unsigned char body[2000] = {0};
   vsi_wire_reader reader = vsi_wire_read(no_key, sizeof no_key);
@@ -79,7 +79,7 @@ static void names_beyond_the_body_are_malformed(void **state) {
   assert_int_equal(vsi_wire_number(&reader, 8), 0);
 }
 
-static void state_of_an_event_is_read_back(void **state) {
+TEST_CASE(state_of_an_event_is_read_back) {
   test_host th;
   vsi_buffer buffer;
   test_host_init(&th);
@@ -103,14 +103,4 @@ static void state_of_an_event_is_read_back(void **state) {
     vsi_buffer_finish(&buffer);
   }
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(written_message_is_read_back),
-      cmocka_unit_test(changed_or_truncated_message_is_malformed),
-      cmocka_unit_test(names_beyond_the_body_are_malformed),
-      cmocka_unit_test(state_of_an_event_is_read_back),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

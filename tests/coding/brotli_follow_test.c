@@ -76,7 +76,7 @@ static size_t check(unsigned window_bits, manner how, const char *previous, size
 }
 
 /* capability: D16, F1 */
-static void change_in_a_page_is_encoded_briefly(void **state) {
+TEST_CASE(change_in_a_page_is_encoded_briefly) {
   static char page[20000], changed[20000];
   size_t len = 0, changed_len = 0;
   for (int i = 0; i < 100; i++) {
@@ -127,7 +127,7 @@ static size_t make_text(uint64_t *random, char *text, size_t most, const char *o
 }
 
 /* capability: D16, F1 */
-static void differences_of_random_texts_decode(void **state) {
+TEST_CASE(differences_of_random_texts_decode) {
   enum { MOST = 200000, ROUNDS = TEST_ROUNDS(3000) };
   char *previous = malloc(MOST), *text = malloc(MOST);
   assert_true(previous && text);
@@ -147,7 +147,7 @@ static void differences_of_random_texts_decode(void **state) {
 
 /* With Fibonacci numbers as symbol counts, the code of the rarest symbol would be deeper than the format allows. */
 /* capability: D16, F1 */
-static void too_deep_code_is_limited(void **state) {
+TEST_CASE(too_deep_code_is_limited) {
   static char text[400000];
   size_t len = 0;
   uint64_t random = 7;
@@ -170,7 +170,7 @@ static void too_deep_code_is_limited(void **state) {
 }
 
 /* capability: F1 */
-static void copy_and_insert_lengths_at_each_class_border(void **state) {
+TEST_CASE(copy_and_insert_lengths_at_each_class_border) {
   static char previous[30000], text[60000];
   uint64_t random = 3;
   for (size_t i = 0; i < sizeof previous; i++) previous[i] = (char)random_below(&random, 256);
@@ -189,7 +189,7 @@ static void copy_and_insert_lengths_at_each_class_border(void **state) {
     }
 }
 
-static void large_differences_decode_up_to_the_limit(void **state) {
+TEST_CASE(large_differences_decode_up_to_the_limit) {
   size_t most = VSI_BROTLI_FOLLOW_MAX_BYTES;
   char *text = malloc(most + 1);
   assert_non_null(text);
@@ -224,21 +224,9 @@ static vestry_err follow(test_host *th, void *ctx) {
   return error;
 }
 
-static void encoding_survives_every_allocation_failure(void **state) {
+TEST_CASE(encoding_survives_every_allocation_failure) {
   static char text[5000];
   uint64_t random = 9;
   for (size_t i = 0; i < sizeof text; i++) text[i] = (char)random_below(&random, 3);
   test_host_fail_each(follow, text, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(change_in_a_page_is_encoded_briefly),
-      cmocka_unit_test(differences_of_random_texts_decode),
-      cmocka_unit_test(too_deep_code_is_limited),
-      cmocka_unit_test(copy_and_insert_lengths_at_each_class_border),
-      cmocka_unit_test(large_differences_decode_up_to_the_limit),
-      cmocka_unit_test(encoding_survives_every_allocation_failure),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,7 +75,7 @@ static void create(meter *m, vestry_profile *p, void **ret_encoder) {
 }
 
 /* A heap whose top is released and requested with each page costs more than the page. */
-static void next_page_needs_no_large_allocation(void **state) {
+TEST_CASE(next_page_needs_no_large_allocation) {
   char *page = make_text(PAGE_BYTES);
   for (int follows = 0; follows < 2; follows++) {
     meter m;
@@ -94,7 +94,7 @@ static void next_page_needs_no_large_allocation(void **state) {
 }
 
 /* The library would write to half a MiB for each event. */
-static void single_event_needs_little_memory(void **state) {
+TEST_CASE(single_event_needs_little_memory) {
   char *page = make_text(PAGE_BYTES);
   for (uint32_t level = 2; level <= 4; level++) {
     meter m;
@@ -113,7 +113,7 @@ static void single_event_needs_little_memory(void **state) {
   free(page);
 }
 
-static void kept_memory_is_bounded(void **state) {
+TEST_CASE(kept_memory_is_bounded) {
   size_t large = (size_t)4 << 20;
   char *text = make_text(large);
   meter m;
@@ -154,18 +154,8 @@ static vestry_err encode_again(test_host *th, void *ctx) {
   return error;
 }
 
-static void allocation_failure_frees_all_pieces(void **state) {
+TEST_CASE(allocation_failure_frees_all_pieces) {
   char *page = make_text(PAGE_BYTES);
   test_host_fail_each(encode_again, page, false);
   free(page);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(next_page_needs_no_large_allocation),
-      cmocka_unit_test(single_event_needs_little_memory),
-      cmocka_unit_test(kept_memory_is_bounded),
-      cmocka_unit_test(allocation_failure_frees_all_pieces),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

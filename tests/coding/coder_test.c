@@ -35,7 +35,7 @@ static void close_all(bench *b, listener *l, int count) {
 }
 
 /* capability: F1 */
-static void event_for_many_streams_is_encoded_once(void **state) {
+TEST_CASE(event_for_many_streams_is_encoded_once) {
   bench b;
   listener l[9];
   const vestry_profile *const profiles[3] = {&brotli, &gzip, NULL};
@@ -55,7 +55,7 @@ static void event_for_many_streams_is_encoded_once(void **state) {
   bench_finish(&b);
 }
 
-static void small_event_is_framed(void **state) {
+TEST_CASE(small_event_is_framed) {
   bench b;
   listener l;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -76,7 +76,7 @@ static void small_event_is_framed(void **state) {
 }
 
 /* The head, the primer, the events and the end need no more writes than without encoding. */
-static void queued_encoded_events_are_one_write(void **state) {
+TEST_CASE(queued_encoded_events_are_one_write) {
   bench b;
   listener l;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -93,7 +93,7 @@ static void queued_encoded_events_are_one_write(void **state) {
   bench_finish(&b);
 }
 
-static void empty_stream_decodes_completely(void **state) {
+TEST_CASE(empty_stream_decodes_completely) {
   const vestry_profile *const profiles[] = {&brotli, &gzip, &own};
   for (int i = 0; i < 3; i++) {
     bench b;
@@ -106,7 +106,7 @@ static void empty_stream_decodes_completely(void **state) {
   }
 }
 
-static void encoded_end_waits_for_room(void **state) {
+TEST_CASE(encoded_end_waits_for_room) {
   bench b;
   listener l;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -137,7 +137,7 @@ static void encoded_end_waits_for_room(void **state) {
   bench_finish(&b);
 }
 
-static void heartbeats_are_encoded(void **state) {
+TEST_CASE(heartbeats_are_encoded) {
   static const struct {
     const vestry_profile *profile;
     size_t len;
@@ -167,7 +167,7 @@ static void heartbeats_are_encoded(void **state) {
 }
 
 /* capability: F2 */
-static void codings_are_shared_and_limited(void **state) {
+TEST_CASE(codings_are_shared_and_limited) {
   bench b;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
   vsi_codings *codings = vsi_group_codings(b.group);
@@ -197,7 +197,7 @@ static vestry_err no_store(const vestry_profile *profile, const void *data, size
   return VESTRY_FAILED;
 }
 
-static void failing_profile_aborts_the_stream(void **state) {
+TEST_CASE(failing_profile_aborts_the_stream) {
   vestry_profile_ops ops = test_chain;
   ops.encode = fail_at_third;
   ops.store = no_store;
@@ -229,7 +229,7 @@ static vestry_err put_nothing(void *encoder, const void *data, size_t len, vsi_s
   return VESTRY_OK;
 }
 
-static void empty_output_is_not_written(void **state) {
+TEST_CASE(empty_output_is_not_written) {
   vestry_profile_ops ops = test_chain;
   ops.encode = put_nothing;
   bench b;
@@ -275,7 +275,7 @@ static void *want(void *argument) {
   return (void *)segment;
 }
 
-static void concurrent_threads_encode_an_event_once(void **state) {
+TEST_CASE(concurrent_threads_encode_an_event_once) {
   vestry_profile_ops ops = test_chain;
   ops.encode = encode_when_all_want;
   bench b;
@@ -338,7 +338,7 @@ static size_t send_next(bench *b, listener *l, vestry_event *event, vestry_event
 }
 
 /* capability: F1 */
-static void changed_page_is_written_as_difference(void **state) {
+TEST_CASE(changed_page_is_written_as_difference) {
   for (int i = 0; i < 3; i++) {
     bench b;
     listener l;
@@ -375,7 +375,7 @@ static void changed_page_is_written_as_difference(void **state) {
 
 /* Heartbeats that decode to text: a difference refers across them, up to a limit. */
 /* capability: F1 */
-static void difference_refers_across_heartbeats(void **state) {
+TEST_CASE(difference_refers_across_heartbeats) {
   for (int i = 0; i < 2; i++) {
     vestry_profile_ops ops = *shared[i].profile->ops;
     ops.idle = NULL;
@@ -407,7 +407,7 @@ static void difference_refers_across_heartbeats(void **state) {
 }
 
 /* capability: F1 */
-static void difference_needs_the_previous_event_written_last(void **state) {
+TEST_CASE(difference_needs_the_previous_event_written_last) {
   for (int i = 0; i < 3; i++) {
     bench b;
     listener l[2];
@@ -447,7 +447,7 @@ static void difference_needs_the_previous_event_written_last(void **state) {
 }
 
 /* A plain stream, and one whose coding makes no differences, do not use the previous event, and do not hold it. */
-static void streams_without_differences_release_the_previous_event(void **state) {
+TEST_CASE(streams_without_differences_release_the_previous_event) {
   const vestry_profile *const profiles[] = {NULL, &own, &brotli};
   for (int i = 0; i < 3; i++) {
     bench b;
@@ -483,7 +483,7 @@ static vestry_err follow_not(void *encoder, const void *previous, size_t previou
 }
 
 /* capability: F1 */
-static void shorter_form_is_written(void **state) {
+TEST_CASE(shorter_form_is_written) {
   vestry_profile_ops ops = test_chain_checked;
   for (int i = 0; i < 2; i++) {
     ops.follow = i ? follow_not : follow_at_length;
@@ -513,7 +513,7 @@ static void shorter_form_is_written(void **state) {
 }
 
 /* A superseded event was never written: the event that follows it is sent standalone, and the next one follows that. */
-static void superseded_event_is_not_followed(void **state) {
+TEST_CASE(superseded_event_is_not_followed) {
   bench b;
   listener l;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -577,34 +577,11 @@ static bool follow_without_memory(const vestry_profile *profile, long fail_at, b
 }
 
 /* capability: F1 */
-static void allocation_failure_loses_no_following_page(void **state) {
+TEST_CASE(allocation_failure_loses_no_following_page) {
   vestry_profile_ops ops = vestry_profile_brotli;
   ops.idle = NULL; /* heartbeats are events */
   const vestry_profile beating = {.ops = &ops}, *const profiles[] = {&brotli, &gzip, &own_whole, &beating};
   for (int i = 0; i < 4; i++)
     for (int for_good = 0; for_good < 2; for_good++)
       for (long fail_at = 0; follow_without_memory(profiles[i], fail_at, for_good); fail_at++) continue;
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(event_for_many_streams_is_encoded_once),
-      cmocka_unit_test(small_event_is_framed),
-      cmocka_unit_test(queued_encoded_events_are_one_write),
-      cmocka_unit_test(empty_stream_decodes_completely),
-      cmocka_unit_test(encoded_end_waits_for_room),
-      cmocka_unit_test(heartbeats_are_encoded),
-      cmocka_unit_test(codings_are_shared_and_limited),
-      cmocka_unit_test(failing_profile_aborts_the_stream),
-      cmocka_unit_test(empty_output_is_not_written),
-      cmocka_unit_test(concurrent_threads_encode_an_event_once),
-      cmocka_unit_test(changed_page_is_written_as_difference),
-      cmocka_unit_test(difference_refers_across_heartbeats),
-      cmocka_unit_test(difference_needs_the_previous_event_written_last),
-      cmocka_unit_test(streams_without_differences_release_the_previous_event),
-      cmocka_unit_test(shorter_form_is_written),
-      cmocka_unit_test(superseded_event_is_not_followed),
-      cmocka_unit_test(allocation_failure_loses_no_following_page),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,7 +136,7 @@ static void splice_pieces(const vestry_profile *p, uint64_t seed) {
 }
 
 /* capability: C13 */
-static void spliced_streams_decode(void **state) {
+TEST_CASE(spliced_streams_decode) {
   for (int i = 0; i < PROFILES; i++) {
     vestry_profile p;
     assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
@@ -146,7 +146,7 @@ static void spliced_streams_decode(void **state) {
 
 /* A stream slightly longer than a window, and an event longer than the largest stored piece. */
 /* capability: C13 */
-static void framed_bytes_of_any_length_decode(void **state) {
+TEST_CASE(framed_bytes_of_any_length_decode) {
   static const size_t lengths[] = {
       1, 2, 255, 65535, 65536, 65537, 3 * 65535 + 7, 1 << 20, (1 << 20) + 1, (1 << 24), (1 << 24) + 1};
   size_t count = sizeof lengths / sizeof *lengths - (TEST_UNDER_TSAN ? 2 : 0), most = lengths[count - 1];
@@ -180,7 +180,7 @@ static void framed_bytes_of_any_length_decode(void **state) {
 }
 
 /* Later events of an encoder refer to earlier ones: a page that changes a little needs few bytes. */
-static void repeated_events_are_compressed(void **state) {
+TEST_CASE(repeated_events_are_compressed) {
   static char page[10000];
   uint64_t random = 7;
   for (size_t i = 0; i < sizeof page; i++) page[i] = (char)('a' + random_below(&random, 26));
@@ -204,7 +204,7 @@ static void repeated_events_are_compressed(void **state) {
 }
 
 /* capability: C13 */
-static void event_that_cannot_be_compressed_is_framed(void **state) {
+TEST_CASE(event_that_cannot_be_compressed_is_framed) {
   static char noise[3000], text[20000];
   uint64_t random = 11;
   for (size_t i = 0; i < sizeof noise; i++) noise[i] = (char)random_below(&random, 256);
@@ -240,7 +240,7 @@ static void event_that_cannot_be_compressed_is_framed(void **state) {
 }
 
 /* capability: C13 */
-static void profile_settings_are_checked(void **state) {
+TEST_CASE(profile_settings_are_checked) {
   static const vestry_profile bad[] = {
       {.ops = NULL},
       {.ops = &vestry_profile_identity, .level = 1},
@@ -261,7 +261,7 @@ static void profile_settings_are_checked(void **state) {
 }
 
 /* Each function with output reports a sink that is out of memory. */
-static void failed_sink_is_reported(void **state) {
+TEST_CASE(failed_sink_is_reported) {
   for (int i = 0; i < PROFILES; i++) {
     vestry_profile p;
     assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
@@ -316,7 +316,7 @@ static vestry_err encode_something(test_host *th, void *ctx) {
   return error;
 }
 
-static void encoding_survives_every_allocation_failure(void **state) {
+TEST_CASE(encoding_survives_every_allocation_failure) {
   for (int i = 0; i < PROFILES; i++)
     test_host_fail_each(encode_something, (void *)&profiles[i], true); /* a segment that cannot be trimmed is kept */
 }
@@ -364,7 +364,7 @@ static int fill_memory(const vestry_profile *profile, size_t more_bytes) {
 }
 
 /* However the library of a coding handles a lack of memory, the process continues. */
-static void encoders_survive_a_full_address_space(void **state) {
+TEST_CASE(encoders_survive_a_full_address_space) {
   if (!OWN_ADDRESSES) TEST_SKIP("sanitizers take terabytes of addresses");
   for (int i = 0; i < PROFILES; i++) {
     if (profiles[i].ops != &vestry_profile_brotli && profiles[i].ops != &vestry_profile_gzip) continue;
@@ -378,18 +378,4 @@ static void encoders_survive_a_full_address_space(void **state) {
       assert_int_equal(WEXITSTATUS(status), SAID_NO_MEMORY);
     }
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(spliced_streams_decode),
-      cmocka_unit_test(framed_bytes_of_any_length_decode),
-      cmocka_unit_test(repeated_events_are_compressed),
-      cmocka_unit_test(event_that_cannot_be_compressed_is_framed),
-      cmocka_unit_test(profile_settings_are_checked),
-      cmocka_unit_test(failed_sink_is_reported),
-      cmocka_unit_test(encoding_survives_every_allocation_failure),
-      cmocka_unit_test(encoders_survive_a_full_address_space),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -238,7 +238,7 @@ static void live(splice_world *w, uint64_t seed) {
 }
 
 /* capability: F1 */
-static void decoders_read_exactly_the_accepted_events(void **state) {
+TEST_CASE(decoders_read_exactly_the_accepted_events) {
   static splice_world w;
   const char *seed = getenv("VESTRY_SEED");
   if (seed) {
@@ -261,6 +261,5 @@ int main(void) {
   beating_gzip = vestry_profile_gzip;
   beating_brotli = vestry_profile_brotli;
   beating_gzip.idle = beating_brotli.idle = NULL;
-  const struct CMUnitTest tests[] = {cmocka_unit_test(decoders_read_exactly_the_accepted_events)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("coding/splice", NULL, NULL);
 }

@@ -28,7 +28,7 @@ static void end(bench *b, probe *p, vestry_connection *c) {
 }
 
 /* capability: C10 */
-static void c10_effects_are_one_write(void **state) {
+TEST_CASE(c10_effects_are_one_write) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -50,7 +50,7 @@ static void c10_effects_are_one_write(void **state) {
 }
 
 /* capability: C10 */
-static void c10_batch_over_limit_is_refused_whole(void **state) {
+TEST_CASE(c10_batch_over_limit_is_refused_whole) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -70,7 +70,7 @@ static void c10_batch_over_limit_is_refused_whole(void **state) {
 }
 
 /* capability: C10 */
-static void c10_one_refused_effect_refuses_all(void **state) {
+TEST_CASE(c10_one_refused_effect_refuses_all) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -101,7 +101,7 @@ static void c10_one_refused_effect_refuses_all(void **state) {
   bench_finish(&b);
 }
 
-static void c10_failed_allocation_sends_nothing(void **state) {
+TEST_CASE(c10_failed_allocation_sends_nothing) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -235,19 +235,10 @@ static void send_batches_concurrently(bool tight) {
 }
 
 /* capability: C10 */
-static void c10_no_event_interrupts_a_batch(void **state) {
+TEST_CASE(c10_no_event_interrupts_a_batch) {
   for (int i = 0; i < 3; i++) send_batches_concurrently(false);
 }
 
-static void c10_refused_batches_leave_no_events(void **state) {
+TEST_CASE(c10_refused_batches_leave_no_events) {
   for (int i = 0; i < 3; i++) send_batches_concurrently(true);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c10_effects_are_one_write),          cmocka_unit_test(c10_batch_over_limit_is_refused_whole),
-      cmocka_unit_test(c10_one_refused_effect_refuses_all), cmocka_unit_test(c10_failed_allocation_sends_nothing),
-      cmocka_unit_test(c10_no_event_interrupts_a_batch),    cmocka_unit_test(c10_refused_batches_leave_no_events),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,7 +140,7 @@ static void send_round(crowd *c) {
 }
 
 /* capability: F4 */
-static void f4_only_stalled_streams_are_closed(void **state) {
+TEST_CASE(f4_only_stalled_streams_are_closed) {
   enum { ROUNDS = 400 };
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
@@ -168,7 +168,7 @@ static void f4_only_stalled_streams_are_closed(void **state) {
 }
 
 /* The name of a state takes memory with its event, so it counts. */
-static void f4_names_of_states_count_against_the_budget(void **state) {
+TEST_CASE(f4_names_of_states_count_against_the_budget) {
   enum { ROUNDS = 1200 };
   crowd *c = malloc(sizeof *c);
   char name[256];
@@ -194,7 +194,7 @@ static void f4_names_of_states_count_against_the_budget(void **state) {
 }
 
 /* A stream that held many bytes and was read holds few again, and is not closed for the bytes that it held before. */
-static void f4_written_events_free_their_bytes(void **state) {
+TEST_CASE(f4_written_events_free_their_bytes) {
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
   crowd_run(c);
@@ -212,7 +212,7 @@ static void f4_written_events_free_their_bytes(void **state) {
 }
 
 /* capability: F4 */
-static void f4_largest_queue_is_closed_first(void **state) {
+TEST_CASE(f4_largest_queue_is_closed_first) {
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
   crowd_run(c);
@@ -234,7 +234,7 @@ static void f4_largest_queue_is_closed_first(void **state) {
 }
 
 /* capability: F4 */
-static void f4_last_eighth_is_refused_if_no_queue_is_freed(void **state) {
+TEST_CASE(f4_last_eighth_is_refused_if_no_queue_is_freed) {
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_DROP);
   crowd_run(c);
@@ -258,7 +258,7 @@ static void f4_last_eighth_is_refused_if_no_queue_is_freed(void **state) {
   free(c);
 }
 
-static void f4_event_over_budget_is_too_large(void **state) {
+TEST_CASE(f4_event_over_budget_is_too_large) {
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
   crowd_run(c);
@@ -270,7 +270,7 @@ static void f4_event_over_budget_is_too_large(void **state) {
 }
 
 /* A closing stream that waits for its peer is aborted if the budget needs its bytes. */
-static void f4_closing_stream_is_aborted_to_free_bytes(void **state) {
+TEST_CASE(f4_closing_stream_is_aborted_to_free_bytes) {
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
   crowd_run(c);
@@ -309,7 +309,7 @@ static void *keep_sending(void *arg) {
 }
 
 /* capability: F4 */
-static void f4_concurrent_senders_never_exceed_the_budget(void **state) {
+TEST_CASE(f4_concurrent_senders_never_exceed_the_budget) {
   enum { SENDERS = 3 };
   for (int round = 0; round < 5; round++) {
     crowd *c = malloc(sizeof *c);
@@ -340,7 +340,7 @@ static void f4_concurrent_senders_never_exceed_the_budget(void **state) {
 }
 
 /* The sends of a burst take their room at once, and return what two of them do not use. */
-static void burst_holds_only_the_room_of_accepted_events(void **state) {
+TEST_CASE(burst_holds_only_the_room_of_accepted_events) {
   enum { LARGE = 64 << 20 }; /* so that the room of the burst is a small part */
   crowd c;
   crowd_begin(&c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
@@ -367,19 +367,4 @@ static void burst_holds_only_the_room_of_accepted_events(void **state) {
   assert_int_equal(crowd_stats(&c).queued_bytes, STALLED * cost); /* the readers have got it */
   for (int i = 2; i < READERS; i++) assert_true(c.probes[i].got.len > 0);
   crowd_end(&c);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f4_only_stalled_streams_are_closed),
-      cmocka_unit_test(f4_largest_queue_is_closed_first),
-      cmocka_unit_test(f4_names_of_states_count_against_the_budget),
-      cmocka_unit_test(f4_written_events_free_their_bytes),
-      cmocka_unit_test(f4_last_eighth_is_refused_if_no_queue_is_freed),
-      cmocka_unit_test(f4_event_over_budget_is_too_large),
-      cmocka_unit_test(f4_closing_stream_is_aborted_to_free_bytes),
-      cmocka_unit_test(f4_concurrent_senders_never_exceed_the_budget),
-      cmocka_unit_test(burst_holds_only_the_room_of_accepted_events),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ static void watcher_init(watcher *w, probe *p) {
   w->p = p;
 }
 
-static void close_nodes_are_called_once_in_order(void **state) {
+TEST_CASE(close_nodes_are_called_once_in_order) {
   bench b;
   probe p;
   watcher w[3];
@@ -81,7 +81,7 @@ static void close_nodes_are_called_once_in_order(void **state) {
   bench_finish(&b);
 }
 
-static void cancelled_close_nodes_are_not_called(void **state) {
+TEST_CASE(cancelled_close_nodes_are_not_called) {
   for (int gone = 0; gone < 8; gone++) { /* every subset of three */
     bench b;
     probe p;
@@ -116,7 +116,7 @@ static void cancelled_close_nodes_are_not_called(void **state) {
   }
 }
 
-static void close_node_may_cancel_others_but_not_add(void **state) {
+TEST_CASE(close_node_may_cancel_others_but_not_add) {
   bench b;
   probe p;
   watcher w[4];
@@ -144,7 +144,7 @@ static void close_node_may_cancel_others_but_not_add(void **state) {
   bench_finish(&b);
 }
 
-static void abandoned_connection_calls_its_close_nodes(void **state) {
+TEST_CASE(abandoned_connection_calls_its_close_nodes) {
   bench b;
   probe p;
   watcher w;
@@ -241,7 +241,7 @@ static void *cancel_only(void *argument) {
   return NULL;
 }
 
-static void close_nodes_race_with_the_end(void **state) {
+TEST_CASE(close_nodes_race_with_the_end) {
   for (int round = 0; round < ROUNDS; round++) {
     bench b;
     probe pr;
@@ -271,15 +271,4 @@ static void close_nodes_race_with_the_end(void **state) {
     pthread_barrier_destroy(&p.start);
     probe_finish(&pr);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(close_nodes_are_called_once_in_order),
-      cmocka_unit_test(cancelled_close_nodes_are_not_called),
-      cmocka_unit_test(close_node_may_cancel_others_but_not_add),
-      cmocka_unit_test(abandoned_connection_calls_its_close_nodes),
-      cmocka_unit_test(close_nodes_race_with_the_end),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

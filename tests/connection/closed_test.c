@@ -48,7 +48,7 @@ static void assert_refused(bench *b, vestry_connection *c) {
 }
 
 /* capability: C12, E6 */
-static void e6_sends_to_a_closed_connection_are_refused_without_harm(void **state) {
+TEST_CASE(e6_sends_to_a_closed_connection_are_refused_without_harm) {
   for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
     for (int opened = 0; opened < 2; opened++) {
       if (cause == VESTRY_CAUSE_DETACHED) continue; /* not the cause of an end */
@@ -86,7 +86,7 @@ static void send_more(vestry_connection *connection, vestry_cause cause, void *c
 }
 
 /* capability: E6 */
-static void e6_sends_from_the_close_hook_are_refused_without_harm(void **state) {
+TEST_CASE(e6_sends_from_the_close_hook_are_refused_without_harm) {
   for (int abandoned = 0; abandoned < 2; abandoned++) {
     bench b;
     probe p;
@@ -110,12 +110,4 @@ static void e6_sends_from_the_close_hook_are_refused_without_harm(void **state) 
     assert_int_equal(p.got.len, 0);
     vsi_buffer_finish(&p.got);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(e6_sends_to_a_closed_connection_are_refused_without_harm),
-      cmocka_unit_test(e6_sends_from_the_close_hook_are_refused_without_harm),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

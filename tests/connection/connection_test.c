@@ -6,7 +6,7 @@
 #include "connection/probe.h"
 #include "runtime/runtime.h"
 
-static void queued_events_are_one_write_after_open(void **state) {
+TEST_CASE(queued_events_are_one_write_after_open) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -38,7 +38,7 @@ static void queued_events_are_one_write_after_open(void **state) {
   bench_finish(&b);
 }
 
-static void clean_end_flushes_and_abort_discards(void **state) {
+TEST_CASE(clean_end_flushes_and_abort_discards) {
   static const struct {
     vestry_cause cause;
     bool clean;
@@ -98,7 +98,7 @@ static void look_at_room(void *ctx) {
   l->full_looks += waiting > 0;
 }
 
-static void settled_event_has_freed_its_room(void **state) {
+TEST_CASE(settled_event_has_freed_its_room) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -123,7 +123,7 @@ static void settled_event_has_freed_its_room(void **state) {
   bench_finish(&b);
 }
 
-static void close_refuses_invalid_causes(void **state) {
+TEST_CASE(close_refuses_invalid_causes) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -144,7 +144,7 @@ static void close_refuses_invalid_causes(void **state) {
 }
 
 /* If the peer is lost, a closing stream does not wait for it any longer; its first cause remains. */
-static void closing_stream_ends_when_its_peer_is_lost(void **state) {
+TEST_CASE(closing_stream_ends_when_its_peer_is_lost) {
   static const vestry_cause ends[] = {VESTRY_CAUSE_CLOSED, VESTRY_CAUSE_DRAIN};
   static const struct {
     vestry_cause cause;
@@ -179,7 +179,7 @@ static void closing_stream_ends_when_its_peer_is_lost(void **state) {
 }
 
 /* capability: C12 */
-static void a_full_queue_closes_or_drops(void **state) {
+TEST_CASE(a_full_queue_closes_or_drops) {
   for (int drop = 0; drop < 2; drop++) {
     bench b;
     probe p;
@@ -213,7 +213,7 @@ static void a_full_queue_closes_or_drops(void **state) {
 }
 
 /* capability: C12 */
-static void queue_is_bounded_in_bytes(void **state) {
+TEST_CASE(queue_is_bounded_in_bytes) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -237,7 +237,7 @@ static void queue_is_bounded_in_bytes(void **state) {
 }
 
 /* capability: C10 */
-static void batch_is_queued_whole_or_refused(void **state) {
+TEST_CASE(batch_is_queued_whole_or_refused) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -263,7 +263,7 @@ static void batch_is_queued_whole_or_refused(void **state) {
   bench_finish(&b);
 }
 
-static void blocked_transport_resumes_where_it_stopped(void **state) {
+TEST_CASE(blocked_transport_resumes_where_it_stopped) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -296,7 +296,7 @@ static void blocked_transport_resumes_where_it_stopped(void **state) {
   bench_finish(&b);
 }
 
-static void clean_end_times_out(void **state) {
+TEST_CASE(clean_end_times_out) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -322,7 +322,7 @@ static void clean_end_times_out(void **state) {
 }
 
 /* The same if the last write took everything and then reported WOULD_BLOCK. */
-static void clean_end_times_out_after_a_complete_write(void **state) {
+TEST_CASE(clean_end_times_out_after_a_complete_write) {
   for (int drained = 0; drained < 2; drained++) {
     bench b;
     probe p;
@@ -384,7 +384,7 @@ static void finish_slow(bench *b, probe *p, vestry_connection *c, bool clean) {
   bench_finish(b);
 }
 
-static void clean_end_waits_while_the_peer_reads(void **state) {
+TEST_CASE(clean_end_waits_while_the_peer_reads) {
   bench b;
   probe p;
   vestry_connection *c = begin_slow(&b, &p, SLOW_BYTES / 10);
@@ -399,7 +399,7 @@ static void clean_end_waits_while_the_peer_reads(void **state) {
   finish_slow(&b, &p, c, true);
 }
 
-static void clean_end_times_out_if_the_peer_stops_reading(void **state) {
+TEST_CASE(clean_end_times_out_if_the_peer_stops_reading) {
   bench b;
   probe p;
   vestry_connection *c = begin_slow(&b, &p, 1);
@@ -414,7 +414,7 @@ static void clean_end_times_out_if_the_peer_stops_reading(void **state) {
   finish_slow(&b, &p, c, false);
 }
 
-static void clean_end_waits_one_minute_at_most(void **state) {
+TEST_CASE(clean_end_waits_one_minute_at_most) {
   bench b;
   probe p;
   vestry_connection *c = begin_slow(&b, &p, 1);
@@ -429,7 +429,7 @@ static void clean_end_waits_one_minute_at_most(void **state) {
 }
 
 /* A slow peer does not delay a drain or a stop. */
-static void slow_peer_does_not_delay_drain_or_stop(void **state) {
+TEST_CASE(slow_peer_does_not_delay_drain_or_stop) {
   static const struct {
     vestry_cause cause;
     uint64_t stop_ms; /* 0: none */
@@ -460,7 +460,7 @@ static void slow_peer_does_not_delay_drain_or_stop(void **state) {
 }
 
 /* capability: E2 */
-static void idle_stream_sends_heartbeats(void **state) {
+TEST_CASE(idle_stream_sends_heartbeats) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = 1000});
@@ -496,7 +496,7 @@ static void idle_stream_sends_heartbeats(void **state) {
 }
 
 /* A heartbeat whose allocation fails is skipped; the stream continues, and the next heartbeat is sent. */
-static void heartbeat_is_skipped_without_memory(void **state) {
+TEST_CASE(heartbeat_is_skipped_without_memory) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = 1000});
@@ -521,7 +521,7 @@ static void heartbeat_is_skipped_without_memory(void **state) {
 }
 
 /* Intervals at the maximum of the 32-bit field, which means none, and above. The last two have small low words. */
-static void heartbeat_interval_of_weeks_works(void **state) {
+TEST_CASE(heartbeat_interval_of_weeks_works) {
   static const uint64_t intervals_ms[] = {UINT32_MAX - 1, UINT32_MAX, (uint64_t)UINT32_MAX + 1,
                                           (uint64_t)UINT32_MAX + 1001};
   for (int i = 0; i < 4; i++) {
@@ -548,7 +548,7 @@ static void heartbeat_interval_of_weeks_works(void **state) {
 }
 
 /* capability: E2 */
-static void never_disables_heartbeats(void **state) {
+TEST_CASE(never_disables_heartbeats) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
@@ -567,7 +567,7 @@ static void never_disables_heartbeats(void **state) {
   bench_finish(&b);
 }
 
-static void transport_failures_map_to_causes(void **state) {
+TEST_CASE(transport_failures_map_to_causes) {
   static const struct {
     vestry_io io;
     vestry_cause cause;
@@ -600,7 +600,7 @@ static void transport_failures_map_to_causes(void **state) {
 }
 
 /* Behind the room are bytes of other streams. */
-static void a_length_beyond_the_room_of_a_batch_ends_the_stream(void **state) {
+TEST_CASE(a_length_beyond_the_room_of_a_batch_ends_the_stream) {
   static const size_t beyond[] = {1, SIZE_MAX / 2};
   for (size_t i = 0; i < 2; i++) {
     bench b;
@@ -623,7 +623,7 @@ static void a_length_beyond_the_room_of_a_batch_ends_the_stream(void **state) {
 }
 
 /* capability: C12 */
-static void abandoned_connection_counts_and_never_opens(void **state) {
+TEST_CASE(abandoned_connection_counts_and_never_opens) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -640,7 +640,7 @@ static void abandoned_connection_counts_and_never_opens(void **state) {
   bench_finish(&b);
 }
 
-static void connect_refuses_bad_options_and_closed_groups(void **state) {
+TEST_CASE(connect_refuses_bad_options_and_closed_groups) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -696,11 +696,11 @@ static vestry_err live(test_host *th, void *ctx) {
   return error;
 }
 
-static void connection_survives_every_failed_allocation(void **state) {
+TEST_CASE(connection_survives_every_failed_allocation) {
   test_host_fail_each(live, NULL, getenv("TEST_IO")); /* without memory for a batch, a write is direct */
 }
 
-static void transport_taking_single_bytes_gets_all_events(void **state) {
+TEST_CASE(transport_taking_single_bytes_gets_all_events) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = 10});
@@ -727,35 +727,4 @@ static void transport_taking_single_bytes_gets_all_events(void **state) {
   vestry_connection_unref(c);
   probe_finish(&p);
   bench_finish(&b);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(queued_events_are_one_write_after_open),
-      cmocka_unit_test(clean_end_flushes_and_abort_discards),
-      cmocka_unit_test(settled_event_has_freed_its_room),
-      cmocka_unit_test(close_refuses_invalid_causes),
-      cmocka_unit_test(closing_stream_ends_when_its_peer_is_lost),
-      cmocka_unit_test(a_full_queue_closes_or_drops),
-      cmocka_unit_test(queue_is_bounded_in_bytes),
-      cmocka_unit_test(batch_is_queued_whole_or_refused),
-      cmocka_unit_test(blocked_transport_resumes_where_it_stopped),
-      cmocka_unit_test(clean_end_times_out),
-      cmocka_unit_test(clean_end_times_out_after_a_complete_write),
-      cmocka_unit_test(clean_end_waits_while_the_peer_reads),
-      cmocka_unit_test(clean_end_times_out_if_the_peer_stops_reading),
-      cmocka_unit_test(clean_end_waits_one_minute_at_most),
-      cmocka_unit_test(slow_peer_does_not_delay_drain_or_stop),
-      cmocka_unit_test(idle_stream_sends_heartbeats),
-      cmocka_unit_test(heartbeat_is_skipped_without_memory),
-      cmocka_unit_test(heartbeat_interval_of_weeks_works),
-      cmocka_unit_test(never_disables_heartbeats),
-      cmocka_unit_test(transport_failures_map_to_causes),
-      cmocka_unit_test(a_length_beyond_the_room_of_a_batch_ends_the_stream),
-      cmocka_unit_test(abandoned_connection_counts_and_never_opens),
-      cmocka_unit_test(connect_refuses_bad_options_and_closed_groups),
-      cmocka_unit_test(connection_survives_every_failed_allocation),
-      cmocka_unit_test(transport_taking_single_bytes_gets_all_events),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ static void end(bench *b, probe *p, vestry_connection *c) {
 }
 
 /* capability: F6 */
-static void f6_drained_stream_gets_retry_hint_and_abort(void **state) {
+TEST_CASE(f6_drained_stream_gets_retry_hint_and_abort) {
   bench b;
   probe p;
   vestry_connection *c;
@@ -36,7 +36,7 @@ static void f6_drained_stream_gets_retry_hint_and_abort(void **state) {
 }
 
 /* capability: F6 */
-static void f6_unopened_stream_opens_and_gets_the_hint(void **state) {
+TEST_CASE(f6_unopened_stream_opens_and_gets_the_hint) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -51,7 +51,7 @@ static void f6_unopened_stream_opens_and_gets_the_hint(void **state) {
 }
 
 /* capability: F6 */
-static void f6_full_queue_omits_the_hint(void **state) {
+TEST_CASE(f6_full_queue_omits_the_hint) {
   bench b;
   probe p;
   vestry_connection *c;
@@ -64,7 +64,7 @@ static void f6_full_queue_omits_the_hint(void **state) {
 }
 
 /* capability: F6 */
-static void f6_stalled_peer_is_aborted_after_five_seconds(void **state) {
+TEST_CASE(f6_stalled_peer_is_aborted_after_five_seconds) {
   bench b;
   probe p;
   vestry_connection *c;
@@ -83,7 +83,7 @@ static void f6_stalled_peer_is_aborted_after_five_seconds(void **state) {
   end(&b, &p, c);
 }
 
-static void f6_peer_that_reads_again_gets_the_hint(void **state) {
+TEST_CASE(f6_peer_that_reads_again_gets_the_hint) {
   bench b;
   probe p;
   vestry_connection *c;
@@ -99,7 +99,7 @@ static void f6_peer_that_reads_again_gets_the_hint(void **state) {
   end(&b, &p, c);
 }
 
-static void f6_allocation_failure_omits_the_hint(void **state) {
+TEST_CASE(f6_allocation_failure_omits_the_hint) {
   bench b;
   probe p;
   vestry_connection *c;
@@ -110,16 +110,4 @@ static void f6_allocation_failure_omits_the_hint(void **state) {
   bench_run(&b);
   probe_assert_got(&p, "");
   end(&b, &p, c);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f6_drained_stream_gets_retry_hint_and_abort),
-      cmocka_unit_test(f6_unopened_stream_opens_and_gets_the_hint),
-      cmocka_unit_test(f6_full_queue_omits_the_hint),
-      cmocka_unit_test(f6_stalled_peer_is_aborted_after_five_seconds),
-      cmocka_unit_test(f6_peer_that_reads_again_gets_the_hint),
-      cmocka_unit_test(f6_allocation_failure_omits_the_hint),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

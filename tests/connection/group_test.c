@@ -48,7 +48,7 @@ static void assert_visits(bench *b, vsi_group_walk *walk, size_t limit, vestry_c
   for (size_t i = 0; i < count; i++) assert_int_equal(vestry_connection_look(those[i]).cause, VESTRY_CAUSE_DRAIN);
 }
 
-static void walk_continues_while_connections_come_and_go(void **state) {
+TEST_CASE(walk_continues_while_connections_come_and_go) {
   bench b;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
   vestry_connection *all[COUNT], *last;
@@ -111,7 +111,7 @@ static void *leave_in_any_order(void *of) {
   return NULL;
 }
 
-static void sums_count_each_connection_once_under_load(void **state) {
+TEST_CASE(sums_count_each_connection_once_under_load) {
   bench b;
   bench_init(&b, 2, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
   static vestry_connection *all[MANY];
@@ -140,7 +140,7 @@ static void sums_count_each_connection_once_under_load(void **state) {
   bench_finish(&b);
 }
 
-static void ended_connections_are_counted_by_age(void **state) {
+TEST_CASE(ended_connections_are_counted_by_age) {
   bench b;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
   vestry_connection *young = connect_one(&b), *old = connect_one(&b);
@@ -159,7 +159,7 @@ static void ended_connections_are_counted_by_age(void **state) {
 }
 
 /* A connection is found by its number after others have ended. */
-static void connections_are_found_by_number(void **state) {
+TEST_CASE(connections_are_found_by_number) {
   enum { NUMBERED = 200 };
   bench b;
   vestry_connection *all[NUMBERED];
@@ -179,14 +179,4 @@ static void connections_are_found_by_number(void **state) {
   assert_null(vsi_group_find(b.group, 0));
   assert_null(vsi_group_find(b.group, UINT64_MAX));
   bench_finish(&b);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(walk_continues_while_connections_come_and_go),
-      cmocka_unit_test(sums_count_each_connection_once_under_load),
-      cmocka_unit_test(ended_connections_are_counted_by_age),
-      cmocka_unit_test(connections_are_found_by_number),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

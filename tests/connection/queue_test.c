@@ -12,7 +12,7 @@ static void end(bench *b, probe *p, vestry_connection *c) {
   bench_finish(b);
 }
 
-static void event_is_written_in_parts_before_later_events(void **state) {
+TEST_CASE(event_is_written_in_parts_before_later_events) {
   for (size_t take = 1; take < 12; take++) {
     bench b;
     probe p;
@@ -43,7 +43,7 @@ static void event_is_written_in_parts_before_later_events(void **state) {
   }
 }
 
-static void event_waits_for_the_rest_of_a_heartbeat(void **state) {
+TEST_CASE(event_waits_for_the_rest_of_a_heartbeat) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = 1000});
@@ -68,7 +68,7 @@ static void event_waits_for_the_rest_of_a_heartbeat(void **state) {
 }
 
 /* taken: the runner has begun to write it. */
-static void event_of_an_aborted_stream_is_discarded(void **state) {
+TEST_CASE(event_of_an_aborted_stream_is_discarded) {
   for (int taken = 0; taken < 2; taken++) {
     bench b;
     probe p;
@@ -98,7 +98,7 @@ static long allocations_of_a_send(bench *b, vestry_connection *c, vestry_event *
 
 /* An event contains the delivery of one stream at a time; an event with a state contains none, because a later event
  * may replace it in its delivery. */
-static void event_has_room_for_one_delivery(void **state) {
+TEST_CASE(event_has_room_for_one_delivery) {
   bench b;
   probe p[2];
   vestry_connection *c[2];
@@ -131,14 +131,4 @@ static void event_has_room_for_one_delivery(void **state) {
   vestry_connection_unref(c[1]);
   probe_finish(&p[1]);
   end(&b, &p[0], c[0]);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(event_is_written_in_parts_before_later_events),
-      cmocka_unit_test(event_waits_for_the_rest_of_a_heartbeat),
-      cmocka_unit_test(event_of_an_aborted_stream_is_discarded),
-      cmocka_unit_test(event_has_room_for_one_delivery),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,16 +109,16 @@ static void all_arrive_in_order(bool dedicated_connections_keep_the_senders_orde
   }
 }
 
-static void pooled_connections_keep_the_senders_order(void **state) {
+TEST_CASE(pooled_connections_keep_the_senders_order) {
   all_arrive_in_order(false, false);
 }
-static void dedicated_connections_keep_the_senders_order(void **state) {
+TEST_CASE(dedicated_connections_keep_the_senders_order) {
   all_arrive_in_order(true, false);
 }
-static void pooled_connections_close_under_senders(void **state) {
+TEST_CASE(pooled_connections_close_under_senders) {
   for (int i = 0; i < 10; i++) all_arrive_in_order(false, true);
 }
-static void dedicated_connections_close_under_senders(void **state) {
+TEST_CASE(dedicated_connections_close_under_senders) {
   for (int i = 0; i < 10; i++) all_arrive_in_order(true, true);
 }
 
@@ -160,7 +160,7 @@ static void *open_doors(void *argument) {
   return NULL;
 }
 
-static void writable_during_a_write_is_not_lost(void **state) {
+TEST_CASE(writable_during_a_write_is_not_lost) {
   static const vestry_transport_ops ops = {
       .open = door_open, .write = door_write, .end = door_end, .release = door_release};
   static door d;
@@ -191,15 +191,4 @@ static void writable_during_a_write_is_not_lost(void **state) {
   bench_run(&d.b);
   vestry_connection_unref(d.connection);
   bench_finish(&d.b);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(writable_during_a_write_is_not_lost),
-      cmocka_unit_test(pooled_connections_keep_the_senders_order),
-      cmocka_unit_test(dedicated_connections_keep_the_senders_order),
-      cmocka_unit_test(pooled_connections_close_under_senders),
-      cmocka_unit_test(dedicated_connections_close_under_senders),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

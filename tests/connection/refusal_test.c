@@ -88,7 +88,7 @@ static void fill(stage *s) {
 }
 
 /* capability: C9 */
-static void c9_on_error_decides_on_full(void **state) {
+TEST_CASE(c9_on_error_decides_on_full) {
   static const struct {
     vestry_full_policy policy;
     vestry_verdict verdict;
@@ -118,7 +118,7 @@ static void c9_on_error_decides_on_full(void **state) {
   }
 }
 
-static void c9_on_error_decides_on_other_errors(void **state) {
+TEST_CASE(c9_on_error_decides_on_other_errors) {
   static char too_large[VESTRY_EVENT_MAX_BYTES + 1];
   memset(too_large, 'a', sizeof too_large);
   for (int verdict = VESTRY_VERDICT_DEFAULT; verdict <= VESTRY_VERDICT_CLOSE; verdict++) {
@@ -150,7 +150,7 @@ static void c9_on_error_decides_on_other_errors(void **state) {
 }
 
 /* Mistakes of the caller are only returned. */
-static void c9_invalid_calls_do_not_run_on_error(void **state) {
+TEST_CASE(c9_invalid_calls_do_not_run_on_error) {
   stage s;
   stage_begin(&s, VESTRY_FULL_CLOSE);
   s.l.verdict = VESTRY_VERDICT_CLOSE;
@@ -161,7 +161,7 @@ static void c9_invalid_calls_do_not_run_on_error(void **state) {
   stage_end(&s, VESTRY_CAUSE_NONE);
 }
 
-static void c9_full_policy_decides_without_hook(void **state) {
+TEST_CASE(c9_full_policy_decides_without_hook) {
   for (int drop = 0; drop < 2; drop++) {
     stage s;
     stage_begin_with(&s, drop ? VESTRY_FULL_DROP : VESTRY_FULL_CLOSE, NULL, NULL);
@@ -179,7 +179,7 @@ static vestry_verdict close_as_idle(vestry_connection *connection, vestry_err er
   return VESTRY_VERDICT_CLOSE;
 }
 
-static void c9_on_error_may_close_with_its_own_cause(void **state) {
+TEST_CASE(c9_on_error_may_close_with_its_own_cause) {
   stage s;
   static const vsi_connection_hooks hooks = {.on_error = close_as_idle};
   stage_begin_with(&s, VESTRY_FULL_CLOSE, &hooks, NULL);
@@ -212,7 +212,7 @@ static void note_close(vestry_connection *connection, vestry_cause cause, void *
   i->closed++;
 }
 
-static void c9_on_close_waits_for_on_error(void **state) {
+TEST_CASE(c9_on_close_waits_for_on_error) {
   stage s;
   interrupted i = {.s = &s};
   static const vsi_connection_hooks hooks = {.on_error = run_meanwhile, .on_close = note_close};
@@ -264,7 +264,7 @@ static void *send_until_closed(void *argument) {
 }
 
 /* capability: C9 */
-static void c9_on_error_never_runs_after_on_close(void **state) {
+TEST_CASE(c9_on_error_never_runs_after_on_close) {
   bench b;
   bench_init(&b, 2, &(vestry_connection_options){.max_queued_bytes = 12, .heartbeat_ms = VESTRY_NEVER_MS});
   for (int round = 0; round < ROUNDS; round++) {
@@ -290,17 +290,4 @@ static void c9_on_error_never_runs_after_on_close(void **state) {
   }
   assert_int_equal(vsi_group_wait(b.group, 60000), VESTRY_OK);
   bench_finish(&b);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c9_on_error_decides_on_full),
-      cmocka_unit_test(c9_on_error_decides_on_other_errors),
-      cmocka_unit_test(c9_invalid_calls_do_not_run_on_error),
-      cmocka_unit_test(c9_full_policy_decides_without_hook),
-      cmocka_unit_test(c9_on_error_may_close_with_its_own_cause),
-      cmocka_unit_test(c9_on_close_waits_for_on_error),
-      cmocka_unit_test(c9_on_error_never_runs_after_on_close),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

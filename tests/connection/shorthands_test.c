@@ -4,7 +4,7 @@
 #include "vestry/connection.h"
 
 /* capability: C4 */
-static void formatted_events_are_sent(void **state) {
+TEST_CASE(formatted_events_are_sent) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -38,7 +38,7 @@ static void formatted_events_are_sent(void **state) {
 }
 
 /* Whichever allocation fails, a failed send leaves nothing in memory. */
-static void failed_formatted_send_leaks_nothing(void **state) {
+TEST_CASE(failed_formatted_send_leaks_nothing) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -68,12 +68,4 @@ static void failed_formatted_send_leaks_nothing(void **state) {
   vestry_connection_unref(c);
   probe_finish(&p);
   bench_finish(&b);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(formatted_events_are_sent),
-      cmocka_unit_test(failed_formatted_send_leaks_nothing),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,7 +196,7 @@ static uint64_t live(world *w, uint64_t seed) {
 
 /* VESTRY_SEED: run the world of this seed. VESTRY_MANY: run the larger set. */
 /* capability: F3 */
-static void f3_superseded_events_do_not_change_the_resulting_page(void **state) {
+TEST_CASE(f3_superseded_events_do_not_change_the_resulting_page) {
   static world w;
   const char *seed = getenv("VESTRY_SEED");
   if (seed) {
@@ -247,7 +247,7 @@ static size_t queued(world *w, uint32_t *ret_count) {
 /* The room of a superseded event is free at once, in the queue and in the common budget, so a stream that is not read
  * takes any number of events of one state. */
 /* capability: F4 */
-static void f4_room_of_a_superseded_event_is_free_at_once(void **state) {
+TEST_CASE(f4_room_of_a_superseded_event_is_free_at_once) {
   static world w;
   uint32_t count;
   begin(&w, PROFILES);
@@ -266,7 +266,7 @@ static void f4_room_of_a_superseded_event_is_free_at_once(void **state) {
 }
 
 /* A full queue takes an event that supersedes one, and refuses another one. */
-static void full_queue_takes_a_superseding_event(void **state) {
+TEST_CASE(full_queue_takes_a_superseding_event) {
   static world w;
   begin(&w, PROFILES);
   w.l.connection->queue.max_count = 3;
@@ -287,7 +287,7 @@ static void full_queue_takes_a_superseding_event(void **state) {
 }
 
 /* An event that the runner has begun to write stays. The search ends after 64 waiting events. */
-static void taken_and_distant_events_stay(void **state) {
+TEST_CASE(taken_and_distant_events_stay) {
   static world w;
   char name[8];
   begin(&w, PROFILES);
@@ -313,21 +313,10 @@ static void taken_and_distant_events_stay(void **state) {
 }
 
 /* The former name of the policy: programs that set it compile, and get that of a full queue. */
-static void conflate_is_close(void **state) {
+TEST_CASE(conflate_is_close) {
   vestry_connection_options made = {0};
   assert_int_equal(
       vsi_connection_options_resolve(&(vestry_connection_options){.full = VESTRY_FULL_CONFLATE}, NULL, &made),
       VESTRY_OK);
   assert_int_equal(made.full, VESTRY_FULL_CLOSE);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f3_superseded_events_do_not_change_the_resulting_page),
-      cmocka_unit_test(f4_room_of_a_superseded_event_is_free_at_once),
-      cmocka_unit_test(full_queue_takes_a_superseding_event),
-      cmocka_unit_test(taken_and_distant_events_stay),
-      cmocka_unit_test(conflate_is_close),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@ static uint64_t sum_ms(const vsi_group_tally *tally) {
   return (uint64_t)(counts.sum_s * 1e3 + .5);
 }
 
-static void age_of_a_change_includes_the_time_in_the_queue(void **state) {
+TEST_CASE(age_of_a_change_includes_the_time_in_the_queue) {
   test_host th;
   test_host_init(&th);
   test_host_advance_ms(&th, 100000);
@@ -46,18 +46,10 @@ static uint64_t folded_ms(int earlier_ago_ms, int later_ago_ms) {
   return sum_ms(&tally);
 }
 
-static void folded_deliveries_keep_the_older_change(void **state) {
+TEST_CASE(folded_deliveries_keep_the_older_change) {
   assert_int_equal(folded_ms(-1, -1), 0);
   assert_int_equal(folded_ms(3, -1), 23);
   assert_int_equal(folded_ms(-1, 3), 13);
   assert_int_equal(folded_ms(3, 3), 23);
   assert_int_equal(folded_ms(3, 50), 60);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(age_of_a_change_includes_the_time_in_the_queue),
-      cmocka_unit_test(folded_deliveries_keep_the_older_change),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ static void expect(vestry_method method, const vestry_backend_action_options *op
 }
 
 /* capability: C7 */
-static void action_names_its_method(void **state) {
+TEST_CASE(action_names_its_method) {
   expect(VESTRY_METHOD_GET, NULL, "@get(" Q "/x" Q ")");
   expect(VESTRY_METHOD_POST, NULL, "@post(" Q "/x" Q ")");
   expect(VESTRY_METHOD_PUT, NULL, "@put(" Q "/x" Q ")");
@@ -25,7 +25,7 @@ static void action_names_its_method(void **state) {
 }
 
 /* capability: C7 */
-static void url_arguments_are_escaped(void **state) {
+TEST_CASE(url_arguments_are_escaped) {
   assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/u/%s/%d?q=%s&p=%-s#%%",
                                                 "a/b'?&=\xC3\xA4 .", 7, "%", "x=1&y='2'"),
                    VESTRY_OK);
@@ -46,7 +46,7 @@ static vestry_err url(const char *format) {
 }
 #pragma GCC diagnostic pop
 
-static void url_signals_are_encoded_and_bad_ones_refused(void **state) {
+TEST_CASE(url_signals_are_encoded_and_bad_ones_refused) {
 #define SIGNAL(name) Q "+encodeURIComponent($" name ")+" Q
   assert_int_equal(url("/rooms/{$room.id}/%s/%-s?q={$_q1}"), VESTRY_OK);
   assert_string_equal(made, "@post(" Q "/rooms/" SIGNAL("room.id") "/%7B%24x%7D/{\\x24y}?q=" SIGNAL("_q1") Q ")");
@@ -69,7 +69,7 @@ static void url_signals_are_encoded_and_bad_ones_refused(void **state) {
 }
 
 /* capability: C7 */
-static void each_option_is_written_in_the_action(void **state) {
+TEST_CASE(each_option_is_written_in_the_action) {
   vestry_attribute headers[] = {{"X-A", "b'c"}, {"X-B", ""}};
   json_t *payload = json_pack("{s:s}", "a", "'");
   vestry_backend_action_options options = {
@@ -121,7 +121,7 @@ static void each_option_is_written_in_the_action(void **state) {
 
 /* A retry sends the signals as they were at the action; tests/browser/retries.test.js runs this code. */
 /* capability: C7 */
-static void action_once_has_key_and_snapshot(void **state) {
+TEST_CASE(action_once_has_key_and_snapshot) {
   vestry_attribute headers[] = {{"X-A", "b'c"}};
   expect(VESTRY_METHOD_POST,
          &(vestry_backend_action_options){.csrf = true, .once = true, .headers = headers, .headers_count = 1},
@@ -150,7 +150,7 @@ static void action_once_has_key_and_snapshot(void **state) {
 }
 
 /* capability: L5 */
-static void sent_names_a_valid_signal_of_an_action_once(void **state) {
+TEST_CASE(sent_names_a_valid_signal_of_an_action_once) {
   static const char *const bad[] = {"", "a.b", "1a", "a b", "a'", "\xC3\xA4", LONGEST "a"};
   vestry_backend_action_options options = {.once = true, .content = VESTRY_CONTENT_FORM, .sent = "_saving"};
   expect(VESTRY_METHOD_POST, &options,
@@ -168,7 +168,7 @@ static void sent_names_a_valid_signal_of_an_action_once(void **state) {
 }
 
 /* capability: C7 */
-static void bad_options_are_refused(void **state) {
+TEST_CASE(bad_options_are_refused) {
   static const vestry_attribute bad[] = {{"", "a"},         {"a b", "a"},  {NULL, "a"},   {"a:", "a"},
                                          {"\xC3\xA4", "a"}, {"a", "b\nc"}, {"a", "\x7F"}, {"a", "\r"},
                                          {"a", "\xC3\xA4"}, {"a", NULL}};
@@ -202,7 +202,7 @@ static void bad_options_are_refused(void **state) {
   assert_int_equal(vestry_backend_action_string(NULL, 1, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_INVALID);
 }
 
-static void buffer_is_filled_to_its_last_byte(void **state) {
+TEST_CASE(buffer_is_filled_to_its_last_byte) {
   static const char whole[] = "@get(" Q "/x" Q ")";
   char buffer[sizeof whole];
   for (size_t capacity = 0; capacity < sizeof whole; capacity++) {
@@ -217,7 +217,7 @@ static void buffer_is_filled_to_its_last_byte(void **state) {
 }
 
 /* capability: C7 */
-static void action_is_added_to_html_in_code_only(void **state) {
+TEST_CASE(action_is_added_to_html_in_code_only) {
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<b data-on:click=\"f(); ");
@@ -250,24 +250,8 @@ static vestry_err build(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_is_reported(void **state) {
+TEST_CASE(failed_allocation_is_reported) {
   vestry_backend_action_options options = {
       .filter_include = "abcdefghijklmnop", .retry_scaler = 3, .retry_interval_ms = 1};
   test_host_fail_each(build, &options, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(action_names_its_method),
-      cmocka_unit_test(url_arguments_are_escaped),
-      cmocka_unit_test(url_signals_are_encoded_and_bad_ones_refused),
-      cmocka_unit_test(each_option_is_written_in_the_action),
-      cmocka_unit_test(action_once_has_key_and_snapshot),
-      cmocka_unit_test(sent_names_a_valid_signal_of_an_action_once),
-      cmocka_unit_test(bad_options_are_refused),
-      cmocka_unit_test(buffer_is_filled_to_its_last_byte),
-      cmocka_unit_test(action_is_added_to_html_in_code_only),
-      cmocka_unit_test(failed_allocation_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

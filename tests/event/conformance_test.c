@@ -122,7 +122,7 @@ static void play(const char *directory) {
 }
 
 /* capability: C1 */
-static void official_sdk_cases_are_formatted_as_expected(void **state) {
+TEST_CASE(official_sdk_cases_are_formatted_as_expected) {
   const char *root = getenv("VESTRY_CONFORMANCE_DIR");
   if (!root || !*root) {
     print_message("VESTRY_CONFORMANCE_DIR is not set: the official cases are not tested\n");
@@ -154,7 +154,7 @@ static const char *compare(const char *got, const char *expected) {
 }
 
 /* The comparison itself is tested: it must report each difference, and none between equal texts. */
-static void comparison_reports_each_difference(void **state) {
+TEST_CASE(comparison_reports_each_difference) {
   static const char one[] =
       "event: e\nid: 1\nretry: 2\ndata: mode inner\ndata: selector #a\ndata: elements x\ndata: elements y\n\n";
   assert_null(compare(one, one));
@@ -179,12 +179,4 @@ static void comparison_reports_each_difference(void **state) {
                       "event: e\nid: 1\nretry: 2\ndata: selector #a\ndata: mode inner\ndata: elements x\n"
                       "data: elements y\n\n");
   sse_text_finish(&canonical);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(comparison_reports_each_difference),
-      cmocka_unit_test(official_sdk_cases_are_formatted_as_expected),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

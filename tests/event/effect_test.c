@@ -23,7 +23,7 @@ static void refuse(const vestry_value *effect, vestry_err why) {
 }
 
 /* capability: C3 */
-static void c3_texts_are_escaped(void **state) {
+TEST_CASE(c3_texts_are_escaped) {
   json_t *text = json_stringn("');alert(1)//</i>\n\nevent: x$y@z(&\0", 34);
   expect(VESTRY_LIST("console-log", text), OPEN
          "console.log('\\x27)\\x3balert\\x281)//\\x3c/i\\x3e\\x0a\\x0aevent: x\\x24y\\x40z\\x28\\x26\\x00')" CLOSE);
@@ -43,7 +43,7 @@ static void c3_texts_are_escaped(void **state) {
 }
 
 /* capability: L3 */
-static void l3_navigate_escapes_the_url(void **state) {
+TEST_CASE(l3_navigate_escapes_the_url) {
   expect(VESTRY_LIST("navigate", "/list?a=1&b='2'"),
          OPEN "setTimeout((url) => window.vestryNavigate?.(url, 'push') || window.location.assign(url), 0, "
               "'/list?a=1\\x26b=\\x272\\x27')" CLOSE);
@@ -51,7 +51,7 @@ static void l3_navigate_escapes_the_url(void **state) {
 
 /* URLs that a browser would run or that have a scheme other than http and https, and URLs that are allowed. */
 /* capability: C3 */
-static void c3_script_urls_are_refused(void **state) {
+TEST_CASE(c3_script_urls_are_refused) {
   static const char *const names[] = {"redirect", "replace-url", "navigate", "navigate-replace", "prefetch"};
   static const char *const bad[] = {
       "",
@@ -108,7 +108,7 @@ static void c3_script_urls_are_refused(void **state) {
 }
 
 /* capability: C3 */
-static void c3_reserved_attributes_are_refused(void **state) {
+TEST_CASE(c3_reserved_attributes_are_refused) {
   /* a parser drops the second of two attributes with the same name, which would be ours */
   const vestry_value *init = VESTRY_OBJECT("attributes", VESTRY_OBJECT("DATA-init", "alert(1)"));
   refuse(VESTRY_LIST("console-error", "", init), VESTRY_INVALID);
@@ -116,7 +116,7 @@ static void c3_reserved_attributes_are_refused(void **state) {
   refuse(VESTRY_LIST("redirect", "/", VESTRY_OBJECT("eventId", "a\nb")), VESTRY_INVALID);
 }
 
-static void effects_without_an_event_are_not_found(void **state) {
+TEST_CASE(effects_without_an_event_are_not_found) {
   refuse(VESTRY_LIST("close-sse"), VESTRY_NOT_FOUND);
   refuse(VESTRY_LIST("no-such"), VESTRY_NOT_FOUND);
   refuse(VESTRY_VALUES("redirect"), VESTRY_NOT_FOUND);
@@ -125,7 +125,7 @@ static void effects_without_an_event_are_not_found(void **state) {
 }
 
 /* An event has at most 64 MiB; a text that exceeds this by its escapes is refused. */
-static void c3_event_over_size_limit_is_too_large(void **state) {
+TEST_CASE(c3_event_over_size_limit_is_too_large) {
   size_t len = VESTRY_EVENT_MAX_BYTES / 4;
   char *text = test_malloc(len + 1);
   memset(text, '<', len);
@@ -148,19 +148,6 @@ static vestry_err make_each(test_host *th, void *ctx) {
   return error;
 }
 
-static void c3_failed_allocation_is_reported(void **state) {
+TEST_CASE(c3_failed_allocation_is_reported) {
   test_host_fail_each(make_each, NULL, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c3_texts_are_escaped),
-      cmocka_unit_test(l3_navigate_escapes_the_url),
-      cmocka_unit_test(c3_script_urls_are_refused),
-      cmocka_unit_test(c3_reserved_attributes_are_refused),
-      cmocka_unit_test(effects_without_an_event_are_not_found),
-      cmocka_unit_test(c3_event_over_size_limit_is_too_large),
-      cmocka_unit_test(c3_failed_allocation_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ static void refuse(const char *html, const vestry_elements_options *options) {
 }
 
 /* capability: C1 */
-static void default_options_write_no_lines(void **state) {
+TEST_CASE(default_options_write_no_lines) {
   expect("<b id=\"n\">4</b>", NULL, TYPE "data: elements <b id=\"n\">4</b>\n\n");
   expect("<b id=\"n\">4</b>", &(vestry_elements_options){0}, TYPE "data: elements <b id=\"n\">4</b>\n\n");
   vestry_elements_options options = {0};
@@ -25,7 +25,7 @@ static void default_options_write_no_lines(void **state) {
 }
 
 /* capability: C1 */
-static void each_option_writes_its_line(void **state) {
+TEST_CASE(each_option_writes_its_line) {
   vestry_elements_options options = {
       .event = {.id = "event1", .retry_ms = 2000},
       .selector = "#feed > li",
@@ -47,7 +47,7 @@ static void each_option_writes_its_line(void **state) {
 }
 
 /* capability: C1 */
-static void mode_is_written_and_needs_its_selector(void **state) {
+TEST_CASE(mode_is_written_and_needs_its_selector) {
 #define EACH(name, wire) {VESTRY_PATCH_##name, wire},
   static const struct {
     vestry_patch_mode mode;
@@ -78,7 +78,7 @@ static void mode_is_written_and_needs_its_selector(void **state) {
 }
 
 /* capability: C1 */
-static void namespace_is_written_unless_html(void **state) {
+TEST_CASE(namespace_is_written_unless_html) {
   expect("<p>", &(vestry_elements_options){.ns = VESTRY_NAMESPACE_HTML}, TYPE "data: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.ns = VESTRY_NAMESPACE_SVG},
          TYPE "data: namespace svg\ndata: elements <p>\n\n");
@@ -87,7 +87,7 @@ static void namespace_is_written_unless_html(void **state) {
 }
 
 /* capability: C1 */
-static void view_transition_selector_needs_use_view_transition(void **state) {
+TEST_CASE(view_transition_selector_needs_use_view_transition) {
   expect("<p>", &(vestry_elements_options){.use_view_transition = true},
          TYPE "data: useViewTransition true\ndata: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.use_view_transition = true, .view_transition_selector = ""},
@@ -98,7 +98,7 @@ static void view_transition_selector_needs_use_view_transition(void **state) {
 
 /* The name of a state is no part of the bytes. An event that shows no state completely, or that would take an id or a
  * delay with it, names none. */
-static void state_is_kept_beside_the_bytes(void **state) {
+TEST_CASE(state_is_kept_beside_the_bytes) {
   char longest[VSI_STATE_MAX_BYTES + 2];
   memset(longest, 'n', sizeof longest);
   longest[VSI_STATE_MAX_BYTES] = '\0';
@@ -133,7 +133,7 @@ static void state_is_kept_beside_the_bytes(void **state) {
 /* "The last event ID buffer is set to the field's value" (9.2.6): an id field without a value clears the id, and an
  * event without the field keeps it. */
 /* capability: C1 */
-static void empty_id_is_written_and_null_is_not(void **state) {
+TEST_CASE(empty_id_is_written_and_null_is_not) {
   expect("<p>", &(vestry_elements_options){.event.id = "7"}, TYPE "id: 7\ndata: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.id = " 7 "}, TYPE "id:  7 \ndata: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.id = ""}, TYPE "id:\ndata: elements <p>\n\n");
@@ -141,7 +141,7 @@ static void empty_id_is_written_and_null_is_not(void **state) {
 }
 
 /* capability: C1 */
-static void retry_is_written_unless_it_is_the_default(void **state) {
+TEST_CASE(retry_is_written_unless_it_is_the_default) {
   expect("<p>", &(vestry_elements_options){.event.retry_ms = 0}, TYPE "data: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.retry_ms = 1}, TYPE "retry: 1\ndata: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.retry_ms = 1000}, TYPE "data: elements <p>\n\n");
@@ -151,7 +151,7 @@ static void retry_is_written_unless_it_is_the_default(void **state) {
          TYPE "retry: 2147483647\ndata: elements <p>\n\n"); /* the longest timer of a browser */
 }
 
-static void each_line_break_begins_a_data_line(void **state) {
+TEST_CASE(each_line_break_begins_a_data_line) {
   expect("<a>\n<b>\r<c>\r\n<d>", NULL,
          TYPE "data: elements <a>\ndata: elements <b>\ndata: elements <c>\ndata: elements <d>\n\n");
   expect("<a>\n\n<b>", NULL, TYPE "data: elements <a>\ndata: elements \ndata: elements <b>\n\n");
@@ -162,7 +162,7 @@ static void each_line_break_begins_a_data_line(void **state) {
 }
 
 /* capability: C1 */
-static void blank_html_has_no_line(void **state) {
+TEST_CASE(blank_html_has_no_line) {
   expect(NULL, NULL, TYPE "\n");
   expect("", NULL, TYPE "\n");
   expect(" \t\r\n\f\n", NULL, TYPE "\n");
@@ -171,7 +171,7 @@ static void blank_html_has_no_line(void **state) {
          TYPE "data: selector #a\ndata: mode inner\n\n");
 }
 
-static void nul_and_invalid_utf8_are_written_unchanged(void **state) {
+TEST_CASE(nul_and_invalid_utf8_are_written_unchanged) {
   vestry_event *event = expect_untouched;
   assert_int_equal(vestry_event_elements(NULL, "a\0\n\xFF\xC0\x8A", 6, NULL, &event), VESTRY_OK);
   static const char bytes[] = TYPE "data: elements a\0\ndata: elements \xFF\xC0\x8A\n\n";
@@ -184,7 +184,7 @@ static void nul_and_invalid_utf8_are_written_unchanged(void **state) {
 }
 
 /* capability: C1 */
-static void fields_with_line_breaks_are_refused(void **state) {
+TEST_CASE(fields_with_line_breaks_are_refused) {
   static const char *const forged[] = {"a\nb", "a\rb", "a\r\n", "\n", "\r"};
   for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
     refuse("<p>", &(vestry_elements_options){.event.id = forged[i]});
@@ -194,7 +194,7 @@ static void fields_with_line_breaks_are_refused(void **state) {
   }
 }
 
-static void bad_arguments_are_refused(void **state) {
+TEST_CASE(bad_arguments_are_refused) {
   refuse("<p>", &(vestry_elements_options){.mode = (vestry_patch_mode)8, .selector = "#a"});
   refuse("<p>", &(vestry_elements_options){.mode = (vestry_patch_mode)-1, .selector = "#a"});
   refuse("<p>", &(vestry_elements_options){.ns = (vestry_namespace)3});
@@ -203,7 +203,7 @@ static void bad_arguments_are_refused(void **state) {
 }
 
 /* capability: C2 */
-static void remove_writes_selector(void **state) {
+TEST_CASE(remove_writes_selector) {
   const vestry_elements_options options = {.event = {.id = "1", .retry_ms = 5},
                                            .selector = "#a, #b",
                                            .mode = VESTRY_PATCH_REMOVE,
@@ -217,7 +217,7 @@ static void remove_writes_selector(void **state) {
 }
 
 /* capability: C4 */
-static void names_of_modes_and_namespaces_are_found(void **state) {
+TEST_CASE(names_of_modes_and_namespaces_are_found) {
 #define CHECK_MODE(name, wire)                                                                                         \
   {                                                                                                                    \
     vestry_patch_mode mode = (vestry_patch_mode)99;                                                                    \
@@ -246,25 +246,4 @@ static void names_of_modes_and_namespaces_are_found(void **state) {
     assert_int_equal(mode, VESTRY_PATCH_AFTER);
     assert_int_equal(ns, VESTRY_NAMESPACE_SVG);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(default_options_write_no_lines),
-      cmocka_unit_test(each_option_writes_its_line),
-      cmocka_unit_test(mode_is_written_and_needs_its_selector),
-      cmocka_unit_test(namespace_is_written_unless_html),
-      cmocka_unit_test(view_transition_selector_needs_use_view_transition),
-      cmocka_unit_test(state_is_kept_beside_the_bytes),
-      cmocka_unit_test(empty_id_is_written_and_null_is_not),
-      cmocka_unit_test(retry_is_written_unless_it_is_the_default),
-      cmocka_unit_test(each_line_break_begins_a_data_line),
-      cmocka_unit_test(blank_html_has_no_line),
-      cmocka_unit_test(nul_and_invalid_utf8_are_written_unchanged),
-      cmocka_unit_test(fields_with_line_breaks_are_refused),
-      cmocka_unit_test(bad_arguments_are_refused),
-      cmocka_unit_test(remove_writes_selector),
-      cmocka_unit_test(names_of_modes_and_namespaces_are_found),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

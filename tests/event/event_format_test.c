@@ -6,7 +6,7 @@
 #include "support/test_host.h"
 
 /* capability: C4 */
-static void elements_are_formatted_and_escaped(void **state) {
+TEST_CASE(elements_are_formatted_and_escaped) {
   vestry_event *event = expect_untouched;
   expect_event(vestry_event_elementsf(NULL, NULL, &event, "<p id=\"%s\">%s\n%-s %d</p>", "\"a\"", "<\r>", "<b>", 4),
                &event,
@@ -21,7 +21,7 @@ static void elements_are_formatted_and_escaped(void **state) {
 }
 
 /* capability: C4 */
-static void refused_format_is_logged_with_its_offset(void **state) {
+TEST_CASE(refused_format_is_logged_with_its_offset) {
   test_host th;
   test_host_init(&th);
   vestry_event *event = expect_untouched;
@@ -33,7 +33,7 @@ static void refused_format_is_logged_with_its_offset(void **state) {
 }
 
 /* capability: C4 */
-static void signals_are_written_from_values(void **state) {
+TEST_CASE(signals_are_written_from_values) {
   vestry_event *event = expect_untouched;
   expect_event(vestry_event_signals(NULL, VESTRY_OBJECT("a", 1, "b", "\n\"", "c", vestry_value_null()), NULL, &event),
                &event, "event: datastar-patch-signals\ndata: signals {\"a\":1,\"b\":\"\\n\\\"\",\"c\":null}\n\n");
@@ -62,16 +62,6 @@ static vestry_err build(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_is_reported(void **state) {
+TEST_CASE(failed_allocation_is_reported) {
   test_host_fail_each(build, NULL, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(elements_are_formatted_and_escaped),
-      cmocka_unit_test(refused_format_is_logged_with_its_offset),
-      cmocka_unit_test(signals_are_written_from_values),
-      cmocka_unit_test(failed_allocation_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-static void comment_is_written_and_line_breaks_are_refused(void **state) {
+TEST_CASE(comment_is_written_and_line_breaks_are_refused) {
   vestry_event *event = expect_untouched;
   expect_event(vsi_event_comment(NULL, NULL, &event), &event, ":\n\n");
   expect_event(vsi_event_comment(NULL, "", &event), &event, ":\n\n");
@@ -20,7 +20,7 @@ static void comment_is_written_and_line_breaks_are_refused(void **state) {
   expect_error(vsi_event_comment(NULL, "a\rdata: b", &event), &event, VESTRY_INVALID);
 }
 
-static void last_unref_frees_the_event(void **state) {
+TEST_CASE(last_unref_frees_the_event) {
   test_host th;
   test_host_init(&th);
   vestry_event *event;
@@ -37,7 +37,7 @@ static void last_unref_frees_the_event(void **state) {
 
 /* An event references its predecessor, and no event before that. */
 /* capability: F1 */
-static void event_keeps_only_its_direct_predecessor(void **state) {
+TEST_CASE(event_keeps_only_its_direct_predecessor) {
   test_host th;
   test_host_init(&th);
   vestry_event *last = NULL;
@@ -82,7 +82,7 @@ static void event_keeps_only_its_direct_predecessor(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void event_gets_its_number_once(void **state) {
+TEST_CASE(event_gets_its_number_once) {
   vestry_event *a = NULL, *b = NULL;
   _Atomic(uint64_t) counter = UINT64_MAX, another = 5;
   assert_int_equal(vsi_event_comment(NULL, NULL, &a), VESTRY_OK);
@@ -107,7 +107,7 @@ static void *follow_and_take(void *ctx) {
   return NULL;
 }
 
-static void concurrent_follow_and_take_drop_each_reference(void **state) {
+TEST_CASE(concurrent_follow_and_take_drop_each_reference) {
   test_host th;
   test_host_init(&th);
   vestry_event *events[3];
@@ -132,7 +132,7 @@ static void *share(void *ctx) {
   return sum == (size_t)ROUNDS * 'e' ? NULL : ctx;
 }
 
-static void concurrent_references_free_the_event_once(void **state) {
+TEST_CASE(concurrent_references_free_the_event_once) {
   test_host th;
   test_host_init(&th);
   vestry_event *event;
@@ -162,12 +162,12 @@ static vestry_err make_one_of_each(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_is_reported(void **state) {
+TEST_CASE(failed_allocation_is_reported) {
   test_host_fail_each(make_one_of_each, NULL, false);
 }
 
 /* The limit counts the bytes of the event, not of the text: 5 MiB of line breaks become more than 64 MiB of lines. */
-static void event_over_size_limit_is_too_large(void **state) {
+TEST_CASE(event_over_size_limit_is_too_large) {
   static const char head[] = "event: datastar-patch-elements\ndata: elements \n\n";
   vestry_event *event = expect_untouched;
   size_t len = VESTRY_EVENT_MAX_BYTES - (sizeof head - 1);
@@ -192,7 +192,7 @@ static void endless(vsi_writer *writer, const void *ctx) {
   vsi_put(writer, "", half);
 }
 
-static void overflowing_sizes_saturate_and_are_too_large(void **state) {
+TEST_CASE(overflowing_sizes_saturate_and_are_too_large) {
   vsi_writer writer = {.to = NULL};
   endless(&writer, NULL);
   assert_int_equal(writer.len, SIZE_MAX);
@@ -201,7 +201,7 @@ static void overflowing_sizes_saturate_and_are_too_large(void **state) {
 }
 
 /* A small event is written while it is counted, and a larger one, or one with line breaks, afterwards. */
-static void events_of_all_small_sizes_have_the_same_form(void **state) {
+TEST_CASE(events_of_all_small_sizes_have_the_same_form) {
   enum { MOST = 1200 };
   static char html[MOST + 1], expected[3 * MOST];
   for (size_t len = 1; len < MOST; len++) {
@@ -218,7 +218,7 @@ static void events_of_all_small_sizes_have_the_same_form(void **state) {
   }
 }
 
-static void unsigned_numbers_are_written_in_decimal(void **state) {
+TEST_CASE(unsigned_numbers_are_written_in_decimal) {
   static const struct {
     uint64_t number;
     const char *text;
@@ -239,7 +239,7 @@ static void unsigned_numbers_are_written_in_decimal(void **state) {
 
 /* Pinned to a version, so that a page keeps the client that it was written for, and fetched over https. */
 /* capability: C8 */
-static void c8_client_url_is_pinned_to_a_version(void **state) {
+TEST_CASE(c8_client_url_is_pinned_to_a_version) {
   int major, minor, patch, end = 0;
   assert_int_equal(sscanf(VESTRY_DATASTAR_CDN_URL,
                           "https://cdn.jsdelivr.net/gh/starfederation/datastar@v%d.%d.%d/bundles/datastar.js%n", &major,
@@ -250,7 +250,7 @@ static void c8_client_url_is_pinned_to_a_version(void **state) {
 }
 
 /* capability: F6 */
-static void f6_retry_event_has_the_delay(void **state) {
+TEST_CASE(f6_retry_event_has_the_delay) {
   static const struct {
     uint32_t ms;
     const char *text;
@@ -269,7 +269,7 @@ static void f6_retry_event_has_the_delay(void **state) {
 }
 
 /* The timers of browsers have 31 bits. */
-static void no_time_for_a_browser_is_longer_than_its_timers(void **state) {
+TEST_CASE(no_time_for_a_browser_is_longer_than_its_timers) {
   const vestry_event_options longest = {.retry_ms = UINT32_MAX};
   vestry_event *events[4] = {0};
   assert_int_equal(vsi_event_plain(NULL, "n", "x", 1, &longest, &events[0]), 0);
@@ -282,24 +282,4 @@ static void no_time_for_a_browser_is_longer_than_its_timers(void **state) {
     assert_non_null(memmem(bytes.data, bytes.len, "\nretry: 2147483647\n", 19));
     vestry_event_unref(events[i]);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(comment_is_written_and_line_breaks_are_refused),
-      cmocka_unit_test(f6_retry_event_has_the_delay),
-      cmocka_unit_test(no_time_for_a_browser_is_longer_than_its_timers),
-      cmocka_unit_test(last_unref_frees_the_event),
-      cmocka_unit_test(concurrent_references_free_the_event_once),
-      cmocka_unit_test(event_keeps_only_its_direct_predecessor),
-      cmocka_unit_test(event_gets_its_number_once),
-      cmocka_unit_test(concurrent_follow_and_take_drop_each_reference),
-      cmocka_unit_test(failed_allocation_is_reported),
-      cmocka_unit_test(event_over_size_limit_is_too_large),
-      cmocka_unit_test(overflowing_sizes_saturate_and_are_too_large),
-      cmocka_unit_test(events_of_all_small_sizes_have_the_same_form),
-      cmocka_unit_test(unsigned_numbers_are_written_in_decimal),
-      cmocka_unit_test(c8_client_url_is_pinned_to_a_version),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static void check(json_t *value, const char *expected) {
   free(text);
 }
 
-static void each_json_type_is_written_and_read_back(void **state) {
+TEST_CASE(each_json_type_is_written_and_read_back) {
   check(json_null(), "null");
   check(json_true(), "true");
   check(json_false(), "false");
@@ -51,7 +51,7 @@ static void each_json_type_is_written_and_read_back(void **state) {
   check(json_pack("{s:i,s:{s:b},s:[]}", "b", 1, "a", "x", 1, "\"", 0), "{\"b\":1,\"a\":{\"x\":true},\"\\\"\":[]}");
 }
 
-static void numbers_are_written_exactly(void **state) {
+TEST_CASE(numbers_are_written_exactly) {
   check(json_integer(0), "0");
   check(json_integer(-1), "-1");
   check(json_integer(1234567890), "1234567890");
@@ -68,7 +68,7 @@ static void numbers_are_written_exactly(void **state) {
   check(json_real(123456789012345680.0), "1.2345678901234568e+17");
 }
 
-static void random_numbers_read_back_exactly(void **state) {
+TEST_CASE(random_numbers_read_back_exactly) {
   uint64_t seed = 7;
   for (int i = 0; i < 20000; i++) {
     seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
@@ -86,7 +86,7 @@ static void random_numbers_read_back_exactly(void **state) {
 }
 
 /* The decimal separator of de_DE has one byte, that of ps_AF two. */
-static void numbers_do_not_depend_on_the_locale(void **state) {
+TEST_CASE(numbers_do_not_depend_on_the_locale) {
   static const char *const names[] = {"de_DE", "ps_AF"};
   bool found = false;
   for (size_t i = 0; i < 2; i++) {
@@ -121,7 +121,7 @@ static void numbers_do_not_depend_on_the_locale(void **state) {
   if (!found) TEST_SKIP("the definitions of locales are not installed");
 }
 
-static void strings_are_escaped_where_necessary(void **state) {
+TEST_CASE(strings_are_escaped_where_necessary) {
   check(json_string("a\"b\\c/d"), "\"a\\\"b\\\\c/d\"");
   check(json_string("\b\f\n\r\t"), "\"\\b\\f\\n\\r\\t\"");
   check(json_string("\x01\x1f\x7f"), "\"\\u0001\\u001f\x7f\"");
@@ -139,7 +139,7 @@ static void strings_are_escaped_where_necessary(void **state) {
     }
 }
 
-static void invalid_utf8_is_refused(void **state) {
+TEST_CASE(invalid_utf8_is_refused) {
   static const char *const wrong[] = {"\xff",
                                       "a\x80",
                                       "\xc3",
@@ -170,7 +170,7 @@ static json_t *nested(int depth) {
   return value;
 }
 
-static void value_over_depth_or_length_limit_is_too_large(void **state) {
+TEST_CASE(value_over_depth_or_length_limit_is_too_large) {
   vestry_err error;
   json_t *deep = nested(256);
   free(text_of(deep, &error));
@@ -191,7 +191,7 @@ static void value_over_depth_or_length_limit_is_too_large(void **state) {
 
 /* ------------------------------------------------------------------------------------ as an event's signals ------- */
 
-static void signals_from_values_equal_those_from_text(void **state) {
+TEST_CASE(signals_from_values_equal_those_from_text) {
   static const char *const texts[] = {"{}", "{\"a\":1}", "{\"a\":{\"b\":[1,null,\"x\\ny\"]},\"c\":1.5}"};
   const vestry_signals_options options[] = {{.only_if_missing = false},
                                             {.only_if_missing = true},
@@ -212,7 +212,7 @@ static void signals_from_values_equal_those_from_text(void **state) {
 }
 
 /* A value is written as the JSON of vestry_value_to_json, and refused if that function refuses it. */
-static void values_are_written_as_their_json(void **state) {
+TEST_CASE(values_are_written_as_their_json) {
   const vestry_value none = {.type = (vestry_value_type)0},
                      odd = {.type = VESTRY_VALUE_OBJECT, .count = 1, .items = &none};
   json_t *json = json_pack("{s:[i,s]}", "in", 7, "\xc3\xa4");
@@ -255,7 +255,7 @@ static void values_are_written_as_their_json(void **state) {
   json_decref(json);
 }
 
-static void unsendable_signals_are_refused(void **state) {
+TEST_CASE(unsendable_signals_are_refused) {
   vestry_event *event = NULL;
   json_t *array = json_array(), *object = json_object(), *bad = json_object(), *deep = nested(257);
   json_object_set_new(bad, "k", json_string_nocheck("\xff"));
@@ -279,7 +279,7 @@ static vestry_err build(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_is_reported(void **state) {
+TEST_CASE(failed_allocation_is_reported) {
   json_t *signals = json_pack("{s:i}", "a", 1);
   test_host_fail_each(build, signals, false);
   json_decref(signals);
@@ -293,7 +293,7 @@ static void *failing_malloc(size_t size) {
   return json_allocations++ == json_fail_at ? NULL : malloc(size);
 }
 
-static void failed_allocation_yields_no_copy(void **state) {
+TEST_CASE(failed_allocation_yields_no_copy) {
   json_malloc_t old_malloc;
   json_free_t old_free;
   json_get_alloc_funcs(&old_malloc, &old_free);
@@ -319,22 +319,4 @@ static void failed_allocation_yields_no_copy(void **state) {
     }
     json_decref(values[v]);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_json_type_is_written_and_read_back),
-      cmocka_unit_test(numbers_are_written_exactly),
-      cmocka_unit_test(random_numbers_read_back_exactly),
-      cmocka_unit_test(numbers_do_not_depend_on_the_locale),
-      cmocka_unit_test(strings_are_escaped_where_necessary),
-      cmocka_unit_test(invalid_utf8_is_refused),
-      cmocka_unit_test(value_over_depth_or_length_limit_is_too_large),
-      cmocka_unit_test(signals_from_values_equal_those_from_text),
-      cmocka_unit_test(values_are_written_as_their_json),
-      cmocka_unit_test(unsendable_signals_are_refused),
-      cmocka_unit_test(failed_allocation_is_reported),
-      cmocka_unit_test(failed_allocation_yields_no_copy),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

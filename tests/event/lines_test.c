@@ -43,7 +43,7 @@ static void expect_breaks(const char *text, size_t len, size_t count, size_t byt
 }
 
 /* Every text of up to 7 characters of a, CR and LF: all possible neighbourhoods of line breaks. */
-static void every_short_text_is_split_at_line_breaks(void **state) {
+TEST_CASE(every_short_text_is_split_at_line_breaks) {
   for (size_t len = 0; len <= 7; len++) {
     size_t texts = 1;
     for (size_t i = 0; i < len; i++) texts *= 3;
@@ -57,7 +57,7 @@ static void every_short_text_is_split_at_line_breaks(void **state) {
 }
 
 /* A CRLF, or its bytes in the other order, at each position. */
-static void line_breaks_are_found_at_each_position(void **state) {
+TEST_CASE(line_breaks_are_found_at_each_position) {
   static const char *const breaks[] = {"\r\n", "\n\r", "\r\r", "\n\n", "\rx", "x\n"};
   for (size_t len = 62; len <= 131; len += len == 66 ? 60 : 1) {
     for (size_t at = 0; at + 2 <= len; at++) {
@@ -71,7 +71,7 @@ static void line_breaks_are_found_at_each_position(void **state) {
   }
 }
 
-static void lines_and_prefixes_of_each_length_are_copied(void **state) {
+TEST_CASE(lines_and_prefixes_of_each_length_are_copied) {
   char line[100], prefix[100];
   for (size_t i = 0; i < sizeof line; i++) line[i] = (char)(i % 26 + 'a'), prefix[i] = (char)(i % 26 + 'A');
   for (size_t len = 1; len <= 70; len++) {
@@ -87,7 +87,7 @@ static void lines_and_prefixes_of_each_length_are_copied(void **state) {
 }
 
 /* All 256 byte values, at several positions: only two of them are line ends. */
-static void only_cr_and_lf_are_line_breaks(void **state) {
+TEST_CASE(only_cr_and_lf_are_line_breaks) {
   for (size_t shift = 0; shift < 64; shift++) {
     char text[320];
     memset(text, 'x', sizeof text);
@@ -98,7 +98,7 @@ static void only_cr_and_lf_are_line_breaks(void **state) {
 }
 
 /* Every byte is a line break. */
-static void texts_of_line_breaks_are_counted(void **state) {
+TEST_CASE(texts_of_line_breaks_are_counted) {
   enum { LEN = 100000 };
   char *text = test_malloc(LEN);
   memset(text, '\n', LEN);
@@ -112,7 +112,7 @@ static void texts_of_line_breaks_are_counted(void **state) {
   test_free(text);
 }
 
-static void long_random_text_is_split_at_line_breaks(void **state) {
+TEST_CASE(long_random_text_is_split_at_line_breaks) {
   char text[5000];
   for (unsigned seed = 1; seed <= 20; seed++) {
     srandom(seed);
@@ -125,21 +125,8 @@ static void long_random_text_is_split_at_line_breaks(void **state) {
 }
 
 /* Other line separators of Unicode, and bytes that resemble CR or LF, are text. */
-static void unicode_separators_are_text(void **state) {
+TEST_CASE(unicode_separators_are_text) {
   static const char text[] = "\xE2\x80\xA8 \xE2\x80\xA9 \xC2\x85 \v \f \x8A \x8D \xC0\x8A \xFF";
   expect_breaks(text, sizeof text, 0, 0);
   check(text, sizeof text, "> ");
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_short_text_is_split_at_line_breaks),
-      cmocka_unit_test(line_breaks_are_found_at_each_position),
-      cmocka_unit_test(lines_and_prefixes_of_each_length_are_copied),
-      cmocka_unit_test(only_cr_and_lf_are_line_breaks),
-      cmocka_unit_test(texts_of_line_breaks_are_counted),
-      cmocka_unit_test(long_random_text_is_split_at_line_breaks),
-      cmocka_unit_test(unicode_separators_are_text),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@ static char *literal(const char *text, size_t len) {
   return made;
 }
 
-static void literal_is_escaped_for_json_and_scripts(void **state) {
+TEST_CASE(literal_is_escaped_for_json_and_scripts) {
   static const char *const rows[][2] = {
       {"", "\"\""},
       {"plain 'text' & more > less", "\"plain 'text' & more > less\""},
@@ -46,7 +46,7 @@ static void literal_is_escaped_for_json_and_scripts(void **state) {
 }
 
 /* All characters of one and two bytes, and some longer ones: another JSON reader reads the literal as the same text. */
-static void literal_reads_back_as_its_text(void **state) {
+TEST_CASE(literal_reads_back_as_its_text) {
   for (unsigned code = 0; code < 0x800; code++) {
     char text[8] = "x";
     size_t len = 1;
@@ -78,18 +78,9 @@ static vestry_err append(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_is_reported(void **state) {
+TEST_CASE(failed_allocation_is_reported) {
   char text[400];
   memset(text, '\n', sizeof text - 1);
   text[sizeof text - 1] = '\0';
   test_host_fail_each(append, text, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(literal_is_escaped_for_json_and_scripts),
-      cmocka_unit_test(literal_reads_back_as_its_text),
-      cmocka_unit_test(failed_allocation_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

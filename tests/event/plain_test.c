@@ -23,7 +23,7 @@ static void refuse(const char *name, const char *data, size_t len, const char *i
   expect_error(vsi_event_plain(NULL, name, data, len, &options, &event), &event, VESTRY_INVALID);
 }
 
-static void name_and_each_data_line_are_written(void **state) {
+TEST_CASE(name_and_each_data_line_are_written) {
   expect("reading", "{\"t\":21}", "event: reading\ndata: {\"t\":21}\n\n");
   expect(NULL, "a", "data: a\n\n");
   expect("", "a", "data: a\n\n");
@@ -33,14 +33,14 @@ static void name_and_each_data_line_are_written(void **state) {
   expect("n", " a\n\n:b\nevent: c", "event: n\ndata:  a\ndata: \ndata: :b\ndata: event: c\n\n");
 }
 
-static void id_and_retry_are_written(void **state) {
+TEST_CASE(id_and_retry_are_written) {
   expect_len("n", "a", 1, &(vestry_event_options){.id = "7", .retry_ms = 1000},
              "event: n\nid: 7\nretry: 1000\ndata: a\n\n");
   expect_len("n", "a", 1, &(vestry_event_options){.id = "", .retry_ms = 5}, "event: n\nid:\nretry: 5\ndata: a\n\n");
 }
 
 /* A name chosen by a user cannot make an event that the Datastar client acts on. */
-static void line_breaks_and_datastar_names_are_refused(void **state) {
+TEST_CASE(line_breaks_and_datastar_names_are_refused) {
   refuse("a\nb", "", 0, NULL);
   refuse("a\rb", "", 0, NULL);
   refuse("a", "", 0, "1\n2");
@@ -55,7 +55,7 @@ static void line_breaks_and_datastar_names_are_refused(void **state) {
 }
 
 /* One rule for the texts of all events: only signals, which the client could run as JavaScript, are checked. */
-static void bytes_of_texts_pass_unchanged(void **state) {
+TEST_CASE(bytes_of_texts_pass_unchanged) {
   static const char *const texts[] = {"\xff", "a\xe2", "\xc0\x80", "\xed\xa0\x80", "NUL:"};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     char bytes[16] = "", json[32];
@@ -77,14 +77,4 @@ static void bytes_of_texts_pass_unchanged(void **state) {
     assert_int_equal(vsi_event_signals_text(NULL, json, len + 8, NULL, &none), VESTRY_INVALID);
     assert_null(none);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(name_and_each_data_line_are_written),
-      cmocka_unit_test(id_and_retry_are_written),
-      cmocka_unit_test(line_breaks_and_datastar_names_are_refused),
-      cmocka_unit_test(bytes_of_texts_pass_unchanged),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

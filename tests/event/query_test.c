@@ -5,7 +5,7 @@
 #include "support/test.h"
 #include "vestry/signals.h"
 
-static void value_is_found_by_name_and_decoded(void **state) {
+TEST_CASE(value_is_found_by_name_and_decoded) {
   static const struct {
     const char *query, *name, *value;
   } rows[] = {
@@ -49,7 +49,7 @@ static void refuse(const char *query, const char *name, size_t capacity, vestry_
   guarded_free(copy, query_len);
 }
 
-static void other_names_are_not_found(void **state) {
+TEST_CASE(other_names_are_not_found) {
   refuse("", "a", 64, VESTRY_NOT_FOUND);
   refuse(NULL, "a", 64, VESTRY_NOT_FOUND);
   refuse("b=a", "a", 64, VESTRY_NOT_FOUND);
@@ -61,7 +61,7 @@ static void other_names_are_not_found(void **state) {
   assert_int_equal(vsi_query_value(NULL, 0, "a", NULL, 0, NULL), VESTRY_NOT_FOUND);
 }
 
-static void broken_escapes_are_malformed(void **state) {
+TEST_CASE(broken_escapes_are_malformed) {
   refuse("a=%", "a", 64, VESTRY_MALFORMED);
   refuse("a=%4", "a", 64, VESTRY_MALFORMED);
   refuse("a=%4&b", "a", 64, VESTRY_MALFORMED);
@@ -76,7 +76,7 @@ static void broken_escapes_are_malformed(void **state) {
   assert_int_equal(len, 7);
 }
 
-static void value_over_buffer_size_is_too_large(void **state) {
+TEST_CASE(value_over_buffer_size_is_too_large) {
   char buffer[5] = {'.', '.', '.', '.', '.'};
   size_t len;
   assert_int_equal(vsi_query_value("a=%41bc", 7, "a", buffer, 4, &len), VESTRY_OK);
@@ -87,7 +87,7 @@ static void value_over_buffer_size_is_too_large(void **state) {
   refuse("a=abc", "a", 0, VESTRY_TOO_LARGE);
 }
 
-static void value_may_contain_nul(void **state) {
+TEST_CASE(value_may_contain_nul) {
   char buffer[8];
   size_t len;
   assert_int_equal(vsi_query_value("a=x%00y", 7, "a", buffer, sizeof buffer, &len), VESTRY_OK);
@@ -96,7 +96,7 @@ static void value_may_contain_nul(void **state) {
 }
 
 /* Every byte, as an escape in both cases and unescaped. */
-static void each_byte_is_decoded_escaped_and_unescaped(void **state) {
+TEST_CASE(each_byte_is_decoded_escaped_and_unescaped) {
   for (int c = 0; c < 256; c++) {
     char query[8], buffer[4];
     size_t len;
@@ -113,16 +113,4 @@ static void each_byte_is_decoded_escaped_and_unescaped(void **state) {
     assert_int_equal(len, 1);
     assert_int_equal((unsigned char)buffer[0], c);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(value_is_found_by_name_and_decoded),
-      cmocka_unit_test(other_names_are_not_found),
-      cmocka_unit_test(broken_escapes_are_malformed),
-      cmocka_unit_test(value_over_buffer_size_is_too_large),
-      cmocka_unit_test(value_may_contain_nul),
-      cmocka_unit_test(each_byte_is_decoded_escaped_and_unescaped),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

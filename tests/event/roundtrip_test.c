@@ -69,7 +69,7 @@ enum { ROUNDS = 30000 };
   } while (0)
 
 /* capability: C1 */
-static void elements_read_back_as_their_html(void **state) {
+TEST_CASE(elements_read_back_as_their_html) {
   generator g = {1};
   for (int round = 0; round < ROUNDS; round++) {
     sse_text html = hostile(&g, 20), id = field(&g), selector = field(&g), transition = field(&g);
@@ -91,7 +91,7 @@ static void elements_read_back_as_their_html(void **state) {
   }
 }
 
-static void scripts_read_back_as_their_text(void **state) {
+TEST_CASE(scripts_read_back_as_their_text) {
   generator g = {2};
   for (int round = 0; round < ROUNDS; round++) {
     sse_text text = hostile(&g, 20), id = field(&g), value = field(&g);
@@ -103,7 +103,7 @@ static void scripts_read_back_as_their_text(void **state) {
   }
 }
 
-static void comments_read_back_as_their_text(void **state) {
+TEST_CASE(comments_read_back_as_their_text) {
   generator g = {3};
   for (int round = 0; round < ROUNDS; round++) {
     sse_text text = field(&g);
@@ -133,7 +133,7 @@ static sse_text hostile_object(generator *g) {
   return json;
 }
 
-static void signals_read_back_as_their_json(void **state) {
+TEST_CASE(signals_read_back_as_their_json) {
   generator g = {4};
   for (int round = 0; round < ROUNDS; round++) {
     sse_text json = hostile_object(&g), id = field(&g), text = hostile(&g, 4);
@@ -151,7 +151,7 @@ static void signals_read_back_as_their_json(void **state) {
 }
 
 /* The parser of the tests is tested: it must report errors. */
-static void sse_parser_reads_fields_and_line_breaks(void **state) {
+TEST_CASE(sse_parser_reads_fields_and_line_breaks) {
   sse_stream stream;
   static const char text[] =
       ": comment\n\nevent: a\r\ndata: k x\rdata:k y\r\ndata\ndata: other z\nid\nretry: 5\nodd: 1\n\ndata: k\n";
@@ -174,7 +174,7 @@ static void sse_parser_reads_fields_and_line_breaks(void **state) {
   sse_text_finish(&value);
 }
 
-static void plain_events_read_back_as_their_data(void **state) {
+TEST_CASE(plain_events_read_back_as_their_data) {
   generator g = {5};
   for (int round = 0; round < ROUNDS; round++) {
     sse_text data = hostile(&g, 20), id = field(&g), name = field(&g);
@@ -184,13 +184,4 @@ static void plain_events_read_back_as_their_data(void **state) {
     sse_text_finish(&id);
     sse_text_finish(&name);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sse_parser_reads_fields_and_line_breaks), cmocka_unit_test(elements_read_back_as_their_html),
-      cmocka_unit_test(plain_events_read_back_as_their_data),    cmocka_unit_test(scripts_read_back_as_their_text),
-      cmocka_unit_test(comments_read_back_as_their_text),        cmocka_unit_test(signals_read_back_as_their_json),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@ static void refuse(const vsi_script_options *options) {
 }
 
 /* capability: C3 */
-static void script_removes_itself_by_default(void **state) {
+TEST_CASE(script_removes_itself_by_default) {
   expect("console.log('hello');", NULL, OPEN "console.log('hello');" CLOSE);
   vsi_script_options options = {0};
   expect("", &options, OPEN CLOSE);
@@ -29,7 +29,7 @@ static void script_removes_itself_by_default(void **state) {
 }
 
 /* capability: C3 */
-static void each_option_is_written(void **state) {
+TEST_CASE(each_option_is_written) {
   vestry_attribute attributes[] = {{"type", "module"}, {"async", NULL}, {"data-x:y.z_1", ""}};
   vsi_script_options options = {
       .event = {.id = "event1", .retry_ms = 2000}, .keep = true, .attributes = attributes, .attributes_count = 3};
@@ -42,14 +42,14 @@ static void each_option_is_written(void **state) {
   expect("f()", &(vsi_script_options){.keep = true}, TYPE TARGET "data: elements <script>f()" CLOSE);
 }
 
-static void each_line_break_begins_a_data_line(void **state) {
+TEST_CASE(each_line_break_begins_a_data_line) {
   expect("if (true) {\n  f();\r\n\r}\n", NULL,
          OPEN "if (true) {\ndata: elements   f();\ndata: elements \ndata: elements }\ndata: elements " CLOSE);
 }
 
 /* Rows of a text, and the expected content of the element. */
 /* capability: C3 */
-static void script_text_cannot_end_its_element(void **state) {
+TEST_CASE(script_text_cannot_end_its_element) {
   static const char *const rows[][2] = {
       {"'</script>'", "'\\u003C/script>'"},
       {"'</SCRIPT >'", "'\\u003C/SCRIPT >'"},
@@ -86,7 +86,7 @@ static void script_text_cannot_end_its_element(void **state) {
   }
 }
 
-static void script_text_may_contain_nul_and_invalid_utf8(void **state) {
+TEST_CASE(script_text_may_contain_nul_and_invalid_utf8) {
   vestry_event *event;
   assert_int_equal(vsi_event_script(NULL, "\0</s\0cript>\xFF</script", 20, NULL, &event), VESTRY_OK);
   static const char bytes[] = OPEN "\0</s\0cript>\xFF\\u003C/script" CLOSE;
@@ -98,7 +98,7 @@ static void script_text_may_contain_nul_and_invalid_utf8(void **state) {
 }
 
 /* Only ASCII letters are folded, because in a Turkish locale tolower('I') is not 'i'. */
-static void letters_are_folded_as_in_ascii(void **state) {
+TEST_CASE(letters_are_folded_as_in_ascii) {
   for (int c = 0; c < 128; c++) {
     char text[2] = {(char)c, 0};
     assert_int_equal(vsi_starts_with(text, 1, "i"), c == 'i' || c == 'I');
@@ -111,7 +111,7 @@ static void letters_are_folded_as_in_ascii(void **state) {
 }
 
 /* capability: C3 */
-static void attribute_values_are_escaped(void **state) {
+TEST_CASE(attribute_values_are_escaped) {
   vestry_attribute attribute = {"data-x", "a\"b'c&d<e>f\ng\rh\r\n\xC3\xBC\"><script>"};
   vsi_script_options options = {.keep = true, .attributes = &attribute, .attributes_count = 1};
   expect("f()", &options,
@@ -119,7 +119,7 @@ static void attribute_values_are_escaped(void **state) {
                      "&gt;&lt;script&gt;\">f()" CLOSE);
 }
 
-static void bad_options_are_refused(void **state) {
+TEST_CASE(bad_options_are_refused) {
   static const char *const names[] = {"", "a b", "a=", "a\"", "a>", "a/", "a\n", "\xC3\xBC", "on click", NULL};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     vestry_attribute attribute = {names[i], "x"};
@@ -129,7 +129,7 @@ static void bad_options_are_refused(void **state) {
   refuse(&(vsi_script_options){.attributes = NULL, .attributes_count = 1});
 }
 
-static void data_effect_attribute_needs_keep(void **state) {
+TEST_CASE(data_effect_attribute_needs_keep) {
   vestry_attribute attribute = {"Data-Effect", "f()"}, longer = {"data-effects", "f()"};
   vsi_script_options options = {.attributes = &attribute, .attributes_count = 1};
   refuse(&options);
@@ -140,7 +140,7 @@ static void data_effect_attribute_needs_keep(void **state) {
          TYPE TARGET "data: elements <script data-effects=\"f()\" data-effect=\"el.remove()\">g()" CLOSE);
 }
 
-static void more_than_64_attributes_are_refused(void **state) {
+TEST_CASE(more_than_64_attributes_are_refused) {
   vestry_attribute attributes[65];
   for (size_t i = 0; i < 65; i++) attributes[i] = (vestry_attribute){"a", NULL};
   vsi_script_options options = {.attributes = attributes, .attributes_count = 65};
@@ -150,20 +150,4 @@ static void more_than_64_attributes_are_refused(void **state) {
   assert_int_equal(vsi_event_script(NULL, "", 0, &options, &event), VESTRY_OK);
   assert_int_equal(vestry_event_bytes(event).len, strlen(OPEN CLOSE) + 64 * 2);
   vestry_event_unref(event);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(script_removes_itself_by_default),
-      cmocka_unit_test(each_option_is_written),
-      cmocka_unit_test(each_line_break_begins_a_data_line),
-      cmocka_unit_test(script_text_cannot_end_its_element),
-      cmocka_unit_test(script_text_may_contain_nul_and_invalid_utf8),
-      cmocka_unit_test(letters_are_folded_as_in_ascii),
-      cmocka_unit_test(attribute_values_are_escaped),
-      cmocka_unit_test(bad_options_are_refused),
-      cmocka_unit_test(data_effect_attribute_needs_keep),
-      cmocka_unit_test(more_than_64_attributes_are_refused),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

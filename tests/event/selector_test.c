@@ -5,7 +5,7 @@
 
 /* CSSOM, section 2.1, "serialize an identifier", rule by rule. */
 /* capability: C4 */
-static void ids_are_serialized_as_css_identifiers(void **state) {
+TEST_CASE(ids_are_serialized_as_css_identifiers) {
   static const char *const rows[][2] = {
       {"a", "#a"},
       {"row-1_B", "#row-1_B"},
@@ -31,7 +31,7 @@ static void ids_are_serialized_as_css_identifiers(void **state) {
   }
 }
 
-static void selector_of_any_byte_fits_selector_bytes(void **state) {
+TEST_CASE(selector_of_any_byte_fits_selector_bytes) {
   for (int c = 1; c < 256; c++) {
     char id[4] = {(char)c, (char)c, (char)c, 0}, selector[VESTRY_SELECTOR_BYTES(3)];
     assert_int_equal(vestry_select_id(id, selector, sizeof selector), VESTRY_OK);
@@ -40,7 +40,7 @@ static void selector_of_any_byte_fits_selector_bytes(void **state) {
 }
 
 /* capability: C4 */
-static void bad_arguments_are_refused(void **state) {
+TEST_CASE(bad_arguments_are_refused) {
   char selector[8] = "before";
   assert_int_equal(vestry_select_id(NULL, selector, 8), VESTRY_INVALID);
   assert_int_equal(vestry_select_id("", selector, 8), VESTRY_INVALID);
@@ -50,13 +50,4 @@ static void bad_arguments_are_refused(void **state) {
   assert_string_equal(selector, "before");
   assert_int_equal(vestry_select_id("abc.d", selector, 8), VESTRY_OK);
   assert_string_equal(selector, "#abc\\.d");
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(ids_are_serialized_as_css_identifiers),
-      cmocka_unit_test(selector_of_any_byte_fits_selector_bytes),
-      cmocka_unit_test(bad_arguments_are_refused),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

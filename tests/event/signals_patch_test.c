@@ -16,14 +16,14 @@ static void refuse(const char *json, const vestry_signals_options *options, vest
 }
 
 /* capability: C2 */
-static void signals_without_options_are_one_line(void **state) {
+TEST_CASE(signals_without_options_are_one_line) {
   expect("{\"counter\":4}", NULL, TYPE "data: signals {\"counter\":4}\n\n");
   vestry_signals_options options = {0};
   expect("{}", &options, TYPE "data: signals {}\n\n");
 }
 
 /* capability: C2 */
-static void each_option_writes_its_line(void **state) {
+TEST_CASE(each_option_writes_its_line) {
   vestry_signals_options options = {.event = {.id = "event1", .retry_ms = 2000}, .only_if_missing = true};
   expect("{\"one\":1,\n \"two\":2}", &options,
          TYPE "id: event1\n"
@@ -38,7 +38,7 @@ static void each_option_writes_its_line(void **state) {
 
 /* As the caller wrote it: spaces, duplicates, escapes, and numbers beyond all C types. */
 /* capability: C2 */
-static void json_text_is_sent_unchanged(void **state) {
+TEST_CASE(json_text_is_sent_unchanged) {
   expect(" {\"a\" : 1e999 , \"a\":123456789012345678901234567890}\r\n", NULL,
          TYPE "data: signals  {\"a\" : 1e999 , \"a\":123456789012345678901234567890}\ndata: signals \n\n");
   expect("{\"a\":\"\\u0000\\ud800\\n\\/\"}", NULL, TYPE "data: signals {\"a\":\"\\u0000\\ud800\\n\\/\"}\n\n");
@@ -47,7 +47,7 @@ static void json_text_is_sent_unchanged(void **state) {
 
 /* The client would run text that is not JSON as JavaScript. */
 /* capability: C2 */
-static void text_that_is_no_json_object_is_refused(void **state) {
+TEST_CASE(text_that_is_no_json_object_is_refused) {
   static const char *const bad[] = {
       "",        " ",           "alert(1)",          "[]",          "null",       "\"{}\"",         "{a:1}",
       "{'a':1}", "{\"a\":1,}",  "{\"a\":alert(1)}",  "{} alert(1)", "{}{}",       "{\"a\":\"\n\"}", "{\"a\":\"\xFF\"}",
@@ -59,7 +59,7 @@ static void text_that_is_no_json_object_is_refused(void **state) {
   expect_error(vsi_event_signals_text(NULL, NULL, 3, NULL, &event), &event, VESTRY_INVALID);
 }
 
-static void nesting_over_256_levels_is_too_large(void **state) {
+TEST_CASE(nesting_over_256_levels_is_too_large) {
   enum { DEPTH = 256 };
   char json[2 * DEPTH + 8] = "{\"a\":";
   memset(json + 5, '[', DEPTH - 1);
@@ -74,12 +74,12 @@ static void nesting_over_256_levels_is_too_large(void **state) {
   refuse(json, NULL, VESTRY_TOO_LARGE);
 }
 
-static void bad_options_are_refused(void **state) {
+TEST_CASE(bad_options_are_refused) {
   refuse("{}", &(vestry_signals_options){.event.id = "a\ndata: b"}, VESTRY_INVALID);
   refuse("{}", &(vestry_signals_options){.event.id = "\r"}, VESTRY_INVALID);
 }
 
-static void event_over_size_limit_is_too_large(void **state) {
+TEST_CASE(event_over_size_limit_is_too_large) {
   size_t len = VESTRY_EVENT_MAX_BYTES;
   char *json = test_malloc(len + 1);
   memset(json, ' ', len + 1);
@@ -89,14 +89,4 @@ static void event_over_size_limit_is_too_large(void **state) {
   expect_error(vsi_event_signals_text(NULL, json, len, NULL, &event), &event, VESTRY_TOO_LARGE);
   expect_error(vsi_event_signals_text(NULL, json, len + 1, NULL, &event), &event, VESTRY_TOO_LARGE);
   test_free(json);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(signals_without_options_are_one_line), cmocka_unit_test(each_option_writes_its_line),
-      cmocka_unit_test(json_text_is_sent_unchanged),          cmocka_unit_test(text_that_is_no_json_object_is_refused),
-      cmocka_unit_test(nesting_over_256_levels_is_too_large), cmocka_unit_test(bad_options_are_refused),
-      cmocka_unit_test(event_over_size_limit_is_too_large),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ static size_t count_of(const paths p) {
 }
 
 /* capability: C2 */
-static void c2_paths_become_nulls(void **state) {
+TEST_CASE(c2_paths_become_nulls) {
   static const struct {
     paths paths;
     const char *json;
@@ -46,7 +46,7 @@ static void c2_paths_become_nulls(void **state) {
   }
 }
 
-static void c2_options_are_written_or_refused(void **state) {
+TEST_CASE(c2_options_are_written_or_refused) {
   static const char *const path = "a";
   vestry_event *event = expect_untouched;
   vestry_signals_options options = {.event = {.id = "7", .retry_ms = 5}};
@@ -60,7 +60,7 @@ static void c2_options_are_written_or_refused(void **state) {
 }
 
 /* capability: C2 */
-static void c2_bad_paths_are_refused(void **state) {
+TEST_CASE(c2_bad_paths_are_refused) {
   static const char *const bad[] = {"", ".", ".a", "a.", "a..b", "\xFF", "a.\xC0\x80", NULL};
   vestry_event *event = expect_untouched;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -71,7 +71,7 @@ static void c2_bad_paths_are_refused(void **state) {
   expect_error(vsi_event_remove_signals(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
 }
 
-static void c2_path_over_256_names_is_too_large(void **state) {
+TEST_CASE(c2_path_over_256_names_is_too_large) {
   char path[2 * 257 + 1] = "";
   for (int i = 0; i < 256; i++) strcat(path, i ? ".a" : "a");
   const char *given = path;
@@ -83,7 +83,7 @@ static void c2_path_over_256_names_is_too_large(void **state) {
   expect_error(vsi_event_remove_signals(NULL, &given, 1, NULL, &event), &event, VESTRY_TOO_LARGE);
 }
 
-static void c2_event_over_size_limit_is_too_large(void **state) {
+TEST_CASE(c2_event_over_size_limit_is_too_large) {
   size_t len = VESTRY_EVENT_MAX_BYTES / 2;
   char *text = test_malloc(len + 1);
   memset(text, '\n', len);
@@ -102,19 +102,7 @@ static vestry_err make(test_host *th, void *ctx) {
   return error;
 }
 
-static void c2_failed_allocation_is_reported(void **state) {
+TEST_CASE(c2_failed_allocation_is_reported) {
   const char *two[] = {"a long enough path that the buffer has to grow once or twice", "b.c.d.e.f.g.h.i.j.k.l.m.n"};
   test_host_fail_each(make, two, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c2_paths_become_nulls),
-      cmocka_unit_test(c2_options_are_written_or_refused),
-      cmocka_unit_test(c2_bad_paths_are_refused),
-      cmocka_unit_test(c2_path_over_256_names_is_too_large),
-      cmocka_unit_test(c2_event_over_size_limit_is_too_large),
-      cmocka_unit_test(c2_failed_allocation_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,7 @@ static size_t refuse(const char *json, size_t len, const vestry_signals_limits *
 }
 
 /* capability: C5 */
-static void signals_are_read_with_their_types(void **state) {
+TEST_CASE(signals_are_read_with_their_types) {
   json_t *signals = parse("{\"n\":4,\"r\":0.5,\"s\":\"\\u00e9\\n\",\"t\":true,\"o\":{\"x\":null},\"a\":[1,2]}");
   assert_int_equal(json_integer_value(json_object_get(signals, "n")), 4);
   assert_true(json_real_value(json_object_get(signals, "r")) == 0.5);
@@ -42,7 +42,7 @@ static void signals_are_read_with_their_types(void **state) {
   json_decref(signals);
 }
 
-static void empty_text_is_an_empty_object(void **state) {
+TEST_CASE(empty_text_is_an_empty_object) {
   json_t *signals = parse("");
   assert_int_equal(json_object_size(signals), 0);
   json_decref(signals);
@@ -54,7 +54,7 @@ static void empty_text_is_an_empty_object(void **state) {
   assert_ptr_equal(signals, &nowhere);
 }
 
-static void last_duplicate_member_wins(void **state) {
+TEST_CASE(last_duplicate_member_wins) {
   json_t *signals = parse("{\"a\":1,\"b\":2,\"a\":{\"c\":3}}");
   assert_int_equal(json_object_size(signals), 2);
   assert_int_equal(json_integer_value(json_object_get(json_object_get(signals, "a"), "c")), 3);
@@ -62,7 +62,7 @@ static void last_duplicate_member_wins(void **state) {
 }
 
 /* capability: C5 */
-static void malformed_text_is_refused(void **state) {
+TEST_CASE(malformed_text_is_refused) {
   static const struct {
     const char *json;
     size_t offset;
@@ -88,7 +88,7 @@ static void malformed_text_is_refused(void **state) {
 }
 
 /* Numbers that are valid JSON but fit no C type. */
-static void numbers_beyond_double_are_malformed(void **state) {
+TEST_CASE(numbers_beyond_double_are_malformed) {
   json_t *signals = parse("{\"a\":9223372036854775807,\"b\":-9223372036854775808,\"c\":1e308,\"d\":1e-999}");
   assert_true(json_integer_value(json_object_get(signals, "a")) == INT64_MAX);
   assert_true(json_integer_value(json_object_get(signals, "b")) == INT64_MIN);
@@ -100,7 +100,7 @@ static void numbers_beyond_double_are_malformed(void **state) {
 
 /* Output of JSON.stringify for a field with 20 digits, and for texts cut inside a surrogate pair. Each request of the
  * tab contains them, so they are accepted, and the handler checks them. */
-static void json_of_browsers_beyond_c_types_is_read(void **state) {
+TEST_CASE(json_of_browsers_beyond_c_types_is_read) {
   static const struct {
     const char *json;
     double number;
@@ -144,7 +144,7 @@ static void json_of_browsers_beyond_c_types_is_read(void **state) {
   json_decref(names);
 }
 
-static void error_messages_contain_no_input(void **state) {
+TEST_CASE(error_messages_contain_no_input) {
   static const char *const rows[] = {"{\"zqx\":zqx}", "zqx", "{\"a\":\"\\zqx\"}", "{}zqx", "{zqx", "{\"zqx\":1e309}"};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     json_t *signals;
@@ -156,7 +156,7 @@ static void error_messages_contain_no_input(void **state) {
 }
 
 /* capability: C5 */
-static void text_over_size_limit_is_too_large(void **state) {
+TEST_CASE(text_over_size_limit_is_too_large) {
   vestry_signals_limits limits = {.max_bytes = 10};
   json_t *signals;
   assert_int_equal(vestry_signals_parse("{\"a\":1234}", 10, &limits, &signals, NULL), VESTRY_OK);
@@ -195,7 +195,7 @@ static void expect_depth(size_t depth, const vestry_signals_limits *limits, bool
 }
 
 /* capability: C5 */
-static void nesting_over_depth_limit_is_too_large(void **state) {
+TEST_CASE(nesting_over_depth_limit_is_too_large) {
   expect_depth(32, NULL, true);
   expect_depth(33, NULL, false);
   expect_depth(2, &(vestry_signals_limits){.max_depth = 2}, true);
@@ -221,7 +221,7 @@ static void *build_deepest(void *ctx) {
   return signals;
 }
 
-static void deepest_text_is_read_on_a_small_stack(void **state) {
+TEST_CASE(deepest_text_is_read_on_a_small_stack) {
   char *json = nested(256);
   pthread_attr_t attributes;
   pthread_t thread;
@@ -236,7 +236,7 @@ static void deepest_text_is_read_on_a_small_stack(void **state) {
 }
 
 /* capability: C5 */
-static void values_over_count_limit_are_too_large(void **state) {
+TEST_CASE(values_over_count_limit_are_too_large) {
   json_t *signals;
   vestry_signals_limits limits = {.max_count = 3};
   assert_int_equal(vestry_signals_parse("{\"a\":[1,2]}", 11, &limits, &signals, NULL), VESTRY_OK);
@@ -256,7 +256,7 @@ static void values_over_count_limit_are_too_large(void **state) {
 }
 
 /* capability: C5 */
-static void signals_are_read_from_the_query(void **state) {
+TEST_CASE(signals_are_read_from_the_query) {
   static const struct {
     const char *query;
     const char *json; /* output of json_dumps, sorted and compact */
@@ -292,7 +292,7 @@ static void signals_are_read_from_the_query(void **state) {
   assert_int_equal(vsi_signals_parse_query(NULL, NULL, 1, NULL, &signals, NULL), VESTRY_INVALID);
 }
 
-static void broken_queries_are_refused(void **state) {
+TEST_CASE(broken_queries_are_refused) {
   static const struct {
     const char *query;
     vestry_err error;
@@ -329,7 +329,7 @@ static vestry_err parse_query(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_is_reported(void **state) {
+TEST_CASE(failed_allocation_is_reported) {
   test_host_fail_each(parse_query, (void *)(uintptr_t) "datastar=%7B%22a%22%3A1%7D", false);
 }
 
@@ -348,7 +348,7 @@ static void jansson_free(void *memory) {
   free(memory);
 }
 
-static void failed_jansson_allocation_is_no_memory(void **state) {
+TEST_CASE(failed_jansson_allocation_is_no_memory) {
   static const char json[] =
       "{\"a\":\"a string that is long enough to make the buffer grow\",\"b\":[1,2.5,{\"c\":null}],"
       "\"d\":\"\\u00e9\",\"e\":{\"f\":true}}";
@@ -375,25 +375,4 @@ static void failed_jansson_allocation_is_no_memory(void **state) {
   assert_int_equal(vestry_signals_parse("", 0, NULL, &signals, NULL), VESTRY_NO_MEMORY);
   assert_ptr_equal(signals, &nowhere);
   json_set_alloc_funcs(old_malloc, old_free);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(signals_are_read_with_their_types),
-      cmocka_unit_test(empty_text_is_an_empty_object),
-      cmocka_unit_test(last_duplicate_member_wins),
-      cmocka_unit_test(malformed_text_is_refused),
-      cmocka_unit_test(numbers_beyond_double_are_malformed),
-      cmocka_unit_test(json_of_browsers_beyond_c_types_is_read),
-      cmocka_unit_test(error_messages_contain_no_input),
-      cmocka_unit_test(text_over_size_limit_is_too_large),
-      cmocka_unit_test(nesting_over_depth_limit_is_too_large),
-      cmocka_unit_test(deepest_text_is_read_on_a_small_stack),
-      cmocka_unit_test(values_over_count_limit_are_too_large),
-      cmocka_unit_test(signals_are_read_from_the_query),
-      cmocka_unit_test(broken_queries_are_refused),
-      cmocka_unit_test(failed_allocation_is_reported),
-      cmocka_unit_test(failed_jansson_allocation_is_no_memory),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static void expect_error(vestry_err error, vestry_err expected, const vestry_sig
 }
 
 /* capability: C5 */
-static void c5_values_of_each_type_are_read(void **state) {
+TEST_CASE(c5_values_of_each_type_are_read) {
   const char *text = NULL;
   int64_t integer = 0;
   double number = 0;
@@ -62,7 +62,7 @@ static void c5_values_of_each_type_are_read(void **state) {
   assert_true(json_is_null(value));
 }
 
-static void c5_paths_go_into_arrays(void **state) {
+TEST_CASE(c5_paths_go_into_arrays) {
   const char *text = NULL;
   int64_t integer = 0;
   assert_int_equal(vestry_signals_get(signals, "user.tags.1", VESTRY_INTO(&text), NULL), VESTRY_OK);
@@ -82,7 +82,7 @@ static void c5_paths_go_into_arrays(void **state) {
   }
 }
 
-static void c5_missing_signal_is_reported_by_path(void **state) {
+TEST_CASE(c5_missing_signal_is_reported_by_path) {
   static const struct {
     const char *path;
     size_t offset;
@@ -109,7 +109,7 @@ static void c5_missing_signal_is_reported_by_path(void **state) {
 }
 
 /* capability: C5 */
-static void c5_value_of_wrong_type_is_reported(void **state) {
+TEST_CASE(c5_value_of_wrong_type_is_reported) {
   const char *text = NULL;
   int64_t integer = 5;
   double number = 5;
@@ -151,7 +151,7 @@ static void c5_value_of_wrong_type_is_reported(void **state) {
 }
 
 /* A tree from another parser may contain texts with NUL, which C would cut. */
-static void c5_text_with_nul_is_malformed(void **state) {
+TEST_CASE(c5_text_with_nul_is_malformed) {
   json_t *other = json_pack("{s:s%}", "a", "x\0y", (size_t)3);
   assert_non_null(other);
   const char *text = NULL;
@@ -161,7 +161,7 @@ static void c5_text_with_nul_is_malformed(void **state) {
   json_decref(other);
 }
 
-static void c5_bad_paths_are_refused(void **state) {
+TEST_CASE(c5_bad_paths_are_refused) {
   static const struct {
     const char *path;
     size_t offset;
@@ -176,7 +176,7 @@ static void c5_bad_paths_are_refused(void **state) {
   assert_ptr_equal(value, &nowhere);
 }
 
-static void c5_path_over_depth_limit_is_invalid(void **state) {
+TEST_CASE(c5_path_over_depth_limit_is_invalid) {
   enum { MAX = VESTRY_SIGNALS_PATH_MAX_DEPTH };
   json_t *deep = json_integer(7);
   char path[2 * MAX + 8] = "";
@@ -196,7 +196,7 @@ static void c5_path_over_depth_limit_is_invalid(void **state) {
 }
 
 /* Long paths are truncated at the front, between characters, and no message exceeds its buffer. */
-static void c5_long_paths_are_truncated_in_messages(void **state) {
+TEST_CASE(c5_long_paths_are_truncated_in_messages) {
   vestry_signals_error why;
   json_t *value;
   assert_int_equal(vestry_signals_get(signals, "0123456789012345678901234567890123456789x", VESTRY_INTO(&value), &why),
@@ -222,15 +222,5 @@ static void c5_long_paths_are_truncated_in_messages(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c5_values_of_each_type_are_read),
-      cmocka_unit_test(c5_paths_go_into_arrays),
-      cmocka_unit_test(c5_missing_signal_is_reported_by_path),
-      cmocka_unit_test(c5_value_of_wrong_type_is_reported),
-      cmocka_unit_test(c5_text_with_nul_is_malformed),
-      cmocka_unit_test(c5_bad_paths_are_refused),
-      cmocka_unit_test(c5_path_over_depth_limit_is_invalid),
-      cmocka_unit_test(c5_long_paths_are_truncated_in_messages),
-  };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cases_run("event/signals_value", setup, teardown);
 }

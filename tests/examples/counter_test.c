@@ -20,13 +20,11 @@ static void start(const char *const *arguments) {
 #define START_PLAIN() start((const char *const[]){NULL})
 
 static int finish(void **state) {
-  (void)state;
   if (counter.pid > 0) process_stop(&counter, SIGTERM);
   return 0;
 }
 
 static int clean_up(void **state) {
-  (void)state;
   process_kill(&counter);
   return 0;
 }
@@ -47,8 +45,7 @@ static int perform(const char *method, const char *path, const char *session) {
 /* ----------------------------------------------------------------------------------- the page, the session -------- */
 
 /* capability: C8 */
-static void page_has_policy_and_session_cookie(void **state) {
-  (void)state;
+TEST_CASE(page_has_policy_and_session_cookie) {
   START("--datastar-version", VESTRY_DATASTAR_VERSION); /* the CDN's, even if the build was given a file */
   struct client client;
   client_call(&client, counter.port, &(struct call){.method = "GET", .path = "/", .plain = true});
@@ -73,8 +70,7 @@ static void page_has_policy_and_session_cookie(void **state) {
   client_close(&client, false);
 }
 
-static void invalid_session_cookies_are_replaced(void **state) {
-  (void)state;
+TEST_CASE(invalid_session_cookies_are_replaced) {
   START_PLAIN();
   char first[COOKIE_LEN + 1], second[COOKIE_LEN + 1];
   new_session(counter.port, first);
@@ -101,8 +97,7 @@ static void invalid_session_cookies_are_replaced(void **state) {
   }
 }
 
-static void page_shows_the_state_of_the_session(void **state) {
-  (void)state;
+TEST_CASE(page_shows_the_state_of_the_session) {
   START_PLAIN();
   char session[COOKIE_LEN + 1];
   new_session(counter.port, session);
@@ -117,8 +112,7 @@ static void page_shows_the_state_of_the_session(void **state) {
   client_close(&stream, false);
 }
 
-static void client_is_served_from_a_file(void **state) {
-  (void)state;
+TEST_CASE(client_is_served_from_a_file) {
   char path[] = "counter-client-XXXXXX";
   int fd = mkstemp(path);
   assert_true(fd >= 0);
@@ -141,8 +135,7 @@ static void client_is_served_from_a_file(void **state) {
   client_close(&client, false);
 }
 
-static void older_client_version_can_be_selected(void **state) {
-  (void)state;
+TEST_CASE(older_client_version_can_be_selected) {
   static const char url[] = "https://cdn.jsdelivr.net/gh/starfederation/datastar@v1.0.2/bundles/datastar.js";
   START("--datastar-version", "1.0.2");
   struct client client;
@@ -157,8 +150,7 @@ static void older_client_version_can_be_selected(void **state) {
 
 /* ------------------------------------------------------------------------------------------- streams -------------- */
 
-static void stream_counts_jumps_and_stops(void **state) {
-  (void)state;
+TEST_CASE(stream_counts_jumps_and_stops) {
   START_PLAIN();
   char session[COOKIE_LEN + 1], other[COOKIE_LEN + 1];
   new_session(counter.port, session);
@@ -201,8 +193,7 @@ static void stream_counts_jumps_and_stops(void **state) {
   client_close(&stream, false);
 }
 
-static void jump_without_a_stream_counts(void **state) {
-  (void)state;
+TEST_CASE(jump_without_a_stream_counts) {
   START_PLAIN();
   char session[COOKIE_LEN + 1];
   new_session(counter.port, session);
@@ -225,8 +216,7 @@ static void jump_without_a_stream_counts(void **state) {
 
 /* A fifth more requests than the maximum number of counters, in one connection; the stranger's is the least recently
  * used. */
-static void deleting_creates_no_counter(void **state) {
-  (void)state;
+TEST_CASE(deleting_creates_no_counter) {
   if (strcmp(process_adapter, "civetweb") == 0) TEST_SKIP("it ends the connection with each response");
   START_PLAIN();
   char stranger[COOKIE_LEN + 1], request[256];
@@ -252,8 +242,7 @@ static void deleting_creates_no_counter(void **state) {
   client_close(&client, false);
 }
 
-static void requests_without_cookie_get_separate_sessions(void **state) {
-  (void)state;
+TEST_CASE(requests_without_cookie_get_separate_sessions) {
   START_PLAIN();
   struct client first, second;
   subscribe(&first, NULL);
@@ -267,8 +256,7 @@ static void requests_without_cookie_get_separate_sessions(void **state) {
 }
 
 /* capability: A6 */
-static void keys_lists_streams_without_session_ids(void **state) {
-  (void)state;
+TEST_CASE(keys_lists_streams_without_session_ids) {
   START_PLAIN();
   char session[COOKIE_LEN + 1];
   new_session(counter.port, session);
@@ -299,8 +287,7 @@ static void keys_lists_streams_without_session_ids(void **state) {
 
 /* ------------------------------------------------------------------------------------------- policies ------------- */
 
-static void policy_many_sends_to_all_tabs(void **state) {
-  (void)state;
+TEST_CASE(policy_many_sends_to_all_tabs) {
   START("--policy", "many");
   char session[COOKIE_LEN + 1];
   new_session(counter.port, session);
@@ -314,8 +301,7 @@ static void policy_many_sends_to_all_tabs(void **state) {
   }
 }
 
-static void policy_replace_ends_the_older_stream(void **state) {
-  (void)state;
+TEST_CASE(policy_replace_ends_the_older_stream) {
   START("--policy", "replace");
   char session[COOKIE_LEN + 1];
   new_session(counter.port, session);
@@ -330,8 +316,7 @@ static void policy_replace_ends_the_older_stream(void **state) {
   client_close(&second, false);
 }
 
-static void policy_reuse_keeps_the_first_stream(void **state) {
-  (void)state;
+TEST_CASE(policy_reuse_keeps_the_first_stream) {
   START("--policy=reuse", "--store=hash");
   char session[COOKIE_LEN + 1];
   new_session(counter.port, session);
@@ -343,8 +328,7 @@ static void policy_reuse_keeps_the_first_stream(void **state) {
   client_close(&first, false);
 }
 
-static void policy_reject_answers_409(void **state) {
-  (void)state;
+TEST_CASE(policy_reject_answers_409) {
   START("--policy", "reject");
   char session[COOKIE_LEN + 1];
   new_session(counter.port, session);
@@ -359,8 +343,7 @@ static void policy_reject_answers_409(void **state) {
 /* --------------------------------------------------------------------------------------- bounds, departures ------- */
 
 /* capability: A5 */
-static void lru_store_evicts_the_least_recently_used(void **state) {
-  (void)state;
+TEST_CASE(lru_store_evicts_the_least_recently_used) {
   START("--store", "lru", "--max", "2");
   counter.warning = "the least recently used stream ends";
   char session[3][COOKIE_LEN + 1];
@@ -381,8 +364,7 @@ static void lru_store_evicts_the_least_recently_used(void **state) {
   assert_int_equal(aborted, 1);
 }
 
-static void full_hash_store_answers_503(void **state) {
-  (void)state;
+TEST_CASE(full_hash_store_answers_503) {
   START("--store", "hash", "--max", "1");
   char session[2][COOKIE_LEN + 1];
   new_session(counter.port, session[0]);
@@ -395,8 +377,7 @@ static void full_hash_store_answers_503(void **state) {
 }
 
 /* capability: A3 */
-static void idle_stream_is_closed_on_time(void **state) {
-  (void)state;
+TEST_CASE(idle_stream_is_closed_on_time) {
   START("--idle-ms", "300");
   struct client stream;
   subscribe(&stream, NULL);
@@ -408,8 +389,7 @@ static void idle_stream_is_closed_on_time(void **state) {
 }
 
 /* capability: E2 */
-static void heartbeats_are_sent(void **state) {
-  (void)state;
+TEST_CASE(heartbeats_are_sent) {
   START("--heartbeat-ms", "150");
   struct client stream;
   size_t seen = subscribe(&stream, NULL);
@@ -417,8 +397,7 @@ static void heartbeats_are_sent(void **state) {
   client_close(&stream, false);
 }
 
-static void stream_without_a_free_thread_gets_503(void **state) {
-  (void)state;
+TEST_CASE(stream_without_a_free_thread_gets_503) {
   if (strcmp(process_adapter, "civetweb") != 0) TEST_SKIP("threads bound streams with civetweb only");
   START("--threads", "4");
   counter.warning = "a stream got 503, because all 2 places are taken";
@@ -437,8 +416,7 @@ static void stream_without_a_free_thread_gets_503(void **state) {
   client_close(&third, false);
 }
 
-static void lost_clients_are_removed(void **state) {
-  (void)state;
+TEST_CASE(lost_clients_are_removed) {
   START("--heartbeat-ms", "600000"); /* so that no heartbeat detects the ends */
   struct client streams[6];
   for (int i = 0; i < 6; i++) subscribe(&streams[i], NULL);
@@ -453,8 +431,7 @@ static void lost_clients_are_removed(void **state) {
 
 /* ----------------------------------------------------------------------------------------- bad requests ----------- */
 
-static void invalid_requests_do_not_affect_others(void **state) {
-  (void)state;
+TEST_CASE(invalid_requests_do_not_affect_others) {
   START_PLAIN();
   enum { LARGE = 1024 * 1024 };
   char session[COOKIE_LEN + 1], *large = malloc(LARGE + 2);
@@ -551,16 +528,14 @@ static double seconds_to_stop(int signal_number) {
 }
 
 /* capability: K5 */
-static void signals_end_the_program_in_time(void **state) {
-  (void)state;
+TEST_CASE(signals_end_the_program_in_time) {
   allow_threads_left();
   BELOW_S(2, seconds_to_stop(SIGTERM));
   BELOW_S(2, seconds_to_stop(SIGINT));
 }
 
 /* Clients such as curl do not send Datastar-Request, and are served nevertheless. */
-static void any_client_is_served(void **state) {
-  (void)state;
+TEST_CASE(any_client_is_served) {
   START_PLAIN();
   char session[COOKIE_LEN + 1];
   new_session(counter.port, session);
@@ -585,13 +560,11 @@ static double seconds_to_stop_streams(void) {
 }
 
 /* The last resort, which closes connections that do not end, takes at least a second. */
-static void program_stops_quickly_without_stalled_clients(void **state) {
-  (void)state;
+TEST_CASE(program_stops_quickly_without_stalled_clients) {
   BELOW_S(1, seconds_to_stop_streams());
 }
 
-static void sessions_survive_a_restart(void **state) {
-  (void)state;
+TEST_CASE(sessions_survive_a_restart) {
   START_PLAIN();
   char session[COOKIE_LEN + 1];
   struct client stream;
@@ -612,8 +585,7 @@ static size_t lines_of(const char *text) {
   return count;
 }
 
-static void invalid_options_are_refused(void **state) {
-  (void)state;
+TEST_CASE(invalid_options_are_refused) {
   static const char *const bad[][5] = {{"--port", "65536"},
                                        {"--port", "-1"},
                                        {"--port", "80a"},
@@ -664,8 +636,7 @@ static void invalid_options_are_refused(void **state) {
 }
 
 /* capability: K5 */
-static void port_in_use_ends_the_program(void **state) {
-  (void)state;
+TEST_CASE(port_in_use_ends_the_program) {
   START_PLAIN();
   char port[16], out[4096], err[4096];
   snprintf(port, sizeof port, "%u", counter.port);
@@ -675,8 +646,6 @@ static void port_in_use_ends_the_program(void **state) {
   assert_non_null(strstr(err, port));
 }
 
-#define COUNTER_TEST(test) cmocka_unit_test_setup_teardown(test, clean_up, finish)
-
 int main(int argc, char **argv) {
   if (argc != 2 && argc != 3) {
     fprintf(stderr, "usage: %s PROGRAM [ADAPTER]\n", argv[0]);
@@ -684,32 +653,6 @@ int main(int argc, char **argv) {
   }
   process_path = argv[1];
   if (argc == 3) process_adapter = argv[2];
-  const struct CMUnitTest tests[] = {COUNTER_TEST(page_has_policy_and_session_cookie),
-                                     COUNTER_TEST(invalid_session_cookies_are_replaced),
-                                     COUNTER_TEST(page_shows_the_state_of_the_session),
-                                     COUNTER_TEST(client_is_served_from_a_file),
-                                     COUNTER_TEST(older_client_version_can_be_selected),
-                                     COUNTER_TEST(stream_counts_jumps_and_stops),
-                                     COUNTER_TEST(jump_without_a_stream_counts),
-                                     COUNTER_TEST(deleting_creates_no_counter),
-                                     COUNTER_TEST(requests_without_cookie_get_separate_sessions),
-                                     COUNTER_TEST(keys_lists_streams_without_session_ids),
-                                     COUNTER_TEST(policy_many_sends_to_all_tabs),
-                                     COUNTER_TEST(policy_replace_ends_the_older_stream),
-                                     COUNTER_TEST(policy_reuse_keeps_the_first_stream),
-                                     COUNTER_TEST(policy_reject_answers_409),
-                                     COUNTER_TEST(lru_store_evicts_the_least_recently_used),
-                                     COUNTER_TEST(full_hash_store_answers_503),
-                                     COUNTER_TEST(idle_stream_is_closed_on_time),
-                                     COUNTER_TEST(heartbeats_are_sent),
-                                     COUNTER_TEST(stream_without_a_free_thread_gets_503),
-                                     COUNTER_TEST(lost_clients_are_removed),
-                                     COUNTER_TEST(invalid_requests_do_not_affect_others),
-                                     COUNTER_TEST(program_stops_quickly_without_stalled_clients),
-                                     COUNTER_TEST(sessions_survive_a_restart),
-                                     COUNTER_TEST(invalid_options_are_refused),
-                                     COUNTER_TEST(port_in_use_ends_the_program),
-                                     COUNTER_TEST(any_client_is_served),
-                                     COUNTER_TEST(signals_end_the_program_in_time)};
-  return cmocka_run_group_tests(tests, NULL, clean_up);
+  return test_cases_run(&cases_of_file, "examples/counter", (test_fixture){NULL, clean_up},
+                        (test_fixture){clean_up, finish});
 }

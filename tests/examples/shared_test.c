@@ -11,8 +11,7 @@
 #include "../../examples/shared/program.h"
 #include "support/test.h"
 
-static void only_valid_email_addresses_are_accepted(void **state) {
-  (void)state;
+TEST_CASE(only_valid_email_addresses_are_accepted) {
   static const char *const good[] = {"ada@example.org", "a+b@c.de", "ä@ö.example"};
   static const char *const bad[] = {"",         "ada",          "@example.org", "ada@",     "ada@example",
                                     "ada@.org", "ada@example.", "a@b@c.de",     "a b@c.de", "a@b..de",
@@ -21,8 +20,7 @@ static void only_valid_email_addresses_are_accepted(void **state) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(program_is_email(bad[i]));
 }
 
-static void node_argument_is_parsed(void **state) {
-  (void)state;
+TEST_CASE(node_argument_is_parsed) {
   struct node node;
   assert_true(node_read("2/3/http://192.0.2.1:8080/", &node));
   assert_int_equal(node.number, 2);
@@ -34,8 +32,7 @@ static void node_argument_is_parsed(void **state) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(node_read(bad[i], &node));
 }
 
-static void phone_address_is_reachable_or_empty(void **state) {
-  (void)state;
+TEST_CASE(phone_address_is_reachable_or_empty) {
   char door[QR_DOOR_BYTES];
   qr_door("http", NULL, 8080, door);
   assert_string_equal(door, "");
@@ -52,8 +49,7 @@ static void phone_address_is_reachable_or_empty(void **state) {
   assert_null(strstr(door, "0.0.0.0"));
 }
 
-static void qr_code_contains_no_markup_of_its_text(void **state) {
-  (void)state;
+TEST_CASE(qr_code_contains_no_markup_of_its_text) {
   vestry_html html;
   vestry_slice made;
   vestry_html_init(&html, NULL);
@@ -81,8 +77,7 @@ static uint64_t never(struct robot *robot, const char *answer, void *ctx) {
   return 1000;
 }
 
-static void robots_check_their_arguments(void **state) {
-  (void)state;
+TEST_CASE(robots_check_their_arguments) {
   assert_null(robots_start(0, 3, 10, never, NULL));
   assert_null(robots_start(1, 0, 10, never, NULL));
   robots_stop(NULL);
@@ -97,12 +92,5 @@ static void robots_check_their_arguments(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(only_valid_email_addresses_are_accepted),
-      cmocka_unit_test(node_argument_is_parsed),
-      cmocka_unit_test(phone_address_is_reachable_or_empty),
-      cmocka_unit_test(qr_code_contains_no_markup_of_its_text),
-      cmocka_unit_test(robots_check_their_arguments),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("examples/shared", NULL, NULL);
 }

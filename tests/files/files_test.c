@@ -115,7 +115,7 @@ static void etag_of(suite *s, const char *path, const char *accept, char etag[12
 /* ---------------------------------------------------------------------------------------------- the tests --------- */
 
 /* capability: K7 */
-static void file_is_served_with_its_headers(void **state) {
+TEST_CASE(file_is_served_with_its_headers) {
   suite s;
   begin(&s, (vestry_files_options){.max_age_s = 60});
   wire r = {.path = "/css/site.css"};
@@ -138,7 +138,7 @@ static void file_is_served_with_its_headers(void **state) {
 }
 
 /* capability: K7 */
-static void paths_outside_the_folder_are_not_found(void **state) {
+TEST_CASE(paths_outside_the_folder_are_not_found) {
   static const char *const hostile[] = {"",
                                         "/",
                                         "..",
@@ -202,7 +202,7 @@ static void paths_outside_the_folder_are_not_found(void **state) {
 }
 
 /* capability: K7 */
-static void conditional_requests_get_304(void **state) {
+TEST_CASE(conditional_requests_get_304) {
   suite s;
   begin(&s, (vestry_files_options){0});
   char etag[128], listed[300], weak[140];
@@ -257,7 +257,7 @@ static void conditional_requests_get_304(void **state) {
 }
 
 /* capability: K7 */
-static void failed_preconditions_get_412(void **state) {
+TEST_CASE(failed_preconditions_get_412) {
   suite s;
   begin(&s, (vestry_files_options){0});
   char etag[128], listed[300], weak[140];
@@ -309,7 +309,7 @@ static void failed_preconditions_get_412(void **state) {
 }
 
 /* capability: K7 */
-static void ranges_get_206_or_416(void **state) {
+TEST_CASE(ranges_get_206_or_416) {
   static const struct {
     const char *range;
     int status;
@@ -372,7 +372,7 @@ static void ranges_get_206_or_416(void **state) {
 }
 
 /* capability: K7 */
-static void precompressed_files_are_negotiated(void **state) {
+TEST_CASE(precompressed_files_are_negotiated) {
   suite s;
   begin(&s, (vestry_files_options){0});
   put(&s, "app.js", "plain");
@@ -423,7 +423,7 @@ static void precompressed_files_are_negotiated(void **state) {
 }
 
 /* capability: K7 */
-static void changed_file_has_a_new_etag(void **state) {
+TEST_CASE(changed_file_has_a_new_etag) {
   suite s;
   begin(&s, (vestry_files_options){0});
   char etag[128];
@@ -452,7 +452,7 @@ static void changed_file_has_a_new_etag(void **state) {
   end(&s);
 }
 
-static void file_over_max_file_bytes_gets_500(void **state) {
+TEST_CASE(file_over_max_file_bytes_gets_500) {
   suite s;
   begin(&s, (vestry_files_options){.max_file_bytes = 9});
   wire r = {.path = "/a.txt"};
@@ -474,7 +474,7 @@ static const vestry_file table[] = {
 };
 
 /* capability: K7 */
-static void embedded_files_are_served(void **state) {
+TEST_CASE(embedded_files_are_served) {
   suite s;
   begin(&s, (vestry_files_options){.embedded = table, .embedded_count = 3});
   char etag[128], value[128];
@@ -515,7 +515,7 @@ static vestry_err lost(const vestry_request *req, vestry_reply *reply, void *app
   return vestry_reply_file(req, reply, app, "a.txt");
 }
 
-static void error_page_from_a_file_ignores_conditions(void **state) {
+TEST_CASE(error_page_from_a_file_ignores_conditions) {
   suite s;
   begin(&s, (vestry_files_options){0});
   assert_int_equal(vestry_error_page(s.on.v, 404, lost, s.files), VESTRY_OK);
@@ -527,7 +527,7 @@ static void error_page_from_a_file_ignores_conditions(void **state) {
   end(&s);
 }
 
-static void invalid_options_are_rejected(void **state) {
+TEST_CASE(invalid_options_are_rejected) {
   static const vestry_file nameless[] = {{.bytes = "x", .len = 1}}, hollow[] = {{.path = "x", .len = 1}},
                            odd[] = {{.path = "x", .content_type = "a\nb"}};
   const struct {
@@ -603,7 +603,7 @@ static void ask_for(suite *s, const char *path, int status, const char *text) {
 
 /* A deployment moves the folder away and another one into its place. */
 /* capability: K7 */
-static void files_of_a_replaced_folder_are_served(void **state) {
+TEST_CASE(files_of_a_replaced_folder_are_served) {
   suite s;
   char away[FOLDER_BYTES + 16];
   begin(&s, (vestry_files_options){0});
@@ -627,7 +627,7 @@ static void files_of_a_replaced_folder_are_served(void **state) {
   end(&s);
 }
 
-static void allocation_failure_is_returned(void **state) {
+TEST_CASE(allocation_failure_is_returned) {
   suite s;
   make_folder(&s);
   put(&s, "app.js", "plain");
@@ -641,7 +641,7 @@ static void allocation_failure_is_returned(void **state) {
 
 /* After requests for present, encoded, oversized and missing files, no descriptor stays open. */
 /* capability: K7 */
-static void requests_leak_no_descriptors(void **state) {
+TEST_CASE(requests_leak_no_descriptors) {
   suite s;
   begin(&s, (vestry_files_options){.max_file_bytes = 9});
   put(&s, "b.js", "plain");
@@ -656,17 +656,4 @@ static void requests_leak_no_descriptors(void **state) {
   }
   assert_true(descriptors_lowest_free() <= before);
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(file_is_served_with_its_headers), cmocka_unit_test(paths_outside_the_folder_are_not_found),
-      cmocka_unit_test(conditional_requests_get_304),    cmocka_unit_test(failed_preconditions_get_412),
-      cmocka_unit_test(ranges_get_206_or_416),           cmocka_unit_test(precompressed_files_are_negotiated),
-      cmocka_unit_test(changed_file_has_a_new_etag),     cmocka_unit_test(file_over_max_file_bytes_gets_500),
-      cmocka_unit_test(embedded_files_are_served),       cmocka_unit_test(error_page_from_a_file_ignores_conditions),
-      cmocka_unit_test(invalid_options_are_rejected),    cmocka_unit_test(allocation_failure_is_returned),
-      cmocka_unit_test(requests_leak_no_descriptors),    cmocka_unit_test(files_of_a_replaced_folder_are_served),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

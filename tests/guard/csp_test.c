@@ -76,7 +76,7 @@ static void serve(site *w, wire *r, page *p) {
 
 /* ---- documents --------------------------------------------------------------------------------------------------- */
 
-static void document_and_policy_have_the_same_nonce(void **state) {
+TEST_CASE(document_and_policy_have_the_same_nonce) {
   site w;
   char nonce[33], expected[512], policy[1024], value[1024];
   site_begin(&w, (vestry_options){0});
@@ -111,7 +111,7 @@ static void document_and_policy_have_the_same_nonce(void **state) {
   site_end(&w);
 }
 
-static void missing_html_tag_is_inserted_with_the_nonce(void **state) {
+TEST_CASE(missing_html_tag_is_inserted_with_the_nonce) {
   site w;
   char nonce[33], expected[256];
   site_begin(&w, (vestry_options){0});
@@ -134,7 +134,7 @@ static void missing_html_tag_is_inserted_with_the_nonce(void **state) {
 }
 
 /* A cached nonce could be replayed, so a document with one has no validators and is not stored. */
-static void document_with_nonce_is_not_cacheable(void **state) {
+TEST_CASE(document_with_nonce_is_not_cacheable) {
   site w;
   char value[1024];
   site_begin(&w, (vestry_options){0});
@@ -156,7 +156,7 @@ static void document_with_nonce_is_not_cacheable(void **state) {
   site_end(&w);
 }
 
-static void reply_that_is_no_document_has_no_nonce(void **state) {
+TEST_CASE(reply_that_is_no_document_has_no_nonce) {
   site w;
   char policy[1024], value[1024];
   site_begin(&w, (vestry_options){0});
@@ -205,7 +205,7 @@ static void reply_that_is_no_document_has_no_nonce(void **state) {
   site_end(&w);
 }
 
-static void document_that_cannot_take_a_nonce_gets_500(void **state) {
+TEST_CASE(document_that_cannot_take_a_nonce_gets_500) {
   site w;
   site_begin(&w, (vestry_options){0});
   page p = {.body = PLAIN_DOCUMENT, .headers = {{"Content-Encoding", "gzip"}}};
@@ -228,7 +228,7 @@ static void document_that_cannot_take_a_nonce_gets_500(void **state) {
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
-static void options_change_the_policy(void **state) {
+TEST_CASE(options_change_the_policy) {
   static const struct {
     vestry_csp csp;
     const char *has[4], *has_not[3];
@@ -278,7 +278,7 @@ static vestry_err heedless(const vestry_request *req, vestry_reply *reply, void 
   return vestry_reply_body(reply, NULL, PLAIN_DOCUMENT, strlen(PLAIN_DOCUMENT));
 }
 
-static void document_with_rejected_policy_gets_500(void **state) {
+TEST_CASE(document_with_rejected_policy_gets_500) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.path = "/"};
@@ -289,7 +289,7 @@ static void document_with_rejected_policy_gets_500(void **state) {
   site_end(&w);
 }
 
-static void invalid_policy_options_are_rejected(void **state) {
+TEST_CASE(invalid_policy_options_are_rejected) {
   static const vestry_csp wrong[] = {
       {.client = "datastar.js"},
       {.client = ""},
@@ -329,7 +329,7 @@ static vestry_err twice(const vestry_request *req, vestry_reply *reply, void *ap
   return vestry_reply_body(reply, NULL, PLAIN_DOCUMENT, strlen(PLAIN_DOCUMENT));
 }
 
-static void last_policy_and_header_win(void **state) {
+TEST_CASE(last_policy_and_header_win) {
   site w;
   char policy[1024], value[1024];
   site_begin(&w, (vestry_options){0});
@@ -346,7 +346,7 @@ static void last_policy_and_header_win(void **state) {
 
 /* ---- guard, files ------------------------------------------------------------------------------------------------ */
 
-static void guard_gives_every_document_a_policy(void **state) {
+TEST_CASE(guard_gives_every_document_a_policy) {
   static const char html[] = "<!doctype html><html><p>a file that is long enough to be worth compressing, and longer "
                              "still, and longer still, and longer still, and longer still</p></html>";
   static const char css[] = "p { color: red }";
@@ -390,7 +390,7 @@ static void guard_gives_every_document_a_policy(void **state) {
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-static void allocation_failure_gets_500_without_a_document(void **state) {
+TEST_CASE(allocation_failure_gets_500_without_a_document) {
   bool is_done = false;
   for (long fail = 0; !is_done; fail++) {
     site w;
@@ -406,21 +406,4 @@ static void allocation_failure_gets_500_without_a_document(void **state) {
     wire_finish(&r);
     site_end(&w);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(document_and_policy_have_the_same_nonce),
-      cmocka_unit_test(missing_html_tag_is_inserted_with_the_nonce),
-      cmocka_unit_test(document_with_nonce_is_not_cacheable),
-      cmocka_unit_test(reply_that_is_no_document_has_no_nonce),
-      cmocka_unit_test(document_that_cannot_take_a_nonce_gets_500),
-      cmocka_unit_test(options_change_the_policy),
-      cmocka_unit_test(invalid_policy_options_are_rejected),
-      cmocka_unit_test(document_with_rejected_policy_gets_500),
-      cmocka_unit_test(last_policy_and_header_win),
-      cmocka_unit_test(guard_gives_every_document_a_policy),
-      cmocka_unit_test(allocation_failure_gets_500_without_a_document),
-  };
-  return cmocka_run_group_tests_name("policies of documents", tests, NULL, NULL);
 }

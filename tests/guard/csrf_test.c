@@ -110,7 +110,7 @@ static vestry_err forget(void *ctx, const char *text) {
 static const vestry_session_storage_ops storage = {.save = save, .load = load, .remove = forget, .remove_user = forget};
 
 /* capability: D11 */
-static void token_is_valid_only_in_its_session(void **state) {
+TEST_CASE(token_is_valid_only_in_its_session) {
   vestry_session_record row;
   const vestry_session_options ways[] = {
       {0}, {.storage = &storage, .storage_ctx = &row}, {.secret = secret, .secret_len = sizeof secret - 1}};
@@ -145,7 +145,7 @@ static void token_is_valid_only_in_its_session(void **state) {
 }
 
 /* capability: D11 */
-static void token_is_bound_to_a_cookie_without_sessions(void **state) {
+TEST_CASE(token_is_bound_to_a_cookie_without_sessions) {
   for (int insecure = 0; insecure < 2; insecure++) {
     suite s;
     begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_csrf_options){.insecure = insecure});
@@ -178,7 +178,7 @@ static void token_is_bound_to_a_cookie_without_sessions(void **state) {
 
 /* The log names the reason for which requests are rejected, once a minute for each reason. */
 /* capability: D11 */
-static void reason_of_a_rejection_is_logged_once_a_minute(void **state) {
+TEST_CASE(reason_of_a_rejection_is_logged_once_a_minute) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_csrf_options){.insecure = true});
   opened o = {.cookie = ""}, nobody = {.cookie = ""};
@@ -216,7 +216,7 @@ static int act_with_body(suite *s, opened *o, const char *method, const char *ty
 }
 
 /* capability: D11 */
-static void token_is_read_from_header_form_and_signals(void **state) {
+TEST_CASE(token_is_read_from_header_form_and_signals) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}}, NULL);
   opened o = {.cookie = ""};
@@ -258,7 +258,7 @@ static void token_is_read_from_header_form_and_signals(void **state) {
 }
 
 /* capability: D11 */
-static void safe_methods_need_no_token(void **state) {
+TEST_CASE(safe_methods_need_no_token) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   opened o = {.cookie = ""};
@@ -285,7 +285,7 @@ static int act_from(suite *s, opened *o, const char *site_of, const char *origin
 }
 
 /* capability: D11 */
-static void request_origin_is_checked(void **state) {
+TEST_CASE(request_origin_is_checked) {
   static const struct {
     const char *site, *origin, *host;
     int status;
@@ -355,7 +355,7 @@ static void request_origin_is_checked(void **state) {
   end(&s);
 }
 
-static void invalid_trusted_origins_are_rejected(void **state) {
+TEST_CASE(invalid_trusted_origins_are_rejected) {
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_csrf *csrf = NULL;
@@ -386,7 +386,7 @@ static vestry_err own_page(const vestry_request *req, vestry_reply *reply, void 
 }
 
 /* capability: D11 */
-static void rejection_states_its_reason(void **state) {
+TEST_CASE(rejection_states_its_reason) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   wire r = {.method = "POST", .path = "/act", .headers = {{"Sec-Fetch-Site", "cross-site"}}};
@@ -414,7 +414,7 @@ static void rejection_states_its_reason(void **state) {
 
 /* Corrupt tokens and cookies: each character changed, and each shorter length. */
 /* capability: D11 */
-static void corrupt_tokens_and_cookies_are_rejected(void **state) {
+TEST_CASE(corrupt_tokens_and_cookies_are_rejected) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   opened o = {.cookie = ""};
@@ -477,7 +477,7 @@ static vestry_err run_short(test_host *th, void *ctx) {
   return error;
 }
 
-static void allocation_failure_passes_no_invalid_token(void **state) {
+TEST_CASE(allocation_failure_passes_no_invalid_token) {
   test_host_fail_each(run_short, &(short_run){NULL, 200}, false);
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = secret}, NULL);
@@ -489,7 +489,7 @@ static void allocation_failure_passes_no_invalid_token(void **state) {
   test_host_fail_each(run_short, &(short_run){&o, 403}, false);
 }
 
-static void page_without_randomness_gets_500(void **state) {
+TEST_CASE(page_without_randomness_gets_500) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   atomic_store(&s.on.th.fail_random, true);
@@ -500,7 +500,7 @@ static void page_without_randomness_gets_500(void **state) {
 }
 
 /* The token of a form with too many values is not missing: reloading the page would not help. */
-static void form_with_too_many_values_gets_413(void **state) {
+TEST_CASE(form_with_too_many_values_gets_413) {
   suite s;
   begin(&s, (vestry_options){.bounds = &(vestry_bounds){.max_values_count = 2}}, (site_has){.sessions = NULL}, NULL);
   opened o = {.cookie = ""};
@@ -516,22 +516,4 @@ static void form_with_too_many_values_gets_413(void **state) {
     assert_int_equal(ask(&s, &o, &r), more ? 413 : 204);
   }
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(token_is_valid_only_in_its_session),
-      cmocka_unit_test(token_is_bound_to_a_cookie_without_sessions),
-      cmocka_unit_test(reason_of_a_rejection_is_logged_once_a_minute),
-      cmocka_unit_test(token_is_read_from_header_form_and_signals),
-      cmocka_unit_test(form_with_too_many_values_gets_413),
-      cmocka_unit_test(safe_methods_need_no_token),
-      cmocka_unit_test(request_origin_is_checked),
-      cmocka_unit_test(invalid_trusted_origins_are_rejected),
-      cmocka_unit_test(rejection_states_its_reason),
-      cmocka_unit_test(corrupt_tokens_and_cookies_are_rejected),
-      cmocka_unit_test(allocation_failure_passes_no_invalid_token),
-      cmocka_unit_test(page_without_randomness_gets_500),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,7 +177,7 @@ static void assert_is(site *w, jar *j, const char *wanted) {
 /* ---- tests */
 
 /* capability: L21 */
-static void guest_keeps_the_scope_and_survives_a_restart(void **state) {
+TEST_CASE(guest_keeps_the_scope_and_survives_a_restart) {
   site w;
   jar j = {.sets = 0};
   char before[400], after[400];
@@ -202,7 +202,7 @@ static void guest_keeps_the_scope_and_survives_a_restart(void **state) {
 }
 
 /* capability: L21 */
-static void cookie_is_renewed_and_expires(void **state) {
+TEST_CASE(cookie_is_renewed_and_expires) {
   site w;
   jar j = {.sets = 0};
   start(&w, NULL);
@@ -223,7 +223,7 @@ static void cookie_is_renewed_and_expires(void **state) {
 
 /* The clock was a year ahead when the guest began. The browser drops a cookie that is not set again in time; a node
  * whose clock is behind ends no guest of others. */
-static void cookie_is_renewed_beside_clocks_that_are_wrong(void **state) {
+TEST_CASE(cookie_is_renewed_beside_clocks_that_are_wrong) {
   site w;
   jar j = {.sets = 0};
   start(&w, NULL);
@@ -242,7 +242,7 @@ static void cookie_is_renewed_beside_clocks_that_are_wrong(void **state) {
 }
 
 /* capability: L21 */
-static void invented_cookies_are_no_guests(void **state) {
+TEST_CASE(invented_cookies_are_no_guests) {
   site w;
   jar j = {.sets = 0};
   start(&w, NULL);
@@ -262,7 +262,7 @@ static void invented_cookies_are_no_guests(void **state) {
 }
 
 /* capability: L21 */
-static void new_guests_are_limited(void **state) {
+TEST_CASE(new_guests_are_limited) {
   site w;
   start(&w, &(vestry_rate_options){.count = 1, .period_ms = 60000, .burst_count = 2});
   jar j[3] = {{.sets = 0}};
@@ -299,7 +299,7 @@ static int send_proofs(site *w, jar *j, const char *all) {
 }
 
 /* capability: L21 */
-static void log_in_moves_the_data_and_keeps_the_proofs_of_other_tabs(void **state) {
+TEST_CASE(log_in_moves_the_data_and_keeps_the_proofs_of_other_tabs) {
   site w;
   jar j = {.sets = 0};
   char before[400], of_tab[400], moved[420];
@@ -344,7 +344,7 @@ static void log_in_moves_the_data_and_keeps_the_proofs_of_other_tabs(void **stat
 }
 
 /* capability: L21 */
-static void log_out_ends_guests_and_former_guests(void **state) {
+TEST_CASE(log_out_ends_guests_and_former_guests) {
   site w;
   jar j = {.sets = 0}, member = {.sets = 0};
   char of_tab[400];
@@ -366,7 +366,7 @@ static void log_out_ends_guests_and_former_guests(void **state) {
 }
 
 /* capability: L21 */
-static void streams_of_the_guest_end_so_that_they_open_again_as_the_user(void **state) {
+TEST_CASE(streams_of_the_guest_end_so_that_they_open_again_as_the_user) {
   site w;
   jar j = {.sets = 0}, other = {.sets = 0};
   wire first = {.method = "GET", .path = "/live", .datastar = true}, second = first, its = first;
@@ -393,7 +393,7 @@ static void streams_of_the_guest_end_so_that_they_open_again_as_the_user(void **
   wires_end(&w, &first, &second, &its);
 }
 
-static void invalid_calls_are_refused(void **state) {
+TEST_CASE(invalid_calls_are_refused) {
   site w;
   jar j = {.sets = 0};
   site_begin(&w, (vestry_options){0});
@@ -407,7 +407,7 @@ static void invalid_calls_are_refused(void **state) {
   finish(&w);
 }
 
-static void names_have_numbers(void **state) {
+TEST_CASE(names_have_numbers) {
   assert_int_equal(vestry_guest_number("0000000000000011ffffffffffffffff"), 17);
   assert_int_equal(vestry_guest_number("ffffffffffffffff0000000000000000"), INT64_MAX);
   assert_int_equal(vestry_guest_number("80000000000000000000000000000000"), 1);
@@ -417,7 +417,7 @@ static void names_have_numbers(void **state) {
   assert_int_equal(vestry_guest_number(NULL), 0);
 }
 
-static void failing_allocations_leave_no_guests(void **state) {
+TEST_CASE(failing_allocations_leave_no_guests) {
   static const vestry_session_options sessions = {.now_s = clock_s};
   vestry_err error = VESTRY_NO_MEMORY;
   for (long fail = 0; error; fail++) {
@@ -431,19 +431,4 @@ static void failing_allocations_leave_no_guests(void **state) {
     assert_int_equal(vestry_guests_create(w.v, NULL), error ? VESTRY_OK : VESTRY_EXISTS);
     site_end(&w);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(guest_keeps_the_scope_and_survives_a_restart),
-                                     cmocka_unit_test(cookie_is_renewed_and_expires),
-                                     cmocka_unit_test(cookie_is_renewed_beside_clocks_that_are_wrong),
-                                     cmocka_unit_test(invented_cookies_are_no_guests),
-                                     cmocka_unit_test(new_guests_are_limited),
-                                     cmocka_unit_test(log_in_moves_the_data_and_keeps_the_proofs_of_other_tabs),
-                                     cmocka_unit_test(log_out_ends_guests_and_former_guests),
-                                     cmocka_unit_test(streams_of_the_guest_end_so_that_they_open_again_as_the_user),
-                                     cmocka_unit_test(invalid_calls_are_refused),
-                                     cmocka_unit_test(names_have_numbers),
-                                     cmocka_unit_test(failing_allocations_leave_no_guests)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,7 @@ static int act_with(site *w, const char *nonce) {
 }
 
 /* capability: D18 */
-static void page_attributes_contain_a_valid_nonce(void **state) {
+TEST_CASE(page_attributes_contain_a_valid_nonce) {
   static const char before[] = "<body data-signals:_once=\"'", behind[] = "'\" data-init__once=\"window.vestryOnce = ";
   site w;
   vestry_once *once;
@@ -64,7 +64,7 @@ static vestry_err nonce_page(const vestry_request *req, vestry_reply *reply, voi
 
 /* Two forms of one document have one nonce, and differ only in the query of their address. */
 /* capability: D18 */
-static void nonce_belongs_to_one_query(void **state) {
+TEST_CASE(nonce_belongs_to_one_query) {
   static const char *const types[] = {"application/x-www-form-urlencoded", "application/json"};
   site w;
   vestry_once *once;
@@ -109,7 +109,7 @@ static vestry_err run_script(const vestry_request *req, vestry_reply *reply, voi
 
 /* For the client such an action never finishes, and later submissions wait behind it; hence the log line. */
 /* capability: D18 */
-static void script_sent_to_the_datastar_client_is_logged(void **state) {
+TEST_CASE(script_sent_to_the_datastar_client_is_logged) {
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_route(w.v, "POST", "/script", run_script, NULL), VESTRY_OK);
@@ -122,13 +122,4 @@ static void script_sent_to_the_datastar_client_is_logged(void **state) {
   }
   assert_non_null(strstr(w.th.last_log, "request: POST /script: answered the Datastar client with text/javascript"));
   site_end(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(page_attributes_contain_a_valid_nonce),
-      cmocka_unit_test(nonce_belongs_to_one_query),
-      cmocka_unit_test(script_sent_to_the_datastar_client_is_logged),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,7 +120,7 @@ static void end(nodes *n) {
   for (int i = 0; i < once_contract_world->nodes_count; i++) once_close(&n->own[i]);
 }
 
-static void repeat_at_each_node_gets_the_first_answer(void **state) {
+TEST_CASE(repeat_at_each_node_gets_the_first_answer) {
   nodes n;
   once_nonce nonce, next;
   begin(&n);
@@ -134,7 +134,7 @@ static void repeat_at_each_node_gets_the_first_answer(void **state) {
   end(&n);
 }
 
-static void long_response_is_repeated_at_each_node(void **state) {
+TEST_CASE(long_response_is_repeated_at_each_node) {
   nodes n;
   once_nonce nonce;
   begin(&n);
@@ -147,7 +147,7 @@ static void long_response_is_repeated_at_each_node(void **state) {
   end(&n);
 }
 
-static void same_nonce_with_another_form_gets_409(void **state) {
+TEST_CASE(same_nonce_with_another_form_gets_409) {
   nodes n;
   once_nonce nonce;
   begin(&n);
@@ -159,7 +159,7 @@ static void same_nonce_with_another_form_gets_409(void **state) {
   end(&n);
 }
 
-static void action_that_failed_with_limit_runs_again(void **state) {
+TEST_CASE(action_that_failed_with_limit_runs_again) {
   nodes n;
   once_nonce nonce;
   begin(&n);
@@ -171,7 +171,7 @@ static void action_that_failed_with_limit_runs_again(void **state) {
   end(&n);
 }
 
-static void failed_or_streamed_action_does_not_run_again(void **state) {
+TEST_CASE(failed_or_streamed_action_does_not_run_again) {
   nodes n;
   once_nonce nonce;
   begin(&n);
@@ -208,7 +208,7 @@ static void *submit(void *ctx) {
 }
 
 /* The second submission arrives while the first runs, and gets the answer after the first has ended. */
-static void submission_during_the_first_waits_for_its_answer(void **state) {
+TEST_CASE(submission_during_the_first_waits_for_its_answer) {
   nodes n;
   once_nonce nonce;
   sem_t inside, go;
@@ -233,7 +233,7 @@ static void submission_during_the_first_waits_for_its_answer(void **state) {
 }
 
 /* Two actions run, and both are repeated. One repetition waits for its action; the other gets 503 while both run. */
-static void one_repetition_waits_and_others_get_503(void **state) {
+TEST_CASE(one_repetition_waits_and_others_get_503) {
   nodes n;
   once_nonce nonces[2];
   sem_t inside, go, ended, answered;
@@ -263,7 +263,7 @@ static void one_repetition_waits_and_others_get_503(void **state) {
 }
 
 /* The action waits until its repetition is answered. */
-static void repetition_waits_for_wait_ms_only(void **state) {
+TEST_CASE(repetition_waits_for_wait_ms_only) {
   once_node node;
   once_nonce nonce;
   sem_t inside, go;
@@ -289,7 +289,7 @@ static void repetition_waits_for_wait_ms_only(void **state) {
 }
 
 /* Threads submit the same nonce at all nodes at once, in 40 rounds. */
-static void concurrent_submissions_of_one_nonce_run_once(void **state) {
+TEST_CASE(concurrent_submissions_of_one_nonce_run_once) {
   nodes n;
   once_nonce nonce;
   begin(&n);
@@ -311,7 +311,7 @@ static void concurrent_submissions_of_one_nonce_run_once(void **state) {
 }
 
 /* Storage receives a hash of the fields, so no character of a field is interpreted. */
-static void hostile_fields_are_distinguished(void **state) {
+TEST_CASE(hostile_fields_are_distinguished) {
   static const char *const fields[] = {"%c3%a4", "a", "", "a%26once=b", "%27);DROP TABLE vestry_once;--", "%5cx00"};
   nodes n;
   once_nonce nonce;
@@ -327,7 +327,7 @@ static void hostile_fields_are_distinguished(void **state) {
   end(&n);
 }
 
-static void forged_nonces_get_403(void **state) {
+TEST_CASE(forged_nonces_get_403) {
   nodes n;
   once_nonce nonce;
   char bad[VESTRY_ONCE_NONCE_BYTES + 80];
@@ -350,18 +350,5 @@ static void forged_nonces_get_403(void **state) {
 }
 
 int once_contract_run(const char *name) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(repeat_at_each_node_gets_the_first_answer),
-      cmocka_unit_test(long_response_is_repeated_at_each_node),
-      cmocka_unit_test(same_nonce_with_another_form_gets_409),
-      cmocka_unit_test(action_that_failed_with_limit_runs_again),
-      cmocka_unit_test(failed_or_streamed_action_does_not_run_again),
-      cmocka_unit_test(submission_during_the_first_waits_for_its_answer),
-      cmocka_unit_test(one_repetition_waits_and_others_get_503),
-      cmocka_unit_test(repetition_waits_for_wait_ms_only),
-      cmocka_unit_test(concurrent_submissions_of_one_nonce_run_once),
-      cmocka_unit_test(hostile_fields_are_distinguished),
-      cmocka_unit_test(forged_nonces_get_403),
-  };
-  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+  return cases_run(name, NULL, NULL);
 }

@@ -36,7 +36,7 @@ static vestry_err unpack(suite *s, const unsigned char *bytes, size_t len, vsi_o
   return error;
 }
 
-static void packed_response_unpacks_unchanged(void **state) {
+TEST_CASE(packed_response_unpacks_unchanged) {
   suite s;
   unsigned char bytes[CAPACITY];
   vsi_once_response response = {0}, again = {0};
@@ -66,7 +66,7 @@ static void packed_response_unpacks_unchanged(void **state) {
   end(&s);
 }
 
-static void streamed_response_packs_as_empty(void **state) {
+TEST_CASE(streamed_response_packs_as_empty) {
   suite s;
   unsigned char bytes[CAPACITY];
   vsi_once_response response = {0}, again = {.status = 1};
@@ -79,7 +79,7 @@ static void streamed_response_packs_as_empty(void **state) {
 }
 
 /* Cut at any length, and with any byte changed, the bytes are rejected or give a response whose parts lie within it. */
-static void corrupt_bytes_are_rejected_or_stay_in_bounds(void **state) {
+TEST_CASE(corrupt_bytes_are_rejected_or_stay_in_bounds) {
   suite s;
   unsigned char bytes[CAPACITY];
   vsi_once_response response = {0};
@@ -117,7 +117,7 @@ static void corrupt_bytes_are_rejected_or_stay_in_bounds(void **state) {
 }
 
 /* A seal is bound to the owner and the nonce of one submission, and covers each byte. */
-static void seal_opens_only_for_its_owner_and_nonce(void **state) {
+TEST_CASE(seal_opens_only_for_its_owner_and_nonce) {
   suite s;
   vsi_once_sealed own, same, other, owners;
   unsigned char bytes[VSI_ONCE_SEAL_BYTES + 5], copy[sizeof bytes];
@@ -158,14 +158,4 @@ static void seal_opens_only_for_its_owner_and_nonce(void **state) {
   atomic_store(&s.th.fail_random, true);
   assert_int_equal(vsi_once_sealed_init(&own, &s.th.host, ann, "nonce"), VESTRY_IO);
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(packed_response_unpacks_unchanged),
-      cmocka_unit_test(streamed_response_packs_as_empty),
-      cmocka_unit_test(corrupt_bytes_are_rejected_or_stay_in_bounds),
-      cmocka_unit_test(seal_opens_only_for_its_owner_and_nonce),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

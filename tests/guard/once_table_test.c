@@ -37,7 +37,7 @@ static vsi_once_record *made(suite *s) {
   return record;
 }
 
-static void waiting_requests_get_the_result_of_the_first(void **state) {
+TEST_CASE(waiting_requests_get_the_result_of_the_first) {
   static const vsi_once_progress ends[] = {VSI_ONCE_ANSWERED, VSI_ONCE_FORGOTTEN, VSI_ONCE_FAILED};
   for (int i = 0; i < 3; i++) {
     suite s;
@@ -76,7 +76,7 @@ static vestry_err put_of_person(suite *s, uint64_t person, int number) {
 }
 
 /* Hashes of persons are odd. Any number of them is counted, each by itself. */
-static void full_person_shares_its_bound_with_no_other(void **state) {
+TEST_CASE(full_person_shares_its_bound_with_no_other) {
   suite s;
   begin(&s, 10000);
   s.table.anonymous.max_count = 9000;
@@ -105,7 +105,7 @@ static bool keeps_response(suite *s, uint64_t person, int number, vsi_once_recor
 }
 
 /* A quarter of 1,000 bytes is three responses of 80. */
-static void person_has_at_most_a_quarter_of_the_bytes(void **state) {
+TEST_CASE(person_has_at_most_a_quarter_of_the_bytes) {
   suite s;
   vsi_once_record *records[9];
   begin(&s, 100);
@@ -119,7 +119,7 @@ static void person_has_at_most_a_quarter_of_the_bytes(void **state) {
 }
 
 /* Equal nonces of two scopes are two entries. An entry younger than retries_ms is not evicted. */
-static void full_table_evicts_only_entries_older_than_retries_ms(void **state) {
+TEST_CASE(full_table_evicts_only_entries_older_than_retries_ms) {
   suite s;
   vsi_once_record *there = NULL;
   begin(&s, 2);
@@ -208,7 +208,7 @@ static void open_one(once_node *node, once_nonce nonce) {
 
 /* The storage has stored the submission, and its answer is lost, also after it has first reported another run. */
 /* capability: D18 */
-static void submission_with_an_unanswered_begin_runs_when_repeated(void **state) {
+TEST_CASE(submission_with_an_unanswered_begin_runs_when_repeated) {
   for (int i = 0; i < 4; i++) {
     once_node node;
     once_nonce nonce;
@@ -224,7 +224,7 @@ static void submission_with_an_unanswered_begin_runs_when_repeated(void **state)
 
 /* No request follows, and the process ends cleanly. The next process has the answer. */
 /* capability: D18 */
-static void end_of_a_run_is_stored_without_further_requests(void **state) {
+TEST_CASE(end_of_a_run_is_stored_without_further_requests) {
   for (int by_timer = 0; by_timer < 2; by_timer++) {
     once_node node;
     once_nonce nonce;
@@ -243,7 +243,7 @@ static void end_of_a_run_is_stored_without_further_requests(void **state) {
 }
 
 /* A new submission needs little memory for a response, whatever max_response_bytes is, and a stored one what it has. */
-static void memory_for_a_stored_response_fits_its_length(void **state) {
+TEST_CASE(memory_for_a_stored_response_fits_its_length) {
   const vestry_once_options options = {.max_response_bytes = sizeof stub.answer - 100};
   const size_t lens[] = {10, 4000, sizeof stub.answer - 400};
   for (int i = 0; i < 3; i++) {
@@ -266,7 +266,7 @@ static void memory_for_a_stored_response_fits_its_length(void **state) {
 
 /* Each retry of a client fails, and the log has one line until the storage works again. */
 /* capability: D18 */
-static void storage_that_is_down_is_logged_once(void **state) {
+TEST_CASE(storage_that_is_down_is_logged_once) {
   once_node node;
   once_nonce nonce;
   open_one(&node, nonce);
@@ -281,16 +281,6 @@ static void storage_that_is_down_is_logged_once(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(full_person_shares_its_bound_with_no_other),
-      cmocka_unit_test(person_has_at_most_a_quarter_of_the_bytes),
-      cmocka_unit_test(waiting_requests_get_the_result_of_the_first),
-      cmocka_unit_test(full_table_evicts_only_entries_older_than_retries_ms),
-      cmocka_unit_test(submission_with_an_unanswered_begin_runs_when_repeated),
-      cmocka_unit_test(end_of_a_run_is_stored_without_further_requests),
-      cmocka_unit_test(storage_that_is_down_is_logged_once),
-      cmocka_unit_test(memory_for_a_stored_response_fits_its_length),
-  };
   once_contract_world = &in_a_stub;
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("guard/once_table", NULL, NULL);
 }

@@ -101,7 +101,7 @@ static const char *post(suite *s, const char *user, const char *path, const char
 /* -------------------------------------------------------------------------------------------- run and repeat ------ */
 
 /* capability: D18 */
-static void repeat_gets_the_first_answer(void **state) {
+TEST_CASE(repeat_gets_the_first_answer) {
   suite s;
   begin(&s);
   nonce n, other, click;
@@ -136,7 +136,7 @@ static int post_form(suite *s, const char *type, const char *body) {
   return r.status;
 }
 
-static void repeated_form_runs_once(void **state) {
+TEST_CASE(repeated_form_runs_once) {
   suite s;
   begin(&s);
   nonce n;
@@ -165,7 +165,7 @@ static void repeated_form_runs_once(void **state) {
   end(&s);
 }
 
-static void repeat_gets_the_stored_part_of_the_answer(void **state) {
+TEST_CASE(repeat_gets_the_stored_part_of_the_answer) {
   suite s;
   begin_of(&s, &(vestry_once_options){.max_response_bytes = 200});
   nonce n;
@@ -210,7 +210,7 @@ static void repeat_gets_the_stored_part_of_the_answer(void **state) {
   end(&s);
 }
 
-static void stored_answers_are_bounded_in_total(void **state) {
+TEST_CASE(stored_answers_are_bounded_in_total) {
   suite s;
   begin_of(&s, &(vestry_once_options){.max_all_responses_bytes = 3000});
   s.body_len = 1000;
@@ -227,7 +227,7 @@ static void stored_answers_are_bounded_in_total(void **state) {
 }
 
 /* capability: D18 */
-static void client_that_disconnected_gets_its_answer_on_repeat(void **state) {
+TEST_CASE(client_that_disconnected_gets_its_answer_on_repeat) {
   suite s;
   begin(&s);
   nonce n;
@@ -248,7 +248,7 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
   return error ? error : vestry_reply_redirect(reply, 303, "/");
 }
 
-static void repeated_login_gets_the_same_cookie(void **state) {
+TEST_CASE(repeated_login_gets_the_same_cookie) {
   suite s;
   char cookie[200], set[2][300] = {"", ""};
   begin_with(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}}, NULL);
@@ -274,7 +274,7 @@ static void repeated_login_gets_the_same_cookie(void **state) {
 /* ------------------------------------------------------------------------------------------------ forged nonces --- */
 
 /* capability: D18 */
-static void nonce_not_issued_for_the_scope_gets_403(void **state) {
+TEST_CASE(nonce_not_issued_for_the_scope_gets_403) {
   suite s;
   begin(&s);
   nonce n, bad;
@@ -300,7 +300,7 @@ static void nonce_not_issued_for_the_scope_gets_403(void **state) {
 }
 
 /* capability: D18 */
-static void forged_nonces_allocate_nothing(void **state) {
+TEST_CASE(forged_nonces_allocate_nothing) {
   suite s;
   begin(&s);
   nonce n, forged;
@@ -316,7 +316,7 @@ static void forged_nonces_allocate_nothing(void **state) {
 }
 
 /* capability: D18 */
-static void full_scope_evicts_its_oldest_and_no_other_scopes(void **state) {
+TEST_CASE(full_scope_evicts_its_oldest_and_no_other_scopes) {
   suite s;
   begin_of(&s, &(vestry_once_options){.max_per_scope_count = 50, .max_count = 200});
   nonce of_bob, of_ann, click;
@@ -340,7 +340,7 @@ static void full_scope_evicts_its_oldest_and_no_other_scopes(void **state) {
   end(&s);
 }
 
-static void entries_of_all_scopes_are_bounded(void **state) {
+TEST_CASE(entries_of_all_scopes_are_bounded) {
   suite s;
   begin_of(&s, &(vestry_once_options){.max_count = 100});
   long full = 0;
@@ -357,7 +357,7 @@ static void entries_of_all_scopes_are_bounded(void **state) {
 }
 
 /* capability: D18 */
-static void entry_expires_after_lifetime_ms(void **state) {
+TEST_CASE(entry_expires_after_lifetime_ms) {
   suite s;
   begin_of(&s, &(vestry_once_options){.lifetime_ms = 60000});
   nonce n;
@@ -372,7 +372,7 @@ static void entry_expires_after_lifetime_ms(void **state) {
   end(&s);
 }
 
-static void required_nonce_missing_gets_403(void **state) {
+TEST_CASE(required_nonce_missing_gets_403) {
   suite s;
   begin_of(&s, &(vestry_once_options){.required = true});
   nonce n;
@@ -383,7 +383,7 @@ static void required_nonce_missing_gets_403(void **state) {
   end(&s);
 }
 
-static void action_guarded_twice_runs_once(void **state) {
+TEST_CASE(action_guarded_twice_runs_once) {
   suite s;
   begin(&s);
   assert_int_equal(vestry_guard(s.on.v, "/act", vestry_once_guard, s.once), VESTRY_OK);
@@ -443,7 +443,7 @@ static void log_in_by(suite *s, anonymous_user *b, const char *query) {
 }
 
 /* Submissions of invented anonymous users, or of one user in many sessions, evict no other user's entry. */
-static void many_anonymous_users_evict_no_other_entries(void **state) {
+TEST_CASE(many_anonymous_users_evict_no_other_entries) {
   suite s;
   begin_anonymous(&s);
   anonymous_user ann = {.cookie = ""}, honest = {.cookie = ""}, late = {.cookie = ""}, bob = {.cookie = ""};
@@ -501,7 +501,7 @@ static void many_anonymous_users_evict_no_other_entries(void **state) {
 }
 
 /* Answers of anonymous users do not use up the bytes of answers of other users. */
-static void answers_of_anonymous_users_have_their_own_bound(void **state) {
+TEST_CASE(answers_of_anonymous_users_have_their_own_bound) {
   suite s;
   begin_with(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
              &(vestry_once_options){.max_all_responses_bytes = 4000});
@@ -525,7 +525,7 @@ static void answers_of_anonymous_users_have_their_own_bound(void **state) {
 }
 
 /* All clients share the scope without a name, so its submissions do not evict each other. */
-static void nameless_scope_has_no_limit_per_scope(void **state) {
+TEST_CASE(nameless_scope_has_no_limit_per_scope) {
   suite s;
   begin_with(&s, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = NULL},
              &(vestry_once_options){.max_per_scope_count = 3});
@@ -547,7 +547,7 @@ static void nameless_scope_has_no_limit_per_scope(void **state) {
 }
 
 /* A client without cookies is a new anonymous user at each submission. One address gets a quarter of their entries. */
-static void address_gets_a_quarter_of_anonymous_entries(void **state) {
+TEST_CASE(address_gets_a_quarter_of_anonymous_entries) {
   enum { VISITORS = 4400, QUARTER = VISITORS / 4 };
   suite s;
   begin_with(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
@@ -584,7 +584,7 @@ static void *post_it(void *ctx) {
 }
 
 /* capability: D18 */
-static void request_during_the_first_waits_for_its_answer(void **state) {
+TEST_CASE(request_during_the_first_waits_for_its_answer) {
   for (int round = 0; round < 2; round++) {
     suite s;
     sem_t inside, go;
@@ -617,7 +617,7 @@ static void request_during_the_first_waits_for_its_answer(void **state) {
 }
 
 /* capability: D18 */
-static void concurrent_requests_of_one_nonce_run_once(void **state) {
+TEST_CASE(concurrent_requests_of_one_nonce_run_once) {
   suite s;
   begin(&s);
   for (int round = 1; round <= 200; round++) {
@@ -663,7 +663,7 @@ static void *hammer_nonces(void *ctx) {
   return NULL;
 }
 
-static void eviction_under_concurrent_repeats_leaks_nothing(void **state) {
+TEST_CASE(eviction_under_concurrent_repeats_leaks_nothing) {
   suite s;
   begin_of(&s, &(vestry_once_options){.max_count = 4});
   assert_int_equal(vestry_route(s.on.v, "POST", "/at-times", sometimes_limited, &s), VESTRY_OK);
@@ -716,7 +716,7 @@ static vestry_err run_short(test_host *th, void *ctx) {
   return error;
 }
 
-static void allocation_failure_never_runs_an_action_twice(void **state) {
+TEST_CASE(allocation_failure_never_runs_an_action_twice) {
   suite s;
   begin_with(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   nonce n;
@@ -728,7 +728,7 @@ static void allocation_failure_never_runs_an_action_twice(void **state) {
   }
 }
 
-static void invalid_options_and_missing_randomness_are_rejected(void **state) {
+TEST_CASE(invalid_options_and_missing_randomness_are_rejected) {
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_once *once = NULL;
@@ -746,31 +746,7 @@ static void invalid_options_and_missing_randomness_are_rejected(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(repeat_gets_the_first_answer),
-      cmocka_unit_test(repeated_form_runs_once),
-      cmocka_unit_test(repeat_gets_the_stored_part_of_the_answer),
-      cmocka_unit_test(stored_answers_are_bounded_in_total),
-      cmocka_unit_test(client_that_disconnected_gets_its_answer_on_repeat),
-      cmocka_unit_test(repeated_login_gets_the_same_cookie),
-      cmocka_unit_test(nonce_not_issued_for_the_scope_gets_403),
-      cmocka_unit_test(forged_nonces_allocate_nothing),
-      cmocka_unit_test(full_scope_evicts_its_oldest_and_no_other_scopes),
-      cmocka_unit_test(entries_of_all_scopes_are_bounded),
-      cmocka_unit_test(entry_expires_after_lifetime_ms),
-      cmocka_unit_test(required_nonce_missing_gets_403),
-      cmocka_unit_test(action_guarded_twice_runs_once),
-      cmocka_unit_test(request_during_the_first_waits_for_its_answer),
-      cmocka_unit_test(concurrent_requests_of_one_nonce_run_once),
-      cmocka_unit_test(eviction_under_concurrent_repeats_leaks_nothing),
-      cmocka_unit_test(allocation_failure_never_runs_an_action_twice),
-      cmocka_unit_test(many_anonymous_users_evict_no_other_entries),
-      cmocka_unit_test(answers_of_anonymous_users_have_their_own_bound),
-      cmocka_unit_test(nameless_scope_has_no_limit_per_scope),
-      cmocka_unit_test(address_gets_a_quarter_of_anonymous_entries),
-      cmocka_unit_test(invalid_options_and_missing_randomness_are_rejected),
-  };
   const once_world in_memory = {.nodes_count = 1};
   once_contract_world = &in_memory;
-  return once_contract_run("actions that run once, in memory") + cmocka_run_group_tests(tests, NULL, NULL);
+  return once_contract_run("actions that run once, in memory") + cases_run("guard/once", NULL, NULL);
 }

@@ -49,7 +49,7 @@ static uint64_t hash_of(suite *s, const char *peer, const char *header, const ch
   return s->hash;
 }
 
-static void address_or_64_prefix_identifies_a_person(void **state) {
+TEST_CASE(address_or_64_prefix_identifies_a_person) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL});
   assert_int_equal(kind_of(&s, "192.0.2.1", NULL, NULL), VSI_PERSON_ADDRESS);
@@ -68,7 +68,7 @@ static void address_or_64_prefix_identifies_a_person(void **state) {
   site_end(&s.on);
 }
 
-static void forwarded_address_identifies_a_person_behind_a_proxy(void **state) {
+TEST_CASE(forwarded_address_identifies_a_person_behind_a_proxy) {
   suite s;
   begin(&s, (vestry_options){.is_behind_proxy = true}, (site_has){.secret = NULL});
   const uint64_t one = hash_of(&s, "127.0.0.1", "X-Forwarded-For", "192.0.2.1");
@@ -101,7 +101,7 @@ static void forwarded_address_identifies_a_person_behind_a_proxy(void **state) {
   site_end(&s.on);
 }
 
-static void scope_identifies_a_person_before_the_address(void **state) {
+TEST_CASE(scope_identifies_a_person_before_the_address) {
   suite s;
   begin(&s, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = NULL});
   const uint64_t one = hash_of(&s, "192.0.2.1", "Cookie", "ada");
@@ -114,7 +114,7 @@ static void scope_identifies_a_person_before_the_address(void **state) {
   site_end(&s.on);
 }
 
-static void user_identifies_a_person_in_all_sessions(void **state) {
+TEST_CASE(user_identifies_a_person_in_all_sessions) {
   suite s;
   uint64_t hashes[2];
   begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){.insecure = true}});
@@ -134,14 +134,4 @@ static void user_identifies_a_person_in_all_sessions(void **state) {
   assert_true(s.is_anonymous);
   assert_int_equal(kind_of(&s, "127.0.0.1", NULL, NULL), VSI_PERSON_UNKNOWN);
   site_end(&s.on);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(address_or_64_prefix_identifies_a_person),
-      cmocka_unit_test(forwarded_address_identifies_a_person_behind_a_proxy),
-      cmocka_unit_test(scope_identifies_a_person_before_the_address),
-      cmocka_unit_test(user_identifies_a_person_in_all_sessions),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ static const char *made_with(vestry_html *html, vestry_method method, const vest
 #define PAYLOAD "payload:b.dataset.payload?JSON.parse(b.dataset.payload):"
 
 /* capability: L18 */
-static void listener_takes_the_address_of_the_pressed_button(void **state) {
+TEST_CASE(listener_takes_the_address_of_the_pressed_button) {
   vestry_html html;
   assert_string_equal(made_with(&html, VESTRY_METHOD_POST, NULL),
                       BEGIN "@post(b.dataset.press,{" PAYLOAD "void 0,requestCancellation:&#39;disabled&#39;})" END);
@@ -45,7 +45,7 @@ static void listener_takes_the_address_of_the_pressed_button(void **state) {
 }
 
 /* capability: L18 */
-static void submission_knows_its_button(void **state) {
+TEST_CASE(submission_knows_its_button) {
   vestry_html html;
   char own[2048];
   const vestry_backend_action_options once = {.csrf = true, .once = true, .sent = "_saving"};
@@ -61,18 +61,11 @@ static void submission_knows_its_button(void **state) {
   assert_true(sizeof "<button data-press=\"/move/17\" data-payload='{\"to\":2}'>" - 1 <= 60);
 }
 
-static void invalid_options_are_refused(void **state) {
+TEST_CASE(invalid_options_are_refused) {
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<ul ");
   const vestry_backend_action_options wrong = {.deduplicate = true};
   assert_int_equal(vestry_html_presses(&html, VESTRY_METHOD_POST, &wrong), VESTRY_INVALID);
   vestry_html_finish(&html);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(listener_takes_the_address_of_the_pressed_button),
-                                     cmocka_unit_test(submission_knows_its_button),
-                                     cmocka_unit_test(invalid_options_are_refused)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

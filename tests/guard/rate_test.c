@@ -75,7 +75,7 @@ static unsigned pass_from(suite *s, const char *peer) {
 /* ------------------------------------------------------------------------------------------------ tokens ---------- */
 
 /* capability: L6 */
-static void burst_passes_and_tokens_refill_over_time(void **state) {
+TEST_CASE(burst_passes_and_tokens_refill_over_time) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
         &(vestry_rate_options){.count = 4, .period_ms = 2000, .burst_count = 6});
@@ -92,7 +92,7 @@ static void burst_passes_and_tokens_refill_over_time(void **state) {
   end(&s);
 }
 
-static void burst_defaults_to_count(void **state) {
+TEST_CASE(burst_defaults_to_count) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 3});
   assert_int_equal(pass_from(&s, "192.0.2.1"), 3);
@@ -109,7 +109,7 @@ static void burst_defaults_to_count(void **state) {
 }
 
 /* capability: L6 */
-static void rejection_has_retry_after(void **state) {
+TEST_CASE(rejection_has_retry_after) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 10000});
   assert_int_equal(ask_from(&s, NULL), 204);
@@ -136,7 +136,7 @@ static vestry_err own_error_page(const vestry_request *req, vestry_reply *reply,
   return vestry_reply_bodyf(reply, "<p>our own %d", req->error);
 }
 
-static void own_error_page_keeps_retry_after(void **state) {
+TEST_CASE(own_error_page_keeps_retry_after) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1});
   assert_int_equal(vestry_error_page(s.on.v, 429, own_error_page, NULL), VESTRY_OK);
@@ -153,7 +153,7 @@ static void own_error_page_keeps_retry_after(void **state) {
 /* ---------------------------------------------------------------------------------------------- keys of buckets --- */
 
 /* capability: L6 */
-static void address_is_an_ipv4_address_or_ipv6_64_prefix(void **state) {
+TEST_CASE(address_is_an_ipv4_address_or_ipv6_64_prefix) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
   assert_int_equal(ask_from(&s, "192.0.2.1"), 204);
@@ -166,7 +166,7 @@ static void address_is_an_ipv4_address_or_ipv6_64_prefix(void **state) {
 }
 
 /* A program that is tried on its own machine logs nothing before it rejects a request. */
-static void request_without_address_is_logged_once(void **state) {
+TEST_CASE(request_without_address_is_logged_once) {
   static const char *const peers[] = {"", "127.0.0.1", "::1"};
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
@@ -183,7 +183,7 @@ static int ask_forwarded(suite *s, const char *address) {
 }
 
 /* capability: L6 */
-static void forwarded_address_is_limited_behind_a_proxy(void **state) {
+TEST_CASE(forwarded_address_is_limited_behind_a_proxy) {
   static const char *const none[] = {"",
                                      "unknown",
                                      "192.0.2.1, 192.0.2.9",
@@ -210,7 +210,7 @@ static void forwarded_address_is_limited_behind_a_proxy(void **state) {
 }
 
 /* A client that adds a proxy's header, with any address in it, leaves its own bucket, but stays bounded. */
-static void forwarded_address_is_ignored_without_a_proxy(void **state) {
+TEST_CASE(forwarded_address_is_ignored_without_a_proxy) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
   unsigned passed = 0;
@@ -228,7 +228,7 @@ static void forwarded_address_is_ignored_without_a_proxy(void **state) {
 
 /* Behind a proxy that hides the addresses, one client does not use up the rate of all. The log names the remedy. */
 /* capability: L6 */
-static void unknown_clients_have_the_rate_of_a_hundred(void **state) {
+TEST_CASE(unknown_clients_have_the_rate_of_a_hundred) {
   static const char *const hops[] = {"198.51.100.7", "198.51.100.7, 10.0.0.1"};
   static const char *const peers[] = {"127.0.0.1", "192.0.2.1"};
   for (int i = 0; i < 8; i++) {
@@ -264,7 +264,7 @@ static void log_in_as(suite *s, const char *user, char cookie[256]) {
 }
 
 /* capability: L6 */
-static void rate_by_scope_falls_back_to_the_address(void **state) {
+TEST_CASE(rate_by_scope_falls_back_to_the_address) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
         &(vestry_rate_options){.count = 1, .period_ms = 60000, .by = VESTRY_RATE_SCOPE});
@@ -282,7 +282,7 @@ static void rate_by_scope_falls_back_to_the_address(void **state) {
 }
 
 /* An instance without sessions and scope has one scope, which would be one bucket of all clients. */
-static void rate_by_scope_without_any_scope_is_rejected(void **state) {
+TEST_CASE(rate_by_scope_without_any_scope_is_rejected) {
   suite s;
   vestry_rate *none = NULL;
   const vestry_rate_options by_scope = {.count = 1, .period_ms = 60000, .by = VESTRY_RATE_SCOPE};
@@ -301,7 +301,7 @@ static void rate_by_scope_without_any_scope_is_rejected(void **state) {
 }
 
 /* capability: L6 */
-static void take_counts_tokens_and_returns_the_wait(void **state) {
+TEST_CASE(take_counts_tokens_and_returns_the_wait) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 2, .period_ms = 3000});
   uint64_t wait_ms = 7;
@@ -324,7 +324,7 @@ static void take_counts_tokens_and_returns_the_wait(void **state) {
 
 /* Buckets of invented keys are replaced, and the bucket with the largest debt stays. */
 /* capability: L6 */
-static void flood_of_keys_keeps_the_busiest_bucket(void **state) {
+TEST_CASE(flood_of_keys_keeps_the_busiest_bucket) {
   enum { FLOOD = 200000, HOLDS = 1024 };
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
@@ -346,7 +346,7 @@ static void flood_of_keys_keeps_the_busiest_bucket(void **state) {
 }
 
 /* With four times the room that the keys need, at most 1 % of the buckets with a debt are replaced. */
-static void buckets_within_capacity_are_kept(void **state) {
+TEST_CASE(buckets_within_capacity_are_kept) {
   enum { NAMES = 2048, HOLDS = 4 * NAMES };
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
@@ -361,7 +361,7 @@ static void buckets_within_capacity_are_kept(void **state) {
   site_end(&s.on);
 }
 
-static void invalid_options_are_rejected_and_logged(void **state) {
+TEST_CASE(invalid_options_are_rejected_and_logged) {
   static const vestry_rate_options wrong[] = {{.count = 0},
                                               {.count = 1000001},
                                               {.count = 1, .burst_count = 1000001},
@@ -399,7 +399,7 @@ static vestry_err run_short(test_host *th, void *ctx) {
   return error;
 }
 
-static void allocation_failure_is_returned(void **state) {
+TEST_CASE(allocation_failure_is_returned) {
   test_host_fail_each(run_short, NULL, false);
 }
 
@@ -415,7 +415,7 @@ static void *take_many(void *argument) {
 
 /* Exactly as many requests pass for each key as it has tokens, for any interleaving of threads. */
 /* capability: L6 */
-static void concurrent_takes_pass_exactly_the_tokens(void **state) {
+TEST_CASE(concurrent_takes_pass_exactly_the_tokens) {
   test_host th;
   test_host_init(&th);
   vsi_buckets *buckets;
@@ -430,27 +430,4 @@ static void concurrent_takes_pass_exactly_the_tokens(void **state) {
   assert_int_equal(sums.reassigned_count, 0);
   vsi_buckets_destroy(buckets);
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(burst_passes_and_tokens_refill_over_time),
-      cmocka_unit_test(burst_defaults_to_count),
-      cmocka_unit_test(rejection_has_retry_after),
-      cmocka_unit_test(own_error_page_keeps_retry_after),
-      cmocka_unit_test(address_is_an_ipv4_address_or_ipv6_64_prefix),
-      cmocka_unit_test(request_without_address_is_logged_once),
-      cmocka_unit_test(forwarded_address_is_limited_behind_a_proxy),
-      cmocka_unit_test(forwarded_address_is_ignored_without_a_proxy),
-      cmocka_unit_test(unknown_clients_have_the_rate_of_a_hundred),
-      cmocka_unit_test(rate_by_scope_falls_back_to_the_address),
-      cmocka_unit_test(rate_by_scope_without_any_scope_is_rejected),
-      cmocka_unit_test(take_counts_tokens_and_returns_the_wait),
-      cmocka_unit_test(flood_of_keys_keeps_the_busiest_bucket),
-      cmocka_unit_test(buckets_within_capacity_are_kept),
-      cmocka_unit_test(invalid_options_are_rejected_and_logged),
-      cmocka_unit_test(allocation_failure_is_returned),
-      cmocka_unit_test(concurrent_takes_pass_exactly_the_tokens),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

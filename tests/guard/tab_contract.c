@@ -14,7 +14,7 @@ static void open_first(tab_node *s, tab_bounds bounds) {
 /* ------------------------------------------------------------------------------------------------- reading -------- */
 
 /* capability: D9, M3 */
-static void state_is_read_as_written_at_each_node(void **state) {
+TEST_CASE(state_is_read_as_written_at_each_node) {
   tab_node nodes[2], *other = &nodes[world->nodes_count - 1];
   char one[TAB_TOKEN_BYTES], two[TAB_TOKEN_BYTES];
   open_first(&nodes[0], (tab_bounds){0});
@@ -39,7 +39,7 @@ static void state_is_read_as_written_at_each_node(void **state) {
 }
 
 /* capability: D9, M3 */
-static void state_is_bound_to_scope_and_tab(void **state) {
+TEST_CASE(state_is_bound_to_scope_and_tab) {
   tab_node s;
   char one[TAB_TOKEN_BYTES], nameless[TAB_TOKEN_BYTES];
   open_first(&s, (tab_bounds){0});
@@ -60,7 +60,7 @@ static void state_is_bound_to_scope_and_tab(void **state) {
 }
 
 /* capability: D9, M3 */
-static void state_over_max_bytes_is_rejected(void **state) {
+TEST_CASE(state_over_max_bytes_is_rejected) {
   tab_node s;
   char one[TAB_TOKEN_BYTES], large[101];
   open_first(&s, (tab_bounds){.max_bytes = 100});
@@ -105,7 +105,7 @@ static void check_renders(tab_shown *w, size_t one, size_t other) {
 }
 
 /* capability: D9, M3 */
-static void write_refreshes_only_its_tab(void **state) {
+TEST_CASE(write_refreshes_only_its_tab) {
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
   open_shown(&w, one, other);
@@ -125,7 +125,7 @@ static void write_refreshes_only_its_tab(void **state) {
 
 /* A page that all clients share cannot read a tab's state. */
 /* capability: D9, M3 */
-static void shared_page_cannot_read_a_tab_state(void **state) {
+TEST_CASE(shared_page_cannot_read_a_tab_state) {
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
   open_shown(&w, one, other);
@@ -141,7 +141,7 @@ static void shared_page_cannot_read_a_tab_state(void **state) {
 /* ---------------------------------------------------------------------------------------------------- time -------- */
 
 /* capability: D9, M3 */
-static void unused_state_expires_after_ttl_s(void **state) {
+TEST_CASE(unused_state_expires_after_ttl_s) {
   tab_node s;
   char read_often[TAB_TOKEN_BYTES], written_often[TAB_TOKEN_BYTES], left[TAB_TOKEN_BYTES], later[TAB_TOKEN_BYTES];
   open_first(&s, (tab_bounds){.ttl_s = 1000});
@@ -165,7 +165,7 @@ static void unused_state_expires_after_ttl_s(void **state) {
 }
 
 /* capability: D9, M3 */
-static void full_scope_evicts_its_oldest_state(void **state) {
+TEST_CASE(full_scope_evicts_its_oldest_state) {
   enum { TABS = 6 };
   tab_node s;
   char tokens[TABS][TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
@@ -188,7 +188,7 @@ static void full_scope_evicts_its_oldest_state(void **state) {
 }
 
 /* All clients share the scope without a name. */
-static void nameless_scope_evicts_no_state(void **state) {
+TEST_CASE(nameless_scope_evicts_no_state) {
   enum { TABS = 6 };
   tab_node s;
   char tokens[TABS][TAB_TOKEN_BYTES];
@@ -203,7 +203,7 @@ static void nameless_scope_evicts_no_state(void **state) {
 }
 
 /* An address without a user that writes many states removes none of another address or of a user. */
-static void full_table_evicts_states_of_the_address_with_most(void **state) {
+TEST_CASE(full_table_evicts_states_of_the_address_with_most) {
   enum { MOST = 8 };
   tab_node s;
   char own[TAB_TOKEN_BYTES], user[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
@@ -228,16 +228,5 @@ static void full_table_evicts_states_of_the_address_with_most(void **state) {
 
 int tab_contract_run(const char *name, const tab_world *given) {
   world = given;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(state_is_read_as_written_at_each_node),
-      cmocka_unit_test(state_is_bound_to_scope_and_tab),
-      cmocka_unit_test(state_over_max_bytes_is_rejected),
-      cmocka_unit_test(write_refreshes_only_its_tab),
-      cmocka_unit_test(shared_page_cannot_read_a_tab_state),
-      cmocka_unit_test(unused_state_expires_after_ttl_s),
-      cmocka_unit_test(full_scope_evicts_its_oldest_state),
-      cmocka_unit_test(nameless_scope_evicts_no_state),
-      cmocka_unit_test(full_table_evicts_states_of_the_address_with_most),
-  };
-  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+  return cases_run(name, NULL, NULL);
 }

@@ -82,7 +82,7 @@ static void begin(site *w) {
 }
 
 /* capability: D8 */
-static void request_has_the_id_of_its_tab(void **state) {
+TEST_CASE(request_has_the_id_of_its_tab) {
   site w;
   begin(&w);
   tab t = {.id = ""}, again = {.id = ""};
@@ -120,7 +120,7 @@ static void request_has_the_id_of_its_tab(void **state) {
 }
 
 /* capability: D8 */
-static void cookie_keeps_the_id_over_a_reload(void **state) {
+TEST_CASE(cookie_keeps_the_id_over_a_reload) {
   site w;
   begin(&w);
   tab t = {.id = ""}, after = {.id = ""};
@@ -142,7 +142,7 @@ static vestry_err is_known(const vestry_request *req, vestry_reply *reply, void 
 }
 
 /* Only the page's signal proves the tab, because a cookie may be another tab's. */
-static void tab_id_from_a_cookie_is_not_known(void **state) {
+TEST_CASE(tab_id_from_a_cookie_is_not_known) {
   site w;
   begin(&w);
   tab t = {.id = ""};
@@ -176,7 +176,7 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
   return error;
 }
 
-static void prefix_selects_the_signals_to_keep(void **state) {
+TEST_CASE(prefix_selects_the_signals_to_keep) {
   site w;
   begin(&w);
   static const char *const good[] = {"draft", "_d1",
@@ -204,7 +204,7 @@ static void prefix_selects_the_signals_to_keep(void **state) {
 }
 
 /* capability: D8 */
-static void id_not_issued_for_the_session_is_not_found(void **state) {
+TEST_CASE(id_not_issued_for_the_session_is_not_found) {
   site w;
   begin(&w);
   tab t = {.id = ""}, other = {.id = ""}, after = {.id = ""};
@@ -238,7 +238,7 @@ static void id_not_issued_for_the_session_is_not_found(void **state) {
 }
 
 /* capability: D8 */
-static void forged_and_valid_ids_allocate_nothing(void **state) {
+TEST_CASE(forged_and_valid_ids_allocate_nothing) {
   site w;
   begin(&w);
   tab t = {.id = ""};
@@ -259,7 +259,7 @@ static void forged_and_valid_ids_allocate_nothing(void **state) {
 }
 
 /* capability: D8 */
-static void login_changes_the_tab_id(void **state) {
+TEST_CASE(login_changes_the_tab_id) {
   site w;
   begin(&w);
   tab t = {.id = ""};
@@ -277,7 +277,7 @@ static void login_changes_the_tab_id(void **state) {
 }
 
 /* capability: D8 */
-static void ids_survive_a_restart_with_the_same_secret(void **state) {
+TEST_CASE(ids_survive_a_restart_with_the_same_secret) {
   const vestry_session_options are_signed = {.secret = secret, .secret_len = sizeof secret - 1};
   for (int has_secret = 0; has_secret < 3; has_secret++) { /* none; the instance's; that of signed sessions */
     tab t = {.id = ""};
@@ -328,7 +328,7 @@ static vestry_err serve_page(test_host *th, void *ctx) {
   return error;
 }
 
-static void missing_memory_room_and_randomness_are_errors(void **state) {
+TEST_CASE(missing_memory_room_and_randomness_are_errors) {
   test_host_fail_each(serve_page, NULL, false);
   site w;
   begin(&w);
@@ -345,19 +345,4 @@ static void missing_memory_room_and_randomness_are_errors(void **state) {
   assert_int_equal(error, VESTRY_IO);
   wire_finish(&none);
   site_end(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(request_has_the_id_of_its_tab),
-      cmocka_unit_test(cookie_keeps_the_id_over_a_reload),
-      cmocka_unit_test(tab_id_from_a_cookie_is_not_known),
-      cmocka_unit_test(prefix_selects_the_signals_to_keep),
-      cmocka_unit_test(id_not_issued_for_the_session_is_not_found),
-      cmocka_unit_test(forged_and_valid_ids_allocate_nothing),
-      cmocka_unit_test(login_changes_the_tab_id),
-      cmocka_unit_test(ids_survive_a_restart_with_the_same_secret),
-      cmocka_unit_test(missing_memory_room_and_randomness_are_errors),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

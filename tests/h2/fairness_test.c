@@ -182,7 +182,7 @@ static void check_unread(uint32_t connection, uint32_t stream, size_t unread_cou
 }
 
 /* capability: C17 */
-static void unread_streams_stop_no_sibling(void **state) {
+TEST_CASE(unread_streams_stop_no_sibling) {
   static const size_t counts[] = {1, 3, 30};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
     check_unread(10 * FIRST_WINDOW, 4 * FIRST_WINDOW, counts[i]); /* as in browsers: 15 MB and 6 MB */
@@ -193,7 +193,7 @@ static void unread_streams_stop_no_sibling(void **state) {
 /* Most clients acknowledge a half of a window at a time. The share must not wait for an acknowledgement that does not
  * come, also beside one and two unread streams, as in browsers; and also if the client withholds acknowledgements of
  * the first bytes, because its window is smaller than the first one of RFC 9113, 6.9.2. */
-static void client_that_acknowledges_halves_is_not_stopped(void **state) {
+TEST_CASE(client_that_acknowledges_halves_is_not_stopped) {
   /* A stream's window may be larger than the connection's. */
   static const struct {
     uint32_t connection, stream, withheld;
@@ -302,7 +302,7 @@ enum { IN_ORDER = sizeof in_order / sizeof *in_order };
 
 /* All streams get their windows by one frame, so that the server has all of their bytes when it begins to send. Their
  * ids are in another order, and streams of one line keep that of their ids. */
-static void urgent_streams_go_first(void **state) {
+TEST_CASE(urgent_streams_go_first) {
   size_t opened = 0;
   connect_with(FIRST_WINDOW, 0);
   set_windows(0);
@@ -334,7 +334,7 @@ static void urgent_streams_go_first(void **state) {
 }
 
 /* capability: C17 */
-static void post_is_answered_while_all_streams_are_written(void **state) {
+TEST_CASE(post_is_answered_while_all_streams_are_written) {
   size_t received = 0;
   connect_with(INT32_MAX, INT32_MAX);
   assert_int_equal(vestry_route(s.v, "POST", "/say", say, NULL), VESTRY_OK);
@@ -352,7 +352,7 @@ static void post_is_answered_while_all_streams_are_written(void **state) {
   end();
 }
 
-static void long_download_does_not_stop_events(void **state) {
+TEST_CASE(long_download_does_not_stop_events) {
   size_t before = 0, all = 0;
   connect_with(INT32_MAX, 0);
   assert_int_equal(vestry_route(s.v, "GET", "/download", download, NULL), VESTRY_OK);
@@ -374,15 +374,4 @@ static void long_download_does_not_stop_events(void **state) {
   }
   assert_true(before > 0 && before <= 96 << 10);
   end();
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(unread_streams_stop_no_sibling),
-      cmocka_unit_test(client_that_acknowledges_halves_is_not_stopped),
-      cmocka_unit_test(urgent_streams_go_first),
-      cmocka_unit_test(post_is_answered_while_all_streams_are_written),
-      cmocka_unit_test(long_download_does_not_stop_events),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

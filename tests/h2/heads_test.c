@@ -98,7 +98,7 @@ static void check_limit(size_t max_head_bytes, bool is_tls) {
   vsi_server_stop(&s);
 }
 
-static void head_at_the_limit_is_served_and_above_refused(void **state) {
+TEST_CASE(head_at_the_limit_is_served_and_above_refused) {
   static const size_t bounds[] = {0, 1024, 2048, 5000, 40000, 60000};
   for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
     check_limit(bounds[i], false);
@@ -130,7 +130,7 @@ static void check_far_above(size_t max_head_bytes, bool is_tls) {
   vsi_server_stop(&s);
 }
 
-static void head_far_above_the_limit_ends_no_session(void **state) {
+TEST_CASE(head_far_above_the_limit_ends_no_session) {
   for (int is_tls = 0; is_tls < 2; is_tls++) {
     check_far_above(0, is_tls);
     check_far_above(1 << 20, is_tls);
@@ -138,7 +138,7 @@ static void head_far_above_the_limit_ends_no_session(void **state) {
 }
 
 /* A field above 64 KiB, or more than 8 CONTINUATION frames. */
-static void head_above_the_limits_of_nghttp2_ends_its_session(void **state) {
+TEST_CASE(head_above_the_limits_of_nghttp2_ends_its_session) {
   static const struct {
     filler by;
     size_t listed;
@@ -157,7 +157,7 @@ static void head_above_the_limits_of_nghttp2_ends_its_session(void **state) {
 }
 
 /* The rest of a refused request is not wanted; large trailers are dropped. */
-static void large_head_with_a_body_and_large_trailers_end_no_session(void **state) {
+TEST_CASE(large_head_with_a_body_and_large_trailers_end_no_session) {
   frames_client c;
   server_start(&s, &(server_settings){.is_tls = true});
   frames_connect_tls(&c, s.port, NULL);
@@ -197,7 +197,7 @@ static bool send_fields(frames_client *c, uint32_t id, uint8_t flags, const char
 }
 
 /* Go before 1.20, Perl's Protocol::HTTP2 and Ruby's http-2 use the table of 4,096 bytes from their first head on. */
-static void heads_may_refer_to_former_ones(void **state) {
+TEST_CASE(heads_may_refer_to_former_ones) {
   for (int is_tls = 0; is_tls < 2; is_tls++) {
     frames_client c;
     server_start(&s, &(server_settings){.is_tls = is_tls});
@@ -232,7 +232,7 @@ static void make_bomb(const frames_client *c, bool is_trailer, size_t len) {
 }
 
 /* Whether it comes as a head, in one frame or in several, or as trailers, and before the client confirms SETTINGS. */
-static void head_that_grows_in_the_table_ends_its_session(void **state) {
+TEST_CASE(head_that_grows_in_the_table_ends_its_session) {
   static const size_t lens[] = {4300, FRAME_MOST_BYTES, 8 * FRAME_MOST_BYTES};
   server_start(&s, NULL);
   for (int i = 0; i < 12; i++) {
@@ -252,7 +252,7 @@ static void head_that_grows_in_the_table_ends_its_session(void **state) {
 }
 
 /* nghttp2 drops the rest of a head with an invalid field, without a report of its fields. */
-static void invalid_head_in_several_frames_ends_its_session(void **state) {
+TEST_CASE(invalid_head_in_several_frames_ends_its_session) {
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 0);
@@ -268,7 +268,7 @@ static void invalid_head_in_several_frames_ends_its_session(void **state) {
 /* ---- heads in pieces --------------------------------------------------------------------------------------------- */
 
 /* Each byte in a record of its own. */
-static void head_in_pieces_is_served(void **state) {
+TEST_CASE(head_in_pieces_is_served) {
   frames_client c;
   uint8_t bytes[512];
   server_start(&s, &(server_settings){.is_tls = true});
@@ -288,7 +288,7 @@ static void head_in_pieces_is_served(void **state) {
 }
 
 /* HAProxy 2.6 confirms the SETTINGS, and then sends heads without the size of a table. */
-static void head_without_table_size_is_served(void **state) {
+TEST_CASE(head_without_table_size_is_served) {
   static const char *const fields[] = {":method",   "GET",   ":scheme", "http", ":authority",
                                        "localhost", ":path", "/echo",   NULL};
   frames_client c;
@@ -306,7 +306,7 @@ static void head_without_table_size_is_served(void **state) {
 
 /* ---- heads without an end ---------------------------------------------------------------------------------------- */
 
-static void unfinished_head_ends_its_session_in_time(void **state) {
+TEST_CASE(unfinished_head_ends_its_session_in_time) {
   enum { DEADLINE_MS = 600000 };
   frames_client c;
   server_start(&s, &(server_settings){.adapter.request_timeout_ms = DEADLINE_MS, .is_tls = true});
@@ -335,7 +335,7 @@ static void assert_flood_ends(size_t each) {
   frames_close(&c);
 }
 
-static void head_without_end_or_with_other_frames_ends_its_session(void **state) {
+TEST_CASE(head_without_end_or_with_other_frames_ends_its_session) {
   static const uint8_t others[] = {FRAME_PING, FRAME_HEADERS, FRAME_CONTINUATION, FRAME_DATA, 0x16};
   server_start(&s, &(server_settings){.is_tls = true});
   assert_flood_ends(0);
@@ -356,21 +356,4 @@ static void head_without_end_or_with_other_frames_ends_its_session(void **state)
     }
   vsi_server_assert_serves(&s);
   vsi_server_stop(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(head_at_the_limit_is_served_and_above_refused),
-      cmocka_unit_test(head_far_above_the_limit_ends_no_session),
-      cmocka_unit_test(head_above_the_limits_of_nghttp2_ends_its_session),
-      cmocka_unit_test(large_head_with_a_body_and_large_trailers_end_no_session),
-      cmocka_unit_test(heads_may_refer_to_former_ones),
-      cmocka_unit_test(head_that_grows_in_the_table_ends_its_session),
-      cmocka_unit_test(invalid_head_in_several_frames_ends_its_session),
-      cmocka_unit_test(head_in_pieces_is_served),
-      cmocka_unit_test(head_without_table_size_is_served),
-      cmocka_unit_test(unfinished_head_ends_its_session_in_time),
-      cmocka_unit_test(head_without_end_or_with_other_frames_ends_its_session),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

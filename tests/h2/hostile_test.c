@@ -92,7 +92,7 @@ static bool send_no_window(frames_client *c, uint32_t i) {
   return frames_send_number(c, FRAME_WINDOW_UPDATE, 2 * i + 1, 0);
 }
 
-static void floods_end_their_sessions(void **state) {
+TEST_CASE(floods_end_their_sessions) {
   static bool (*const floods[])(frames_client * c, uint32_t i) = {
       send_ping,     send_settings,     send_priority,   send_reset,     send_empty_data,      send_continuation,
       send_overflow, send_no_increment, send_short_body, send_long_body, send_invalid_trailers};
@@ -111,7 +111,7 @@ static void floods_end_their_sessions(void **state) {
 }
 
 /* Without TLS, the resets of a session are those of the many clients of a proxy. */
-static void resets_of_many_clients_end_no_session(void **state) {
+TEST_CASE(resets_of_many_clients_end_no_session) {
   enum { RESETS = 1500 };
   frames_client c;
   server_start(&s, NULL);
@@ -158,7 +158,7 @@ static bool send_stop(frames_client *c, uint32_t i) {
 
 /* A client that has never confirmed SETTINGS reads nothing, and sends without an end: its session ends, or takes no
  * more bytes. The memory of the process is bounded meanwhile. */
-static void what_an_unread_client_causes_is_bounded(void **state) {
+TEST_CASE(what_an_unread_client_causes_is_bounded) {
   static bool (*const floods[])(frames_client * c, uint32_t i) = {
       send_one_more,   send_ping,   send_settings,   send_priority,  send_reset,
       send_small_body, send_closed, send_large_head, send_no_window, send_stop};
@@ -189,7 +189,7 @@ static void what_an_unread_client_causes_is_bounded(void **state) {
 
 /* ---- windows ----------------------------------------------------------------------------------------------------- */
 
-static void unread_stream_ends_as_stalled(void **state) {
+TEST_CASE(unread_stream_ends_as_stalled) {
   frames_client c;
   server_start(&s, &(server_settings){.adapter.lost_ms = 100});
   frames_connect(&c, s.port, 1);
@@ -233,7 +233,7 @@ static vestry_err is_done(const vestry_request *req, vestry_reply *reply, void *
 
 /* While a writer is held, its stream gets no window beyond the one of its beginning; when it goes on, the rest arrives,
  * with wider windows. */
-static void held_writer_stops_its_own_stream(void **state) {
+TEST_CASE(held_writer_stops_its_own_stream) {
   static const vestry_upload_writer writer = {
       .begin = begin_file, .write = hold_file, .end = end_file, .abort = abort_file};
   static const char bytes[FRAME_MOST_BYTES];
@@ -296,7 +296,7 @@ static vestry_err hold_write(void *file, const vestry_request *req, vestry_reply
 
 /* All threads for writers are held by one session, and further bodies of it wait. The body of another session is the
  * next but one. */
-static void bodies_of_one_session_do_not_delay_those_of_others(void **state) {
+TEST_CASE(bodies_of_one_session_do_not_delay_those_of_others) {
   enum { THREADS = 8, BODIES = 3 * THREADS, PIECE = VESTRY_RECEIVE_BYTES, AHEAD = 2 };
   static const vestry_upload_writer writer = {
       .begin = begin_file, .write = hold_write, .end = end_file, .abort = abort_file};
@@ -338,7 +338,7 @@ static void bodies_of_one_session_do_not_delay_those_of_others(void **state) {
   vsi_server_finish(&s);
 }
 
-static void invalid_windows_end_streams_or_sessions(void **state) {
+TEST_CASE(invalid_windows_end_streams_or_sessions) {
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 0);
@@ -355,7 +355,7 @@ static void invalid_windows_end_streams_or_sessions(void **state) {
 /* ---- time -------------------------------------------------------------------------------------------------------- */
 
 /* The largest id of a stream, 2^31 - 1. The stream ends with the server. */
-static void stream_with_the_largest_id_ends_at_a_stop(void **state) {
+TEST_CASE(stream_with_the_largest_id_ends_at_a_stop) {
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 0);
@@ -365,7 +365,7 @@ static void stream_with_the_largest_id_ends_at_a_stop(void **state) {
   frames_close(&c);
 }
 
-static void late_bodies_get_408(void **state) {
+TEST_CASE(late_bodies_get_408) {
   frames_client c;
   server_start(&s, &(server_settings){.adapter.request_timeout_ms = 100});
   frames_connect(&c, s.port, 0);
@@ -377,7 +377,7 @@ static void late_bodies_get_408(void **state) {
 }
 
 /* Silent clients, and clients that send a part of a ClientHello, one byte at a time. */
-static void half_open_handshakes_are_closed(void **state) {
+TEST_CASE(half_open_handshakes_are_closed) {
   enum { CLIENTS = 200 };
   int fds[CLIENTS];
   char byte;
@@ -423,7 +423,7 @@ static unsigned read_siblings(frames_client *c) {
 /* Responses of several connections are not read, and hold more than all responses may. Some of those of the first one,
  * which holds most, are reset, and free their memory also if the socket is full; a stream and a request of the same
  * connection go on. */
-static void response_over_the_budget_ends_its_stream_alone(void **state) {
+TEST_CASE(response_over_the_budget_ends_its_stream_alone) {
   enum { WINDOW = 1 << 30, OTHERS = 3 };
   static const vestry_bounds bounds = {.max_all_responses_bytes = RESPONSES_BUDGET};
   for (int is_full = 0; is_full < 2; is_full++) {
@@ -458,7 +458,7 @@ static void response_over_the_budget_ends_its_stream_alone(void **state) {
 
 /* A client on a UNIX socket, which has no time-outs of TCP, does not read its responses. They are reset, which cannot
  * be sent either, and its connection ends. */
-static void unread_connection_ends_without_streams(void **state) {
+TEST_CASE(unread_connection_ends_without_streams) {
   enum { WINDOW = 1 << 30 };
   char folder[FOLDER_BYTES];
   struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -490,7 +490,7 @@ static const char part[FRAME_MOST_BYTES];
 /* One connection fills the memory for requests with bodies that do not end. They are reset, because it holds most; its
  * stream and its further requests go on. A request of another connection, which began before, is completed, and new
  * ones are served. */
-static void requests_over_the_budget_end_without_their_connection(void **state) {
+TEST_CASE(requests_over_the_budget_end_without_their_connection) {
   enum { MANY_STREAMS = 240, PARTS = 4, ROUNDS = 3 };
   frames_client honest;
   server_start(&s,
@@ -527,7 +527,7 @@ static void requests_over_the_budget_end_without_their_connection(void **state) 
 }
 
 /* Many connections have many small responses each, and read none of them. */
-static void unread_small_responses_are_bounded(void **state) {
+TEST_CASE(unread_small_responses_are_bounded) {
   enum { CLIENTS = 20, REQUESTS = 240 };
   frames_client clients[CLIENTS];
   server_start(&s, &(server_settings){.options.bounds = &request_bounds});
@@ -561,7 +561,7 @@ static void send_parts(frames_client *c, uint32_t id, int parts) {
 
 /* The requests of a connection are complete, and wait for a handler that blocks. None of them can be reset, so the
  * connection is cut for a request of another one. */
-static void connection_whose_complete_requests_hold_most_is_cut(void **state) {
+TEST_CASE(connection_whose_complete_requests_hold_most_is_cut) {
   enum { BODIES = 3, FIRST = 3, MEGABYTE = 60, HALF = 30 }; /* of buffers, which double */
   frames_client c, other;
   server_start(&s,
@@ -630,7 +630,7 @@ static void make_hello(hello *made, const char *protocol) {
 
 /* A thousand clients do not go on after a complete ClientHello, one of HTTP/1.1, a part of one, or nothing. Others are
  * served meanwhile, a client costs some kilobytes, and all are closed in time, and counted. */
-static void slow_handshakes_disturb_nobody(void **state) {
+TEST_CASE(slow_handshakes_disturb_nobody) {
   enum { CLIENTS = 1000, KINDS = 4, MOST_BYTES_EACH = 40 << 10, LOOKS = 20, DEADLINE_MS = 600000 };
   static int fds[CLIENTS];
   static hello hello2, hello1;
@@ -665,7 +665,7 @@ static void slow_handshakes_disturb_nobody(void **state) {
 }
 
 /* Each client sends a part of the first bytes, from nothing on, and ends its side: it cannot go on. */
-static void clients_that_end_within_their_first_bytes_are_closed(void **state) {
+TEST_CASE(clients_that_end_within_their_first_bytes_are_closed) {
   static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   static hello made;
   for (int is_tls = 0; is_tls < 2; is_tls++) {
@@ -686,7 +686,7 @@ static void clients_that_end_within_their_first_bytes_are_closed(void **state) {
 }
 
 /* During the handshake, and later: no farewell of TLS comes. */
-static void connections_cut_without_a_farewell_end(void **state) {
+TEST_CASE(connections_cut_without_a_farewell_end) {
   enum { CLIENTS = 100 };
   static hello made;
   frames_client c;
@@ -709,28 +709,4 @@ static void connections_cut_without_a_farewell_end(void **state) {
   vsi_server_assert_serves(&s);
   UNTIL(descriptors_lowest_free() <= lowest);
   vsi_server_stop(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(floods_end_their_sessions),
-      cmocka_unit_test(resets_of_many_clients_end_no_session),
-      cmocka_unit_test(what_an_unread_client_causes_is_bounded),
-      cmocka_unit_test(unread_stream_ends_as_stalled),
-      cmocka_unit_test(held_writer_stops_its_own_stream),
-      cmocka_unit_test(bodies_of_one_session_do_not_delay_those_of_others),
-      cmocka_unit_test(invalid_windows_end_streams_or_sessions),
-      cmocka_unit_test(stream_with_the_largest_id_ends_at_a_stop),
-      cmocka_unit_test(late_bodies_get_408),
-      cmocka_unit_test(response_over_the_budget_ends_its_stream_alone),
-      cmocka_unit_test(unread_connection_ends_without_streams),
-      cmocka_unit_test(requests_over_the_budget_end_without_their_connection),
-      cmocka_unit_test(unread_small_responses_are_bounded),
-      cmocka_unit_test(connection_whose_complete_requests_hold_most_is_cut),
-      cmocka_unit_test(half_open_handshakes_are_closed),
-      cmocka_unit_test(slow_handshakes_disturb_nobody),
-      cmocka_unit_test(clients_that_end_within_their_first_bytes_are_closed),
-      cmocka_unit_test(connections_cut_without_a_farewell_end),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,7 +67,7 @@ static size_t streams_of(uint64_t connection_id) {
 }
 
 /* capability: H1 */
-static void streams_of_a_connection_have_its_number(void **state) {
+TEST_CASE(streams_of_a_connection_have_its_number) {
   frames_client a, b;
   begin(NULL);
   frames_connect(&a, s.port, 0);
@@ -93,7 +93,7 @@ static void streams_of_a_connection_have_its_number(void **state) {
 }
 
 /* capability: H1 */
-static void unread_stream_waits_for_its_window(void **state) {
+TEST_CASE(unread_stream_waits_for_its_window) {
   frames_client c;
   begin(NULL);
   frames_connect(&c, s.port, 0);
@@ -110,7 +110,7 @@ static void unread_stream_waits_for_its_window(void **state) {
 }
 
 /* capability: H1 */
-static void unread_connection_makes_its_streams_wait(void **state) {
+TEST_CASE(unread_connection_makes_its_streams_wait) {
   frames_client c;
   begin(NULL);
   frames_connect(&c, s.port, 2 * BYTES);
@@ -130,7 +130,7 @@ static void unread_connection_makes_its_streams_wait(void **state) {
 }
 
 /* capability: H1 */
-static void full_socket_makes_streams_wait(void **state) {
+TEST_CASE(full_socket_makes_streams_wait) {
   frames_client c;
   begin(&(server_settings){.options.connection = &(vestry_connection_options){.max_queued_bytes = 64 * MUCH}});
   frames_connect(&c, s.port, INT32_MAX);
@@ -189,7 +189,7 @@ static uint64_t open_reader(reader *r, bool is_tls, uint32_t stream, size_t numb
 
 /* Small events go in batches of the runtime, whose sends may find the socket full. What it did not take is sent later,
  * in order. The client reads only when the socket is full. */
-static void batched_events_survive_a_full_socket(void **state) {
+TEST_CASE(batched_events_survive_a_full_socket) {
   static const vestry_connection_options queues = {.max_queued_count = 1000000, .max_queued_bytes = 64 * MUCH};
   for (int is_tls = 0; is_tls < 2; is_tls++) {
     static reader r;
@@ -210,7 +210,7 @@ static void batched_events_survive_a_full_socket(void **state) {
 
 /* Without TLS, the first two streams are sent equal frames in one batch, and the third one another frame. What the full
  * socket of the second does not take is still its own. */
-static void a_full_socket_keeps_its_own_bytes_beside_equal_ones(void **state) {
+TEST_CASE(a_full_socket_keeps_its_own_bytes_beside_equal_ones) {
   enum { READERS = 3, FULL = 1 };
   static const vestry_connection_options queues = {.max_queued_count = 1000000, .max_queued_bytes = 64 * MUCH};
   static reader all[READERS];
@@ -242,16 +242,4 @@ static void a_full_socket_keeps_its_own_bytes_beside_equal_ones(void **state) {
     for (size_t i = 1; i < READERS; i++) frames_close(&all[i].c);
     end(&all[0].c);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(streams_of_a_connection_have_its_number),
-      cmocka_unit_test(unread_stream_waits_for_its_window),
-      cmocka_unit_test(unread_connection_makes_its_streams_wait),
-      cmocka_unit_test(full_socket_makes_streams_wait),
-      cmocka_unit_test(batched_events_survive_a_full_socket),
-      cmocka_unit_test(a_full_socket_keeps_its_own_bytes_beside_equal_ones),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -380,7 +380,7 @@ static const char *check(frames_client *c, const rule *of) {
   return frames_status(c, LAST_STREAM) == 200 ? NULL : "the session does not go on";
 }
 
-static void violations_end_the_session_or_its_stream(void **state) {
+TEST_CASE(violations_end_the_session_or_its_stream) {
   unsigned wrong = 0;
   server_start(&s, NULL);
   for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
@@ -398,7 +398,7 @@ static void violations_end_the_session_or_its_stream(void **state) {
 }
 
 /* RFC 9113, 3.4: the preface is followed by SETTINGS. Other texts than the preface are HTTP/1.1, which refuses them. */
-static void preface_is_followed_by_settings(void **state) {
+TEST_CASE(preface_is_followed_by_settings) {
   static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   static const char *const others[] = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\rX", "PRI * HTTP/2.0\r\n\r\n\0\0\0\4\0\0\0\0\0",
                                        "PRI / HTTP/2.0\r\n\r\n"};
@@ -429,7 +429,7 @@ static void preface_is_followed_by_settings(void **state) {
 }
 
 /* RFC 9113, 6.5.3 and 6.7: SETTINGS are acknowledged, and PING with the same payload. */
-static void settings_and_pings_are_acknowledged(void **state) {
+TEST_CASE(settings_and_pings_are_acknowledged) {
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 0);
@@ -445,7 +445,7 @@ static void settings_and_pings_are_acknowledged(void **state) {
 }
 
 /* RFC 9113, 6.9.2: a window that SETTINGS have made negative must be opened again before a byte may be sent. */
-static void negative_windows_must_be_opened(void **state) {
+TEST_CASE(negative_windows_must_be_opened) {
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 3);
@@ -466,7 +466,7 @@ static void negative_windows_must_be_opened(void **state) {
 }
 
 /* RFC 9113, 6.8: after GOAWAY of the client, its streams go on. */
-static void streams_survive_goaway_of_their_client(void **state) {
+TEST_CASE(streams_survive_goaway_of_their_client) {
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 0);
@@ -485,7 +485,7 @@ static void streams_survive_goaway_of_their_client(void **state) {
 }
 
 /* RFC 9113, 6.8: a request on its way when the server says that it ends is served. The second stream has no place. */
-static void goaway_names_a_last_stream_after_a_round_trip(void **state) {
+TEST_CASE(goaway_names_a_last_stream_after_a_round_trip) {
   frames_client c;
   server_start(&s, &(server_settings){.adapter.max_streams = 1});
   frames_connect(&c, s.port, 0);
@@ -503,7 +503,7 @@ static void goaway_names_a_last_stream_after_a_round_trip(void **state) {
 }
 
 /* RFC 9113, 5.1.2: a stream too many is an error of that stream. */
-static void stream_above_the_limit_is_refused_alone(void **state) {
+TEST_CASE(stream_above_the_limit_is_refused_alone) {
   frames_client c;
   server_start(&s, &(server_settings){.adapter.max_per_connection = 2});
   frames_connect(&c, s.port, 0);
@@ -525,7 +525,7 @@ static void stream_above_the_limit_is_refused_alone(void **state) {
 }
 
 /* PINGs do not keep a connection open that has no requests. */
-static void idle_connection_with_pings_ends(void **state) {
+TEST_CASE(idle_connection_with_pings_ends) {
   enum { IDLE_S = 3 };
   frames_client c;
   bool is_told = false;
@@ -540,18 +540,4 @@ static void idle_connection_with_pings_ends(void **state) {
   assert_true(is_told);
   frames_close(&c);
   vsi_server_stop(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(violations_end_the_session_or_its_stream),
-      cmocka_unit_test(preface_is_followed_by_settings),
-      cmocka_unit_test(settings_and_pings_are_acknowledged),
-      cmocka_unit_test(negative_windows_must_be_opened),
-      cmocka_unit_test(streams_survive_goaway_of_their_client),
-      cmocka_unit_test(goaway_names_a_last_stream_after_a_round_trip),
-      cmocka_unit_test(stream_above_the_limit_is_refused_alone),
-      cmocka_unit_test(idle_connection_with_pings_ends),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

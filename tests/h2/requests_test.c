@@ -152,7 +152,7 @@ static const head heads[] = {
     {RESET, {POST, ":authority", "a", ":path", "/echo", "content-length", "0", "content-length", "1", NULL}},
 };
 
-static void ambiguous_heads_are_refused(void **state) {
+TEST_CASE(ambiguous_heads_are_refused) {
   unsigned wrong = 0;
   server_start(&s, NULL);
   for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
@@ -175,7 +175,7 @@ static void ambiguous_heads_are_refused(void **state) {
 }
 
 /* A NUL in each part of a head. */
-static void heads_with_nul_are_refused(void **state) {
+TEST_CASE(heads_with_nul_are_refused) {
   static const struct {
     const char *bytes;
     size_t len;
@@ -231,7 +231,7 @@ static void assert_body(frames_client *c, uint32_t id, const char *body) {
 }
 
 /* RFC 9113, 8.2.3: a client may send each cookie as a field. Fields of trailers are not those of the head. */
-static void cookies_are_joined_and_trailers_kept_apart(void **state) {
+TEST_CASE(cookies_are_joined_and_trailers_kept_apart) {
 #define SHOW ":scheme", "http", ":authority", "a:1", ":path", "/show"
   static const char *const
       one[] = {":method", "GET", SHOW, "cookie", "a=b", NULL},
@@ -257,7 +257,7 @@ static void cookies_are_joined_and_trailers_kept_apart(void **state) {
   vsi_server_stop(&s);
 }
 
-static void large_heads_get_431(void **state) {
+TEST_CASE(large_heads_get_431) {
   char large[2000];
   memset(large, 'a', sizeof large - 1);
   large[sizeof large - 1] = '\0';
@@ -274,7 +274,7 @@ static void large_heads_get_431(void **state) {
 }
 
 /* A stream that both sides have ended is closed: a reset would be a frame on a closed stream (RFC 9113, 5.1). */
-static void only_a_request_that_goes_on_is_reset_after_its_response(void **state) {
+TEST_CASE(only_a_request_that_goes_on_is_reset_after_its_response) {
   frames_client c;
   bool is_reset[2] = {false, false};
   server_start(&s, NULL);
@@ -294,15 +294,4 @@ static void only_a_request_that_goes_on_is_reset_after_its_response(void **state
   assert_true(is_reset[1]);
   frames_close(&c);
   vsi_server_stop(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(ambiguous_heads_are_refused),
-      cmocka_unit_test(heads_with_nul_are_refused),
-      cmocka_unit_test(cookies_are_joined_and_trailers_kept_apart),
-      cmocka_unit_test(large_heads_get_431),
-      cmocka_unit_test(only_a_request_that_goes_on_is_reset_after_its_response),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ static vestry_err count_held(const vestry_request *req, vestry_reply *reply, voi
 
 /* Two clients have many requests each, and all requests are served by one thread. A third one comes later, with a
  * single request, and waits only for the handler that runs. */
-static void single_request_does_not_wait_for_many(void **state) {
+TEST_CASE(single_request_does_not_wait_for_many) {
   frames_client many[2], single;
   atomic_store(&held_count, 0);
   atomic_store(&released_count, 0);
@@ -113,7 +113,7 @@ static unsigned read_all(frames_client *c) {
  * few of these requests only: for those whose responses fit, and for two of each other client, of which one is refused.
  * POSTs of the same clients, and requests of another one, are served. Requests that wait are served later: the clock is
  * advanced once, so that the time that the client needs on a busy machine ends no response early. */
-static void handlers_do_not_run_for_a_client_that_reads_nothing(void **state) {
+TEST_CASE(handlers_do_not_run_for_a_client_that_reads_nothing) {
   enum { CLIENTS = 8, RESTED_S = 2 };
   frames_client clients[CLIENTS];
   start(0);
@@ -138,7 +138,7 @@ static void handlers_do_not_run_for_a_client_that_reads_nothing(void **state) {
 }
 
 /* The same with POSTs, which wait as soon as a response to one of them was cut. */
-static void posts_with_large_responses_wait_after_a_cut(void **state) {
+TEST_CASE(posts_with_large_responses_wait_after_a_cut) {
   enum { CLIENTS = 8 };
   frames_client clients[CLIENTS], other;
   start(0);
@@ -159,7 +159,7 @@ static void posts_with_large_responses_wait_after_a_cut(void **state) {
 }
 
 /* If requests wait, responses that do not move are reset early, so that the requests are served. */
-static void unread_responses_end_early_for_waiting_requests(void **state) {
+TEST_CASE(unread_responses_end_early_for_waiting_requests) {
   enum { TIMEOUT_S = 1000, SOON_S = 4 };
   frames_client c;
   start(TIMEOUT_S);
@@ -179,7 +179,7 @@ static void unread_responses_end_early_for_waiting_requests(void **state) {
 
 /* A client gives its streams no window. They are reset when their time is over, and the session ends with them: while
  * the clock stands still, no further time passes. */
-static void session_without_a_window_ends_with_its_streams(void **state) {
+TEST_CASE(session_without_a_window_ends_with_its_streams) {
   enum { TIMEOUT_S = 1000, STREAMS = 3, ROUNDING_S = 2 };
   frames_client c;
   unsigned resets = 0;
@@ -200,15 +200,4 @@ static void session_without_a_window_ends_with_its_streams(void **state) {
   atomic_store(&vsi_server_clock_ahead_ns, 0);
   frames_close(&c);
   vsi_server_stop(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(single_request_does_not_wait_for_many),
-      cmocka_unit_test(handlers_do_not_run_for_a_client_that_reads_nothing),
-      cmocka_unit_test(posts_with_large_responses_wait_after_a_cut),
-      cmocka_unit_test(unread_responses_end_early_for_waiting_requests),
-      cmocka_unit_test(session_without_a_window_ends_with_its_streams),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 
 static vsi_server s;
 
-static void one_port_serves_both_versions(void **state) {
+TEST_CASE(one_port_serves_both_versions) {
   static const vsi_client_tls_ops *const ops[] = {&h2_tls_ops, &tls_client_ops};
   server_start(&s, &(server_settings){.is_tls = true});
   for (size_t i = 0; i < 2; i++) {
@@ -29,7 +29,7 @@ static void one_port_serves_both_versions(void **state) {
 
 /* ---- protocols --------------------------------------------------------------------------------------------------- */
 
-static void alpn_selects_the_protocol_or_refuses(void **state) {
+TEST_CASE(alpn_selects_the_protocol_or_refuses) {
   static const struct {
     const char *const protocols[4];
     const char *selected; /* NULL: the handshake fails */
@@ -63,7 +63,7 @@ static void alpn_selects_the_protocol_or_refuses(void **state) {
 }
 
 /* RFC 8446, 5.1: a message of the handshake may be in several records. */
-static void client_hello_in_several_records_selects_the_same_protocol(void **state) {
+TEST_CASE(client_hello_in_several_records_selects_the_same_protocol) {
   static const char *const h2[] = {"h2", "http/1.1", NULL}, *const http1[] = {"http/1.1", NULL};
   static const size_t sizes[] = {1, 20, 64, 200, 500};
   server_start(&s, &(server_settings){.is_tls = true});
@@ -116,7 +116,7 @@ static void get_large_response(size_t record_bytes, unsigned updates) {
 }
 
 /* GnuTLS takes one record at a time, and its state changes when the client updates its keys (RFC 8446, 4.6.3). */
-static void slow_clients_get_all_bytes_in_records_of_any_size(void **state) {
+TEST_CASE(slow_clients_get_all_bytes_in_records_of_any_size) {
   server_start(&s, &(server_settings){.is_tls = true});
   tls_contract_mount_large(&s);
   get_large_response(0, 0);
@@ -126,7 +126,7 @@ static void slow_clients_get_all_bytes_in_records_of_any_size(void **state) {
   vsi_server_stop(&s);
 }
 
-static void events_larger_than_a_record_arrive(void **state) {
+TEST_CASE(events_larger_than_a_record_arrive) {
   static const size_t sizes[] = {100, 500, 700, 1500, 1900, 3000, 20000};
   static char signals[20010];
   frames_client c;
@@ -164,7 +164,7 @@ static int status_for(const char *authority) {
 }
 
 /* The certificate is for both names, so a browser sends requests for both over one connection. */
-static void name_of_the_certificate_that_is_not_served_gets_421(void **state) {
+TEST_CASE(name_of_the_certificate_that_is_not_served_gets_421) {
   static const char *const names[] = {"a.example", NULL}, *const covered[] = {"a.example", "b.example", NULL};
   static tls_pair made;
   frames_client c;
@@ -180,7 +180,7 @@ static void name_of_the_certificate_that_is_not_served_gets_421(void **state) {
   vsi_server_stop(&s);
 }
 
-static void names_that_are_not_served_get_421(void **state) {
+TEST_CASE(names_that_are_not_served_get_421) {
   static const char *const names[] = {"example.org", "[::1]", NULL};
   server_start(&s, &(server_settings){.adapter.names = names});
   assert_int_equal(status_for("example.org"), 200);
@@ -193,7 +193,7 @@ static void names_that_are_not_served_get_421(void **state) {
 }
 
 /* HTTP/1.1 is served by another adapter inside, of which the program knows nothing. */
-static void failed_starts_are_logged_by_their_function(void **state) {
+TEST_CASE(failed_starts_are_logged_by_their_function) {
   server_start(&s, NULL);
   const struct {
     vestry_h2_options options;
@@ -215,7 +215,7 @@ static void failed_starts_are_logged_by_their_function(void **state) {
   vsi_server_stop(&s);
 }
 
-static void certificates_for_this_machine_are_made(void **state) {
+TEST_CASE(certificates_for_this_machine_are_made) {
   static char first[VESTRY_H2_CERTIFICATE_BYTES], second[VESTRY_H2_CERTIFICATE_BYTES];
   static const char *const names[] = {"localhost", "127.0.0.1", "192.0.2.7"};
   assert_int_equal(vestry_h2_certificate(NULL, NULL), VESTRY_INVALID);
@@ -247,16 +247,5 @@ int main(void) {
                            *const *const all[] = {h2, http1, NULL};
   static const tls_contract_adapter adapter = {"vestry_h2_create", h2_contract, start, vestry_server_renew,
                                                &h2_tls_ops,        all,         true};
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(one_port_serves_both_versions),
-      cmocka_unit_test(alpn_selects_the_protocol_or_refuses),
-      cmocka_unit_test(client_hello_in_several_records_selects_the_same_protocol),
-      cmocka_unit_test(slow_clients_get_all_bytes_in_records_of_any_size),
-      cmocka_unit_test(events_larger_than_a_record_arrive),
-      cmocka_unit_test(name_of_the_certificate_that_is_not_served_gets_421),
-      cmocka_unit_test(names_that_are_not_served_get_421),
-      cmocka_unit_test(certificates_for_this_machine_are_made),
-      cmocka_unit_test(failed_starts_are_logged_by_their_function),
-  };
-  return tls_contract_run(&adapter) + cmocka_run_group_tests(tests, NULL, NULL);
+  return tls_contract_run(&adapter) + cases_run("h2/tls", NULL, NULL);
 }

@@ -94,7 +94,7 @@ static void *open_and_close(void *ctx) {
 }
 
 /* capability: G12 */
-static void g12_no_line_is_lost_or_repeated_with_threads(void **state) {
+TEST_CASE(g12_no_line_is_lost_or_repeated_with_threads) {
   static race r;
   pthread_t writers[WRITERS], tabs[TABS];
   memset(&r, 0, sizeof r);
@@ -144,7 +144,7 @@ static void *begin_and_end(void *ctx) {
 }
 
 /* capability: G12 */
-static void g12_histories_begin_and_end_concurrently(void **state) {
+TEST_CASE(g12_histories_begin_and_end_concurrently) {
   static race r;
   pthread_t ids[3];
   memset(&r, 0, sizeof r);
@@ -189,7 +189,7 @@ static void *write_anywhere(void *ctx) {
 
 /* Each thread drops events of the histories to which the others write. */
 /* capability: G12 */
-static void g12_full_histories_shrink_concurrently(void **state) {
+TEST_CASE(g12_full_histories_shrink_concurrently) {
   static race r;
   pthread_t ids[3];
   memset(&r, 0, sizeof r);
@@ -213,13 +213,4 @@ static void g12_full_histories_shrink_concurrently(void **state) {
   vestry_stop(r.v, 1000);
   vestry_destroy(r.v);
   test_host_assert_clean(&r.th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(g12_no_line_is_lost_or_repeated_with_threads),
-      cmocka_unit_test(g12_histories_begin_and_end_concurrently),
-      cmocka_unit_test(g12_full_histories_shrink_concurrently),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

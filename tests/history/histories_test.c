@@ -79,7 +79,7 @@ static void assert_whole(suite *s, log_tab *t) {
 /* -------------------------------------------------------------------------------------------------- answers ------- */
 
 /* capability: G12 */
-static void g12_stream_resumes_where_it_broke(void **state) {
+TEST_CASE(g12_stream_resumes_where_it_broke) {
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -117,7 +117,7 @@ static void g12_stream_resumes_where_it_broke(void **state) {
 
 /* A tab that has received the state and no event since then is current. */
 /* capability: G12 */
-static void g12_tab_with_only_the_state_is_current(void **state) {
+TEST_CASE(g12_tab_with_only_the_state_is_current) {
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -137,7 +137,7 @@ static void g12_tab_with_only_the_state_is_current(void **state) {
 }
 
 /* capability: G12 */
-static void g12_unknown_id_is_a_gap(void **state) {
+TEST_CASE(g12_unknown_id_is_a_gap) {
   static const char *const ids[] = {
       "gap", "x", "0123456789abcdef.1", "0123456789abcdef.", "700102dd0e5f676a.99999999999", "4318e255"};
   static char endless[100000];
@@ -160,7 +160,7 @@ static void g12_unknown_id_is_a_gap(void **state) {
 }
 
 /* capability: G12 */
-static void g12_id_of_an_ended_history_is_a_gap(void **state) {
+TEST_CASE(g12_id_of_an_ended_history_is_a_gap) {
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -190,7 +190,7 @@ static void g12_id_of_an_ended_history_is_a_gap(void **state) {
 }
 
 /* capability: G12 */
-static void g12_expired_events_are_freed_and_are_a_gap(void **state) {
+TEST_CASE(g12_expired_events_are_freed_and_are_a_gap) {
   suite s;
   log_tab t = {0}, stays = {0};
   begin(&s, &(vestry_history_options){.max_age_ms = 1000});
@@ -215,7 +215,7 @@ static void g12_expired_events_are_freed_and_are_a_gap(void **state) {
 }
 
 /* capability: G12 */
-static void g12_unused_history_ends(void **state) {
+TEST_CASE(g12_unused_history_ends) {
   suite s;
   log_tab t = {0};
   vestry_histories_stats all = {0};
@@ -245,7 +245,7 @@ static void g12_unused_history_ends(void **state) {
 
 /* The state is sent while lines are written before and after it, and the stream is cut at every byte. */
 /* capability: G12 */
-static void g12_gap_is_filled_after_a_cut_at_any_byte(void **state) {
+TEST_CASE(g12_gap_is_filled_after_a_cut_at_any_byte) {
   for (size_t cut = 0;; cut++) {
     suite s;
     log_tab t = {0};
@@ -344,7 +344,7 @@ static void run_seed(unsigned seed) {
 }
 
 /* capability: G12 */
-static void g12_no_line_is_lost_in_random_schedules(void **state) {
+TEST_CASE(g12_no_line_is_lost_in_random_schedules) {
   for (unsigned seed = 1; seed <= 3000; seed++) run_seed(seed);
 }
 
@@ -352,7 +352,7 @@ static void g12_no_line_is_lost_in_random_schedules(void **state) {
 
 /* A stream that cannot take an event must not stay and cover it by the id of the next one. */
 /* capability: G12 */
-static void g12_full_stream_ends_and_resumes(void **state) {
+TEST_CASE(g12_full_stream_ends_and_resumes) {
   static const vestry_full_policy policies[] = {VESTRY_FULL_CLOSE, VESTRY_FULL_DROP};
   for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
     suite s;
@@ -379,7 +379,7 @@ static void g12_full_stream_ends_and_resumes(void **state) {
 }
 
 /* capability: G12 */
-static void g12_replay_over_queue_limit_is_a_gap(void **state) {
+TEST_CASE(g12_replay_over_queue_limit_is_a_gap) {
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -412,7 +412,7 @@ static void write_others(suite *s, const vestry_key *key, int count) {
 
 /* One history takes the bytes of all, and falls silent: the others keep their events nevertheless. */
 /* capability: G12 */
-static void g12_full_history_leaves_room_for_others(void **state) {
+TEST_CASE(g12_full_history_leaves_room_for_others) {
   static const uint64_t ages_ms[] = {0, VESTRY_NEVER_MS};
   const vestry_key *const full = VESTRY_KEY("full");
   for (size_t i = 0; i < 2; i++) {
@@ -452,7 +452,7 @@ static void g12_full_history_leaves_room_for_others(void **state) {
 
 /* Many histories share the room. None loses an event, and an event that is larger than each of them is stored, too. */
 /* capability: G12 */
-static void g12_event_takes_the_room_of_several_histories(void **state) {
+TEST_CASE(g12_event_takes_the_room_of_several_histories) {
   enum { OTHERS = 40 };
   suite s = {.last = 0};
   site_begin(&s.on, (vestry_options){0});
@@ -482,7 +482,7 @@ static void g12_event_takes_the_room_of_several_histories(void **state) {
 
 /* The state of a gap arrives, but its id does not: kept events must not follow it, even if they fit now. */
 /* capability: G12 */
-static void g12_gap_remains_until_its_id_arrives(void **state) {
+TEST_CASE(g12_gap_remains_until_its_id_arrives) {
   for (size_t cut = 0, all = SIZE_MAX; cut <= all; cut++) {
     suite s;
     log_tab t = {0};
@@ -507,7 +507,7 @@ static void g12_gap_remains_until_its_id_arrives(void **state) {
 
 /* If a later event of another sender replaced it, it would come after an id that covers it. */
 /* capability: G12 */
-static void g12_kept_events_are_not_superseded(void **state) {
+TEST_CASE(g12_kept_events_are_not_superseded) {
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -538,7 +538,7 @@ static void g12_kept_events_are_not_superseded(void **state) {
 
 /* Each allocation between the break and the end fails in turn: no event is lost without a report. */
 /* capability: G12 */
-static void g12_failed_allocation_loses_no_line(void **state) {
+TEST_CASE(g12_failed_allocation_loses_no_line) {
   for (long fail = 0;; fail++) {
     suite s;
     log_tab t = {0};
@@ -580,7 +580,7 @@ static vestry_err without_history(const vestry_request *req, vestry_reply *reply
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-static void g12_resume_works_without_a_reply(void **state) {
+TEST_CASE(g12_resume_works_without_a_reply) {
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -612,7 +612,7 @@ static void g12_resume_works_without_a_reply(void **state) {
 }
 
 /* Without a state, a gap ends at once: later events are not lost. */
-static void g12_history_without_state_resumes(void **state) {
+TEST_CASE(g12_history_without_state_resumes) {
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -630,27 +630,4 @@ static void g12_history_without_state_resumes(void **state) {
   assert_int_equal(stats_of(&s).replayed_count, 1);
   log_tab_end(&t);
   site_end(&s.on);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(g12_stream_resumes_where_it_broke),
-      cmocka_unit_test(g12_tab_with_only_the_state_is_current),
-      cmocka_unit_test(g12_unknown_id_is_a_gap),
-      cmocka_unit_test(g12_id_of_an_ended_history_is_a_gap),
-      cmocka_unit_test(g12_expired_events_are_freed_and_are_a_gap),
-      cmocka_unit_test(g12_unused_history_ends),
-      cmocka_unit_test(g12_gap_is_filled_after_a_cut_at_any_byte),
-      cmocka_unit_test(g12_no_line_is_lost_in_random_schedules),
-      cmocka_unit_test(g12_full_stream_ends_and_resumes),
-      cmocka_unit_test(g12_replay_over_queue_limit_is_a_gap),
-      cmocka_unit_test(g12_full_history_leaves_room_for_others),
-      cmocka_unit_test(g12_event_takes_the_room_of_several_histories),
-      cmocka_unit_test(g12_gap_remains_until_its_id_arrives),
-      cmocka_unit_test(g12_kept_events_are_not_superseded),
-      cmocka_unit_test(g12_failed_allocation_loses_no_line),
-      cmocka_unit_test(g12_resume_works_without_a_reply),
-      cmocka_unit_test(g12_history_without_state_resumes),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

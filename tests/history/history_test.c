@@ -81,7 +81,7 @@ static void assert_missed(kept *k, uint64_t seq, const char *expected) {
   assert_string_equal(got, expected);
 }
 
-static void event_is_followed_by_its_id(void **state) {
+TEST_CASE(event_is_followed_by_its_id) {
   kept k;
   begin(&k, 0, &(vestry_history_options){0});
   char expected[100];
@@ -95,7 +95,7 @@ static void event_is_followed_by_its_id(void **state) {
 }
 
 /* capability: G12 */
-static void g12_resume_returns_all_later_events(void **state) {
+TEST_CASE(g12_resume_returns_all_later_events) {
   kept k;
   size_t count;
   begin(&k, 0, &(vestry_history_options){0});
@@ -118,7 +118,7 @@ static void g12_resume_returns_all_later_events(void **state) {
 }
 
 /* capability: G12 */
-static void g12_history_is_bounded_by_count_bytes_and_age(void **state) {
+TEST_CASE(g12_history_is_bounded_by_count_bytes_and_age) {
   kept k;
   begin(&k, 0, &(vestry_history_options){.max_count = 2});
   for (const char *at = "abc"; *at; at++) put(&k, (char[]){*at, '\0'});
@@ -160,7 +160,7 @@ static void g12_history_is_bounded_by_count_bytes_and_age(void **state) {
 }
 
 /* capability: G12 */
-static void g12_all_histories_share_a_byte_limit(void **state) {
+TEST_CASE(g12_all_histories_share_a_byte_limit) {
   kept k;
   vsi_history other;
   begin(&k, 3 * (29 + VESTRY_HISTORY_EVENT_COST), &(vestry_history_options){0});
@@ -181,7 +181,7 @@ static void g12_all_histories_share_a_byte_limit(void **state) {
 
 /* An event that cannot be kept is a gap only for clients that have not seen it. */
 /* capability: G12 */
-static void g12_halved_history_keeps_its_newer_events(void **state) {
+TEST_CASE(g12_halved_history_keeps_its_newer_events) {
   kept k;
   begin(&k, 0, &(vestry_history_options){0});
   for (int i = 0; i < 5; i++) put(&k, "a");
@@ -200,7 +200,7 @@ static void g12_halved_history_keeps_its_newer_events(void **state) {
 }
 
 /* capability: G12 */
-static void g12_lost_event_is_a_gap(void **state) {
+TEST_CASE(g12_lost_event_is_a_gap) {
   kept k;
   begin(&k, 0, &(vestry_history_options){.max_bytes = 1000});
   put(&k, "a");
@@ -229,7 +229,7 @@ static void g12_lost_event_is_a_gap(void **state) {
 
 /* Whichever allocation fails, the history is complete or has a gap. */
 /* capability: G12 */
-static void g12_failed_allocation_is_a_gap(void **state) {
+TEST_CASE(g12_failed_allocation_is_a_gap) {
   for (long fail = 0;; fail++) {
     kept k;
     begin(&k, 0, &(vestry_history_options){0});
@@ -258,7 +258,7 @@ static void g12_failed_allocation_is_a_gap(void **state) {
 }
 
 /* capability: G12 */
-static void g12_only_written_ids_are_parsed(void **state) {
+TEST_CASE(g12_only_written_ids_are_parsed) {
   static const char *const none[] = {
       "",
       "gap",
@@ -300,18 +300,4 @@ static void g12_only_written_ids_are_parsed(void **state) {
     assert_int_equal(id.epoch, some[i].epoch);
     assert_int_equal(id.seq, some[i].seq);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(event_is_followed_by_its_id),
-      cmocka_unit_test(g12_resume_returns_all_later_events),
-      cmocka_unit_test(g12_history_is_bounded_by_count_bytes_and_age),
-      cmocka_unit_test(g12_all_histories_share_a_byte_limit),
-      cmocka_unit_test(g12_halved_history_keeps_its_newer_events),
-      cmocka_unit_test(g12_lost_event_is_a_gap),
-      cmocka_unit_test(g12_failed_allocation_is_a_gap),
-      cmocka_unit_test(g12_only_written_ids_are_parsed),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

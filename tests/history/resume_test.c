@@ -183,7 +183,7 @@ static bool moves(world *w, const char *path) {
 /* ---- ids that are valid on each node ----------------------------------------------------------------------------- */
 
 /* capability: G11 */
-static void g11_equal_content_is_not_sent_by_another_node(void **state) {
+TEST_CASE(g11_equal_content_is_not_sent_by_another_node) {
   static const char *const paths[] = {"/", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     world w;
@@ -198,7 +198,7 @@ static void g11_equal_content_is_not_sent_by_another_node(void **state) {
 
 /* An id received in a stream counts like an id in the document. */
 /* capability: G11 */
-static void g11_stream_id_is_valid_on_each_node(void **state) {
+TEST_CASE(g11_stream_id_is_valid_on_each_node) {
   world w;
   begin(&w, &of_same_build, secret);
   node *a = &w.nodes[0], *b = &w.nodes[1];
@@ -222,7 +222,7 @@ static void g11_stream_id_is_valid_on_each_node(void **state) {
 }
 
 /* capability: G11 */
-static void g11_each_part_is_compared(void **state) {
+TEST_CASE(g11_each_part_is_compared) {
   world w;
   begin(&w, &of_same_build, secret);
   node *a = &w.nodes[0], *b = &w.nodes[1];
@@ -253,7 +253,7 @@ static void g11_each_part_is_compared(void **state) {
 /* ---- ids that are not -------------------------------------------------------------------------------------------- */
 
 /* capability: G11 */
-static void g11_node_with_another_secret_sends_everything(void **state) {
+TEST_CASE(g11_node_with_another_secret_sends_everything) {
   world w;
   begin(&w, &of_same_build, another);
   assert_true(moves(&w, "/"));
@@ -267,7 +267,7 @@ static void g11_node_with_another_secret_sends_everything(void **state) {
 }
 
 /* capability: G11 */
-static void g11_another_build_reloads_the_document(void **state) {
+TEST_CASE(g11_another_build_reloads_the_document) {
   world w;
   begin(&w, &(vestry_pages_options){.build = "2"}, secret);
   tab t;
@@ -282,7 +282,7 @@ static void g11_another_build_reloads_the_document(void **state) {
 
 /* Two processes have counted to the same number, but have different data. */
 /* capability: G11 */
-static void g11_process_version_is_valid_in_its_process_only(void **state) {
+TEST_CASE(g11_process_version_is_valid_in_its_process_only) {
   world w;
   begin(&w, &of_same_build, secret);
   node *a = &w.nodes[0], *b = &w.nodes[1];
@@ -304,7 +304,7 @@ static void g11_process_version_is_valid_in_its_process_only(void **state) {
 }
 
 /* capability: G11 */
-static void g11_data_version_is_valid_on_each_node(void **state) {
+TEST_CASE(g11_data_version_is_valid_on_each_node) {
   world w;
   begin(&w, &of_same_build, secret);
   node *a = &w.nodes[0], *b = &w.nodes[1];
@@ -367,7 +367,7 @@ static void read_all(world *w, log_tab *t, const listener *own) {
 }
 
 /* capability: G12 */
-static void g12_each_node_keeps_events_of_all_nodes(void **state) {
+TEST_CASE(g12_each_node_keeps_events_of_all_nodes) {
   world w;
   begin(&w, &of_same_build, secret);
   node *a = &w.nodes[0], *b = &w.nodes[1];
@@ -400,7 +400,7 @@ static void g12_each_node_keeps_events_of_all_nodes(void **state) {
 
 /* An event lost between nodes is in no history, so a client that was disconnected has a gap. */
 /* capability: G12 */
-static void g12_event_lost_in_the_cluster_is_a_gap(void **state) {
+TEST_CASE(g12_event_lost_in_the_cluster_is_a_gap) {
   world w;
   begin(&w, &of_same_build, secret);
   node *a = &w.nodes[0], *b = &w.nodes[1];
@@ -425,19 +425,4 @@ static void g12_event_lost_in_the_cluster_is_a_gap(void **state) {
   read_all(&w, &t, &own);
   log_tab_end(&t);
   end(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(g11_equal_content_is_not_sent_by_another_node),
-      cmocka_unit_test(g11_stream_id_is_valid_on_each_node),
-      cmocka_unit_test(g11_each_part_is_compared),
-      cmocka_unit_test(g11_node_with_another_secret_sends_everything),
-      cmocka_unit_test(g11_another_build_reloads_the_document),
-      cmocka_unit_test(g11_process_version_is_valid_in_its_process_only),
-      cmocka_unit_test(g11_data_version_is_valid_on_each_node),
-      cmocka_unit_test(g12_each_node_keeps_events_of_all_nodes),
-      cmocka_unit_test(g12_event_lost_in_the_cluster_is_a_gap),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static void refused(const char *before) {
 }
 
 /* capability: E4 */
-static void attributes_that_can_run_code_are_refused(void **state) {
+TEST_CASE(attributes_that_can_run_code_are_refused) {
   static const char *const rows[] = {
       "<script src=\"",
       "<SCRIPT Src='",
@@ -86,7 +86,7 @@ static void attributes_that_can_run_code_are_refused(void **state) {
 }
 
 /* The attributes of the same names on other elements take texts. */
-static void harmless_attributes_take_texts(void **state) {
+TEST_CASE(harmless_attributes_take_texts) {
   static const char *const rows[] = {
       "<script nonce='",
       "<script id='",
@@ -112,7 +112,7 @@ static void harmless_attributes_take_texts(void **state) {
 }
 
 /* Text may set only the fragment of a URL from which code is loaded. */
-static void only_the_fragment_of_a_code_url_takes_text(void **state) {
+TEST_CASE(only_the_fragment_of_a_code_url_takes_text) {
   expect("<use href='#", "javascript:", "javascript:");
   expect("<use href='/icons.svg#", "a'", "a&#39;");
   expect("<use xlink:href=\"/icons.svg?b=c&amp;d#e-", "a", "a");
@@ -125,7 +125,7 @@ static void only_the_fragment_of_a_code_url_takes_text(void **state) {
 
 /* The URL of an informational link is an ordinary URL. It is refused if its rel follows later. */
 /* capability: E4 */
-static void link_href_takes_text_if_rel_is_informational(void **state) {
+TEST_CASE(link_href_takes_text_if_rel_is_informational) {
   expect("<link rel=canonical href='", "javascript:", "about:invalid");
   expect("<link rel='ICON' href='/", "a", "a");
   expect("<link title='b' rel = \"shortcut\ticon\" href='", "data:,", "data:,");
@@ -152,7 +152,7 @@ static void link_href_takes_text_if_rel_is_informational(void **state) {
 }
 
 /* capability: E4 */
-static void meta_content_is_refused_with_http_equiv(void **state) {
+TEST_CASE(meta_content_is_refused_with_http_equiv) {
   assert_true(takes("<meta content='", "0;url=a", "' name=description>"));
   assert_true(takes("<meta content='", "a", "'><meta http-equiv=refresh content='1'>"));
   assert_true(takes("<p content='", "a", "' http-equiv=refresh>"));
@@ -169,7 +169,7 @@ static void meta_content_is_refused_with_http_equiv(void **state) {
 
 /* Embedded documents come by http, or from the origin of the page. */
 /* capability: E4 */
-static void embedded_document_urls_are_http_or_relative(void **state) {
+TEST_CASE(embedded_document_urls_are_http_or_relative) {
   static const struct {
     const char *url, *made;
   } rows[] = {
@@ -205,7 +205,7 @@ static void embedded_document_urls_are_http_or_relative(void **state) {
 
 /* data-attr sets an attribute to the value of its code. */
 /* capability: E4 */
-static void data_attr_code_is_checked_as_its_attribute(void **state) {
+TEST_CASE(data_attr_code_is_checked_as_its_attribute) {
   expect("<a data-attr:title=\"'", "javascript:", "javascript:");
   expect("<a data-attr:href=\"'/", "a", "a");
   expect("<a data-attr:href=\"$b ? 'https://c/' : '#", "a", "a");
@@ -241,7 +241,7 @@ static void data_attr_code_is_checked_as_its_attribute(void **state) {
 }
 
 /* Scripts that list URLs: to load code from, or to navigate to. */
-static void importmap_and_speculation_rules_take_no_code(void **state) {
+TEST_CASE(importmap_and_speculation_rules_take_no_code) {
   assert_true(takes_code("<script>"));
   assert_true(takes_code("<script type=module>"));
   assert_true(takes_code("<script type='application/json' id=a>"));
@@ -254,16 +254,6 @@ static void importmap_and_speculation_rules_take_no_code(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(attributes_that_can_run_code_are_refused),
-      cmocka_unit_test(harmless_attributes_take_texts),
-      cmocka_unit_test(only_the_fragment_of_a_code_url_takes_text),
-      cmocka_unit_test(link_href_takes_text_if_rel_is_informational),
-      cmocka_unit_test(meta_content_is_refused_with_http_equiv),
-      cmocka_unit_test(embedded_document_urls_are_http_or_relative),
-      cmocka_unit_test(data_attr_code_is_checked_as_its_attribute),
-      cmocka_unit_test(importmap_and_speculation_rules_take_no_code),
-  };
   vestry_html_init(&html, NULL);
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("html/attribute", NULL, NULL);
 }

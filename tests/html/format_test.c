@@ -24,7 +24,7 @@ static vestry_html html;
 /* Called through a pointer, so that the compiler does not check the format. */
 static vestry_err (*const unchecked)(vestry_html *to, const char *format, ...) = vestry_html_add;
 
-static void integers_are_formatted_as_by_printf(void **state) {
+TEST_CASE(integers_are_formatted_as_by_printf) {
   static const int numbers[] = {0, 1, -1, 42, -42, 123456789, INT_MAX, INT_MIN};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
     int n = numbers[i];
@@ -45,7 +45,7 @@ static void integers_are_formatted_as_by_printf(void **state) {
   expect_html(&html, "-1 1");
 }
 
-static void doubles_are_formatted_as_by_printf(void **state) {
+TEST_CASE(doubles_are_formatted_as_by_printf) {
   static const double numbers[] = {0,     -0.0, 1, -1.5, 0.1, 1e-10, 123456.789, 1e15, 1e17, 1.7976931348623157e308,
                                    5e-324};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
@@ -60,7 +60,7 @@ static void doubles_are_formatted_as_by_printf(void **state) {
 }
 
 /* Uses the locales with a decimal comma that are installed. The output has the decimal point of the C locale. */
-static void output_does_not_depend_on_the_locale(void **state) {
+TEST_CASE(output_does_not_depend_on_the_locale) {
   static const char *const locales[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "ps_AF", "fa_IR", "C.UTF-8"};
   size_t commas = 0;
   for (size_t i = 0; i < sizeof locales / sizeof *locales; i++) {
@@ -73,7 +73,7 @@ static void output_does_not_depend_on_the_locale(void **state) {
   if (!commas) TEST_SKIP("no locale with another decimal point is installed");
 }
 
-static void texts_are_escaped_with_width_and_precision(void **state) {
+TEST_CASE(texts_are_escaped_with_width_and_precision) {
   vestry_html_add(&html, "%s|%5s|%.2s|%.*s|%.*s|%5.1s|%.0s|%.s", "a<", "<", "abc", 1, "abc", -1, "abc", "xy", "a", "b");
   expect_html(&html, "a&lt;|    &lt;|ab|a|abc|    x||");
   vestry_html_add(&html, "%c%c|%3c", 'a', '<', '>');
@@ -89,13 +89,13 @@ static void texts_are_escaped_with_width_and_precision(void **state) {
   expect_html(&html, "|\xC3\xA4|\xC3\xA4||a|\xEF\xBF\xBD");
 }
 
-static void numbers_are_allowed_at_every_position(void **state) {
+TEST_CASE(numbers_are_allowed_at_every_position) {
   vestry_html_add(&html, "<h%d style=\"width:%.1f%%\" tabindex=%d onclick=\"f(%d,'%d')\"><!-- %d --></h%d>%s", 2, 12.5,
                   0, -1, 3, 4, 2, "<");
   expect_html(&html, "<h2 style=\"width:12.5%\" tabindex=0 onclick=\"f(-1,'3')\"><!-- 4 --></h2>&lt;");
 }
 
-static void unsupported_format_is_refused_with_its_offset(void **state) {
+TEST_CASE(unsupported_format_is_refused_with_its_offset) {
   const char *volatile nothing = NULL; /* volatile, because the compiler would warn of NULL too */
   volatile int lowest = INT_MIN;
   static const struct {
@@ -131,7 +131,7 @@ static void unsupported_format_is_refused_with_its_offset(void **state) {
 
 /* Texts are refused at the positions that the table in vestry/html.h excludes. */
 /* capability: E4 */
-static void texts_are_refused_at_unescapable_positions(void **state) {
+TEST_CASE(texts_are_refused_at_unescapable_positions) {
   static const char *const rows[] = {
       "<%s>",
       "<p %s>",
@@ -170,17 +170,8 @@ static void texts_are_refused_at_unescapable_positions(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(integers_are_formatted_as_by_printf),
-      cmocka_unit_test(doubles_are_formatted_as_by_printf),
-      cmocka_unit_test(output_does_not_depend_on_the_locale),
-      cmocka_unit_test(texts_are_escaped_with_width_and_precision),
-      cmocka_unit_test(numbers_are_allowed_at_every_position),
-      cmocka_unit_test(unsupported_format_is_refused_with_its_offset),
-      cmocka_unit_test(texts_are_refused_at_unescapable_positions),
-  };
   vestry_html_init(&html, NULL);
-  int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  int failed = cases_run("html/format", NULL, NULL);
   vestry_html_finish(&html);
   return failed;
 }

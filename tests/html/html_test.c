@@ -10,7 +10,7 @@
 #define NASTY "<b>&\"'`\\$@;(\r\n\xC3\xA4</script>"
 
 /* capability: E4 */
-static void texts_are_escaped_alike_in_text_and_attributes(void **state) {
+TEST_CASE(texts_are_escaped_alike_in_text_and_attributes) {
   vestry_html html;
   vestry_html_init(&html, NULL);
 #define ESCAPED "&lt;b&gt;&amp;&quot;&#39;`\\$@;(&#13;\n\xC3\xA4&lt;/script&gt;"
@@ -26,7 +26,7 @@ static void texts_are_escaped_alike_in_text_and_attributes(void **state) {
 }
 
 /* capability: E4 */
-static void raw_html_is_written_unchanged_but_parsed(void **state) {
+TEST_CASE(raw_html_is_written_unchanged_but_parsed) {
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "%-s|%-.*s|%-.2s", NASTY, 3, "<i></i>", "\xC3\xA4\xC3\xA4");
@@ -38,7 +38,7 @@ static void raw_html_is_written_unchanged_but_parsed(void **state) {
 }
 
 /* U+FFFD as a decoder inserts it (WHATWG Encoding): one for each maximal subpart. */
-static void invalid_utf8_becomes_replacement_characters(void **state) {
+TEST_CASE(invalid_utf8_becomes_replacement_characters) {
   static const struct {
     const char *text;
     size_t len;
@@ -62,7 +62,7 @@ static void invalid_utf8_becomes_replacement_characters(void **state) {
 }
 
 /* A parser drops a line feed directly after these tags. */
-static void first_line_feed_of_pre_and_textarea_is_kept(void **state) {
+TEST_CASE(first_line_feed_of_pre_and_textarea_is_kept) {
   vestry_html html;
   vestry_html_init(&html, NULL);
   static const char *const tags[] = {"<pre>", "<TEXTAREA rows=\"2\">", "<listing class=a>"};
@@ -84,7 +84,7 @@ static void first_line_feed_of_pre_and_textarea_is_kept(void **state) {
 }
 
 /* A text never completes an entity or a line end that a format has begun. */
-static void text_completes_no_entity_and_no_line_end(void **state) {
+TEST_CASE(text_completes_no_entity_and_no_line_end) {
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "a & %s &amp;%s <a href=\"?a&b=%s\">%s", "lt;", "lt;", "lt;", "lt;");
@@ -97,7 +97,7 @@ static void text_completes_no_entity_and_no_line_end(void **state) {
 }
 
 /* capability: E4 */
-static void javascript_strings_are_escaped_for_their_context(void **state) {
+TEST_CASE(javascript_strings_are_escaped_for_their_context) {
   vestry_html html;
   vestry_html_init(&html, NULL);
 #define JS "\\x3cb\\x3e\\x26\\x22\\x27\\x60\\x5c\\x24\\x40\\x3b\\x28\\x0d\\x0a\xC3\xA4\\x3c/script\\x3e"
@@ -115,7 +115,7 @@ static void javascript_strings_are_escaped_for_their_context(void **state) {
   vestry_html_finish(&html);
 }
 
-static void json_is_escaped_in_attributes_and_scripts(void **state) {
+TEST_CASE(json_is_escaped_in_attributes_and_scripts) {
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<p data-signals='");
@@ -147,7 +147,7 @@ static void json_is_escaped_in_attributes_and_scripts(void **state) {
   vestry_html_finish(&html);
 }
 
-static void code_is_refused_outside_code_positions(void **state) {
+TEST_CASE(code_is_refused_outside_code_positions) {
   static const struct {
     const char *before, *words;
   } rows[] = {
@@ -178,7 +178,7 @@ static void code_is_refused_outside_code_positions(void **state) {
 
 /* A link from an untrusted source leads nowhere, and the page is still built. */
 /* capability: E4 */
-static void script_urls_become_about_invalid(void **state) {
+TEST_CASE(script_urls_become_about_invalid) {
   static const struct {
     const char *url, *made;
   } rows[] = {
@@ -214,7 +214,7 @@ static void script_urls_become_about_invalid(void **state) {
 }
 
 /* capability: E4 */
-static void first_error_persists_until_clear(void **state) {
+TEST_CASE(first_error_persists_until_clear) {
   vestry_html html;
   vestry_html_init(&html, NULL);
   assert_int_equal(vestry_html_text(&html, NULL, 1), VESTRY_INVALID);
@@ -251,7 +251,7 @@ static vestry_err build(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_is_reported(void **state) {
+TEST_CASE(failed_allocation_is_reported) {
   test_host_fail_each(build, NULL, true); /* builders learn nothing without memory */
   test_host th;
   test_host_init(&th);
@@ -260,7 +260,7 @@ static void failed_allocation_is_reported(void **state) {
 }
 
 /* capability: K9 */
-static void built_html_is_a_value_and_a_failed_one_is_invalid(void **state) {
+TEST_CASE(built_html_is_a_value_and_a_failed_one_is_invalid) {
   test_host th;
   vestry_html html;
   json_t *json = NULL;
@@ -278,22 +278,4 @@ static void built_html_is_a_value_and_a_failed_one_is_invalid(void **state) {
   test_host_assert_clean(&th);
   const vestry_value none = vestry_value_html(NULL);
   assert_int_equal(vestry_value_to_json(&none, &json), VESTRY_INVALID);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(texts_are_escaped_alike_in_text_and_attributes),
-      cmocka_unit_test(raw_html_is_written_unchanged_but_parsed),
-      cmocka_unit_test(invalid_utf8_becomes_replacement_characters),
-      cmocka_unit_test(first_line_feed_of_pre_and_textarea_is_kept),
-      cmocka_unit_test(text_completes_no_entity_and_no_line_end),
-      cmocka_unit_test(javascript_strings_are_escaped_for_their_context),
-      cmocka_unit_test(json_is_escaped_in_attributes_and_scripts),
-      cmocka_unit_test(code_is_refused_outside_code_positions),
-      cmocka_unit_test(script_urls_become_about_invalid),
-      cmocka_unit_test(first_error_persists_until_clear),
-      cmocka_unit_test(built_html_is_a_value_and_a_failed_one_is_invalid),
-      cmocka_unit_test(failed_allocation_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,7 +106,7 @@ static void expect_alike(const vestry_html *learned, const vestry_html *other) {
   if (made->len) assert_memory_equal(made->data, expected->data, made->len);
 }
 
-static void learned_formats_write_what_parsed_ones_write(void **state) {
+TEST_CASE(learned_formats_write_what_parsed_ones_write) {
   enum { PAGES = 40000, BYTES = 1 << 16 };
   static char buffer[BYTES];
   vestry_html learned, other;
@@ -142,13 +142,13 @@ static vestry_err add_rows(test_host *th, void *ctx) {
   return error;
 }
 
-static void formats_are_parsed_if_learning_lacks_memory(void **state) {
+TEST_CASE(formats_are_parsed_if_learning_lacks_memory) {
   int rows = 40;
   test_host_fail_each(add_rows, &rows, true);
 }
 
 /* A builder of few pieces allocates nothing for learning. */
-static void builder_learns_after_a_few_pieces(void **state) {
+TEST_CASE(builder_learns_after_a_few_pieces) {
   vestry_html html;
   vestry_html_init(&html, NULL);
   for (int i = 0; i < 10; i++) vestry_html_add(&html, letters, "a", i, "b");
@@ -160,7 +160,7 @@ static void builder_learns_after_a_few_pieces(void **state) {
 }
 
 /* More formats than the table of learned formats holds. */
-static void more_formats_than_fit_are_written_correctly(void **state) {
+TEST_CASE(more_formats_than_fit_are_written_correctly) {
   enum { FORMATS = 300 };
   static char formats[FORMATS][24];
   vestry_html html;
@@ -183,12 +183,4 @@ static void more_formats_than_fit_are_written_correctly(void **state) {
     }
   }
   vestry_html_finish(&html);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(learned_formats_write_what_parsed_ones_write),
-                                     cmocka_unit_test(formats_are_parsed_if_learning_lacks_memory),
-                                     cmocka_unit_test(builder_learns_after_a_few_pieces),
-                                     cmocka_unit_test(more_formats_than_fit_are_written_correctly)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -218,7 +218,7 @@ static char letter(const vsi_html_place *place) {
 }
 
 /* capability: E4 */
-static void slot_after_each_html_is_correct(void **state) {
+TEST_CASE(slot_after_each_html_is_correct) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     vsi_html_place place;
     vsi_place_init(&place);
@@ -228,7 +228,7 @@ static void slot_after_each_html_is_correct(void **state) {
 }
 
 /* The result is the same if the HTML arrives whole, in any two pieces, or byte by byte. */
-static void slot_does_not_depend_on_how_html_is_split(void **state) {
+TEST_CASE(slot_does_not_depend_on_how_html_is_split) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     size_t len = strlen(rows[i].html);
     for (size_t cut = 0; cut <= len; cut++) {
@@ -243,12 +243,4 @@ static void slot_does_not_depend_on_how_html_is_split(void **state) {
     for (size_t at = 0; at < len; at++) vsi_place_read(&place, rows[i].html + at, 1);
     assert_int_equal(letter(&place), rows[i].slot);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(slot_after_each_html_is_correct),
-      cmocka_unit_test(slot_does_not_depend_on_how_html_is_split),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 #include "support/test.h"
 
 /* In each document, '^' marks the position for an attribute and '!' the position for a tag. */
-static void html_tag_or_its_position_is_found(void **state) {
+TEST_CASE(html_tag_or_its_position_is_found) {
   static const char *const documents[] = {
       "<!doctype html><html^>",
       "<!doctype html><html^ lang=\"en\"><p>",
@@ -42,11 +42,4 @@ static void html_tag_or_its_position_is_found(void **state) {
     size_t found = vsi_html_root_tag((vestry_slice){text, len}, &has_tag);
     if (found != place || has_tag != wants_tag) fail_msg("%s: at %zu, %s", given, found, has_tag ? "a tag" : "none");
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(html_tag_or_its_position_is_found),
-  };
-  return cmocka_run_group_tests_name("the tag of html", tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ static vsi_value value_of(vestry_slice element, vestry_slice attribute) {
   return vsi_html_value(element, attribute, &result);
 }
 
-static void attribute_name_is_matched_whole(void **state) {
+TEST_CASE(attribute_name_is_matched_whole) {
   const vestry_slice none = {"", 0};
   assert_int_equal(value_of(none, NAME("style")), VSI_VALUE_STYLE);
   assert_int_equal(value_of(none, NAME("styl")), VSI_VALUE_TEXT);
@@ -22,7 +22,7 @@ static void attribute_name_is_matched_whole(void **state) {
 }
 
 /* A NUL is an ordinary character of a name, and no listed name contains one. */
-static void name_does_not_end_at_nul(void **state) {
+TEST_CASE(name_does_not_end_at_nul) {
   static const char *const listed[] = {"to",      "by",      "rel",      "csp",       "from",   "href",
                                        "type",    "code",    "style",    "value",     "action", "srcdoc",
                                        "sandbox", "charset", "language", "http-equiv"};
@@ -33,12 +33,4 @@ static void name_does_not_end_at_nul(void **state) {
     for (size_t longer = len + 1; longer <= sizeof name; longer++)
       assert_int_equal(value_of(NAME("animate"), (vestry_slice){name, longer}), VSI_VALUE_TEXT);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(attribute_name_is_matched_whole),
-      cmocka_unit_test(name_does_not_end_at_nul),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

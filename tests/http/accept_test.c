@@ -30,7 +30,7 @@ static void assert_chosen(const char *header, const char *expected) {
 }
 
 /* capability: C13 */
-static void coding_is_chosen_by_weight_then_by_offer_order(void **state) {
+TEST_CASE(coding_is_chosen_by_weight_then_by_offer_order) {
   static const char *const cases[][2] = {
       {"gzip, deflate, br, zstd", "br"}, /* as browsers send it */
       {"gzip, deflate", "gzip"},
@@ -63,7 +63,7 @@ static void coding_is_chosen_by_weight_then_by_offer_order(void **state) {
   assert_int_equal(choose(NULL), OFFERED);
 }
 
-static void unacceptable_header_chooses_nothing(void **state) {
+TEST_CASE(unacceptable_header_chooses_nothing) {
   static const char *const cases[] = {"identity;q=0",          "*;q=0",
                                       "identity;q=0, deflate", "br;q=0, *;q=0",
                                       "compress, *;q=0.0",     "identity;q=0.000, br;q=0"};
@@ -74,7 +74,7 @@ static void unacceptable_header_chooses_nothing(void **state) {
 }
 
 /* capability: C13 */
-static void malformed_header_chooses_identity(void **state) {
+TEST_CASE(malformed_header_chooses_identity) {
   static const char *const cases[] = {
       "br;q",
       "br;q=",
@@ -107,7 +107,7 @@ static void malformed_header_chooses_identity(void **state) {
 }
 
 /* capability: C13 */
-static void coding_not_offered_is_not_chosen(void **state) {
+TEST_CASE(coding_not_offered_is_not_chosen) {
   static const char *const left[] = {NULL, "gzip", NULL};
   size_t index = 0;
   assert_int_equal(vsi_accept_choose("br, gzip;q=0.1", left, 3, &index), VESTRY_OK);
@@ -122,7 +122,7 @@ static void coding_not_offered_is_not_chosen(void **state) {
   assert_int_equal(index, 0);
 }
 
-static void identity_can_be_offered_before_others(void **state) {
+TEST_CASE(identity_can_be_offered_before_others) {
   static const char *const plain_first[] = {"identity", "gzip"};
   size_t index = 9;
   assert_int_equal(vsi_accept_choose("gzip, identity", plain_first, 2, &index), VESTRY_OK);
@@ -133,15 +133,4 @@ static void identity_can_be_offered_before_others(void **state) {
   assert_int_equal(index, 1);
   assert_int_equal(vsi_accept_choose("gzip", plain_first, 2, &index), VESTRY_OK);
   assert_int_equal(index, 1);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(coding_is_chosen_by_weight_then_by_offer_order),
-      cmocka_unit_test(unacceptable_header_chooses_nothing),
-      cmocka_unit_test(malformed_header_chooses_identity),
-      cmocka_unit_test(coding_not_offered_is_not_chosen),
-      cmocka_unit_test(identity_can_be_offered_before_others),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

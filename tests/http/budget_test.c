@@ -235,7 +235,7 @@ static void fill_room(suite *s) {
   holds = false;
 }
 
-static void body_over_the_budget_is_not_built(void **state) {
+TEST_CASE(body_over_the_budget_is_not_built) {
   static const fill_fn kinds[] = {large_body,     large_json,    large_html,         large_format,    large_file,
                                   large_document, large_blindly, large_or_own_error, small_then_large};
   suite s;
@@ -276,7 +276,7 @@ static vestry_err counted(suite *s, const vestry_request *req, vestry_reply *rep
   return VESTRY_OK;
 }
 
-static void built_body_counts_against_the_budget(void **state) {
+TEST_CASE(built_body_counts_against_the_budget) {
   for (int takes = 0; takes < 2; takes++) {
     suite s;
     begin(&s, takes);
@@ -328,7 +328,7 @@ static vestry_err has_no_document(suite *s, const vestry_request *req, vestry_re
   return has_a_policy(s, req, reply);
 }
 
-static void each_end_of_a_reply_releases_its_bytes(void **state) {
+TEST_CASE(each_end_of_a_reply_releases_its_bytes) {
   static const struct {
     fill_fn fill;
     int status;
@@ -373,7 +373,7 @@ static void each_end_of_a_reply_releases_its_bytes(void **state) {
 }
 
 /* An error page over the budget gets the answer of a reply over the budget, and is counted once. */
-static void error_pages_share_the_budget(void **state) {
+TEST_CASE(error_pages_share_the_budget) {
   suite s;
   begin(&s, true);
   fill_room(&s);
@@ -404,7 +404,7 @@ static int act(suite *s, const char *nonce) {
   return status;
 }
 
-static void action_with_answer_over_the_budget_runs_once(void **state) {
+TEST_CASE(action_with_answer_over_the_budget_runs_once) {
   suite s;
   vestry_once *once;
   begin(&s, true);
@@ -424,7 +424,7 @@ static void action_with_answer_over_the_budget_runs_once(void **state) {
 }
 
 /* Each allocation fails once: of a large answer, its policy and its error page. */
-static void failed_allocation_releases_the_answer_bytes(void **state) {
+TEST_CASE(failed_allocation_releases_the_answer_bytes) {
   static const fill_fn kinds[] = {large, counted_twice, has_a_policy, large_document, large_page, is_missing};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     suite s;
@@ -448,7 +448,7 @@ static void failed_allocation_releases_the_answer_bytes(void **state) {
 }
 
 /* A connection has its share if it holds 1/32 of the mark, 7/8 of the budget, while all hold more than a half of it. */
-static void share_is_used_while_memory_is_short(void **state) {
+TEST_CASE(share_is_used_while_memory_is_short) {
   enum { SHARE = MOST / 8 * 7 / 32 };
   suite s;
   begin(&s, true);
@@ -462,17 +462,4 @@ static void share_is_used_while_memory_is_short(void **state) {
   assert_true(vsi_response_share_is_used(s.on.v, SHARE));
   assert_false(vsi_response_share_is_used(s.on.v, SHARE - 1));
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(body_over_the_budget_is_not_built),
-      cmocka_unit_test(built_body_counts_against_the_budget),
-      cmocka_unit_test(each_end_of_a_reply_releases_its_bytes),
-      cmocka_unit_test(error_pages_share_the_budget),
-      cmocka_unit_test(share_is_used_while_memory_is_short),
-      cmocka_unit_test(action_with_answer_over_the_budget_runs_once),
-      cmocka_unit_test(failed_allocation_releases_the_answer_bytes),
-  };
-  return cmocka_run_group_tests_name("room of bodies", tests, NULL, NULL);
 }

@@ -170,7 +170,7 @@ static void ask(site *w, const char *path, const char *query, const char *sent, 
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
-static void personal_answers_are_not_cached(void **state) {
+TEST_CASE(personal_answers_are_not_cached) {
   for (int has_sessions = 0; has_sessions < 2; has_sessions++) {
     site w;
     begin(&w, has_sessions);
@@ -203,7 +203,7 @@ static void personal_answers_are_not_cached(void **state) {
 }
 
 /* The headers of common proxies. The other ones concern the client, not the user. */
-static void answers_by_a_header_that_names_a_user_are_private(void **state) {
+TEST_CASE(answers_by_a_header_that_names_a_user_are_private) {
   static const char *const users[] = {"cookie",
                                       "Authorization",
                                       "Remote-User",
@@ -245,7 +245,7 @@ static void answers_by_a_header_that_names_a_user_are_private(void **state) {
 }
 
 /* A use is recorded after each tenth of idle_ms; the cookie that renews the session is sent only with documents. */
-static void only_documents_renew_a_session(void **state) {
+TEST_CASE(only_documents_renew_a_session) {
   site w;
   char caching[256], set[256], cookie_text[256];
   begin(&w, true);
@@ -283,7 +283,7 @@ static vestry_err own_scope(const vestry_request *req, vestry_reply *reply, char
   return VESTRY_OK;
 }
 
-static void answer_for_an_applications_scope_is_private(void **state) {
+TEST_CASE(answer_for_an_applications_scope_is_private) {
   site w;
   char caching[256], set[256];
   site_begin(&w, (vestry_options){.scope = own_scope});
@@ -297,14 +297,4 @@ static void answer_for_an_applications_scope_is_private(void **state) {
   ask(&w, "/nobody", "plain=1", NULL, caching, set);
   assert_string_equal(caching, "");
   site_end(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(personal_answers_are_not_cached),
-      cmocka_unit_test(answers_by_a_header_that_names_a_user_are_private),
-      cmocka_unit_test(only_documents_renew_a_session),
-      cmocka_unit_test(answer_for_an_applications_scope_is_private),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ static void assert_value(const char *header, const char *name, const char *expec
   assert_memory_equal(value.data, expected, value.len);
 }
 
-static void cookie_values_are_found(void **state) {
+TEST_CASE(cookie_values_are_found) {
   assert_value("a=1", "a", "1");
   assert_value("a=1; b=2; c=3", "b", "2");
   assert_value("a=1;b=2;c=3", "c", "3");
@@ -29,7 +29,7 @@ static void cookie_values_are_found(void **state) {
   assert_value("a=1; a=2", "a", "1");
 }
 
-static void absent_cookies_are_not_found(void **state) {
+TEST_CASE(absent_cookies_are_not_found) {
   assert_value("", "a", NULL);
   assert_value("ab=1", "a", NULL);
   assert_value("ba=1", "a", NULL);
@@ -43,7 +43,7 @@ static void absent_cookies_are_not_found(void **state) {
   assert_value("a=1", "a=1", NULL);
 }
 
-static void malformed_cookie_pairs_are_skipped(void **state) {
+TEST_CASE(malformed_cookie_pairs_are_skipped) {
   assert_value("a=\"x; a=2", "a", "2"); /* a quote does not include the semicolon */
   assert_value("a=\"x; b=1\"; b=2", "b", "2");
   assert_value("a=\"", "a", NULL);
@@ -60,7 +60,7 @@ static void malformed_cookie_pairs_are_skipped(void **state) {
 
 /* For random bytes, the value must lie inside the header and consist of cookie octets. The header is copied to an
  * allocation of its exact size, so that the address sanitizer detects reads beyond it. */
-static void random_cookie_headers_are_read_safely(void **state) {
+TEST_CASE(random_cookie_headers_are_read_safely) {
   static const char alphabet[] = "aab==;;\"\" \t,\\\x80z";
   uint32_t seed = 12345;
   for (int round = 0; round < 200000; round++) {
@@ -80,14 +80,4 @@ static void random_cookie_headers_are_read_safely(void **state) {
     }
     free(header);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(cookie_values_are_found),
-      cmocka_unit_test(absent_cookies_are_not_found),
-      cmocka_unit_test(malformed_cookie_pairs_are_skipped),
-      cmocka_unit_test(random_cookie_headers_are_read_safely),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ static void assert_reads(wire *r, const char *coding, const char *expected) {
 }
 
 /* capability: C13 */
-static void request_decides_the_coding(void **state) {
+TEST_CASE(request_decides_the_coding) {
   static const struct {
     const char *accept, *coding;
   } cases[] = {{"gzip, deflate, br", "br"},
@@ -54,7 +54,7 @@ static void request_decides_the_coding(void **state) {
   }
 }
 
-static void without_profiles_streams_are_plain(void **state) {
+TEST_CASE(without_profiles_streams_are_plain) {
   site w;
   site_begin(&w, (vestry_options){.profiles = NULL});
   wire r = {.datastar = true, .headers = {{"Accept-Encoding", "br, *;q=0"}}};
@@ -66,7 +66,7 @@ static void without_profiles_streams_are_plain(void **state) {
 }
 
 /* capability: C13 */
-static void no_acceptable_coding_gets_406(void **state) {
+TEST_CASE(no_acceptable_coding_gets_406) {
   site w;
   site_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
   wire r = {.datastar = true, .headers = {{"Accept-Encoding", "deflate, identity;q=0"}}};
@@ -94,7 +94,7 @@ static vestry_err profiled(const vestry_request *req, vestry_reply *reply, void 
 }
 
 /* capability: C13 */
-static void reply_overrides_the_profiles(void **state) {
+TEST_CASE(reply_overrides_the_profiles) {
   static const vestry_profile own[] = {{.ops = &test_chain}, {.ops = &vestry_profile_gzip}};
   static const vestry_profile plain[] = {{.ops = &vestry_profile_identity}, {.ops = &vestry_profile_gzip}};
   static const struct {
@@ -125,7 +125,7 @@ static void reply_overrides_the_profiles(void **state) {
   site_end(&w);
 }
 
-static void invalid_profiles_are_refused(void **state) {
+TEST_CASE(invalid_profiles_are_refused) {
   static const vestry_profile bad = {.ops = &vestry_profile_brotli, .level = 11}, none = {.ops = NULL};
   site w;
   test_host_init(&w.th);
@@ -161,7 +161,7 @@ static uint64_t epochs_of(uint64_t max_epoch_bytes) {
   return stats.epochs_count;
 }
 
-static void max_epoch_bytes_limits_epochs(void **state) {
+TEST_CASE(max_epoch_bytes_limits_epochs) {
   assert_int_equal(epochs_of(0), 1);
   assert_int_equal(epochs_of(1), 3);
   site w;
@@ -171,7 +171,7 @@ static void max_epoch_bytes_limits_epochs(void **state) {
                    VESTRY_INVALID);
 }
 
-static void channel_events_reach_streams_of_each_coding(void **state) {
+TEST_CASE(channel_events_reach_streams_of_each_coding) {
   site w;
   site_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
   const vestry_scope scope = {NULL, 0};
@@ -205,7 +205,7 @@ static bool has_written(site *w) {
 }
 
 /* A request for an encoded stream, with allocation N failing: it gets 500, or its stream can be decoded. */
-static void encoded_streams_survive_every_allocation_failure(void **state) {
+TEST_CASE(encoded_streams_survive_every_allocation_failure) {
   static const char *const codings[] = {"br", "gzip"};
   for (int i = 0; i < 2; i++)
     for (long number = 0, failed = 1; failed; number++) {
@@ -264,25 +264,10 @@ static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
 }
 
 /* capability: F2 */
-static void f2_idle_stream_holds_no_encoder(void **state) {
+TEST_CASE(f2_idle_stream_holds_no_encoder) {
   size_t plain = idle_bytes(&offered[0], "identity");
   size_t brotli = idle_bytes(&offered[0], "br"), gzip = idle_bytes(&offered[1], "gzip");
   assert_in_range(plain, 1, 4096);
   assert_in_range(gzip, plain, plain + 64);
   assert_in_range(brotli, plain, plain + 64);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(request_decides_the_coding),
-      cmocka_unit_test(without_profiles_streams_are_plain),
-      cmocka_unit_test(no_acceptable_coding_gets_406),
-      cmocka_unit_test(reply_overrides_the_profiles),
-      cmocka_unit_test(invalid_profiles_are_refused),
-      cmocka_unit_test(max_epoch_bytes_limits_epochs),
-      cmocka_unit_test(channel_events_reach_streams_of_each_coding),
-      cmocka_unit_test(encoded_streams_survive_every_allocation_failure),
-      cmocka_unit_test(f2_idle_stream_holds_no_encoder),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

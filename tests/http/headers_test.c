@@ -51,7 +51,7 @@ static bool is_clear(const char *length, const char *second_length, const char *
   return true;
 }
 
-static void unambiguous_framing_is_accepted(void **state) {
+TEST_CASE(unambiguous_framing_is_accepted) {
   assert_true(is_clear(NULL, NULL, NULL, NULL, true));
   assert_true(is_clear(NULL, NULL, NULL, NULL, false));
   assert_true(is_clear("0", NULL, NULL, NULL, true));
@@ -60,7 +60,7 @@ static void unambiguous_framing_is_accepted(void **state) {
   assert_true(is_clear(NULL, NULL, "Chunked", NULL, true));
 }
 
-static void ambiguous_framing_is_refused(void **state) {
+TEST_CASE(ambiguous_framing_is_refused) {
   static const char *const lengths[] = {"", "-1", "+1", "1a", "0x10", " 5", "5 ", "5, 5", "1234567890123456789"};
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
     assert_false(is_clear(lengths[i], NULL, NULL, NULL, true));
@@ -86,7 +86,7 @@ static bool is_clear_with(const char *name, const char *value, const char *host,
   return passes(&h, is_http11, &length);
 }
 
-static void invalid_methods_names_and_values_are_refused(void **state) {
+TEST_CASE(invalid_methods_names_and_values_are_refused) {
   static const char *const names[] = {"", "Transfer-Encoding ", " X", "X\t", "X Y", "X(", "X\x01", "X\xc3\xa9", "X/"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     head h = {.method = names[i], .lines = {{"Host", "a"}}};
@@ -99,7 +99,7 @@ static void invalid_methods_names_and_values_are_refused(void **state) {
   assert_true(is_clear_with("X-!#$%&'*+.^_`|~9", "", "a", NULL, true));
 }
 
-static void exactly_one_valid_host_is_required(void **state) {
+TEST_CASE(exactly_one_valid_host_is_required) {
   assert_true(is_clear_with("X", "a", "localhost:80", NULL, true));
   assert_true(is_clear_with("X", "a", "[::1]:80", NULL, true));
   assert_true(is_clear_with("X", "a", "", NULL, true));
@@ -111,7 +111,7 @@ static void exactly_one_valid_host_is_required(void **state) {
   for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) assert_false(is_clear_with("X", "a", hosts[i], NULL, true));
 }
 
-static void head_check_requires_each_header(void **state) {
+TEST_CASE(head_check_requires_each_header) {
   head h = {.method = "GET"};
   const vestry_request_ops without = {.method = method_of};
   assert_int_equal(vestry_head_check(&without, &h, false, NULL), VESTRY_INVALID);
@@ -133,7 +133,7 @@ static vestry_err say_headers(const vestry_request *req, vestry_reply *reply, vo
 }
 
 /* A proxy that adds a line after the client's, instead of replacing it: the first line is the client's own. */
-static void lines_of_a_header_by_which_a_proxy_reports_the_client_are_joined(void **state) {
+TEST_CASE(lines_of_a_header_by_which_a_proxy_reports_the_client_are_joined) {
   static const struct {
     vestry_header headers[8];
     const char *seen;
@@ -164,24 +164,11 @@ static vestry_err say_forwarded(const vestry_request *req, vestry_reply *reply, 
   return vestry_reply_body(reply, "text/plain", value, strlen(value));
 }
 
-static void without_memory_no_line_is_taken_for_the_whole(void **state) {
+TEST_CASE(without_memory_no_line_is_taken_for_the_whole) {
   site w;
   wire r = {.method = "GET", .headers = {{"X-Forwarded-For", "192.0.2.1"}, {"X-Forwarded-For", "198.51.100.7"}}};
   site_begin(&w, (vestry_options){0});
   wire_request(&w, &r, say_forwarded, &w);
   wire_assert_text(&r, ", ");
   wires_end(&w, &r);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(unambiguous_framing_is_accepted),
-      cmocka_unit_test(ambiguous_framing_is_refused),
-      cmocka_unit_test(invalid_methods_names_and_values_are_refused),
-      cmocka_unit_test(exactly_one_valid_host_is_required),
-      cmocka_unit_test(head_check_requires_each_header),
-      cmocka_unit_test(lines_of_a_header_by_which_a_proxy_reports_the_client_are_joined),
-      cmocka_unit_test(without_memory_no_line_is_taken_for_the_whole),
-  };
-  return cmocka_run_group_tests_name("headers", tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@ static vestry_stats stats_of(const site *w) {
   return stats;
 }
 
-static void refusals_are_counted(void **state) {
+TEST_CASE(refusals_are_counted) {
   site w;
   site_begin(&w, (vestry_options){0});
   for (int i = 1; i < VESTRY_REFUSAL_COUNT; i++)
@@ -23,7 +23,7 @@ static void refusals_are_counted(void **state) {
   site_end(&w);
 }
 
-static void request_bytes_are_limited(void **state) {
+TEST_CASE(request_bytes_are_limited) {
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 1000}});
   assert_true(vestry_request_bytes_take(w.v, 600));
@@ -48,7 +48,7 @@ static void request_bytes_are_limited(void **state) {
   site_end(&w);
 }
 
-static void request_bytes_above_seven_eighths_are_excess(void **state) {
+TEST_CASE(request_bytes_above_seven_eighths_are_excess) {
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 1000}});
   assert_int_equal(vestry_request_bytes_excess(w.v), 0);
@@ -81,7 +81,7 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
   return VESTRY_OK;
 }
 
-static void held_bodies_are_counted(void **state) {
+TEST_CASE(held_bodies_are_counted) {
   static char body[50000];
   memset(body, 'x', sizeof body);
   site w;
@@ -98,7 +98,7 @@ static void held_bodies_are_counted(void **state) {
 }
 
 /* Two bodies would fit, because a body has at most 7/16 of the budget. So other requests hold a part of it. */
-static void body_over_the_budget_gets_503(void **state) {
+TEST_CASE(body_over_the_budget_gets_503) {
   enum { BOUND = 150000, OTHERS = 60000 };
   static char body[50000];
   memset(body, 'x', sizeof body);
@@ -127,7 +127,7 @@ static void body_over_the_budget_gets_503(void **state) {
   }
 }
 
-static void slow_body_gets_408_and_counts_as_deadline(void **state) {
+TEST_CASE(slow_body_gets_408_and_counts_as_deadline) {
   site w;
   site_begin(&w, (vestry_options){0});
   seen s = {.w = &w};
@@ -139,16 +139,4 @@ static void slow_body_gets_408_and_counts_as_deadline(void **state) {
   assert_int_equal(broken.status, 400);
   assert_int_equal(stats_of(&w).refused_by_reason[VESTRY_REFUSAL_DEADLINE], 1);
   wires_end(&w, &late, &broken);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(refusals_are_counted),
-      cmocka_unit_test(request_bytes_are_limited),
-      cmocka_unit_test(request_bytes_above_seven_eighths_are_excess),
-      cmocka_unit_test(held_bodies_are_counted),
-      cmocka_unit_test(body_over_the_budget_gets_503),
-      cmocka_unit_test(slow_body_gets_408_and_counts_as_deadline),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

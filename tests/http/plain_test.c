@@ -28,7 +28,7 @@ static void broadcast(site *w, const char *name, const char *data) {
                    VESTRY_OK);
 }
 
-static void plain_events_reach_any_client(void **state) {
+TEST_CASE(plain_events_reach_any_client) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r, other;
@@ -55,7 +55,7 @@ static vestry_err resumed(const vestry_request *req, vestry_reply *reply, void *
   return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-static void reconnecting_client_resumes_plain_events(void **state) {
+TEST_CASE(reconnecting_client_resumes_plain_events) {
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_history_begin(w.v, NOWHERE, ROOM("channel"), NULL), VESTRY_OK);
@@ -79,7 +79,7 @@ static void reconnecting_client_resumes_plain_events(void **state) {
 }
 
 /* A slow reader receives each plain event, in order; of the events between them that show a state, the latest. */
-static void plain_events_are_never_dropped(void **state) {
+TEST_CASE(plain_events_are_never_dropped) {
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_connection_options slow = {.max_queued_count = 40, .heartbeat_ms = VESTRY_NEVER_MS};
@@ -110,13 +110,4 @@ static void plain_events_are_never_dropped(void **state) {
   assert_string_equal(plain, expected);
   assert_in_range(wire_count(&r, "datastar-patch-elements"), 1, 20);
   wires_end(&w, &r);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(plain_events_reach_any_client),
-      cmocka_unit_test(reconnecting_client_resumes_plain_events),
-      cmocka_unit_test(plain_events_are_never_dropped),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

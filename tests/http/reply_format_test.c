@@ -6,7 +6,7 @@
 #include "support/test_host.h"
 
 /* capability: B1 */
-static void formatted_bodies_and_elements_are_escaped(void **state) {
+TEST_CASE(formatted_bodies_and_elements_are_escaped) {
   test_host th;
   test_host_init(&th);
   vestry_reply reply;
@@ -46,14 +46,6 @@ static vestry_err build(test_host *th, void *ctx) {
   return no_memory ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-static void reply_without_memory_keeps_the_error(void **state) {
+TEST_CASE(reply_without_memory_keeps_the_error) {
   test_host_fail_each(build, NULL, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(formatted_bodies_and_elements_are_escaped),
-      cmocka_unit_test(reply_without_memory_keeps_the_error),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

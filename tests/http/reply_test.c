@@ -10,7 +10,7 @@
 #include "support/test_host.h"
 
 /* capability: B1 */
-static void headers_are_checked(void **state) {
+TEST_CASE(headers_are_checked) {
   static const struct {
     const char *name, *value;
     vestry_err error;
@@ -55,7 +55,7 @@ static void headers_are_checked(void **state) {
 
 /* In a Turkish locale, I is not the capital of i. */
 /* capability: B1 */
-static void header_names_do_not_depend_on_the_locale(void **state) {
+TEST_CASE(header_names_do_not_depend_on_the_locale) {
   test_locale locale;
   if (!test_locale_begin(&locale, "tr_TR")) TEST_SKIP("the definitions of locales are not installed");
   vestry_reply reply;
@@ -72,7 +72,7 @@ static void header_names_do_not_depend_on_the_locale(void **state) {
   test_locale_end(&locale);
 }
 
-static void repeated_headers_are_kept_except_content_type(void **state) {
+TEST_CASE(repeated_headers_are_kept_except_content_type) {
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   char value[] = "first";
@@ -88,7 +88,7 @@ static void repeated_headers_are_kept_except_content_type(void **state) {
 }
 
 /* capability: B1 */
-static void status_and_body_are_checked(void **state) {
+TEST_CASE(status_and_body_are_checked) {
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   static const int bad[] = {-1, 0, 100, 199, 600, 1000};
@@ -111,7 +111,7 @@ static void status_and_body_are_checked(void **state) {
 }
 
 /* capability: B1 */
-static void reply_effects_need_a_name(void **state) {
+TEST_CASE(reply_effects_need_a_name) {
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   assert_false(vsi_reply_is_stream(&reply));
@@ -149,7 +149,7 @@ static void reply_effects_need_a_name(void **state) {
   vsi_reply_finish(&reply);
 }
 
-static void effect_reference_is_taken_on_success_only(void **state) {
+TEST_CASE(effect_reference_is_taken_on_success_only) {
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   json_t *good = json_pack("[s]", "a"), *bad = json_pack("[i]", 1);
@@ -163,7 +163,7 @@ static void effect_reference_is_taken_on_success_only(void **state) {
   json_decref(bad);
 }
 
-static void key_error_is_kept_until_a_valid_key(void **state) {
+TEST_CASE(key_error_is_kept_until_a_valid_key) {
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &reply.v), VESTRY_OK);
@@ -191,7 +191,7 @@ static void key_error_is_kept_until_a_valid_key(void **state) {
 }
 
 /* capability: B1 */
-static void keep_and_stream_options_are_checked(void **state) {
+TEST_CASE(keep_and_stream_options_are_checked) {
   vestry_reply reply;
   test_host th;
   test_host_init(&th);
@@ -231,7 +231,7 @@ static void keep_and_stream_options_are_checked(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void html_sets_the_body_or_the_error(void **state) {
+TEST_CASE(html_sets_the_body_or_the_error) {
   vestry_reply reply;
   vestry_html html;
   vsi_reply_init(&reply, vestry_host_default());
@@ -251,7 +251,7 @@ static void html_sets_the_body_or_the_error(void **state) {
   vsi_reply_finish(&reply);
 }
 
-static void cookies_are_checked(void **state) {
+TEST_CASE(cookies_are_checked) {
   char at_most[4096 + 1], too_long[4097 + 1], long_path[1026 + 1];
   memset(at_most, 'v', sizeof at_most), memset(too_long, 'v', sizeof too_long),
       memset(long_path, '/', sizeof long_path);
@@ -340,14 +340,14 @@ static vestry_err fill_blindly(test_host *th, void *ctx) {
   return no_memory ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-static void reply_keeps_allocation_errors(void **state) {
+TEST_CASE(reply_keeps_allocation_errors) {
   vestry *v; /* on its own host: only the reply's allocations shall fail */
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v), VESTRY_OK);
   test_host_fail_each(fill_blindly, v, false);
   vestry_destroy(v);
 }
 
-static void values_become_effects_and_signals(void **state) {
+TEST_CASE(values_become_effects_and_signals) {
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   assert_int_equal(vestry_reply_effect(&reply, NULL), VESTRY_INVALID);
@@ -369,7 +369,7 @@ static void values_become_effects_and_signals(void **state) {
 }
 
 /* capability: K8 */
-static void redirects_check_address_and_status(void **state) {
+TEST_CASE(redirects_check_address_and_status) {
   static const char *const bad[] = {"",    "javascript:alert(1)", " JavaScript:x", "data:text/html,x", "/a\r\nX: y",
                                     "\t/a"};
   for (int is_datastar = 0; is_datastar < 2; is_datastar++) {
@@ -401,7 +401,7 @@ static void redirects_check_address_and_status(void **state) {
   }
 }
 
-static void json_sets_the_body(void **state) {
+TEST_CASE(json_sets_the_body) {
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   json_t *json = json_pack("{s:[i,n,s]}", "a", 1, "é");
@@ -412,24 +412,4 @@ static void json_sets_the_body(void **state) {
   assert_int_equal(json->refcount, 1);
   json_decref(json);
   vsi_reply_finish(&reply);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(headers_are_checked),
-      cmocka_unit_test(header_names_do_not_depend_on_the_locale),
-      cmocka_unit_test(repeated_headers_are_kept_except_content_type),
-      cmocka_unit_test(status_and_body_are_checked),
-      cmocka_unit_test(reply_effects_need_a_name),
-      cmocka_unit_test(effect_reference_is_taken_on_success_only),
-      cmocka_unit_test(key_error_is_kept_until_a_valid_key),
-      cmocka_unit_test(keep_and_stream_options_are_checked),
-      cmocka_unit_test(html_sets_the_body_or_the_error),
-      cmocka_unit_test(cookies_are_checked),
-      cmocka_unit_test(values_become_effects_and_signals),
-      cmocka_unit_test(redirects_check_address_and_status),
-      cmocka_unit_test(json_sets_the_body),
-      cmocka_unit_test(reply_keeps_allocation_errors),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,7 @@ static int ask(vestry_options options, wire *r, seen *s) {
   return r->status;
 }
 
-static void handler_gets_the_parts_of_the_request(void **state) {
+TEST_CASE(handler_gets_the_parts_of_the_request) {
   seen s = {0};
   wire r = {.method = "POST",
             .path = "/a b",
@@ -80,7 +80,7 @@ static vestry_err small_buffers(const vestry_request *req, vestry_reply *reply, 
   return VESTRY_OK;
 }
 
-static void cookie_over_buffer_is_too_large(void **state) {
+TEST_CASE(cookie_over_buffer_is_too_large) {
   site w;
   site_begin(&w, (vestry_options){0});
   int calls = 0;
@@ -106,7 +106,7 @@ static void assert_signals(wire *r, json_int_t expected) {
 }
 
 /* capability: B7 */
-static void signals_are_read_by_method_from_query_or_body(void **state) {
+TEST_CASE(signals_are_read_by_method_from_query_or_body) {
   static const char *const in_query[] = {"GET", "DELETE", "GET"}, *const in_body[] = {"POST", "PUT", "PATCH"};
   for (size_t i = 0; i < 3; i++) {
     wire query = {.method = in_query[i], .query = "datastar=%7B%22n%22%3A5%7D", .body = "{\"n\":9}", .body_len = 7};
@@ -119,7 +119,7 @@ static void signals_are_read_by_method_from_query_or_body(void **state) {
   }
 }
 
-static void forms_have_no_signals(void **state) {
+TEST_CASE(forms_have_no_signals) {
   static const char *const types[] = {"application/x-www-form-urlencoded", "Multipart/Form-Data; boundary=x",
                                       "application/x-www-form-urlencoded ;charset=utf-8"};
   for (size_t i = 0; i < 3; i++) {
@@ -131,7 +131,7 @@ static void forms_have_no_signals(void **state) {
 }
 
 /* capability: C6 */
-static void signals_of_plain_requests_are_not_parsed(void **state) {
+TEST_CASE(signals_of_plain_requests_are_not_parsed) {
   seen s = {0};
   wire r = {.method = "POST", .body = "{{{", .body_len = 3};
   assert_int_equal(ask((vestry_options){0}, &r, &s), 204);
@@ -143,7 +143,7 @@ static void signals_of_plain_requests_are_not_parsed(void **state) {
 }
 
 /* capability: C6 */
-static void c6_datastar_request_must_be_true(void **state) {
+TEST_CASE(c6_datastar_request_must_be_true) {
   static const struct {
     vestry_header header;
     bool is_datastar;
@@ -164,7 +164,7 @@ static void c6_datastar_request_must_be_true(void **state) {
 }
 
 /* capability: C5 */
-static void malformed_signals_get_400_with_their_offset(void **state) {
+TEST_CASE(malformed_signals_get_400_with_their_offset) {
   static const char *const bodies[] = {"{\"n\":}", "[1]", "7", "{} x", "{\"n\":\"\xff\"}", "nul"};
   for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
     site w;
@@ -184,7 +184,7 @@ static void malformed_signals_get_400_with_their_offset(void **state) {
 }
 
 /* capability: C5 */
-static void signals_over_limits_get_413(void **state) {
+TEST_CASE(signals_over_limits_get_413) {
   seen s = {0};
   wire deep = {.datastar = true, .method = "POST", .body = "{\"a\":{\"a\":{}}}", .body_len = 14};
   assert_int_equal(ask((vestry_options){.signals = &(vestry_signals_limits){.max_depth = 2}}, &deep, &s), 413);
@@ -197,7 +197,7 @@ static void signals_over_limits_get_413(void **state) {
 
 /* ---------------------------------------------------------------------------------------------------- body -------- */
 
-static void body_over_limit_gets_413_announced_or_not(void **state) {
+TEST_CASE(body_over_limit_gets_413_announced_or_not) {
   static const struct {
     size_t len;
     int64_t announced;
@@ -259,7 +259,7 @@ static void assert_parsed(const char *body, size_t len, const vestry_signals_lim
   wires_end(&w, &r);
 }
 
-static void bodies_are_read_as_json(void **state) {
+TEST_CASE(bodies_are_read_as_json) {
   static const vestry_signals_limits tight = {.max_bytes = 8, .max_depth = 2, .max_count = 3};
   static const struct {
     const char *body;
@@ -291,7 +291,7 @@ static void bodies_are_read_as_json(void **state) {
 }
 
 /* As many brackets as fit: no nesting may overflow a stack. */
-static void deeply_nested_body_is_too_large(void **state) {
+TEST_CASE(deeply_nested_body_is_too_large) {
   enum { DEPTH = 1 << 20 };
   static const vestry_signals_limits loose = {.max_bytes = 4 << 20, .max_depth = UINT32_MAX, .max_count = UINT32_MAX};
   char *body = malloc(2 * DEPTH);
@@ -313,7 +313,7 @@ static void *watched_reallocate(void *ctx, void *memory, size_t size_bytes) {
 }
 
 /* An announced length allocates nothing before the bytes have arrived. */
-static void announced_length_is_not_allocated(void **state) {
+TEST_CASE(announced_length_is_not_allocated) {
   site w;
   site_begin(&w, (vestry_options){0});
   plain_reallocate = w.th.host.reallocate;
@@ -327,14 +327,14 @@ static void announced_length_is_not_allocated(void **state) {
   wires_end(&w, &r);
 }
 
-static void truncated_body_gets_400(void **state) {
+TEST_CASE(truncated_body_gets_400) {
   seen s = {0};
   wire r = {.method = "POST", .body = "x", .body_len = 1, .announced = 10, .read_error = VESTRY_IO};
   assert_int_equal(ask((vestry_options){0}, &r, &s), 400);
   assert_int_equal(s.calls, 0);
 }
 
-static void body_limit_defaults_to_one_mebibyte(void **state) {
+TEST_CASE(body_limit_defaults_to_one_mebibyte) {
   size_t len = (size_t)1 << 20;
   char *body = malloc(len + 1);
   memset(body, 'x', len + 1);
@@ -361,7 +361,7 @@ static vestry_err by_tab(const vestry_request *req, vestry_reply *reply, char *b
 }
 
 /* capability: A8 */
-static void scope_function_reads_the_request(void **state) {
+TEST_CASE(scope_function_reads_the_request) {
   vestry_err error = VESTRY_OK;
   seen s = {0};
   wire r = {.datastar = true, .query = "datastar=%7B%22tab%22%3A%22t1%22%7D"};
@@ -387,7 +387,7 @@ static vestry_err claim_too_much(const vestry_request *req, vestry_reply *reply,
 }
 
 /* capability: A8 */
-static void scope_over_limit_gets_500(void **state) {
+TEST_CASE(scope_over_limit_gets_500) {
   size_t len = VESTRY_SCOPE_MAX_BYTES;
   seen s = {0};
   wire full = {0}, over = {0};
@@ -419,7 +419,7 @@ static vestry_err by_session(const vestry_request *req, vestry_reply *reply, cha
 }
 
 /* capability: K8 */
-static void scope_function_may_answer_the_request(void **state) {
+TEST_CASE(scope_function_may_answer_the_request) {
   static const struct {
     const char *how, *header;
     int status;
@@ -442,27 +442,4 @@ static void scope_function_may_answer_the_request(void **state) {
     if (rows[i].header) assert_true(wire_has_header(&r, rows[i].header));
     wires_end(&w, &r);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(handler_gets_the_parts_of_the_request),
-      cmocka_unit_test(cookie_over_buffer_is_too_large),
-      cmocka_unit_test(signals_are_read_by_method_from_query_or_body),
-      cmocka_unit_test(forms_have_no_signals),
-      cmocka_unit_test(signals_of_plain_requests_are_not_parsed),
-      cmocka_unit_test(c6_datastar_request_must_be_true),
-      cmocka_unit_test(malformed_signals_get_400_with_their_offset),
-      cmocka_unit_test(signals_over_limits_get_413),
-      cmocka_unit_test(body_over_limit_gets_413_announced_or_not),
-      cmocka_unit_test(bodies_are_read_as_json),
-      cmocka_unit_test(deeply_nested_body_is_too_large),
-      cmocka_unit_test(announced_length_is_not_allocated),
-      cmocka_unit_test(truncated_body_gets_400),
-      cmocka_unit_test(body_limit_defaults_to_one_mebibyte),
-      cmocka_unit_test(scope_function_reads_the_request),
-      cmocka_unit_test(scope_over_limit_gets_500),
-      cmocka_unit_test(scope_function_may_answer_the_request),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

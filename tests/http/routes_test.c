@@ -43,7 +43,7 @@ static void assert_logged(const site *w, const char *text) {
 /* ------------------------------------------------------------------------------------------------ patterns -------- */
 
 /* capability: K4 */
-static void patterns_are_matched_by_segments(void **state) {
+TEST_CASE(patterns_are_matched_by_segments) {
   site w;
   site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/", "root");
@@ -90,7 +90,7 @@ static void patterns_are_matched_by_segments(void **state) {
   site_end(&w);
 }
 
-static void bad_patterns_are_refused(void **state) {
+TEST_CASE(bad_patterns_are_refused) {
   site w;
   site_begin(&w, (vestry_options){0});
   static const struct {
@@ -135,7 +135,7 @@ static void bad_patterns_are_refused(void **state) {
 /* ------------------------------------------------------------------------------------------------- methods -------- */
 
 /* capability: K4 */
-static void unsupported_methods_get_405_and_allow(void **state) {
+TEST_CASE(unsupported_methods_get_405_and_allow) {
   site w;
   site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/a/{id}", "get");
@@ -169,7 +169,7 @@ static vestry_err stream_for_anybody(const vestry_request *req, vestry_reply *re
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
-static void head_opens_no_stream(void **state) {
+TEST_CASE(head_opens_no_stream) {
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_route(w.v, "GET", "/", stream_for_anybody, NULL), VESTRY_OK);
@@ -182,7 +182,7 @@ static void head_opens_no_stream(void **state) {
 }
 
 /* The body of a request without a route is not read. */
-static void body_without_a_route_is_not_read(void **state) {
+TEST_CASE(body_without_a_route_is_not_read) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.method = "POST", .path = "/nowhere", .body = "abc", .body_len = 3};
@@ -195,7 +195,7 @@ static void body_without_a_route_is_not_read(void **state) {
 
 /* ----------------------------------------------------------------------------------------- tables, guards --------- */
 
-static void route_table_is_mounted_whole_or_not_at_all(void **state) {
+TEST_CASE(route_table_is_mounted_whole_or_not_at_all) {
   site w;
   site_begin(&w, (vestry_options){0});
   static const vestry_mounted rows[] = {{"GET", "/", tell}, {"GET", "/{id}", tell}, {"POST", "/{id}", tell}};
@@ -227,7 +227,7 @@ static vestry_err stand(const vestry_request *req, vestry_reply *reply, void *ap
 }
 
 /* capability: K4 */
-static void guards_run_from_the_outermost(void **state) {
+TEST_CASE(guards_run_from_the_outermost) {
   site w;
   site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/admin", "admin");
@@ -267,7 +267,7 @@ static void guards_run_from_the_outermost(void **state) {
   site_end(&w);
 }
 
-static void guard_may_apply_to_one_path_only(void **state) {
+TEST_CASE(guard_may_apply_to_one_path_only) {
   site w;
   site_begin(&w, (vestry_options){0});
   static const char *const paths[] = {"/", "/a", "/a/", "/a/b", "/a/{id}/c"};
@@ -296,7 +296,7 @@ static void guard_may_apply_to_one_path_only(void **state) {
 }
 
 /* The log names the bound that is reached, and the remedy. */
-static void log_names_the_bound_of_a_pattern(void **state) {
+TEST_CASE(log_names_the_bound_of_a_pattern) {
   static const char many[] = "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}/{k}/{l}/{m}/{n}/{o}/{p}/{q}";
   site w;
   site_begin(&w, (vestry_options){0});
@@ -328,7 +328,7 @@ static int post_bytes(site *w, const char *path, size_t len) {
   return r.status;
 }
 
-static void body_limits_apply_by_path(void **state) {
+TEST_CASE(body_limits_apply_by_path) {
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
   static const char *const paths[] = {"/", "/a", "/a/{id}", "/a/{id}/file"};
@@ -362,7 +362,7 @@ static void body_limits_apply_by_path(void **state) {
 }
 
 /* A limit that no body could ever reach is refused. */
-static void body_limits_fit_into_the_bytes_of_all_requests(void **state) {
+TEST_CASE(body_limits_fit_into_the_bytes_of_all_requests) {
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 160000}});
   assert_int_equal(vestry_body_limit(w.v, "/a", 70001), VESTRY_INVALID);
@@ -392,7 +392,7 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *app)
 
 /* A guard that fails answers with the parts that it has set: body, headers, redirect, status. So does a handler, if its
  * status is an error. Parts that were set for success are discarded. */
-static void failed_guard_or_handler_may_set_the_answer(void **state) {
+TEST_CASE(failed_guard_or_handler_may_set_the_answer) {
   static const struct {
     says one;
     int of_guard, of_handler;
@@ -429,7 +429,7 @@ static void failed_guard_or_handler_may_set_the_answer(void **state) {
 }
 
 /* XMLHttpRequest would follow the redirect of a guard, and report one to another site as a broken connection. */
-static void script_that_sends_files_sees_the_redirect_of_a_guard(void **state) {
+TEST_CASE(script_that_sends_files_sees_the_redirect_of_a_guard) {
   for (int i = 0; i < 4; i++) {
     site w;
     const bool by_guard = i < 2, is_script = i % 2;
@@ -464,7 +464,7 @@ static vestry_err say_error(const vestry_request *req, vestry_reply *reply, void
 }
 
 /* capability: K4 */
-static void errors_have_pages(void **state) {
+TEST_CASE(errors_have_pages) {
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_err error = VESTRY_LIMIT;
@@ -507,7 +507,7 @@ static void fail_from(test_host *th, long count) {
   test_host_fail_in(th, count);
 }
 
-static void failed_mount_changes_nothing(void **state) {
+TEST_CASE(failed_mount_changes_nothing) {
   site w;
   site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/a/b", "b");
@@ -557,7 +557,7 @@ static void *ask_all_the_time(void *ctx) {
 }
 
 /* capability: K4 */
-static void routes_can_be_mounted_and_refused_while_they_serve(void **state) {
+TEST_CASE(routes_can_be_mounted_and_refused_while_they_serve) {
   static const vestry_mounted clash[] = {{"GET", "/{id}", use}, {"GET", "/{other}", use}};
   site w;
   site_begin(&w, (vestry_options){0});
@@ -606,7 +606,7 @@ static void assert_reported(reported *t, const char *text) {
   t->text[0] = '\0';
 }
 
-static void followers_are_notified_of_routes(void **state) {
+TEST_CASE(followers_are_notified_of_routes) {
   static const vsi_route_follower follower = {.mounts = is_mounted, .unmounted = is_unmounted};
   site w;
   reported first = {.refused = NULL}, second = {.refused = NULL};
@@ -644,27 +644,4 @@ static void followers_are_notified_of_routes(void **state) {
   fail_from(&w.th, -1);
   assert_reported(&second, "");
   site_close(&w); /* one that still follows */
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(patterns_are_matched_by_segments),
-      cmocka_unit_test(bad_patterns_are_refused),
-      cmocka_unit_test(unsupported_methods_get_405_and_allow),
-      cmocka_unit_test(head_opens_no_stream),
-      cmocka_unit_test(body_without_a_route_is_not_read),
-      cmocka_unit_test(route_table_is_mounted_whole_or_not_at_all),
-      cmocka_unit_test(guards_run_from_the_outermost),
-      cmocka_unit_test(guard_may_apply_to_one_path_only),
-      cmocka_unit_test(log_names_the_bound_of_a_pattern),
-      cmocka_unit_test(body_limits_apply_by_path),
-      cmocka_unit_test(body_limits_fit_into_the_bytes_of_all_requests),
-      cmocka_unit_test(failed_guard_or_handler_may_set_the_answer),
-      cmocka_unit_test(script_that_sends_files_sees_the_redirect_of_a_guard),
-      cmocka_unit_test(errors_have_pages),
-      cmocka_unit_test(failed_mount_changes_nothing),
-      cmocka_unit_test(routes_can_be_mounted_and_refused_while_they_serve),
-      cmocka_unit_test(followers_are_notified_of_routes),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

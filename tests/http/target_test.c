@@ -25,7 +25,7 @@ static void expect(const char *target, const char *path, const char *query) {
   free(got);
 }
 
-static void targets_are_split_and_decoded_once(void **state) {
+TEST_CASE(targets_are_split_and_decoded_once) {
   expect("/", "/", NULL);
   expect("/?", "/", "");
   expect("/a/b/", "/a/b/", NULL);
@@ -40,7 +40,7 @@ static void targets_are_split_and_decoded_once(void **state) {
   expect("/a?b=//../%00%zz\\%2f\xc3\xbc", "/a", "b=//../%00%zz\\%2f\xc3\xbc");
 }
 
-static void absolute_and_asterisk_forms_are_read(void **state) {
+TEST_CASE(absolute_and_asterisk_forms_are_read) {
   expect("http://host/a?b", "/a", "b");
   expect("HTTPS://host:443/a%20b", "/a b", NULL);
   expect("http://[::1]:8080/", "/", NULL);
@@ -70,7 +70,7 @@ static void absolute_and_asterisk_forms_are_read(void **state) {
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) expect(refused[i], NULL, NULL);
 }
 
-static void ambiguous_paths_are_refused(void **state) {
+TEST_CASE(ambiguous_paths_are_refused) {
   static const char *const refused[] = {
       "//",         "//a",        "/a//b",         "/a//",      "/.",      "/..",    "/./a",       "/../a",   "/a/..",
       "/a/.",       "/a/../b",    "/%2e",          "/%2E%2e/a", "/.%2e/a", "/a.",    "/a./b",      "/a%2e",   "/a...",
@@ -83,7 +83,7 @@ static void ambiguous_paths_are_refused(void **state) {
 }
 
 /* Each byte, encoded and not, is either preserved or refused. */
-static void each_byte_is_preserved_or_refused(void **state) {
+TEST_CASE(each_byte_is_preserved_or_refused) {
   for (int c = 1; c < 256; c++) {
     char raw[] = {'/', 'a', (char)c, 'b', '\0'}, encoded[16];
     snprintf(encoded, sizeof encoded, "/a%%%02xb", c);
@@ -99,7 +99,7 @@ static bool is_unreserved(int c) {
 }
 
 /* Beside other segments, encodings that no client has a reason to send are refused. */
-static void unusual_encodings_in_segments_are_refused(void **state) {
+TEST_CASE(unusual_encodings_in_segments_are_refused) {
   for (int c = 1; c < 128; c++) {
     char raw[] = {'/', 's', '/', 'a', (char)c, 'b', '\0'}, encoded[16];
     snprintf(encoded, sizeof encoded, "/s/a%%%02Xb", c);
@@ -124,7 +124,7 @@ static const char *url_of(const char *format, const char *text) {
 
 /* A text is never changed: if a proxy could read it as another path, it is refused (vestry/backend_action.h has the
  * list). */
-static void text_in_an_action_url_is_preserved_or_refused(void **state) {
+TEST_CASE(text_in_an_action_url_is_preserved_or_refused) {
   for (int c = 1; c < 128; c++) {
     const char texts[][4] = {{'a', (char)c, 'b'}, {'a', (char)c}, {(char)c}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -138,7 +138,7 @@ static void text_in_an_action_url_is_preserved_or_refused(void **state) {
   }
 }
 
-static void plain_paths_are_recognized(void **state) {
+TEST_CASE(plain_paths_are_recognized) {
   static const char *const plain[] = {"/", "/a", "/a/", "/a b", "/a%2f", "/?", "/#", "/\xc3\xbc"};
   static const char *const other[] = {"",    "*",     "a",    "//",   "/a//b", "/.",    "/..",
                                       "/a.", "/a./b", "/a\\", "/a\n", "/\xc3", "/\x7f", "/a/../b"};
@@ -146,24 +146,10 @@ static void plain_paths_are_recognized(void **state) {
   for (size_t i = 0; i < sizeof other / sizeof *other; i++) assert_false(vsi_path_is_plain(other[i]));
 }
 
-static void missing_arguments_are_invalid(void **state) {
+TEST_CASE(missing_arguments_are_invalid) {
   char path[8];
   const char *query;
   assert_int_equal(vestry_target_read(NULL, path, &query), VESTRY_INVALID);
   assert_int_equal(vestry_target_read("/", NULL, &query), VESTRY_INVALID);
   assert_int_equal(vestry_target_read("/", path, NULL), VESTRY_INVALID);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(targets_are_split_and_decoded_once),
-      cmocka_unit_test(absolute_and_asterisk_forms_are_read),
-      cmocka_unit_test(ambiguous_paths_are_refused),
-      cmocka_unit_test(each_byte_is_preserved_or_refused),
-      cmocka_unit_test(unusual_encodings_in_segments_are_refused),
-      cmocka_unit_test(text_in_an_action_url_is_preserved_or_refused),
-      cmocka_unit_test(plain_paths_are_recognized),
-      cmocka_unit_test(missing_arguments_are_invalid),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,7 +53,7 @@ static void see_query(const vestry_request *req) {
   assert_null(vestry_request_value(req, (vestry_in)7, "a"));
 }
 
-static void query_values_are_parsed(void **state) {
+TEST_CASE(query_values_are_parsed) {
   with((wire){.query = "a=1&b+c=d%20e%26f&&empty=&bare&a=2&=nameless"}, see_query);
 }
 
@@ -65,7 +65,7 @@ static void see_nothing(const vestry_request *req) {
   assert_int_equal(integer, 7);
 }
 
-static void names_with_a_malformed_value_have_none(void **state) {
+TEST_CASE(names_with_a_malformed_value_have_none) {
   static const char *const broken[] = {"a=%zz", "b=1&a=%", "a=1&a=%00", "a=%ff&a=1", "a=1&b=2&a=%c3&a=3"};
   for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) with((wire){.query = broken[i]}, see_nothing);
 }
@@ -79,7 +79,7 @@ static void see_own(const vestry_request *req) {
 }
 
 /* The campaign of a newsletter in Latin-1, a percent sign that is no escape. */
-static void malformed_parameters_of_others_leave_the_own_ones(void **state) {
+TEST_CASE(malformed_parameters_of_others_leave_the_own_ones) {
   static const char *const broken[] = {"a=1&b=%zz&a=2", "a=1&a=2&b=%",      "a=1&%f&a=2",       "a=1&a=2&b=%00",
                                        "a=1&a=2&b=%ff", "%c3=1&a=1&a=2",    "a=1&c=10%&a=2&%=", "\xe9=\xe9&a=1&a=2",
                                        "%f&a=1&a=2&b",  "=%ff&a=1&=1&a=2&="};
@@ -95,7 +95,7 @@ static void see_too_many(const vestry_request *req) {
 
 static void see_anything(const vestry_request *req) {}
 
-static void values_over_limit_are_too_large(void **state) {
+TEST_CASE(values_over_limit_are_too_large) {
   enum { MOST = 10000 };
   static char query[2 * MOST + 8] = "a=1";
   for (int i = 0; i < MOST; i++) strcpy(query + 3 + 2 * i, "&b");
@@ -133,7 +133,7 @@ static size_t write_many(char *body, int count) {
   return 3 * (size_t)count;
 }
 
-static void form_with_many_values_has_each_of_them(void **state) {
+TEST_CASE(form_with_many_values_has_each_of_them) {
   static char body[3 * NAMES_MOST * 24];
   static const int counts[] = {1, 10, 11, 334, NAMES_MOST};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -143,7 +143,7 @@ static void form_with_many_values_has_each_of_them(void **state) {
 }
 
 /* A form of which a handler would see nothing is refused before the handler, and its guards, are called. */
-static void form_over_the_limit_gets_413(void **state) {
+TEST_CASE(form_over_the_limit_gets_413) {
   static const char parts[] = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"
                               "--b\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\n1\r\n"
                               "--b\r\nContent-Disposition: form-data; name=\"c\"\r\n\r\n1\r\n--b--";
@@ -223,7 +223,7 @@ static void see_types(const vestry_request *req) {
 }
 
 /* capability: K4 */
-static void values_are_converted_to_types(void **state) {
+TEST_CASE(values_are_converted_to_types) {
   with((wire){.query = "i=42&least=-9223372036854775808&most=9223372036854775807&below=-9223372036854775809&"
                        "above=9223372036854775808&plus=%2b1&space=+1&dash=-&empty=&hex=0x1&n=-1.5e3&t=on&off=off&"
                        "huge=1e999&list=[1]"},
@@ -239,7 +239,7 @@ static void see_form(const vestry_request *req) {
 }
 
 /* capability: K4 */
-static void forms_of_both_encodings_are_parsed(void **state) {
+TEST_CASE(forms_of_both_encodings_are_parsed) {
   with(form("application/x-www-form-urlencoded; charset=utf-8", "title=a+%26+b&text=one%0d%0atwo"), see_form);
   with(form("multipart/form-data; boundary=--x",
             "----x\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\na & b\r\n"
@@ -256,7 +256,7 @@ static void see_empty_parts(const vestry_request *req) {
   assert_string_equal(FORM(req, "c"), "\r\n");
 }
 
-static void multipart_parts_may_be_empty(void **state) {
+TEST_CASE(multipart_parts_may_be_empty) {
   with(form("multipart/form-data; boundary=x",
             "--x\r\nContent-Disposition: form-data; name=\"a%22b\"\r\n\r\n\r\n"
             "--x\r\nContent-Disposition: form-data; name=\"c\"\r\n\r\n\r\n\r\n--x--"),
@@ -277,7 +277,7 @@ static void see_file(const vestry_request *req) {
   assert_logged(req, "vestry_request_file: name or ret_file is NULL");
 }
 
-static void uploaded_files_point_into_the_body(void **state) {
+TEST_CASE(uploaded_files_point_into_the_body) {
   static const char body[] = "--x\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"..\\a.png\"; "
                              "filename*=UTF-8''other.png\r\nContent-Type: image/png\r\n\r\n\0\xff\r\n-\r\n"
                              "--x\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nt\r\n--x--\r\n";
@@ -306,7 +306,7 @@ static void see_quotes(const vestry_request *req) {
 
 /* A backslash escapes a quote, as programs other than browsers send it; a backslash before the last quote belongs to
  * the name. */
-static void quotes_in_multipart_names_may_be_escaped(void **state) {
+TEST_CASE(quotes_in_multipart_names_may_be_escaped) {
 #define PART_OF "--x\r\nContent-Disposition: form-data; "
   with(form("multipart/form-data; boundary=x", PART_OF
             "name=\"0\"; filename=\"a\\\"b.png\"\r\n\r\n\r\n" PART_OF
@@ -325,7 +325,7 @@ static void see_no_form(const vestry_request *req) {
   assert_int_equal(vestry_request_file(req, "f", &file), VESTRY_MALFORMED);
 }
 
-static void malformed_forms_have_no_values(void **state) {
+TEST_CASE(malformed_forms_have_no_values) {
 #define PART "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"
   static const struct {
     const char *type, *body;
@@ -351,7 +351,7 @@ static void see_bad_text(const vestry_request *req) {
   assert_null(FORM(req, "a"));
 }
 
-static void multipart_values_must_be_utf8(void **state) {
+TEST_CASE(multipart_values_must_be_utf8) {
   with(
       form("multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\xff\r\n--x--"),
       see_bad_text);
@@ -377,7 +377,7 @@ static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app)
   return VESTRY_OK;
 }
 
-static void values_without_memory_return_no_memory(void **state) {
+TEST_CASE(values_without_memory_return_no_memory) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = form("application/x-www-form-urlencoded", "a=1");
@@ -385,24 +385,4 @@ static void values_without_memory_return_no_memory(void **state) {
   wire_request(&w, &r, ask, &w.th);
   assert_int_equal(r.status, 204);
   wires_end(&w, &r);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(query_values_are_parsed),
-      cmocka_unit_test(names_with_a_malformed_value_have_none),
-      cmocka_unit_test(malformed_parameters_of_others_leave_the_own_ones),
-      cmocka_unit_test(values_over_limit_are_too_large),
-      cmocka_unit_test(form_with_many_values_has_each_of_them),
-      cmocka_unit_test(form_over_the_limit_gets_413),
-      cmocka_unit_test(values_are_converted_to_types),
-      cmocka_unit_test(forms_of_both_encodings_are_parsed),
-      cmocka_unit_test(multipart_parts_may_be_empty),
-      cmocka_unit_test(uploaded_files_point_into_the_body),
-      cmocka_unit_test(quotes_in_multipart_names_may_be_escaped),
-      cmocka_unit_test(malformed_forms_have_no_values),
-      cmocka_unit_test(multipart_values_must_be_utf8),
-      cmocka_unit_test(values_without_memory_return_no_memory),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 /* ------------------------------------------------------------------------------------------------ running -------- */
 
 /* capability: L7, M3 */
-static void committed_job_runs_on_any_node_and_rolled_back_job_never(void **state) {
+TEST_CASE(committed_job_runs_on_any_node_and_rolled_back_job_never) {
   crew c;
   int64_t id = 0;
   crew_open(&c, (vestry_jobs_options){0});
@@ -36,7 +36,7 @@ static void committed_job_runs_on_any_node_and_rolled_back_job_never(void **stat
 
 /* A savepoint of a transaction is rolled back, and the rest is committed. */
 /* capability: L7, M3 */
-static void job_rolled_back_to_a_savepoint_never_runs(void **state) {
+TEST_CASE(job_rolled_back_to_a_savepoint_never_runs) {
   const vestry_job_order given = {.kind = "work", .key = "a", .payload = {"first", 5}};
   const vestry_job_order again = {.kind = "work", .key = "a", .payload = {"second", 6}};
   for (int gives_again = 0; gives_again < 2; gives_again++) {
@@ -63,7 +63,7 @@ static void job_rolled_back_to_a_savepoint_never_runs(void **state) {
 
 /* Times come from the machine's clock, or from that of the database's server. */
 /* capability: L7, M3 */
-static void default_clock_is_that_of_the_database(void **state) {
+TEST_CASE(default_clock_is_that_of_the_database) {
   crew c;
   crew_begin(&c);
   for (int i = 0; i < CREW_NODES; i++)
@@ -79,7 +79,7 @@ static void default_clock_is_that_of_the_database(void **state) {
 }
 
 /* capability: L7, M3 */
-static void job_waits_until_due_and_for_a_node_with_its_kind(void **state) {
+TEST_CASE(job_waits_until_due_and_for_a_node_with_its_kind) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_node *n = &c.nodes[0];
@@ -108,7 +108,7 @@ static void explain(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void failed_job_backs_off_and_is_dead_after_max_attempts(void **state) {
+TEST_CASE(failed_job_backs_off_and_is_dead_after_max_attempts) {
   crew c;
   crew_open(&c, (vestry_jobs_options){.backoff_ms = 100, .max_backoff_ms = 350, .max_attempts = 5});
   crew_node *n = &c.nodes[0];
@@ -146,7 +146,7 @@ static void failed_job_backs_off_and_is_dead_after_max_attempts(void **state) {
 }
 
 /* capability: L7, M3 */
-static void counters_add_up_after_others_deleted_the_total(void **state) {
+TEST_CASE(counters_add_up_after_others_deleted_the_total) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_node *n = &c.nodes[0];
@@ -168,7 +168,7 @@ static void give_up(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void job_that_gives_up_is_not_retried(void **state) {
+TEST_CASE(job_that_gives_up_is_not_retried) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   int64_t id = crew_enqueue(&c, (vestry_job_order){0});
@@ -183,17 +183,8 @@ static void job_that_gives_up_is_not_retried(void **state) {
 }
 
 int jobs_contract_run(const crew_database *database) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(committed_job_runs_on_any_node_and_rolled_back_job_never),
-      cmocka_unit_test(job_rolled_back_to_a_savepoint_never_runs),
-      cmocka_unit_test(default_clock_is_that_of_the_database),
-      cmocka_unit_test(job_waits_until_due_and_for_a_node_with_its_kind),
-      cmocka_unit_test(failed_job_backs_off_and_is_dead_after_max_attempts),
-      cmocka_unit_test(counters_add_up_after_others_deleted_the_total),
-      cmocka_unit_test(job_that_gives_up_is_not_retried),
-  };
   crew_use(database);
-  return cmocka_run_group_tests_name("jobs_contract", tests, NULL, NULL) + jobs_contract_run_keys() +
-         jobs_contract_run_leases() + jobs_contract_run_ticks() + jobs_contract_run_threads() +
-         jobs_contract_run_hostile() + jobs_contract_run_pages();
+  return cases_run("jobs_contract", NULL, NULL) + jobs_contract_run_keys() + jobs_contract_run_leases() +
+         jobs_contract_run_ticks() + jobs_contract_run_threads() + jobs_contract_run_hostile() +
+         jobs_contract_run_pages();
 }

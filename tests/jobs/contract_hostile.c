@@ -89,7 +89,7 @@ static vestry_err start_and_remove(test_host *th, void *ctx) {
 }
 
 /* capability: L7, M3 */
-static void allocation_failure_is_returned_and_loses_no_job(void **state) {
+TEST_CASE(allocation_failure_is_returned_and_loses_no_job) {
   static crew c;
   test_host_fail_every(crew_of()->fail_step, make_tables, &c, true);
   crew_begin(&c);
@@ -104,7 +104,7 @@ static void allocation_failure_is_returned_and_loses_no_job(void **state) {
 /* ------------------------------------------------------------------------------------------------- payloads ------ */
 
 /* capability: L7, M3 */
-static void payload_holds_any_bytes(void **state) {
+TEST_CASE(payload_holds_any_bytes) {
   static unsigned char large[1 << 20];
   unsigned char all[256];
   for (size_t i = 0; i < sizeof all; i++) all[i] = (unsigned char)i;
@@ -137,7 +137,7 @@ static void payload_holds_any_bytes(void **state) {
 /* ---------------------------------------------------------------------------------------------------- texts ------ */
 
 /* capability: L7, M3 */
-static void kinds_and_keys_hold_any_utf8(void **state) {
+TEST_CASE(kinds_and_keys_hold_any_utf8) {
   static const char *const texts[] = {"'); DROP TABLE vestry_job; --",
                                       "unknown \"\\{,}",
                                       "NULL",
@@ -185,7 +185,7 @@ static void explain_badly(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void error_text_is_cut_and_long_progress_is_rejected(void **state) {
+TEST_CASE(error_text_is_cut_and_long_progress_is_rejected) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   int64_t id = crew_enqueue(&c, (vestry_job_order){0});
@@ -212,7 +212,7 @@ static const char *x(size_t count) {
 }
 
 /* capability: L7, M3 */
-static void invalid_orders_are_rejected(void **state) {
+TEST_CASE(invalid_orders_are_rejected) {
   crew c;
   crew_open(&c, (vestry_jobs_options){.max_payload_bytes = 10});
   const struct {
@@ -244,7 +244,7 @@ static void invalid_orders_are_rejected(void **state) {
 }
 
 /* capability: L7, M3 */
-static void invalid_options_are_rejected(void **state) {
+TEST_CASE(invalid_options_are_rejected) {
   static const vestry_jobs_options wrong[] = {{.threads_count = 257},
                                               {.lease_ms = 9},
                                               {.poll_ms = 60001},
@@ -261,7 +261,7 @@ static void invalid_options_are_rejected(void **state) {
 }
 
 /* capability: L7, M3 */
-static void table_of_a_later_version_is_rejected(void **state) {
+TEST_CASE(table_of_a_later_version_is_rejected) {
   crew c;
   crew_node n = {0};
   crew_open(&c, (vestry_jobs_options){0});
@@ -275,14 +275,5 @@ static void table_of_a_later_version_is_rejected(void **state) {
 }
 
 int jobs_contract_run_hostile(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(allocation_failure_is_returned_and_loses_no_job),
-      cmocka_unit_test(payload_holds_any_bytes),
-      cmocka_unit_test(kinds_and_keys_hold_any_utf8),
-      cmocka_unit_test(error_text_is_cut_and_long_progress_is_rejected),
-      cmocka_unit_test(invalid_orders_are_rejected),
-      cmocka_unit_test(invalid_options_are_rejected),
-      cmocka_unit_test(table_of_a_later_version_is_rejected),
-  };
-  return cmocka_run_group_tests_name("jobs_contract_hostile", tests, NULL, NULL);
+  return cases_run("jobs_contract_hostile", NULL, NULL);
 }

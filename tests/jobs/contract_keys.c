@@ -5,7 +5,7 @@
 #include "jobs/contract.h"
 
 /* capability: L7, M3 */
-static void key_has_one_job_at_a_time(void **state) {
+TEST_CASE(key_has_one_job_at_a_time) {
   crew c;
   crew_open(&c, (vestry_jobs_options){.keep_ms = 5000});
   crew_node *n = &c.nodes[0];
@@ -43,7 +43,7 @@ static void enqueue_again(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void order_during_a_run_runs_after_it(void **state) {
+TEST_CASE(order_during_a_run_runs_after_it) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_enqueue(&c, (vestry_job_order){.key = "a"});
@@ -73,7 +73,7 @@ static void *enqueue_keys(void *ctx) {
 }
 
 /* capability: L7, M3 */
-static void concurrent_orders_of_a_key_make_one_job(void **state) {
+TEST_CASE(concurrent_orders_of_a_key_make_one_job) {
   for (int kind = 0; kind < crew_of()->kinds_count; kind++) {
     crew c;
     pthread_t threads[CREW_NODES];
@@ -92,10 +92,5 @@ static void concurrent_orders_of_a_key_make_one_job(void **state) {
 }
 
 int jobs_contract_run_keys(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(key_has_one_job_at_a_time),
-      cmocka_unit_test(order_during_a_run_runs_after_it),
-      cmocka_unit_test(concurrent_orders_of_a_key_make_one_job),
-  };
-  return cmocka_run_group_tests_name("jobs_contract_keys", tests, NULL, NULL);
+  return cases_run("jobs_contract_keys", NULL, NULL);
 }

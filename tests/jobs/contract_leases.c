@@ -7,7 +7,7 @@
 #include "jobs/contract.h"
 
 /* capability: L7, M3 */
-static void expired_lease_is_taken_over_and_late_results_are_rejected(void **state) {
+TEST_CASE(expired_lease_is_taken_over_and_late_results_are_rejected) {
   static const vestry_err late[] = {VESTRY_OK, VESTRY_FAILED, VESTRY_CLOSED};
   for (int i = 0; i < 6; i++) {
     crew c;
@@ -42,7 +42,7 @@ static void live_and_die(crew *own) {
 }
 
 /* capability: L7, M3 */
-static void job_of_a_killed_process_is_taken_over_after_its_lease(void **state) {
+TEST_CASE(job_of_a_killed_process_is_taken_over_after_its_lease) {
   crew c;
   int status;
   crew_begin(&c);
@@ -72,7 +72,7 @@ static void let_lease_end(crew *c, crew_node *n, vestry_job *job) {
 
 /* For example, the job kills the process that runs it. */
 /* capability: L7, M3 */
-static void job_that_loses_its_last_lease_is_dead(void **state) {
+TEST_CASE(job_that_loses_its_last_lease_is_dead) {
   crew c;
   crew_open(&c, (vestry_jobs_options){.max_attempts = 1});
   int64_t id = crew_enqueue(&c, (vestry_job_order){0});
@@ -115,7 +115,7 @@ static void let_lease_end_and_renew(crew *c, crew_node *n, vestry_job *job) {
 
 /* For example, the server was away for longer than a lease. */
 /* capability: L7, M3 */
-static void job_with_a_renewed_last_lease_is_not_dead(void **state) {
+TEST_CASE(job_with_a_renewed_last_lease_is_not_dead) {
   for (int is_aside = 0; is_aside < 2; is_aside++) {
     crew c;
     const vestry_jobs_options options = {.max_attempts = 1};
@@ -146,7 +146,7 @@ static void look_after_the_lease(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void running_job_is_not_taken_over_by_its_own_process(void **state) {
+TEST_CASE(running_job_is_not_taken_over_by_its_own_process) {
   for (uint32_t max_attempts = 1; max_attempts <= 2; max_attempts++) {
     crew c;
     crew_open(&c, (vestry_jobs_options){.max_attempts = max_attempts});
@@ -175,7 +175,7 @@ static void renew_and_stall(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void renewed_lease_ends_like_the_first_one(void **state) {
+TEST_CASE(renewed_lease_ends_like_the_first_one) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   const int64_t id = crew_enqueue(&c, (vestry_job_order){0});
@@ -194,7 +194,7 @@ static void remove_it(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void job_removed_while_running_ends_as_lost(void **state) {
+TEST_CASE(job_removed_while_running_ends_as_lost) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_enqueue(&c, (vestry_job_order){0});
@@ -214,7 +214,7 @@ static void finish(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void writes_of_a_job_are_committed_with_its_end(void **state) {
+TEST_CASE(writes_of_a_job_are_committed_with_its_end) {
   static const struct {
     vestry_err error_of_transaction, of_function;
     vestry_job_outcome outcome;
@@ -240,15 +240,5 @@ static void writes_of_a_job_are_committed_with_its_end(void **state) {
 }
 
 int jobs_contract_run_leases(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(expired_lease_is_taken_over_and_late_results_are_rejected),
-      cmocka_unit_test(job_of_a_killed_process_is_taken_over_after_its_lease),
-      cmocka_unit_test(job_that_loses_its_last_lease_is_dead),
-      cmocka_unit_test(job_with_a_renewed_last_lease_is_not_dead),
-      cmocka_unit_test(running_job_is_not_taken_over_by_its_own_process),
-      cmocka_unit_test(renewed_lease_ends_like_the_first_one),
-      cmocka_unit_test(job_removed_while_running_ends_as_lost),
-      cmocka_unit_test(writes_of_a_job_are_committed_with_its_end),
-  };
-  return cmocka_run_group_tests_name("jobs_contract_leases", tests, NULL, NULL);
+  return cases_run("jobs_contract_leases", NULL, NULL);
 }

@@ -545,7 +545,7 @@ static uint64_t default_histories_count;
 
 /* Twenty histories share one database, so that the scheduled job runs on through them. */
 /* capability: L7, M3 */
-static void random_histories_match_the_model(void **state) {
+TEST_CASE(random_histories_match_the_model) {
   enum { HISTORIES_A_WORLD = 20 };
   const uint64_t first = random_setting("JOBS_SEED", 1),
                  count = random_setting("JOBS_HISTORIES", default_histories_count);
@@ -573,8 +573,7 @@ bool jobs_contract_is_model_alone(void) {
 }
 
 int jobs_contract_run_model(const crew_database *database, uint64_t histories_count) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(random_histories_match_the_model)};
   crew_use(database);
   default_histories_count = histories_count;
-  return cmocka_run_group_tests_name("jobs_contract_model", tests, NULL, NULL);
+  return cases_run("jobs_contract_model", NULL, NULL);
 }

@@ -78,7 +78,7 @@ static void close_desk(desk *d) {
 
 /* The page names no topic. Each node runs a job in turn, and the page belongs to the first node. */
 /* capability: L7, M3 */
-static void page_that_shows_a_job_renders_at_each_step(void **state) {
+TEST_CASE(page_that_shows_a_job_renders_at_each_step) {
   crew c;
   desk d;
   crew_open(&c, (vestry_jobs_options){0});
@@ -98,6 +98,5 @@ static void page_that_shows_a_job_renders_at_each_step(void **state) {
 }
 
 int jobs_contract_run_pages(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(page_that_shows_a_job_renders_at_each_step)};
-  return cmocka_run_group_tests_name("jobs_contract_pages", tests, NULL, NULL);
+  return cases_run("jobs_contract_pages", NULL, NULL);
 }

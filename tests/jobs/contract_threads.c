@@ -5,7 +5,7 @@
 
 /* Polling finds no job, because poll_ms is a minute and the clock does not advance. */
 /* capability: L7, M3 */
-static void commit_wakes_a_thread(void **state) {
+TEST_CASE(commit_wakes_a_thread) {
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 60000, .lease_ms = 600000, .threads_count = 3});
   crew_node *n = &c.nodes[0];
@@ -25,7 +25,7 @@ static void commit_wakes_a_thread(void **state) {
 }
 
 /* capability: L7, M3 */
-static void job_of_another_process_is_found_by_polling(void **state) {
+TEST_CASE(job_of_another_process_is_found_by_polling) {
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
   assert_int_equal(vestry_jobs_start(c.nodes[1].jobs), VESTRY_OK);
@@ -39,7 +39,7 @@ static void job_of_another_process_is_found_by_polling(void **state) {
 
 /* The query after the commit finds the due time, because polling at poll_ms would be too late. */
 /* capability: L7, M3 */
-static void job_begins_when_it_becomes_due(void **state) {
+TEST_CASE(job_begins_when_it_becomes_due) {
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 60000, .lease_ms = 600000});
   assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
@@ -52,7 +52,7 @@ static void job_begins_when_it_becomes_due(void **state) {
 }
 
 /* capability: L7, M3 */
-static void concurrent_nodes_run_each_job_once(void **state) {
+TEST_CASE(concurrent_nodes_run_each_job_once) {
   enum { MANY = 120 };
   crew c;
   crew_open(&c, (vestry_jobs_options){.threads_count = 3, .poll_ms = 1, .lease_ms = 600000});
@@ -81,7 +81,7 @@ static int64_t open_held(crew *c) {
 }
 
 /* capability: L7, M3 */
-static void lease_is_renewed_while_the_function_runs(void **state) {
+TEST_CASE(lease_is_renewed_while_the_function_runs) {
   crew c;
   int64_t id = open_held(&c);
   for (int i = 0; i < 20; i++) {
@@ -102,7 +102,7 @@ static void lease_is_renewed_while_the_function_runs(void **state) {
 
 /* The renewing thread detects the loss, and notifies the function. */
 /* capability: L7, M3 */
-static void function_is_notified_of_a_lost_lease(void **state) {
+TEST_CASE(function_is_notified_of_a_lost_lease) {
   crew c;
   int64_t id = open_held(&c);
   assert_int_equal(vestry_jobs_remove(c.nodes[1].jobs, id), VESTRY_OK);
@@ -137,7 +137,7 @@ static int64_t first_end_ms(crew_node *n, int64_t from_id, int count) {
 
 /* Functions hold all connections of the pool for longer than many leases, and no job is taken over. */
 /* capability: L7, M3 */
-static void leases_are_renewed_while_functions_hold_all_connections(void **state) {
+TEST_CASE(leases_are_renewed_while_functions_hold_all_connections) {
   crew c;
   const int connections_count = crew_of()->connections_count;
   crew_open(&c, (vestry_jobs_options){.threads_count = (uint32_t)connections_count, .poll_ms = 60000});
@@ -165,14 +165,5 @@ static void leases_are_renewed_while_functions_hold_all_connections(void **state
 }
 
 int jobs_contract_run_threads(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(commit_wakes_a_thread),
-      cmocka_unit_test(job_of_another_process_is_found_by_polling),
-      cmocka_unit_test(job_begins_when_it_becomes_due),
-      cmocka_unit_test(concurrent_nodes_run_each_job_once),
-      cmocka_unit_test(lease_is_renewed_while_the_function_runs),
-      cmocka_unit_test(function_is_notified_of_a_lost_lease),
-      cmocka_unit_test(leases_are_renewed_while_functions_hold_all_connections),
-  };
-  return cmocka_run_group_tests_name("jobs_contract_threads", tests, NULL, NULL);
+  return cases_run("jobs_contract_threads", NULL, NULL);
 }

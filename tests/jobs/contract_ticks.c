@@ -10,7 +10,7 @@ static void begin_ticks(crew *c) {
 }
 
 /* capability: L7, M3 */
-static void scheduled_job_runs_once_in_each_period(void **state) {
+TEST_CASE(scheduled_job_runs_once_in_each_period) {
   crew c;
   begin_ticks(&c);
   assert_false(crew_step(&c.nodes[0]));
@@ -40,7 +40,7 @@ static void scheduled_job_runs_once_in_each_period(void **state) {
 }
 
 /* capability: L7, M3 */
-static void failed_scheduled_job_is_retried_within_its_period(void **state) {
+TEST_CASE(failed_scheduled_job_is_retried_within_its_period) {
   crew c;
   begin_ticks(&c);
   c.answers[0] = c.answers[1] = c.answers[2] = VESTRY_IO;
@@ -81,7 +81,7 @@ static void outlast_the_period(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void periods_do_not_overlap_and_stalled_run_is_taken_over(void **state) {
+TEST_CASE(periods_do_not_overlap_and_stalled_run_is_taken_over) {
   crew c;
   begin_ticks(&c);
   crew_pass(2000);
@@ -103,7 +103,7 @@ static void periods_do_not_overlap_and_stalled_run_is_taken_over(void **state) {
 }
 
 /* capability: L7, M3 */
-static void last_registered_period_applies_to_all_nodes(void **state) {
+TEST_CASE(last_registered_period_applies_to_all_nodes) {
   crew c;
   begin_ticks(&c);
   crew_close_node(&c.nodes[1]);
@@ -154,7 +154,7 @@ static void attempt_periods(crew *c, bool has_died) {
 }
 
 /* capability: L7, M3 */
-static void period_begins_although_the_last_has_attempts_left(void **state) {
+TEST_CASE(period_begins_although_the_last_has_attempts_left) {
   for (int has_died = 0; has_died < 2; has_died++) {
     crew c;
     begin_ticks(&c);
@@ -173,7 +173,7 @@ static void period_begins_although_the_last_has_attempts_left(void **state) {
 }
 
 /* capability: L7, M3 */
-static void interrupted_period_stays_itself_after_the_clock_is_set_back(void **state) {
+TEST_CASE(interrupted_period_stays_itself_after_the_clock_is_set_back) {
   crew c;
   begin_ticks(&c);
   crew_pass(2000);
@@ -200,7 +200,7 @@ static void change_period(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void period_changed_during_a_run_applies_afterwards(void **state) {
+TEST_CASE(period_changed_during_a_run_applies_afterwards) {
   crew c;
   begin_ticks(&c);
   crew_pass(2000);
@@ -214,7 +214,7 @@ static void period_changed_during_a_run_applies_afterwards(void **state) {
 
 /* The period changes while the clock is behind; no period begins that is not later than the last. */
 /* capability: L7, M3 */
-static void changed_period_begins_no_earlier_one_after_clock_set_back(void **state) {
+TEST_CASE(changed_period_begins_no_earlier_one_after_clock_set_back) {
   crew c;
   begin_ticks(&c);
   crew_pass(22000);
@@ -231,7 +231,7 @@ static void changed_period_begins_no_earlier_one_after_clock_set_back(void **sta
 
 /* For example, a script that empties the table, or marks all jobs as done. */
 /* capability: L7, M3 */
-static void deleted_scheduled_job_is_created_again(void **state) {
+TEST_CASE(deleted_scheduled_job_is_created_again) {
   crew c;
   begin_ticks(&c);
   assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
@@ -254,16 +254,5 @@ static void deleted_scheduled_job_is_created_again(void **state) {
 }
 
 int jobs_contract_run_ticks(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(scheduled_job_runs_once_in_each_period),
-      cmocka_unit_test(failed_scheduled_job_is_retried_within_its_period),
-      cmocka_unit_test(periods_do_not_overlap_and_stalled_run_is_taken_over),
-      cmocka_unit_test(last_registered_period_applies_to_all_nodes),
-      cmocka_unit_test(period_begins_although_the_last_has_attempts_left),
-      cmocka_unit_test(interrupted_period_stays_itself_after_the_clock_is_set_back),
-      cmocka_unit_test(period_changed_during_a_run_applies_afterwards),
-      cmocka_unit_test(changed_period_begins_no_earlier_one_after_clock_set_back),
-      cmocka_unit_test(deleted_scheduled_job_is_created_again),
-  };
-  return cmocka_run_group_tests_name("jobs_contract_ticks", tests, NULL, NULL);
+  return cases_run("jobs_contract_ticks", NULL, NULL);
 }

@@ -19,7 +19,7 @@ static void assert_json(const vestry_value *value, const char *expected) {
 }
 
 /* capability: K9 */
-static void c_types_become_json_of_the_same_type(void **state) {
+TEST_CASE(c_types_become_json_of_the_same_type) {
   const char letter = 'a';
   const unsigned char byte = 255;
   const int64_t large = INT64_MIN;
@@ -41,7 +41,7 @@ static void c_types_become_json_of_the_same_type(void **state) {
   json_decref(json);
 }
 
-static void list_takes_16_values_and_object_8_pairs(void **state) {
+TEST_CASE(list_takes_16_values_and_object_8_pairs) {
   assert_json(VESTRY_LIST(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16),
               "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]");
   assert_json(VESTRY_OBJECT("a", 1, "b", 2, "c", 3, "d", 4, "e", 5, "f", 6, "g", 7, "h", 8),
@@ -49,7 +49,7 @@ static void list_takes_16_values_and_object_8_pairs(void **state) {
 }
 
 /* capability: K9 */
-static void values_without_json_form_are_refused(void **state) {
+TEST_CASE(values_without_json_form_are_refused) {
   const vestry_value odd[] = {vestry_value_string("a")}, no_name[] = {vestry_value_integer(1), vestry_value_integer(1)};
   const vestry_value bad[] = {
       {.type = (vestry_value_type)0},   {.type = (vestry_value_type)99},
@@ -70,7 +70,7 @@ static void values_without_json_form_are_refused(void **state) {
   assert_ptr_equal(json, (json_t *)&json);
 }
 
-static void value_nested_too_deep_is_too_large(void **state) {
+TEST_CASE(value_nested_too_deep_is_too_large) {
   vestry_value levels[VESTRY_VALUE_MAX_DEPTH + 2] = {vestry_value_integer(1)};
   for (size_t i = 1; i < VESTRY_VALUE_MAX_DEPTH + 2; i++) levels[i] = vestry_value_list(&levels[i - 1], 1);
   json_t *json = NULL;
@@ -88,7 +88,7 @@ static void *failing_malloc(size_t size) {
   return fail_after-- > 0 ? malloc(size) : NULL;
 }
 
-static void failed_allocation_is_no_memory(void **state) {
+TEST_CASE(failed_allocation_is_no_memory) {
   json_set_alloc_funcs(failing_malloc, free);
   vestry_err error = VESTRY_NO_MEMORY;
   for (long number = 0; error; number++) {
@@ -192,7 +192,7 @@ static void add_value(text *t, unsigned depth) {
 }
 
 /* Signals are built as jansson's own reader builds them, also members with the same name. */
-static void text_is_built_as_jansson_builds_it(void **state) {
+TEST_CASE(text_is_built_as_jansson_builds_it) {
   static text t = {.random = 1};
   for (int round = 0; round < 20000; round++) {
     t.len = 0;
@@ -210,7 +210,7 @@ static void text_is_built_as_jansson_builds_it(void **state) {
   }
 }
 
-static void failed_allocation_of_text_is_no_memory(void **state) {
+TEST_CASE(failed_allocation_of_text_is_no_memory) {
   static const char json[] =
       "{\"a\":[1,2.5,\"text\",\"esc\\\\aped\"],\"a name that does not fit a short buffer, as it has "
       "more than sixty-four bytes\":{\"c\":null},\"\\u0041\":true}";
@@ -225,17 +225,4 @@ static void failed_allocation_of_text_is_no_memory(void **state) {
     json_decref(built);
   }
   json_set_alloc_funcs(malloc, free);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c_types_become_json_of_the_same_type),
-      cmocka_unit_test(list_takes_16_values_and_object_8_pairs),
-      cmocka_unit_test(values_without_json_form_are_refused),
-      cmocka_unit_test(value_nested_too_deep_is_too_large),
-      cmocka_unit_test(failed_allocation_is_no_memory),
-      cmocka_unit_test(text_is_built_as_jansson_builds_it),
-      cmocka_unit_test(failed_allocation_of_text_is_no_memory),
-  };
-  return cmocka_run_group_tests_name("values", tests, NULL, NULL);
 }

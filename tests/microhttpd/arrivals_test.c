@@ -21,7 +21,7 @@ static void end(void) {
   test_host_assert_clean(&th);
 }
 
-static void each_descriptor_is_counted_once(void **state) {
+TEST_CASE(each_descriptor_is_counted_once) {
   begin();
   assert_int_equal(vsi_microhttpd_arrivals_enter(&a, 7), VESTRY_OK);
   assert_int_equal(vsi_microhttpd_arrivals_enter(&a, 7), VESTRY_OK); /* the first was closed without a notification */
@@ -37,7 +37,7 @@ static void each_descriptor_is_counted_once(void **state) {
   end();
 }
 
-static void sweep_removes_closed_descriptors(void **state) {
+TEST_CASE(sweep_removes_closed_descriptors) {
   begin();
   int open = eventfd(0, EFD_CLOEXEC), closed = eventfd(0, EFD_CLOEXEC);
   assert_int_equal(vsi_microhttpd_arrivals_enter(&a, open), VESTRY_OK);
@@ -53,7 +53,7 @@ static void sweep_removes_closed_descriptors(void **state) {
   end();
 }
 
-static void without_memory_no_descriptor_is_counted(void **state) {
+TEST_CASE(without_memory_no_descriptor_is_counted) {
   begin();
   th.fail_at = 0;
   th.fail_after = true;
@@ -61,13 +61,4 @@ static void without_memory_no_descriptor_is_counted(void **state) {
   assert_int_equal(vsi_microhttpd_arrivals_count(&a), 0);
   vsi_microhttpd_arrivals_leave(&a, 3);
   end();
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_descriptor_is_counted_once),
-      cmocka_unit_test(sweep_removes_closed_descriptors),
-      cmocka_unit_test(without_memory_no_descriptor_is_counted),
-  };
-  return cmocka_run_group_tests_name("arrivals", tests, NULL, NULL);
 }

@@ -63,7 +63,7 @@ static const char *ask(vsi_client *c, const char *method, const char *path, cons
   return c->body;
 }
 
-static void requests_without_a_route_reach_the_program(void **state) {
+TEST_CASE(requests_without_a_route_reach_the_program) {
   unsigned before = atomic_load(&attached_own_count), ended = atomic_load(&attached_own_ended);
   attached_start(&s, &(attached_settings){.threads = 2});
   vsi_client c;
@@ -87,7 +87,7 @@ static vestry_err say_query(const vestry_request *req, vestry_reply *reply, void
   return vestry_reply_body(reply, "text/plain", query ? query : "", query ? strlen(query) : 0);
 }
 
-static void queries_are_passed_with_their_meaning(void **state) {
+TEST_CASE(queries_are_passed_with_their_meaning) {
   static const char *const rows[][2] = {{"/query?a=b", "a=b"},
                                         {"/query?a=b%20c+d&e", "a=b%20c%20d&e"},
                                         {"/query?x=%7B%22a%22%3A1%7D&y=%C3%A9%23", "x=%7B%22a%22%3A1%7D&y=%C3%A9%23"},
@@ -117,7 +117,7 @@ static int status_of(const char *path) {
 }
 
 /* Aborted requests release their places; there are two. */
-static void aborted_requests_release_their_places(void **state) {
+TEST_CASE(aborted_requests_release_their_places) {
   attached_start(&s, &(attached_settings){.adapter.max_requests = 2});
   for (int i = 0; i < 20; i++) {
     vsi_client c;
@@ -139,7 +139,7 @@ static vestry_err say_much(const vestry_request *req, vestry_reply *reply, void 
 
 /* vestry has finished with a request when it has answered, but the daemon still sends. From then on, vestry must not
  * access the request's data. */
-static void answers_are_sent_after_their_requests_end(void **state) {
+TEST_CASE(answers_are_sent_after_their_requests_end) {
   enum { MUCH = 16 << 20 }; /* more than the kernel takes for a peer that reads nothing */
   static vsi_client clients[2];
   char *much = calloc(1, MUCH + 1);
@@ -167,7 +167,7 @@ static void answers_are_sent_after_their_requests_end(void **state) {
 }
 
 /* Clients that do not read their answers lose them, if others need the room. */
-static void answers_of_stalled_readers_are_cut(void **state) {
+TEST_CASE(answers_of_stalled_readers_are_cut) {
   enum { MUCH = 16 << 20, READERS = 3 };
   static vsi_client readers[READERS];
   char *much = calloc(1, MUCH + 1);
@@ -194,7 +194,7 @@ static enum MHD_Result serve_nothing(void *cls, struct MHD_Connection *conn, con
   return MHD_NO;
 }
 
-static void unsuitable_daemons_are_refused(void **state) {
+TEST_CASE(unsuitable_daemons_are_refused) {
   static const struct {
     unsigned flags;
     const char *why;
@@ -214,7 +214,7 @@ static void unsuitable_daemons_are_refused(void **state) {
   }
 }
 
-static void options_out_of_range_are_named(void **state) {
+TEST_CASE(options_out_of_range_are_named) {
   static const struct {
     vestry_microhttpd_attach_options options;
     const char *why;
@@ -249,7 +249,7 @@ static vestry_err say_scope(const vestry_request *req, vestry_reply *reply, void
   return vestry_reply_body(reply, "text/plain", scope.data, scope.len);
 }
 
-static void login_of_the_program_becomes_the_scope(void **state) {
+TEST_CASE(login_of_the_program_becomes_the_scope) {
   attached_start(&s, &(attached_settings){.options.scope = scope_by_header});
   assert_int_equal(vestry_route(s.v, "GET", "/who", say_scope, NULL), VESTRY_OK);
   vsi_client c;
@@ -270,12 +270,12 @@ static vestry_err attach_again(test_host *th, void *ctx) {
   return error;
 }
 
-static void attach_survives_every_allocation_failure(void **state) {
+TEST_CASE(attach_survives_every_allocation_failure) {
   test_host_fail_each(attach_again, NULL, false);
 }
 
 /* Streams leave descriptors to the program, whose limit is low, and are refused before a head is sent. */
-static void streams_leave_descriptors_to_the_program(void **state) {
+TEST_CASE(streams_leave_descriptors_to_the_program) {
   enum { LIMIT = 128, KEPT = 24 };
   struct rlimit before;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -346,7 +346,7 @@ static double seconds_to_end(const struct way *way, bool is_stepped, bool ends_i
 }
 
 /* Streams over TLS are the exception: the library ends the process (docs/guide/embedding.md). */
-static void daemon_may_stop_before_vestry(void **state) {
+TEST_CASE(daemon_may_stop_before_vestry) {
   for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
     for (unsigned kind = 0; kind < 4 && !ways[i].settings.tls; kind++)
       BELOW_S(5, seconds_to_end(&ways[i], kind & 1, kind & 2));
@@ -354,19 +354,6 @@ static void daemon_may_stop_before_vestry(void **state) {
 
 /* attached [own | SUITE]: the program's requests; a suite of the contract */
 int main(int argc, char **argv) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(requests_without_a_route_reach_the_program),
-      cmocka_unit_test(queries_are_passed_with_their_meaning),
-      cmocka_unit_test(aborted_requests_release_their_places),
-      cmocka_unit_test(unsuitable_daemons_are_refused),
-      cmocka_unit_test(options_out_of_range_are_named),
-      cmocka_unit_test(answers_are_sent_after_their_requests_end),
-      cmocka_unit_test(answers_of_stalled_readers_are_cut),
-      cmocka_unit_test(login_of_the_program_becomes_the_scope),
-      cmocka_unit_test(streams_leave_descriptors_to_the_program),
-      cmocka_unit_test(daemon_may_stop_before_vestry),
-      cmocka_unit_test(attach_survives_every_allocation_failure),
-  };
   if (argc > 1 && strcmp(argv[1], "own") != 0) return (int)run_contract(argv[1]);
-  return cmocka_run_group_tests_name("libmicrohttpd, attached", tests, NULL, NULL);
+  return cases_run("libmicrohttpd, attached", NULL, NULL);
 }

@@ -19,7 +19,7 @@ static vsi_microhttpd_capabilities find(void) {
   return capabilities;
 }
 
-static void probe_finds_a_way_to_refuse_ambiguous_heads(void **state) {
+TEST_CASE(probe_finds_a_way_to_refuse_ambiguous_heads) {
   const unsigned descriptors = server_descriptors();
   const vsi_microhttpd_capabilities capabilities = find();
   assert_true(capabilities.refuses_odd || capabilities.finds_odd);
@@ -52,13 +52,13 @@ static void assert_one_reading(void) {
   assert_int_equal(status_of_head("\r\n"), 200);
 }
 
-static void own_server_refuses_ambiguous_heads(void **state) {
+TEST_CASE(own_server_refuses_ambiguous_heads) {
   server_start(&s, NULL);
   assert_one_reading();
   vsi_server_stop(&s);
 }
 
-static void strict_daemon_refuses_ambiguous_heads(void **state) {
+TEST_CASE(strict_daemon_refuses_ambiguous_heads) {
   attached_start(&s, &(attached_settings){.threads = 2});
   assert_int_equal(atomic_load(&s.th.log_lines), 0);
   assert_one_reading();
@@ -66,7 +66,7 @@ static void strict_daemon_refuses_ambiguous_heads(void **state) {
 }
 
 /* A line that a lenient daemon has joined may have been folded. */
-static void lenient_daemon_is_logged_and_refuses_folds(void **state) {
+TEST_CASE(lenient_daemon_is_logged_and_refuses_folds) {
   const bool finds_all = find().finds_odd;
   attached_start(&s, &(attached_settings){.threads = 2, .lenient = true});
   assert_int_equal(atomic_load(&s.th.log_lines), finds_all ? 0 : 1);
@@ -79,7 +79,7 @@ static void lenient_daemon_is_logged_and_refuses_folds(void **state) {
   vsi_server_stop(&s);
 }
 
-static void probe_without_descriptors_returns_io(void **state) {
+TEST_CASE(probe_without_descriptors_returns_io) {
   struct rlimit before;
   vsi_server_begin(&s, NULL);
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -93,15 +93,4 @@ static void probe_without_descriptors_returns_io(void **state) {
   assert_null(web);
   assert_non_null(strstr(s.th.last_log, "ulimit -n"));
   vsi_server_finish(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(probe_finds_a_way_to_refuse_ambiguous_heads),
-      cmocka_unit_test(own_server_refuses_ambiguous_heads),
-      cmocka_unit_test(strict_daemon_refuses_ambiguous_heads),
-      cmocka_unit_test(lenient_daemon_is_logged_and_refuses_folds),
-      cmocka_unit_test(probe_without_descriptors_returns_io),
-  };
-  return cmocka_run_group_tests_name("libmicrohttpd's habits", tests, NULL, NULL);
 }

@@ -103,7 +103,7 @@ static size_t allocated_bytes(void) {
 }
 
 /* capability: C16 */
-static void idle_stream_holds_no_memory_of_the_library(void **state) {
+TEST_CASE(idle_stream_holds_no_memory_of_the_library) {
   if (!mallinfo2().uordblks) TEST_SKIP("the allocator is a sanitizer's, which counts no bytes");
   mallopt(M_ARENA_MAX, 1); /* mallinfo2 reports one arena only */
   server_start(&s, &(server_settings){.adapter.memory_bytes = MEMORY_BYTES, .options.threads_count = 1});
@@ -129,7 +129,7 @@ static void idle_stream_holds_no_memory_of_the_library(void **state) {
 }
 
 /* libmicrohttpd checks the connections that are silent for longest first, up to the first that it keeps. */
-static void handed_over_socket_is_dropped_behind_silent_ones(void **state) {
+TEST_CASE(handed_over_socket_is_dropped_behind_silent_ones) {
   enum { EACH = 8 };
   static vsi_client silent[EACH], clients[EACH];
   server_start(&s, &(server_settings){.adapter = {.threads_count = 1, .timeout_s = 300}});
@@ -151,7 +151,7 @@ static void handed_over_socket_is_dropped_behind_silent_ones(void **state) {
 
 /* No line at any level: there would be one for each stream, worded like a failure. */
 /* capability: C16 */
-static void hand_over_logs_nothing(void **state) {
+TEST_CASE(hand_over_logs_nothing) {
   static const vestry_cause causes[] = {VESTRY_CAUSE_CLOSED, VESTRY_CAUSE_IDLE};
   for (int tls = 0; tls < 2; tls++) {
     server_start(&s, &(server_settings){.tls = tls});
@@ -186,7 +186,7 @@ static unsigned how_many(void) {
 }
 
 /* capability: C16 */
-static void hand_over_of_many_streams_is_invisible(void **state) {
+TEST_CASE(hand_over_of_many_streams_is_invisible) {
   unsigned count = how_many();
   if (count < AT_LEAST) TEST_SKIP("this process may open too few descriptors");
   static vsi_client clients[MANY];
@@ -220,7 +220,7 @@ static void hand_over_of_many_streams_is_invisible(void **state) {
 
 /* Bytes that the client sends after its request are not read. Closing a socket with unread bytes discards the bytes to
  * be sent. */
-static void client_that_sends_more_gets_the_complete_stream(void **state) {
+TEST_CASE(client_that_sends_more_gets_the_complete_stream) {
   server_start(&s, &(server_settings){.options.connection =
                                           &(vestry_connection_options){.max_queued_bytes = VSI_STALLING_QUEUE_BYTES}});
   vsi_client c;
@@ -247,7 +247,7 @@ static void end_without_room(vsi_client *c, int refused, int pieces) {
 }
 
 /* capability: C16 */
-static void final_chunk_waits_for_room(void **state) {
+TEST_CASE(final_chunk_waits_for_room) {
   server_start(&s, NULL);
   for (int pieces = 0; pieces < 5; pieces++) {
     vsi_client c;
@@ -260,7 +260,7 @@ static void final_chunk_waits_for_room(void **state) {
   vsi_server_stop(&s);
 }
 
-static void final_chunk_does_not_wait_for_a_lost_peer(void **state) {
+TEST_CASE(final_chunk_does_not_wait_for_a_lost_peer) {
   server_start(&s, NULL);
   vsi_client c;
   end_without_room(&c, INT32_MAX, 0);
@@ -270,7 +270,7 @@ static void final_chunk_does_not_wait_for_a_lost_peer(void **state) {
   vsi_server_stop(&s);
 }
 
-static void waiting_final_chunk_does_not_delay_a_stop(void **state) {
+TEST_CASE(waiting_final_chunk_does_not_delay_a_stop) {
   server_start(&s, NULL);
   vsi_client c[3];
   for (int i = 0; i < 3; i++) {
@@ -285,7 +285,7 @@ static void waiting_final_chunk_does_not_delay_a_stop(void **state) {
   }
 }
 
-static void final_chunk_times_out(void **state) {
+TEST_CASE(final_chunk_times_out) {
   server_start(&s, NULL);
   vsi_client c;
   end_without_room(&c, INT32_MAX, 0);
@@ -361,7 +361,7 @@ static void finish_unread(vsi_client *c) {
   atomic_store(&vsi_server_clock_ahead_ns, 0);
 }
 
-static void final_chunk_waits_for_a_slow_reader(void **state) {
+TEST_CASE(final_chunk_waits_for_a_slow_reader) {
   vsi_client c;
   end_unread(&c);
   for (int i = 0; i < 5; i++) {
@@ -376,7 +376,7 @@ static void final_chunk_waits_for_a_slow_reader(void **state) {
   finish_unread(&c);
 }
 
-static void final_chunk_waits_one_minute_at_most(void **state) {
+TEST_CASE(final_chunk_waits_one_minute_at_most) {
   vsi_client c;
   end_unread(&c);
   for (int i = 0; i < 16; i++) {
@@ -389,7 +389,7 @@ static void final_chunk_waits_one_minute_at_most(void **state) {
   finish_unread(&c);
 }
 
-static void final_chunk_times_out_if_the_peer_stops_reading(void **state) {
+TEST_CASE(final_chunk_times_out_if_the_peer_stops_reading) {
   vsi_client c;
   end_unread(&c);
   read_on(&c);
@@ -418,7 +418,7 @@ static void assert_one_ends(vsi_client *c, unsigned index, vsi_client *other) {
 }
 
 /* capability: C16 */
-static void stream_without_a_descriptor_ends_alone(void **state) {
+TEST_CASE(stream_without_a_descriptor_ends_alone) {
   server_start(&s, &(server_settings){.adapter.threads_count = 1});
   vsi_client c, other;
   vsi_server_open(&s, &other);
@@ -458,7 +458,7 @@ static void ask_again(vsi_client *c) {
 }
 
 /* capability: C16 */
-static void streams_count_against_max_connections(void **state) {
+TEST_CASE(streams_count_against_max_connections) {
   server_start(&s, &(server_settings){.adapter = {.max_streams = 2, .max_connections = 3, .threads_count = 1}});
   vsi_client held[2], third, fourth;
   vestry_connection *connection = vsi_server_open(&s, &held[0]);
@@ -489,7 +489,7 @@ static bool is_served(void) {
 }
 
 /* capability: C16 */
-static void streams_count_against_max_per_address(void **state) {
+TEST_CASE(streams_count_against_max_per_address) {
   server_start(&s, &(server_settings){.adapter.max_per_address = 2});
   vsi_client held[2], third;
   vestry_connection *connection = vsi_server_open(&s, &held[0]);
@@ -524,7 +524,7 @@ static vestry_err open_and_end(const vestry_request *req, vestry_reply *reply, v
 }
 
 /* capability: C16 */
-static void hand_over_races_with_every_end(void **state) {
+TEST_CASE(hand_over_races_with_every_end) {
   unsigned before = server_descriptors();
   for (unsigned stops = 0; stops < 3; stops++) {
     server_start(&s, &(server_settings){.adapter.max_streams = 64});
@@ -569,26 +569,4 @@ static void hand_over_races_with_every_end(void **state) {
     vsi_server_stop(&s);
     server_wait_descriptors(before);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(idle_stream_holds_no_memory_of_the_library), /* first: there is only one arena so far */
-      cmocka_unit_test(handed_over_socket_is_dropped_behind_silent_ones),
-      cmocka_unit_test(hand_over_logs_nothing),
-      cmocka_unit_test(hand_over_of_many_streams_is_invisible),
-      cmocka_unit_test(client_that_sends_more_gets_the_complete_stream),
-      cmocka_unit_test(final_chunk_waits_for_room),
-      cmocka_unit_test(final_chunk_does_not_wait_for_a_lost_peer),
-      cmocka_unit_test(waiting_final_chunk_does_not_delay_a_stop),
-      cmocka_unit_test(final_chunk_times_out),
-      cmocka_unit_test(final_chunk_waits_for_a_slow_reader),
-      cmocka_unit_test(final_chunk_waits_one_minute_at_most),
-      cmocka_unit_test(final_chunk_times_out_if_the_peer_stops_reading),
-      cmocka_unit_test(stream_without_a_descriptor_ends_alone),
-      cmocka_unit_test(streams_count_against_max_connections),
-      cmocka_unit_test(streams_count_against_max_per_address),
-      cmocka_unit_test(hand_over_races_with_every_end),
-  };
-  return cmocka_run_group_tests_name("sockets that are handed over", tests, NULL, NULL);
 }

@@ -57,7 +57,7 @@ static size_t taken_bytes(size_t send_buffer_bytes, bool unix_socket, bool tls) 
 }
 
 /* capability: C18 */
-static void send_buffer_bytes_limits_the_kernel_buffer(void **state) {
+TEST_CASE(send_buffer_bytes_limits_the_kernel_buffer) {
   enum { SMALL_BYTES = 8 << 10, LARGE_BYTES = 64 << 10 };
   for (int way = 0; way < 4; way++) {
     bool unix_socket = way & 1, tls = way & 2;
@@ -73,7 +73,7 @@ static void send_buffer_bytes_limits_the_kernel_buffer(void **state) {
 
 /* The buffer grows to some megabytes; events that a client does not read must wait in the queue, to be conflated. */
 /* capability: F3 */
-static void kernel_takes_few_bytes_that_it_cannot_send(void **state) {
+TEST_CASE(kernel_takes_few_bytes_that_it_cannot_send) {
   enum { UNSENT_BYTES = 128 << 10, SEGMENT_BYTES = 64 << 10 };
   for (int tls = 0; tls < 2; tls++) {
     size_t taken = taken_bytes(0, false, tls);
@@ -91,19 +91,19 @@ static double seconds_until_lost(size_t bytes) {
 }
 
 /* capability: F5 */
-static void f5_peer_behind_a_cut_is_detected(void **state) {
+TEST_CASE(f5_peer_behind_a_cut_is_detected) {
   double took = seconds_until_lost(0);
   print_message("lost after %.0f ms; promised: heartbeat 100 + lost 500\n", took * 1e3);
   assert_true(took >= 0.4 && took < VSI_PROMPT_S); /* not the hours of the kernel's time-out */
 }
 
-static void short_heartbeats_allow_a_retransmission(void **state) {
+TEST_CASE(short_heartbeats_allow_a_retransmission) {
   const vestry_contract_adapter contract = microhttpd_contract();
   lost_peers_leave_time_to_send_again(&contract);
 }
 
 /* capability: F5 */
-static void f5_peer_cut_off_during_a_write_is_detected(void **state) {
+TEST_CASE(f5_peer_cut_off_during_a_write_is_detected) {
   double took = seconds_until_lost(16 << 20);
   print_message("lost after %.0f ms; promised: lost 500\n", took * 1e3);
   assert_true(took >= 0.4 && took < VSI_PROMPT_S);
@@ -141,7 +141,7 @@ static void *send_nonsense(void *argument) {
   return NULL;
 }
 
-static void server_stops_while_clients_send_invalid_requests(void **state) {
+TEST_CASE(server_stops_while_clients_send_invalid_requests) {
   for (int round = 0; round < STOPS; round++) {
     server_start(&s, NULL);
     senders t = {.port = s.port};
@@ -157,16 +157,8 @@ static void server_stops_while_clients_send_invalid_requests(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(send_buffer_bytes_limits_the_kernel_buffer),
-      cmocka_unit_test(kernel_takes_few_bytes_that_it_cannot_send),
-      cmocka_unit_test(f5_peer_behind_a_cut_is_detected),
-      cmocka_unit_test(short_heartbeats_allow_a_retransmission),
-      cmocka_unit_test(f5_peer_cut_off_during_a_write_is_detected),
-      cmocka_unit_test(server_stops_while_clients_send_invalid_requests),
-  };
   const vestry_contract_adapter contract = microhttpd_contract();
   vsi_client_tls_ops_offered = &tls_client_ops;
   return (int)vestry_contract_run(&contract, "lifecycle,watches,peers") +
-         cmocka_run_group_tests_name("libmicrohttpd, its own life", tests, NULL, NULL);
+         cases_run("libmicrohttpd, its own life", NULL, NULL);
 }

@@ -41,7 +41,7 @@ static double cpu_seconds(void) {
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* libmicrohttpd answers these itself, and never reports their end. */
-static void requests_without_an_end_leak_no_memory(void **state) {
+TEST_CASE(requests_without_an_end_leak_no_memory) {
   server_start(&s, NULL);
   vsi_server_assert_serves(&s);
   UNTIL(stats_of().request_bytes == 0);
@@ -70,7 +70,7 @@ static void begin_body(vsi_client *c, size_t announced, size_t sent) {
 /* Above seven eighths of the budget, the largest bodies are aborted, so that the rest is free for new requests. A
  * complete body is in memory twice while its handler runs, so the limit lies between this and one more unfinished
  * body. */
-static void unfinished_bodies_share_a_budget(void **state) {
+TEST_CASE(unfinished_bodies_share_a_budget) {
   enum { HELD = 20, EACH = 65000, HEAD = 4096, COPY = 65536, EACH_HOLDS = EACH + 1 + HEAD, MOST = 1656000 };
   static_assert(MOST / 8 * 7 > HELD * EACH_HOLDS + COPY && MOST / 8 * 7 < (HELD + 1) * EACH_HOLDS, "between");
   server_start(&s, &(server_settings){.adapter.max_head_bytes = HEAD,
@@ -101,7 +101,7 @@ static void unfinished_bodies_share_a_budget(void **state) {
 }
 
 /* A length that is only announced allocates nothing. */
-static void announced_bodies_allocate_nothing(void **state) {
+TEST_CASE(announced_bodies_allocate_nothing) {
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = 400000}});
   vsi_client c[10];
   for (int i = 0; i < 10; i++) begin_body(&c[i], 150000, 1000);
@@ -112,7 +112,7 @@ static void announced_bodies_allocate_nothing(void **state) {
 }
 
 /* The largest limit that is accepted (a body is in memory twice) can be used, with and without a length. */
-static void largest_accepted_body_is_served(void **state) {
+TEST_CASE(largest_accepted_body_is_served) {
   enum { MOST = 4 << 20, BODY = MOST / 16 * 7 };
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = MOST}});
   assert_int_equal(vestry_body_limit(s.v, "/echo", BODY + 1), VESTRY_INVALID);
@@ -146,7 +146,7 @@ static bool first_has_line(vsi_microhttpd_sockets *sockets) {
 
 /* libmicrohttpd refuses this head by itself, when it is complete. The adapter finds its connection without looking at
  * all connections, under their lock. */
-static void refusals_of_the_library_need_no_lock_of_all(void **state) {
+TEST_CASE(refusals_of_the_library_need_no_lock_of_all) {
   server_start(&s, NULL);
   vsi_microhttpd_sockets *sockets = &((vsi_microhttpd *)server_web(&s))->sockets;
   vsi_client c;
@@ -181,7 +181,7 @@ static bool have_arrived(uint64_t count, uint64_t each) {
 
 /* Connections without a request are closed first, those that have waited longest before the others: kept ones, and new
  * ones that have sent nothing. */
-static void idle_connections_make_room_for_a_body(void **state) {
+TEST_CASE(idle_connections_make_room_for_a_body) {
   enum { MOST = 4 << 20, BODY = 200000, PIECE = 20000, KEPT = 60, SILENT = 230, HEAD = 16384 };
   static const char piece[PIECE];
   for (int is_kept = 0; is_kept < 2; is_kept++) {
@@ -215,7 +215,7 @@ static void idle_connections_make_room_for_a_body(void **state) {
 
 /* ---- connections ------------------------------------------------------------------------------------------------- */
 
-static void connections_per_address_are_limited(void **state) {
+TEST_CASE(connections_per_address_are_limited) {
   server_start(&s, &(server_settings){.adapter = {.max_per_address = 3, .max_head_bytes = 4096}});
   vsi_client stream, idle, half, more;
   vsi_server_open(&s, &stream);
@@ -252,7 +252,7 @@ static double drip(vsi_client *c, const char *text) {
   return vsi_seconds_now() - since;
 }
 
-static void trickling_requests_time_out(void **state) {
+TEST_CASE(trickling_requests_time_out) {
   static const char *const texts[] = {
       "GET /echo HTTP/1.1\r\nHost: aaaaaaaaaaaa",
       "GET /aaaaaaaaaaaaaaa",
@@ -279,7 +279,7 @@ static void trickling_requests_time_out(void **state) {
 }
 
 /* Each further request on a connection has its own time; the wait for it counts as idle time. */
-static void later_trickling_requests_time_out(void **state) {
+TEST_CASE(later_trickling_requests_time_out) {
   server_start(&s, &(server_settings){.adapter = {.request_timeout_ms = 500, .timeout_s = 1}});
   vsi_client c;
   vsi_client_ask(&c, s.port, "GET", "/echo", NULL);
@@ -304,7 +304,7 @@ static vestry_err answer_late(const vestry_request *req, vestry_reply *reply, vo
   return vsi_server_echo(req, reply, app);
 }
 
-static void request_timeout_does_not_end_handlers_or_streams(void **state) {
+TEST_CASE(request_timeout_does_not_end_handlers_or_streams) {
   sem_init(&may_answer, 0, 0);
   server_start(&s, &(server_settings){.adapter = {.request_timeout_ms = 200, .timeout_s = 1}});
   assert_int_equal(vestry_route(s.v, "GET", "/late", answer_late, &s), VESTRY_OK);
@@ -326,7 +326,7 @@ static void request_timeout_does_not_end_handlers_or_streams(void **state) {
 }
 
 /* All time-outs are PATIENCE_S here. */
-static void lost_clients_release_their_resources(void **state) {
+TEST_CASE(lost_clients_release_their_resources) {
   static const char *const texts[] = {"GET /echo HTTP/1.1\r\nHost: a", "GET /ec", "",
                                       "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nb",
                                       "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"};
@@ -357,7 +357,7 @@ static void lost_clients_release_their_resources(void **state) {
 }
 
 /* An unfinished ClientHello. */
-static void unfinished_handshake_times_out_without_busy_loop(void **state) {
+TEST_CASE(unfinished_handshake_times_out_without_busy_loop) {
   static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
   server_start(&s, &(server_settings){.adapter.request_timeout_ms = 2000, .tls = true});
   const vsi_client_tls_ops *ops = vsi_client_tls_ops_used;
@@ -390,7 +390,7 @@ static rlim_t set_descriptors(rlim_t count) {
   return before;
 }
 
-static void limits_are_reduced_to_the_descriptors(void **state) {
+TEST_CASE(limits_are_reduced_to_the_descriptors) {
   rlim_t before = set_descriptors(256);
   server_start(&s, &(server_settings){.adapter.max_streams = 1000});
   uint32_t room = 0;
@@ -409,7 +409,7 @@ static void limits_are_reduced_to_the_descriptors(void **state) {
 }
 
 /* The application uses all descriptors, once with an open stream and once without. */
-static void connections_wait_for_descriptors(void **state) {
+TEST_CASE(connections_wait_for_descriptors) {
   enum { TAKEN = 256 };
   static int taken[TAKEN];
   rlim_t before = set_descriptors(TAKEN);
@@ -456,7 +456,7 @@ static void connections_wait_for_descriptors(void **state) {
 }
 
 /* Connections over max_connections wait, and are accepted when others end. */
-static void connections_over_limit_wait(void **state) {
+TEST_CASE(connections_over_limit_wait) {
   server_start(&s, &(server_settings){.adapter = {.max_streams = 2, .max_connections = 6}});
   vsi_client held[6], waiting;
   for (int i = 0; i < 6; i++) {
@@ -473,7 +473,7 @@ static void connections_over_limit_wait(void **state) {
 }
 
 /* The same while the only thread is busy; libmicrohttpd 0.9.75 deadlocks if it gets one connection too many. */
-static void connections_over_limit_wait_while_handlers_run(void **state) {
+TEST_CASE(connections_over_limit_wait_while_handlers_run) {
   enum { WAITING = 12 };
   sem_init(&may_answer, 0, 0);
   for (unsigned threads = 1; threads <= 2; threads++) {
@@ -499,7 +499,7 @@ static void connections_over_limit_wait_while_handlers_run(void **state) {
 /* ---- trailers ---------------------------------------------------------------------------------------------------- */
 
 /* Trailers may hide a request: no request is read after them. */
-static void connection_closes_after_a_chunked_request(void **state) {
+TEST_CASE(connection_closes_after_a_chunked_request) {
   server_start(&s, NULL);
   vsi_client c;
   vsi_client_connect(&c, s.port, false);
@@ -516,26 +516,6 @@ static void connection_closes_after_a_chunked_request(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(requests_without_an_end_leak_no_memory),
-      cmocka_unit_test(unfinished_bodies_share_a_budget),
-      cmocka_unit_test(announced_bodies_allocate_nothing),
-      cmocka_unit_test(largest_accepted_body_is_served),
-      cmocka_unit_test(refusals_of_the_library_need_no_lock_of_all),
-      cmocka_unit_test(idle_connections_make_room_for_a_body),
-      cmocka_unit_test(connections_per_address_are_limited),
-      cmocka_unit_test(trickling_requests_time_out),
-      cmocka_unit_test(later_trickling_requests_time_out),
-      cmocka_unit_test(request_timeout_does_not_end_handlers_or_streams),
-      cmocka_unit_test(lost_clients_release_their_resources),
-      cmocka_unit_test(unfinished_handshake_times_out_without_busy_loop),
-      cmocka_unit_test(limits_are_reduced_to_the_descriptors),
-      cmocka_unit_test(connections_wait_for_descriptors),
-      cmocka_unit_test(connections_over_limit_wait),
-      cmocka_unit_test(connections_over_limit_wait_while_handlers_run),
-      cmocka_unit_test(connection_closes_after_a_chunked_request),
-  };
   const vestry_contract_adapter contract = microhttpd_contract();
-  return (int)vestry_contract_run(&contract, "hostile") +
-         cmocka_run_group_tests_name("libmicrohttpd, its limits", tests, NULL, NULL);
+  return (int)vestry_contract_run(&contract, "hostile") + cases_run("libmicrohttpd, its limits", NULL, NULL);
 }

@@ -22,7 +22,7 @@ static vestry_err say_signals(const vestry_request *req, vestry_reply *reply, vo
 }
 
 /* RFC 10008: QUERY has a body like POST, which contains the signals, with the usual limits. */
-static void query_reads_body_and_signals(void **state) {
+TEST_CASE(query_reads_body_and_signals) {
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
   assert_int_equal(vestry_route(s.v, "QUERY", "/ask", say_signals, NULL), VESTRY_OK);
   static const char *const heads[] = {
@@ -52,7 +52,7 @@ static void query_reads_body_and_signals(void **state) {
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
-static void invalid_settings_are_refused(void **state) {
+TEST_CASE(invalid_settings_are_refused) {
   server_start(&s, NULL);
   const char *key, *certificate;
   tls_key_pair(&key, &certificate);
@@ -112,7 +112,7 @@ static void invalid_settings_are_refused(void **state) {
 }
 
 /* Without max_connections, each thread still has a connection. */
-static void many_threads_need_no_other_option(void **state) {
+TEST_CASE(many_threads_need_no_other_option) {
   vestry *v;
   vestry_server *adapter;
   const vestry_microhttpd_options options = {.address = "127.0.0.1", .max_streams = 1, .threads_count = 80};
@@ -122,7 +122,7 @@ static void many_threads_need_no_other_option(void **state) {
   vestry_destroy(v);
 }
 
-static void server_listens_on_ipv6(void **state) {
+TEST_CASE(server_listens_on_ipv6) {
   vestry *v;
   vestry_server *adapter;
   assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
@@ -150,20 +150,12 @@ static vestry_err create(test_host *th, void *ctx) {
   return error;
 }
 
-static void creation_survives_every_allocation_failure(void **state) {
+TEST_CASE(creation_survives_every_allocation_failure) {
   test_host_fail_each(create, NULL, false);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(query_reads_body_and_signals),
-      cmocka_unit_test(invalid_settings_are_refused),
-      cmocka_unit_test(many_threads_need_no_other_option),
-      cmocka_unit_test(server_listens_on_ipv6),
-      cmocka_unit_test(creation_survives_every_allocation_failure),
-  };
   const vestry_contract_adapter contract = microhttpd_contract();
   vsi_client_tls_ops_offered = &tls_client_ops;
-  return (int)vestry_contract_run(&contract, "wire") +
-         cmocka_run_group_tests_name("libmicrohttpd, on its wire", tests, NULL, NULL);
+  return (int)vestry_contract_run(&contract, "wire") + cases_run("libmicrohttpd, on its wire", NULL, NULL);
 }

@@ -156,7 +156,7 @@ static int shake(const char *priorities, gnutls_datum_t *data, bool *ret_resumed
   return error;
 }
 
-static void versions_before_1_2_are_refused(void **state) {
+TEST_CASE(versions_before_1_2_are_refused) {
   gnutls_datum_t data = {NULL, 0};
   bool is_resumed;
   start(NULL);
@@ -170,7 +170,7 @@ static void versions_before_1_2_are_refused(void **state) {
 }
 
 /* RFC 8446, 6.2: the client learns that it has nothing in common with the server. */
-static void refused_handshakes_end_with_an_alert(void **state) {
+TEST_CASE(refused_handshakes_end_with_an_alert) {
   static const char *const others[] = {"imap", NULL}, *const http1[] = {"http/1.1", NULL};
   const struct {
     const char *const *protocols;
@@ -226,7 +226,7 @@ static size_t read_to_end(gnutls_session_t tls) {
 
 /* A client may end its side first (RFC 8446, 6.1), and send bytes that are not read any more (RFC 9112, 9.6). Nothing
  * is read until a part of the response has come. */
-static void response_arrives_whole_whatever_its_client_sends_meanwhile(void **state) {
+TEST_CASE(response_arrives_whole_whatever_its_client_sends_meanwhile) {
   static const char request[] = "GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
   static const size_t sizes[] = {0, 512};
   enum { WAITING_BYTES = 32 << 10 };
@@ -247,7 +247,7 @@ static void response_arrives_whole_whatever_its_client_sends_meanwhile(void **st
 }
 
 /* Events of a stream are longer than its client's records. */
-static void events_arrive_in_small_records(void **state) {
+TEST_CASE(events_arrive_in_small_records) {
   enum { COUNT = 20, LONG = 3000 };
   static char signals[LONG + 16], seen[COUNT * (LONG + 100)];
   size_t len = 0;
@@ -275,7 +275,7 @@ static void events_arrive_in_small_records(void **state) {
 }
 
 /* As browsers do: a key share for X25519 only, and P-256 among the groups. */
-static void key_share_of_browsers_is_taken(void **state) {
+TEST_CASE(key_share_of_browsers_is_taken) {
   gnutls_session_t tls;
   const tls_hello hello = {.protocols = first_protocols(),
                            .priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1",
@@ -304,7 +304,7 @@ static time_t shifted(time_t *ret_time) {
 
 /* GnuTLS changes the key for tickets at fixed times, every third of which a ticket is valid. */
 /* capability: C17 */
-static void tickets_outlive_one_change_of_keys(void **state) {
+TEST_CASE(tickets_outlive_one_change_of_keys) {
   enum { CHANGE_S = 3 * 21600, MINUTE_S = 60 };
   gnutls_datum_t ticket = {NULL, 0};
   uint8_t former[sizeof key_name];
@@ -326,7 +326,7 @@ static void tickets_outlive_one_change_of_keys(void **state) {
 }
 
 /* Each day the secret of all these keys is replaced: a full handshake, once. */
-static void secret_of_tickets_is_replaced_daily(void **state) {
+TEST_CASE(secret_of_tickets_is_replaced_daily) {
   gnutls_datum_t ticket = {NULL, 0};
   start(NULL);
   assert_false(is_resumed(&ticket));
@@ -342,7 +342,7 @@ static void secret_of_tickets_is_replaced_daily(void **state) {
 /* ---- several and renewed certificates ---------------------------------------------------------------------------- */
 
 /* capability: C17 */
-static void name_selects_the_certificate(void **state) {
+TEST_CASE(name_selects_the_certificate) {
   static const char *const names_a[] = {"a.example", "www.a.example", NULL};
   static const struct {
     const char *name;
@@ -361,7 +361,7 @@ static void name_selects_the_certificate(void **state) {
 }
 
 /* Two keys for one name: a client gets the one whose algorithm it has. */
-static void client_gets_the_key_that_it_can_check(void **state) {
+TEST_CASE(client_gets_the_key_that_it_can_check) {
   static const char *const names[] = {"*.b.example", NULL};
   static const char only_eddsa[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-SIGN-ALL:+SIGN-EDDSA-ED25519";
   static pair a, ecdsa, eddsa;
@@ -379,7 +379,7 @@ static void client_gets_the_key_that_it_can_check(void **state) {
 }
 
 /* The clients trust one certificate only. The server begins without it, and gets it while it runs. */
-static void certificates_are_renewed(void **state) {
+TEST_CASE(certificates_are_renewed) {
   const char *key, *certificate;
   gnutls_x509_privkey_t other;
   static char other_key[8192];
@@ -434,7 +434,7 @@ static void make_files(files *made, const pair *from) {
 
 /* A connection and its stream go on with the former certificate; later ones have the new one. */
 /* capability: C17 */
-static void renewed_files_are_for_new_connections(void **state) {
+TEST_CASE(renewed_files_are_for_new_connections) {
   static pair former, later;
   const char *key, *chain;
   files at;
@@ -466,7 +466,7 @@ static void *renew_again(void *server) {
   return NULL;
 }
 
-static void renewals_during_handshakes_disturb_none(void **state) {
+TEST_CASE(renewals_during_handshakes_disturb_none) {
   enum { HANDSHAKES = 30, THREADS = 2 };
   static pair one;
   pthread_t threads[THREADS];
@@ -501,7 +501,7 @@ static void refuse(const files *at, const char *key, const char *chain, const ch
 }
 
 /* capability: C17 */
-static void unusable_files_keep_the_former_certificate(void **state) {
+TEST_CASE(unusable_files_keep_the_former_certificate) {
   static const char *const names[] = {"a.example", NULL};
   static pair former, other, expired, early;
   static char cut[2 * PEM_BYTES];
@@ -548,7 +548,7 @@ static void unusable_files_keep_the_former_certificate(void **state) {
 }
 
 /* A server with an expired certificate starts, and a renewal of its other certificates is not prevented. */
-static void expired_certificate_is_used_if_the_former_is_too(void **state) {
+TEST_CASE(expired_certificate_is_used_if_the_former_is_too) {
   static const char *const names[] = {"a.example", NULL};
   static pair expired, former, later;
   tls_pair_make(&expired, 1, names, -30, -1);
@@ -570,7 +570,7 @@ static void expired_certificate_is_used_if_the_former_is_too(void **state) {
   vsi_server_stop(&s);
 }
 
-static void invalid_options_of_tls_are_refused(void **state) {
+TEST_CASE(invalid_options_of_tls_are_refused) {
   static pair one;
   make_valid(&one, 1, "a.example");
   const char *const odd[] = {one.key, NULL}, *const both[] = {one.key, one.chain, NULL}, *const none[] = {NULL},
@@ -610,7 +610,7 @@ static void invalid_options_of_tls_are_refused(void **state) {
 }
 
 /* Each allocation fails once, at the start and at a renewal: nothing leaks, and the former certificates stay. */
-static void start_and_renewal_without_memory_fail(void **state) {
+TEST_CASE(start_and_renewal_without_memory_fail) {
   static pair a, b;
   files at, at_b;
   vestry_server *server = NULL;
@@ -647,24 +647,6 @@ static void start_and_renewal_without_memory_fail(void **state) {
 }
 
 int tls_contract_run(const tls_contract_adapter *of) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(versions_before_1_2_are_refused),
-      cmocka_unit_test(refused_handshakes_end_with_an_alert),
-      cmocka_unit_test(response_arrives_whole_whatever_its_client_sends_meanwhile),
-      cmocka_unit_test(events_arrive_in_small_records),
-      cmocka_unit_test(key_share_of_browsers_is_taken),
-      cmocka_unit_test(tickets_outlive_one_change_of_keys),
-      cmocka_unit_test(secret_of_tickets_is_replaced_daily),
-      cmocka_unit_test(name_selects_the_certificate),
-      cmocka_unit_test(client_gets_the_key_that_it_can_check),
-      cmocka_unit_test(certificates_are_renewed),
-      cmocka_unit_test(renewed_files_are_for_new_connections),
-      cmocka_unit_test(renewals_during_handshakes_disturb_none),
-      cmocka_unit_test(unusable_files_keep_the_former_certificate),
-      cmocka_unit_test(expired_certificate_is_used_if_the_former_is_too),
-      cmocka_unit_test(invalid_options_of_tls_are_refused),
-      cmocka_unit_test(start_and_renewal_without_memory_fail),
-  };
   adapter = of;
-  return cmocka_run_group_tests_name("certificates", tests, NULL, NULL);
+  return cases_run("certificates", NULL, NULL);
 }

@@ -8,7 +8,7 @@
 
 static vsi_server s;
 
-static void alpn_selects_http1_or_refuses(void **state) {
+TEST_CASE(alpn_selects_http1_or_refuses) {
   static const struct {
     const char *const protocols[4];
     const char *selected; /* NULL: the handshake fails */
@@ -38,7 +38,7 @@ static void alpn_selects_http1_or_refuses(void **state) {
   vsi_server_stop(&s);
 }
 
-static void certificates_of_a_daemon_of_the_application_are_not_renewed(void **state) {
+TEST_CASE(certificates_of_a_daemon_of_the_application_are_not_renewed) {
   const char *key, *certificate;
   tls_key_pair(&key, &certificate);
   const char *const pairs[] = {key, certificate, NULL};
@@ -66,9 +66,5 @@ int main(void) {
   static const char *const http1[] = {"http/1.1", NULL}, *const *const all[] = {http1, NULL};
   static const tls_contract_adapter adapter = {
       "vestry_microhttpd_create", microhttpd_contract, start, vestry_server_renew, &tls_client_ops, all, false};
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(alpn_selects_http1_or_refuses),
-      cmocka_unit_test(certificates_of_a_daemon_of_the_application_are_not_renewed),
-  };
-  return tls_contract_run(&adapter) + cmocka_run_group_tests(tests, NULL, NULL);
+  return tls_contract_run(&adapter) + cases_run("microhttpd/tls", NULL, NULL);
 }

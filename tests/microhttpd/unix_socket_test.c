@@ -58,7 +58,7 @@ static void leave_stale(const char *path, int type) {
 }
 
 /* capability: C18 */
-static void stale_socket_file_is_replaced(void **state) {
+TEST_CASE(stale_socket_file_is_replaced) {
   server_start(&s, NULL);
   const int types[] = {SOCK_STREAM, SOCK_DGRAM};
   for (size_t i = 0; i < 2; i++) {
@@ -79,7 +79,7 @@ static void stale_socket_file_is_replaced(void **state) {
 }
 
 /* capability: C18 */
-static void socket_of_a_listening_server_is_kept(void **state) {
+TEST_CASE(socket_of_a_listening_server_is_kept) {
   server_start(&s, &(server_settings){.unix_socket = true});
   char path[108];
   snprintf(path, sizeof path, "%s", vsi_client_path_used);
@@ -95,7 +95,7 @@ static void socket_of_a_listening_server_is_kept(void **state) {
 }
 
 /* Its backlog is full, so connecting fails, but the server is alive. */
-static void socket_of_an_overloaded_server_is_kept(void **state) {
+TEST_CASE(socket_of_an_overloaded_server_is_kept) {
   server_start(&s, NULL);
   const char *path = server_free_path();
   int fd = socket(AF_UNIX, SOCK_STREAM, 0), waiting = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -112,7 +112,7 @@ static void socket_of_an_overloaded_server_is_kept(void **state) {
 }
 
 /* capability: C18 */
-static void other_files_are_not_replaced(void **state) {
+TEST_CASE(other_files_are_not_replaced) {
   server_start(&s, NULL);
   char path[108], link[112];
   snprintf(path, sizeof path, "%s", server_free_path());
@@ -133,7 +133,7 @@ static void other_files_are_not_replaced(void **state) {
 }
 
 /* capability: C18 */
-static void socket_file_has_the_requested_mode(void **state) {
+TEST_CASE(socket_file_has_the_requested_mode) {
   server_start(&s, NULL);
   static const uint32_t modes[][2] = {{0, 0660}, {0600, 0600}, {0666, 0666}, {0777, 0777}};
   mode_t before = umask(0777);
@@ -151,7 +151,7 @@ static void socket_file_has_the_requested_mode(void **state) {
 }
 
 /* The file that exists at the end belongs to another server. */
-static void server_removes_only_its_own_socket_file(void **state) {
+TEST_CASE(server_removes_only_its_own_socket_file) {
   server_start(&s, NULL);
   const char *path = server_free_path();
   vestry_server *adapter = NULL;
@@ -165,7 +165,7 @@ static void server_removes_only_its_own_socket_file(void **state) {
 }
 
 /* A start that fails after it has begun to listen leaves neither a file nor a descriptor. */
-static void failed_start_leaves_no_file_or_descriptor(void **state) {
+TEST_CASE(failed_start_leaves_no_file_or_descriptor) {
   server_start(&s, NULL);
   const char *path = server_free_path();
   vestry_server *adapter = NULL;
@@ -196,7 +196,7 @@ static void failed_start_leaves_no_file_or_descriptor(void **state) {
 }
 
 /* A process that holds the folder's lock for ever does not block the start for ever. */
-static void locked_folder_fails_the_start(void **state) {
+TEST_CASE(locked_folder_fails_the_start) {
   server_start(&s, NULL);
   const char *path = server_free_path();
   char folder[108];
@@ -210,7 +210,7 @@ static void locked_folder_fails_the_start(void **state) {
 
 /* One instance with two adapters: an event reaches the streams of both. */
 /* capability: C18 */
-static void one_instance_serves_tcp_and_unix_socket(void **state) {
+TEST_CASE(one_instance_serves_tcp_and_unix_socket) {
   server_start(&s, NULL);
   const char *path = server_free_path();
   vestry_server *second = NULL;
@@ -238,7 +238,7 @@ static vestry_err answer_with_peer(const vestry_request *req, vestry_reply *repl
   return vestry_reply_body(reply, "text/plain", text, (size_t)len);
 }
 
-static void peer_of_a_unix_socket_has_no_address(void **state) {
+TEST_CASE(peer_of_a_unix_socket_has_no_address) {
   server_start(&s, &(server_settings){.unix_socket = true});
   assert_int_equal(vestry_route(s.v, "GET", "/peer", answer_with_peer, NULL), VESTRY_OK);
   vsi_client c;
@@ -261,27 +261,14 @@ static vestry_err listen_once(test_host *th, void *ctx) {
   return error;
 }
 
-static void listen_survives_every_allocation_failure(void **state) {
+TEST_CASE(listen_survives_every_allocation_failure) {
   test_host_fail_each(listen_once, (void *)(uintptr_t)server_free_path(), false);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(stale_socket_file_is_replaced),
-      cmocka_unit_test(socket_of_a_listening_server_is_kept),
-      cmocka_unit_test(socket_of_an_overloaded_server_is_kept),
-      cmocka_unit_test(other_files_are_not_replaced),
-      cmocka_unit_test(socket_file_has_the_requested_mode),
-      cmocka_unit_test(server_removes_only_its_own_socket_file),
-      cmocka_unit_test(failed_start_leaves_no_file_or_descriptor),
-      cmocka_unit_test(locked_folder_fails_the_start),
-      cmocka_unit_test(one_instance_serves_tcp_and_unix_socket),
-      cmocka_unit_test(peer_of_a_unix_socket_has_no_address),
-      cmocka_unit_test(listen_survives_every_allocation_failure),
-  };
   const vestry_contract_adapter contract = microhttpd_unix_contract();
   int failed = (int)vestry_contract_run(&contract, "requests");
   vsi_client_tls_ops_offered = &tls_client_ops;
   return failed + (int)vestry_contract_run(&contract, "wire,lifecycle,peers") +
-         cmocka_run_group_tests_name("the socket's file", tests, NULL, NULL);
+         cases_run("the socket's file", NULL, NULL);
 }

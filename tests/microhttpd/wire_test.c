@@ -112,7 +112,7 @@ static size_t write_all(bool is_chunked, size_t data_len, size_t most_sliced, si
   return largest;
 }
 
-static void partial_writes_send_all_data(void **state) {
+TEST_CASE(partial_writes_send_all_data) {
   for (seed = 1; seed < 60; seed++) {
     uint64_t first = seed;
     write_all(true, 200000, 9000, 1 + first * 37 % 3000);
@@ -122,7 +122,7 @@ static void partial_writes_send_all_data(void **state) {
 }
 
 /* Data larger than a chunk is split. */
-static void data_over_chunk_size_is_split(void **state) {
+TEST_CASE(data_over_chunk_size_is_split) {
   for (seed = 1; seed < 4; seed++) {
     uint64_t first = seed;
     assert_int_equal(write_all(true, CHUNK_BYTES * 7 / 2, CHUNK_BYTES * 2, 90000), CHUNK_BYTES);
@@ -130,7 +130,7 @@ static void data_over_chunk_size_is_split(void **state) {
   }
 }
 
-static void write_skips_empty_input_and_reports_errors(void **state) {
+TEST_CASE(write_skips_empty_input_and_reports_errors) {
   int pair[2];
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
   vsi_microhttpd_wire wire = {.fd = pair[0], .is_chunked = true};
@@ -150,13 +150,4 @@ static void write_skips_empty_input_and_reports_errors(void **state) {
   const vestry_slice too_long[] = {{"a", SIZE_MAX / 2}, {"b", 2}};
   assert_int_equal(vsi_microhttpd_wire_write(&wire, too_long, 2, &written), VESTRY_IO_ERROR);
   close(pair[0]);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(partial_writes_send_all_data),
-      cmocka_unit_test(data_over_chunk_size_is_split),
-      cmocka_unit_test(write_skips_empty_input_and_reports_errors),
-  };
-  return cmocka_run_group_tests_name("the wire", tests, NULL, NULL);
 }

@@ -55,7 +55,7 @@ static vestry_err add(vsi_nats_send_queue *send_queue, const char *subject, cons
   return vsi_nats_send_queue_add(send_queue, subject, text, strlen(text), ROOM);
 }
 
-static void messages_to_one_subject_are_joined_in_order(void **state) {
+TEST_CASE(messages_to_one_subject_are_joined_in_order) {
   vsi_nats_send_queue send_queue;
   vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
   const char *const said[][2] = {{"v.n.a", "1"},   {"v.n.b", "2"}, {"v.n.a", ""},
@@ -77,7 +77,7 @@ static void messages_to_one_subject_are_joined_in_order(void **state) {
 }
 
 /* Both subjects end alike, so they share a slot. Each is only joined less often. */
-static void subjects_that_share_a_slot_are_not_mixed(void **state) {
+TEST_CASE(subjects_that_share_a_slot_are_not_mixed) {
   vsi_nats_send_queue send_queue;
   vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
   for (int i = 0; i < 6; i++) {
@@ -96,7 +96,7 @@ static void subjects_that_share_a_slot_are_not_mixed(void **state) {
 }
 
 /* A message that begins like a joined one is passed on unchanged. */
-static void message_that_looks_joined_is_passed_on_unchanged(void **state) {
+TEST_CASE(message_that_looks_joined_is_passed_on_unchanged) {
   vsi_nats_send_queue send_queue;
   vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
   static const unsigned char looks[] = {VSI_NATS_JOINED_MARK, 1, 1, 0, 0, 0, 'x'};
@@ -131,7 +131,7 @@ static size_t count_messages(const vsi_nats_send_queue *send_queue, size_t max_l
 }
 
 /* capability: G9 */
-static void joined_messages_are_limited_in_count_and_bytes(void **state) {
+TEST_CASE(joined_messages_are_limited_in_count_and_bytes) {
   enum { LARGE = 20000, SMALL_MESSAGES = 10, ANSWER = 77 };
   static char large[LARGE];
   vsi_nats_send_queue send_queue;
@@ -155,7 +155,7 @@ static void joined_messages_are_limited_in_count_and_bytes(void **state) {
 }
 
 /* Each allocation fails once: a message is refused as a whole, or sent alone, and none is lost or duplicated. */
-static void failed_allocation_loses_no_accepted_message(void **state) {
+TEST_CASE(failed_allocation_loses_no_accepted_message) {
   bool has_failed = true;
   for (long failing = 0; has_failed; failing++) {
     vsi_nats_send_queue send_queue;
@@ -184,7 +184,7 @@ static void failed_allocation_loses_no_accepted_message(void **state) {
 }
 
 /* For any data of other users of the server: it counts as joined only if each byte is consistent. */
-static void inconsistent_data_is_not_taken_for_joined(void **state) {
+TEST_CASE(inconsistent_data_is_not_taken_for_joined) {
   unsigned char good[64];
   size_t len = vsi_nats_joined_add(good, 0, "one", 3);
   len = vsi_nats_joined_add(good, len, "", 0);
@@ -212,11 +212,5 @@ static void inconsistent_data_is_not_taken_for_joined(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-  const struct CMUnitTest tests[] = {
-      TEST(messages_to_one_subject_are_joined_in_order),      TEST(subjects_that_share_a_slot_are_not_mixed),
-      TEST(message_that_looks_joined_is_passed_on_unchanged), TEST(joined_messages_are_limited_in_count_and_bytes),
-      TEST(failed_allocation_loses_no_accepted_message),      TEST(inconsistent_data_is_not_taken_for_joined),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run_each("nats/joined", begin, end);
 }

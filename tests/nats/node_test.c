@@ -17,7 +17,7 @@ static vestry_err create(test_host *th, vestry_nats_node *node, const char *secr
   return vestry_application_create(&options, ret_app);
 }
 
-static void applications_with_one_secret_are_one_cluster(void **state) {
+TEST_CASE(applications_with_one_secret_are_one_cluster) {
   static const char secret[] = "the same secret for both of them";
   nats_server server;
   test_host th;
@@ -40,7 +40,7 @@ static void applications_with_one_secret_are_one_cluster(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void application_without_a_secret_does_not_join(void **state) {
+TEST_CASE(application_without_a_secret_does_not_join) {
   test_host th;
   vestry_nats_node node = {.name = "a", .url = "nats://127.0.0.1:1"};
   vestry_application *app;
@@ -49,12 +49,4 @@ static void application_without_a_secret_does_not_join(void **state) {
   assert_null(node.broker.ops);
   assert_true(th.log_lines > 0);
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(applications_with_one_secret_are_one_cluster),
-      cmocka_unit_test(application_without_a_secret_does_not_join),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

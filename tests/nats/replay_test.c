@@ -289,7 +289,7 @@ static void finish(void) {
 }
 
 /* capability: G10 */
-static void replayed_messages_have_no_effect(void **state) {
+TEST_CASE(replayed_messages_have_no_effect) {
   uint64_t seed = random_setting("REPLAY_SEED", 1), count = random_setting("REPLAY_SEEDS", 200);
   begin();
   for (size_t i = 0; i < PLACES; i++) begin_life(i);
@@ -318,9 +318,4 @@ static void replayed_messages_have_no_effect(void **state) {
                 (unsigned long long)count, w.lives, (size_t)w.kept_count, w.played, w.dispatches, w.events);
   assert_true(w.played >= count * 40);
   finish();
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(replayed_messages_have_no_effect)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,7 +77,7 @@ static void assert_refused(vestry_nats_options options) {
 }
 
 /* capability: H2 */
-static void counters_of_the_broker_are_metrics(void **state) {
+TEST_CASE(counters_of_the_broker_are_metrics) {
   static char text[65536];
   receiver e;
   vestry *v;
@@ -104,14 +104,14 @@ static void counters_of_the_broker_are_metrics(void **state) {
 /* ------------------------------------------------------------------------------------------- authentication ------- */
 
 /* capability: G1 */
-static void user_and_password_are_required(void **state) {
+TEST_CASE(user_and_password_are_required) {
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"p\" }");
   assert_accepted((vestry_nats_options){.user = "u", .password = "p"});
   assert_refused((vestry_nats_options){.user = "u", .password = "q"});
   assert_refused((vestry_nats_options){0});
 }
 
-static void token_is_required(void **state) {
+TEST_CASE(token_is_required) {
   nats_server_start(&the.server, "authorization { token: \"tok\" }");
   assert_accepted((vestry_nats_options){.token = "tok"});
   assert_refused((vestry_nats_options){.token = "other"});
@@ -168,7 +168,7 @@ static void make_key(char public[80], const char *seed_name, char ret_seed_path[
   fclose(file);
 }
 
-static void nkey_needs_its_own_seed(void **state) {
+TEST_CASE(nkey_needs_its_own_seed) {
   char public[2][80], path[2][128], config[256];
   for (int i = 0; i < 2; i++) make_key(public[i], i ? "seed" : "other", path[i]);
   snprintf(config, sizeof config, "authorization { users: [ { nkey: %s }, { nkey: %s } ] }", public[0], public[1]);
@@ -199,7 +199,7 @@ static void assert_only_own_subjects(vestry_nats_options options) {
 
 /* libnats keeps the connection, and would never subscribe again. */
 /* capability: G1 */
-static void broker_without_all_its_subscriptions_is_down(void **state) {
+TEST_CASE(broker_without_all_its_subscriptions_is_down) {
   receiver e;
   nats_server_start(&the.server, RIGHTS("other.>"));
   const vestry_nats_options options = {.user = "u", .password = "p"};
@@ -224,7 +224,7 @@ static void broker_without_all_its_subscriptions_is_down(void **state) {
 
 /* libnats keeps the connection, and the server accepts and drops what is published. */
 /* capability: G1 */
-static void broker_whose_messages_are_refused_is_down(void **state) {
+TEST_CASE(broker_whose_messages_are_refused_is_down) {
   receiver e;
   nats_server_start(&the.server, RIGHTS(">"));
   start_with(&e, (vestry_nats_options){.user = "u", .password = "p"});
@@ -259,7 +259,7 @@ static void broker_whose_messages_are_refused_is_down(void **state) {
 
 /* The requests of libnats to JetStream are not messages of the broker. */
 /* capability: G1 */
-static void broker_without_rights_to_jetstream_stays_up(void **state) {
+TEST_CASE(broker_without_rights_to_jetstream_stays_up) {
   receiver e;
   nats_server_start(&the.server, RIGHTS_TO("in", ">"));
   start_with(&e, (vestry_nats_options){
@@ -276,7 +276,7 @@ static void broker_without_rights_to_jetstream_stays_up(void **state) {
 }
 
 /* capability: G10 */
-static void credentials_restrict_the_subjects(void **state) {
+TEST_CASE(credentials_restrict_the_subjects) {
   char command[256], path[128], config[8192];
   snprintf(command, sizeof command, "python3 -B " NATS_CREDENTIALS " %s", the.server.folder);
   FILE *made = popen(command, "r");
@@ -291,7 +291,7 @@ static void credentials_restrict_the_subjects(void **state) {
 
 /* libnats gives up after two refusals. */
 /* capability: G1 */
-static void refused_broker_retries_until_it_is_accepted(void **state) {
+TEST_CASE(refused_broker_retries_until_it_is_accepted) {
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"old\" }");
   receiver e;
   start_with(&e, (vestry_nats_options){.user = "u", .password = "new"});
@@ -310,7 +310,7 @@ static void refused_broker_retries_until_it_is_accepted(void **state) {
   receiver_finish(&e);
 }
 
-static void one_reachable_server_of_several_suffices(void **state) {
+TEST_CASE(one_reachable_server_of_several_suffices) {
   nats_server_start(&the.server, NULL);
   const char *servers[] = {"nats://127.0.0.1:1", the.server.url, "nats://127.0.0.1:2"};
   assert_accepted((vestry_nats_options){.servers = servers, .servers_count = 3});
@@ -346,7 +346,7 @@ static void start_tls(bool verifies) {
 }
 
 /* capability: G1, G10 */
-static void server_certificate_must_match_ca_and_host(void **state) {
+TEST_CASE(server_certificate_must_match_ca_and_host) {
   make_certificates();
   start_tls(false);
   const char *const url = tls_url;
@@ -375,7 +375,7 @@ static void server_certificate_must_match_ca_and_host(void **state) {
 }
 
 /* capability: G1, G10 */
-static void client_certificate_is_required_and_kept(void **state) {
+TEST_CASE(client_certificate_is_required_and_kept) {
   make_certificates();
   start_tls(true);
   const char *const url = tls_url;
@@ -429,7 +429,7 @@ static void start_as_in_the_guide(const char *public) {
 }
 
 /* capability: G10 */
-static void guide_configuration_connects_nodes_and_restricts_them(void **state) {
+TEST_CASE(guide_configuration_connects_nodes_and_restricts_them) {
   char public[80], others[80], seed[128], others_seed[128];
   make_certificates();
   make_key(public, "nodes.seed", seed);
@@ -475,7 +475,7 @@ static void guide_configuration_connects_nodes_and_restricts_them(void **state) 
 
 /* ----------------------------------------------------------------------------------------- invalid settings ------- */
 
-static void invalid_settings_are_refused_and_logged(void **state) {
+TEST_CASE(invalid_settings_are_refused_and_logged) {
   const char *bad_urls[] = {"http://x", "nats://a b", "nats://a,nats://b", "127.0.0.1:4222", "", NULL};
   const char *good = "nats://127.0.0.1:4222";
   vestry_broker broker = {NULL, NULL};
@@ -532,7 +532,7 @@ static void invalid_settings_are_refused_and_logged(void **state) {
   assert_int_equal(untouched.attempts_count, 7);
 }
 
-static void every_nats_status_maps_to_an_error(void **state) {
+TEST_CASE(every_nats_status_maps_to_an_error) {
   assert_int_equal(vsi_nats_error(NATS_OK), VESTRY_OK);
   assert_int_equal(vsi_nats_error(NATS_NO_MEMORY), VESTRY_NO_MEMORY);
   assert_int_equal(vsi_nats_error(NATS_MAX_PAYLOAD), VESTRY_TOO_LARGE);
@@ -543,7 +543,7 @@ static void every_nats_status_maps_to_an_error(void **state) {
     assert_int_not_equal(vsi_nats_error((natsStatus)status), VESTRY_OK);
 }
 
-static void reservation_without_jetstream_is_unsupported(void **state) {
+TEST_CASE(reservation_without_jetstream_is_unsupported) {
   nats_server_start(&the.server, "accounts { A { users: [ { user: \"a\", password: \"a\" } ] } }"); /* no JetStream */
   receiver e;
   start_with(&e, (vestry_nats_options){.user = "a", .password = "a", .reservations_bucket = "reservations"});
@@ -589,31 +589,11 @@ static vestry_err run_broker(test_host *th, void *ctx) {
 }
 
 /* capability: G1 */
-static void failed_allocation_is_an_error_or_reported_loss(void **state) {
+TEST_CASE(failed_allocation_is_an_error_or_reported_loss) {
   nats_server_start(&the.server, NULL);
   test_host_fail_each(run_broker, NULL, true);
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-  const struct CMUnitTest tests[] = {
-      TEST(counters_of_the_broker_are_metrics),
-      TEST(user_and_password_are_required),
-      TEST(token_is_required),
-      TEST(nkey_needs_its_own_seed),
-      TEST(credentials_restrict_the_subjects),
-      TEST(broker_without_all_its_subscriptions_is_down),
-      TEST(broker_whose_messages_are_refused_is_down),
-      TEST(broker_without_rights_to_jetstream_stays_up),
-      TEST(refused_broker_retries_until_it_is_accepted),
-      TEST(one_reachable_server_of_several_suffices),
-      TEST(server_certificate_must_match_ca_and_host),
-      TEST(client_certificate_is_required_and_kept),
-      TEST(guide_configuration_connects_nodes_and_restricts_them),
-      TEST(invalid_settings_are_refused_and_logged),
-      TEST(every_nats_status_maps_to_an_error),
-      TEST(reservation_without_jetstream_is_unsupported),
-      TEST(failed_allocation_is_an_error_or_reported_loss),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run_each("nats/settings", begin, end);
 }

@@ -14,7 +14,7 @@
 #include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
-static void key_has_at_most_one_stream_with_threads(void **state) {
+TEST_CASE(key_has_at_most_one_stream_with_threads) {
   nats_server server;
   vestry_broker brokers[STRICT_RACE_NODES];
   nats_server_init(&server);
@@ -62,7 +62,7 @@ static int refusal_of(vestry *v) {
   "subscribe: \"" subjects "\" } } ] }"
 
 /* To a node that the server has made deaf all others seem to be dead, and it can still make reservations. */
-static void deaf_node_opens_no_stream_of_a_held_key(void **state) {
+TEST_CASE(deaf_node_opens_no_stream_of_a_held_key) {
   static const char secret[] = "all nodes of this test have the same";
   static const char *const names[] = {"a", "b"};
   nats_server server;
@@ -182,7 +182,7 @@ static void reserve_first(vestry_broker *broker, uint64_t *ret_revision) {
 }
 
 /* The connection stays, so that only a reservation can notice it. */
-static void deleted_bucket_is_created_again(void **state) {
+TEST_CASE(deleted_bucket_is_created_again) {
   test_host th;
   nats_server server;
   vestry_broker broker;
@@ -209,7 +209,7 @@ static void deleted_bucket_is_created_again(void **state) {
   nats_server_finish(&server);
 }
 
-static void refused_reservations_are_logged_with_their_reason(void **state) {
+TEST_CASE(refused_reservations_are_logged_with_their_reason) {
   test_host th;
   nats_server server;
   vestry_broker broker;
@@ -263,7 +263,7 @@ static void replace_bucket(jsCtx *jetstream, const void *subject) {
 }
 
 /* Names that exist could not be read any more, and so not be set. */
-static void replaced_bucket_is_opened_again(void **state) {
+TEST_CASE(replaced_bucket_is_opened_again) {
   test_host th;
   nats_server server;
   vestry_broker broker;
@@ -285,7 +285,7 @@ static void replaced_bucket_is_opened_again(void **state) {
 }
 
 /* A few lines for many reservations, also if each second one succeeds, or a bucket is opened again and again. */
-static void failing_reservations_do_not_flood_the_log(void **state) {
+TEST_CASE(failing_reservations_do_not_flood_the_log) {
   test_host th;
   nats_server server;
   vestry_broker broker;
@@ -312,14 +312,4 @@ static void failing_reservations_do_not_flood_the_log(void **state) {
   broker.ops->destroy(broker.broker);
   test_host_assert_clean(&th);
   nats_server_finish(&server);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(key_has_at_most_one_stream_with_threads),
-                                     cmocka_unit_test(deaf_node_opens_no_stream_of_a_held_key),
-                                     cmocka_unit_test(deleted_bucket_is_created_again),
-                                     cmocka_unit_test(refused_reservations_are_logged_with_their_reason),
-                                     cmocka_unit_test(replaced_bucket_is_opened_again),
-                                     cmocka_unit_test(failing_reservations_do_not_flood_the_log)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,7 +81,7 @@ static vsi_nats_stats stats_of(receiver *e) {
 /* By default, libnats has a thread that reads, one for each subscription, and one that delays writes by a
  * millisecond. */
 /* capability: G1 */
-static void broker_has_two_threads_for_any_number_of_subjects(void **state) {
+TEST_CASE(broker_has_two_threads_for_any_number_of_subjects) {
   receiver first, second;
   start_and_receive(&first, "s.first", (vestry_nats_options){0});
   unsigned before = threads_of_process();
@@ -99,7 +99,7 @@ static void broker_has_two_threads_for_any_number_of_subjects(void **state) {
   receiver_finish(&first);
 }
 
-static void default_times_are_as_documented(void **state) {
+TEST_CASE(default_times_are_as_documented) {
   receiver e;
   make(&e, (vestry_nats_options){0});
   const vestry_nats_options *options = &((vsi_nats_broker *)e.broker.broker)->settings.options;
@@ -112,7 +112,7 @@ static void default_times_are_as_documented(void **state) {
 
 /* An application may let libnats deliver on several threads. */
 /* capability: G1 */
-static void events_do_not_overlap_with_a_delivery_pool(void **state) {
+TEST_CASE(events_do_not_overlap_with_a_delivery_pool) {
   assert_int_equal(nats_SetMessageDeliveryPoolSize(4), NATS_OK);
   receiver e;
   make(&e, (vestry_nats_options){0});
@@ -140,7 +140,7 @@ static void events_do_not_overlap_with_a_delivery_pool(void **state) {
 
 /* libnats would buffer 8 MB, and send it minutes later. */
 /* capability: G1 */
-static void queued_messages_are_discarded_on_disconnect(void **state) {
+TEST_CASE(queued_messages_are_discarded_on_disconnect) {
   receiver sender, hearer;
   start_broker(&sender, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000});
   start_and_receive(&hearer, "late", (vestry_nats_options){0});
@@ -179,7 +179,7 @@ static void queued_messages_are_discarded_on_disconnect(void **state) {
 
 /* By default it would take two times two minutes. Publishers do not wait meanwhile. */
 /* capability: G1 */
-static void stopped_server_is_detected_by_pings(void **state) {
+TEST_CASE(stopped_server_is_detected_by_pings) {
   receiver e;
   start_broker(&e, (vestry_nats_options){.ping_ms = 50, .pings_out = 2});
   nats_server_freeze(&the.server, true);
@@ -192,7 +192,7 @@ static void stopped_server_is_detected_by_pings(void **state) {
 
 /* A network can lose all data to the server, although data of the server arrives all the time. */
 /* capability: G1 */
-static void server_that_only_sends_is_detected_by_pings(void **state) {
+TEST_CASE(server_that_only_sends_is_detected_by_pings) {
   receiver sender, e;
   start_broker(&sender, (vestry_nats_options){0});
   relay *network = relay_open(the.server.port);
@@ -216,7 +216,7 @@ static void server_that_only_sends_is_detected_by_pings(void **state) {
 }
 
 /* capability: G1 */
-static void full_socket_does_not_block_publishers(void **state) {
+TEST_CASE(full_socket_does_not_block_publishers) {
   receiver e;
   start_broker(&e, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000, .write_ms = 120000});
   nats_server_freeze(&the.server, true);
@@ -288,7 +288,7 @@ static void flood(receiver *e, int from, int count) {
 
 /* This process buffers only the messages that it has read; the server buffers the rest. */
 /* capability: G1 */
-static void slow_receiver_buffers_only_what_it_has_read(void **state) {
+TEST_CASE(slow_receiver_buffers_only_what_it_has_read) {
   /* PING_MS: a busy machine delays a response, and two that are overdue end the connection. */
   enum { COUNT = 1000, PING_MS = 2000 };
   static char text[10000];
@@ -330,7 +330,7 @@ static void block_libnats(natsConnection *connection, natsSubscription *sub, nat
 }
 
 /* capability: G1 */
-static void blocked_libnats_thread_does_not_delay_the_broker(void **state) {
+TEST_CASE(blocked_libnats_thread_does_not_delay_the_broker) {
   enum { COUNT = 3000 };
   set_gate(false);
   natsOptions *options = NULL;
@@ -368,7 +368,7 @@ static void count_message(natsConnection *connection, natsSubscription *sub, nat
 
 /* The cost of a server is per message, so queued messages are joined into few. Data of other publishers counts as
  * joined only if it is consistent. */
-static void queued_messages_are_joined(void **state) {
+TEST_CASE(queued_messages_are_joined) {
   enum { COUNT = 1000, MESSAGES = (COUNT + 254) / 255 };
   static const unsigned char two[] = {1, 2, 1, 0, 0, 0, 'a', 1, 0, 0, 0, 'b'}, torn[] = {1, 2, 1, 0, 0, 0, 'c', 9};
   _Atomic(int) messages = 0;
@@ -440,7 +440,7 @@ static int64_t max_payload_now(void) {
 /* A server that joins its cluster makes the server announce its settings. libnats takes over the new maximum, and drops
  * larger messages. */
 /* capability: G1 */
-static void changed_max_payload_loses_no_later_message(void **state) {
+TEST_CASE(changed_max_payload_loses_no_later_message) {
   enum { SMALL = 200, COUNT = 100, LARGE = 9000 };
   char config[256];
   int route = port_reserve();
@@ -503,7 +503,7 @@ static void note_message(receiver *self, const received *what) {
 }
 
 /* libnats wakes one of its threads for returned messages. */
-static void messages_are_returned_to_libnats_in_batches(void **state) {
+TEST_CASE(messages_are_returned_to_libnats_in_batches) {
   enum { COUNT = 256, LARGE_BYTES = 40000 };
   static char large[LARGE_BYTES + 1];
   receiver e;
@@ -529,14 +529,5 @@ static void messages_are_returned_to_libnats_in_batches(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-  const struct CMUnitTest tests[] = {
-      TEST(broker_has_two_threads_for_any_number_of_subjects), TEST(default_times_are_as_documented),
-      TEST(queued_messages_are_discarded_on_disconnect),       TEST(stopped_server_is_detected_by_pings),
-      TEST(server_that_only_sends_is_detected_by_pings),       TEST(full_socket_does_not_block_publishers),
-      TEST(slow_receiver_buffers_only_what_it_has_read),       TEST(blocked_libnats_thread_does_not_delay_the_broker),
-      TEST(events_do_not_overlap_with_a_delivery_pool),        TEST(queued_messages_are_joined),
-      TEST(changed_max_payload_loses_no_later_message),        TEST(messages_are_returned_to_libnats_in_batches),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run_each("nats/traps", begin, end);
 }

@@ -98,7 +98,7 @@ static vestry_channel_info channel_of(suite *s, const char *key) {
 }
 
 /* capability: H1 */
-static void channel_has_its_counts_and_encoding_ratio(void **state) {
+TEST_CASE(channel_has_its_counts_and_encoding_ratio) {
   const vestry_profile profiles[] = {{.ops = &vestry_profile_gzip}};
   suite s;
   begin(&s, (vestry_options){.profiles = profiles, .profiles_count = 1});
@@ -128,7 +128,7 @@ static void channel_has_its_counts_and_encoding_ratio(void **state) {
 }
 
 /* capability: H1 */
-static void history_is_listed_until_it_ends(void **state) {
+TEST_CASE(history_is_listed_until_it_ends) {
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, VESTRY_KEY("log"), &(vestry_history_options){.max_count = 3}),
@@ -153,7 +153,7 @@ static void history_is_listed_until_it_ends(void **state) {
 }
 
 /* capability: H1 */
-static void hostile_names_are_shown_as_short_text(void **state) {
+TEST_CASE(hostile_names_are_shown_as_short_text) {
   suite s;
   static reported t;
   begin(&s, (vestry_options){.scope = NULL});
@@ -185,7 +185,7 @@ static void hostile_names_are_shown_as_short_text(void **state) {
 }
 
 /* Listing allocates nothing: the next allocation would fail. */
-static void each_channel_is_listed_once_at_any_page_size(void **state) {
+TEST_CASE(each_channel_is_listed_once_at_any_page_size) {
   enum { CHANNELS = 250 };
   suite s;
   static reported t;
@@ -221,7 +221,7 @@ static void each_channel_is_listed_once_at_any_page_size(void **state) {
 }
 
 /* capability: H1 */
-static void channels_are_found_by_key_prefix(void **state) {
+TEST_CASE(channels_are_found_by_key_prefix) {
   enum { CHANNELS = 250 };
   suite s;
   static reported t;
@@ -244,7 +244,7 @@ static void channels_are_found_by_key_prefix(void **state) {
 }
 
 /* Hashes of names have 64 bits. Here the table gets several names with one hash, at both ends of the order too. */
-static void channels_with_equal_hashes_are_all_listed(void **state) {
+TEST_CASE(channels_with_equal_hashes_are_all_listed) {
   static const uint64_t hashes[] = {0, 0, 7, 7, 7, UINT64_MAX, UINT64_MAX};
   enum { CHANNELS = sizeof hashes / sizeof *hashes };
   suite s;
@@ -290,7 +290,7 @@ static void *join_and_leave(void *ctx) {
   return NULL;
 }
 
-static void staying_channels_are_listed_once_during_churn(void **state) {
+TEST_CASE(staying_channels_are_listed_once_during_churn) {
   enum { STAY = 40, LISTS = 100 };
   suite s;
   static reported t;
@@ -314,17 +314,4 @@ static void staying_channels_are_listed_once_during_churn(void **state) {
   vestry_memory_destroy(a);
   vestry_memory_destroy(b);
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(channel_has_its_counts_and_encoding_ratio),
-      cmocka_unit_test(history_is_listed_until_it_ends),
-      cmocka_unit_test(hostile_names_are_shown_as_short_text),
-      cmocka_unit_test(each_channel_is_listed_once_at_any_page_size),
-      cmocka_unit_test(channels_are_found_by_key_prefix),
-      cmocka_unit_test(channels_with_equal_hashes_are_all_listed),
-      cmocka_unit_test(staying_channels_are_listed_once_during_churn),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

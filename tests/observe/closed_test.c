@@ -59,7 +59,7 @@ static const char *text(const json_t *of, const char *name) {
 }
 
 /* capability: H1 */
-static void ended_streams_are_listed_with_their_cause(void **state) {
+TEST_CASE(ended_streams_are_listed_with_their_cause) {
   suite s;
   int status;
   begin(&s);
@@ -97,7 +97,7 @@ static void ended_streams_are_listed_with_their_cause(void **state) {
 
 /* The sum of the last hour includes the closes whose records were overwritten. */
 /* capability: H1 */
-static void last_hour_counts_more_than_the_records(void **state) {
+TEST_CASE(last_hour_counts_more_than_the_records) {
   enum { RECORDS = 10, ENDED = 25 };
   suite s = {.observe = NULL};
   int status;
@@ -158,7 +158,7 @@ static json_int_t sum_of(const json_t *counts) {
 }
 
 /* capability: H1, H4 */
-static void streams_of_console_and_tail_are_marked(void **state) {
+TEST_CASE(streams_of_console_and_tail_are_marked) {
   suite s;
   int status;
   begin(&s);
@@ -187,7 +187,7 @@ static void streams_of_console_and_tail_are_marked(void **state) {
 }
 
 /* capability: H1 */
-static void invalid_parameters_get_400(void **state) {
+TEST_CASE(invalid_parameters_get_400) {
   static const char *const wrong[] = {"cause=",   "cause=none", "cause=unknown", "before=0",  "before=x",
                                       "after=-1", "limit=0",    "limit=101",     "consoles=", "consoles=2"};
   suite s;
@@ -200,7 +200,7 @@ static void invalid_parameters_get_400(void **state) {
   end(&s);
 }
 
-static void failed_allocation_gets_an_error_or_whole_answer(void **state) {
+TEST_CASE(failed_allocation_gets_an_error_or_whole_answer) {
   static const char *const paths[] = {"/observe/closed", "/observe/streams/1", "/observe/streams/6"};
   suite s;
   begin(&s);
@@ -221,15 +221,4 @@ static void failed_allocation_gets_an_error_or_whole_answer(void **state) {
   wire_hang_up(&s.on, &open);
   wire_finish(&open);
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(ended_streams_are_listed_with_their_cause),
-      cmocka_unit_test(last_hour_counts_more_than_the_records),
-      cmocka_unit_test(streams_of_console_and_tail_are_marked),
-      cmocka_unit_test(invalid_parameters_get_400),
-      cmocka_unit_test(failed_allocation_gets_an_error_or_whole_answer),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

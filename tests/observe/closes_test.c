@@ -105,7 +105,7 @@ static void check_last(suite *s, vestry_memory_exchange *stream, vestry_cause ca
 }
 
 /* capability: H1, F9 */
-static void end_by_the_client_has_its_cause(void **state) {
+TEST_CASE(end_by_the_client_has_its_cause) {
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, 0);
   static const struct {
@@ -130,7 +130,7 @@ static void end_by_the_client_has_its_cause(void **state) {
 }
 
 /* capability: H1 */
-static void end_by_the_server_has_its_cause(void **state) {
+TEST_CASE(end_by_the_server_has_its_cause) {
   suite s;
   begin(&s,
         (vestry_options){.bounds = &(vestry_bounds){.max_count = 2},
@@ -183,7 +183,7 @@ static void end_by_the_server_has_its_cause(void **state) {
 }
 
 /* capability: H1 */
-static void end_of_budget_drain_and_shutdown_has_its_cause(void **state) {
+TEST_CASE(end_of_budget_drain_and_shutdown_has_its_cause) {
   suite s;
   begin(&s, (vestry_options){.bounds = &(vestry_bounds){.max_queued_bytes = 4 << 20}}, 0);
   /* All queues together exceed the limit. */
@@ -219,7 +219,7 @@ static void end_of_budget_drain_and_shutdown_has_its_cause(void **state) {
 }
 
 /* capability: H1 */
-static void record_has_the_first_of_several_keys(void **state) {
+TEST_CASE(record_has_the_first_of_several_keys) {
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, 0);
   vestry_memory_exchange *a = open_as(&s, (asked){.number = 1, .policy = VESTRY_KEEP_MANY, .has_more = true});
@@ -235,7 +235,7 @@ static void record_has_the_first_of_several_keys(void **state) {
 }
 
 /* capability: H1 */
-static void records_over_limit_are_dropped_and_listed_by_pages(void **state) {
+TEST_CASE(records_over_limit_are_dropped_and_listed_by_pages) {
   enum { KEPT = 50, CLOSED = 130 };
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, KEPT);
@@ -298,7 +298,7 @@ static void end_many(const vestry_purged *purged, void *ctx) {
 }
 
 /* capability: H1 */
-static void record_gets_a_key_that_is_removed_late(void **state) {
+TEST_CASE(record_gets_a_key_that_is_removed_late) {
   /* in the first case its record is the oldest, in the second it is gone */
   static const size_t kept[] = {OTHERS + 1, OTHERS};
   for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
@@ -345,7 +345,7 @@ static vestry_err close_one(test_host *th, void *ctx) {
   return error;
 }
 
-static void close_is_counted_after_failed_allocation(void **state) {
+TEST_CASE(close_is_counted_after_failed_allocation) {
   test_host_fail_each(close_one, NULL, true);
 }
 
@@ -411,7 +411,7 @@ static void has_key(const vestry_close_info *info, void *ctx) {
 }
 
 /* capability: H1 */
-static void counts_and_keys_are_consistent_during_churn(void **state) {
+TEST_CASE(counts_and_keys_are_consistent_during_churn) {
   churn c = {.is_over = false};
   site_begin(&c.s.on, (vestry_options){.threads_count = 2});
   assert_int_equal(vestry_observe_create(c.s.on.v, &(vestry_observe_options){.trusts_loopback = true}, &c.s.observe),
@@ -429,18 +429,4 @@ static void counts_and_keys_are_consistent_during_churn(void **state) {
   while (query.before);
   vestry_observe_destroy(c.s.observe);
   site_end(&c.s.on);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(end_by_the_client_has_its_cause),
-      cmocka_unit_test(end_by_the_server_has_its_cause),
-      cmocka_unit_test(end_of_budget_drain_and_shutdown_has_its_cause),
-      cmocka_unit_test(record_has_the_first_of_several_keys),
-      cmocka_unit_test(records_over_limit_are_dropped_and_listed_by_pages),
-      cmocka_unit_test(record_gets_a_key_that_is_removed_late),
-      cmocka_unit_test(close_is_counted_after_failed_allocation),
-      cmocka_unit_test(counts_and_keys_are_consistent_during_churn),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,7 @@ static void lose(suite *s, int messages) {
 }
 
 /* capability: H4, G6 */
-static void gap_is_counted_for_its_member(void **state) {
+TEST_CASE(gap_is_counted_for_its_member) {
   suite s;
   begin(&s, 2);
   (void)node_join(&s.n.all[1], "x");
@@ -96,7 +96,7 @@ static void gap_is_counted_for_its_member(void **state) {
 }
 
 /* capability: H4 */
-static void gaps_are_kept_when_a_node_restarts(void **state) {
+TEST_CASE(gaps_are_kept_when_a_node_restarts) {
   suite s;
   begin(&s, 2);
   (void)node_join(&s.n.all[1], "x");
@@ -116,12 +116,4 @@ static void gaps_are_kept_when_a_node_restarts(void **state) {
   assert_true(number(member(reported, "a"), "lost_count") >= 2);
   json_decref(reported);
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(gap_is_counted_for_its_member),
-      cmocka_unit_test(gaps_are_kept_when_a_node_restarts),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

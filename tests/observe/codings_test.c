@@ -121,7 +121,7 @@ static void send_some(suite *s) {
 }
 
 /* capability: H2 */
-static void byte_metrics_match_the_streams_of_each_coding(void **state) {
+TEST_CASE(byte_metrics_match_the_streams_of_each_coding) {
   suite s;
   begin(&s, offered, sizeof offered / sizeof *offered);
   for (size_t i = 0; i < STREAMS; i++)
@@ -136,7 +136,7 @@ static void byte_metrics_match_the_streams_of_each_coding(void **state) {
 }
 
 /* capability: H2 */
-static void byte_metrics_include_ended_streams(void **state) {
+TEST_CASE(byte_metrics_include_ended_streams) {
   suite s;
   begin(&s, offered, sizeof offered / sizeof *offered);
   for (size_t i = 0; i < STREAMS; i++)
@@ -159,7 +159,7 @@ static void check_encodes(suite *s, uint64_t alone, uint64_t aligned, uint64_t f
 }
 
 /* capability: H2 */
-static void event_is_encoded_once_for_each_coding(void **state) {
+TEST_CASE(event_is_encoded_once_for_each_coding) {
   enum { GZIP = 1 << 1 | 1 << 4, BROTLI = 1 << 2 | 1 << 5, ALL = (1 << STREAMS) - 1 };
   suite s;
   begin(&s, offered, sizeof offered / sizeof *offered);
@@ -184,7 +184,7 @@ static void event_is_encoded_once_for_each_coding(void **state) {
 }
 
 /* capability: H2 */
-static void following_event_is_counted_as_followed(void **state) {
+TEST_CASE(following_event_is_counted_as_followed) {
   enum { ONE_OF_BROTLI = 1 << 2 };
   suite s;
   begin(&s, offered, sizeof offered / sizeof *offered);
@@ -195,14 +195,4 @@ static void following_event_is_counted_as_followed(void **state) {
   send_to(&s, ONE_OF_BROTLI, second);
   check_encodes(&s, 1, 0, 1);
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(byte_metrics_match_the_streams_of_each_coding),
-      cmocka_unit_test(byte_metrics_include_ended_streams),
-      cmocka_unit_test(event_is_encoded_once_for_each_coding),
-      cmocka_unit_test(following_event_is_counted_as_followed),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

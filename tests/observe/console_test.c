@@ -27,7 +27,7 @@ static int request(suite *s, const char *path, const char *peer, wire *ret) {
 }
 
 /* capability: H4 */
-static void console_page_is_small_and_has_only_nonced_code(void **state) {
+TEST_CASE(console_page_is_small_and_has_only_nonced_code) {
   suite s;
   wire page;
   begin(&s);
@@ -54,7 +54,7 @@ static void console_page_is_small_and_has_only_nonced_code(void **state) {
 }
 
 /* capability: H4 */
-static void console_stream_sends_counters_each_second(void **state) {
+TEST_CASE(console_stream_sends_counters_each_second) {
   suite s;
   wire events, list;
   begin(&s);
@@ -76,7 +76,7 @@ static void console_stream_sends_counters_each_second(void **state) {
 }
 
 /* capability: H4 */
-static void console_without_permission_gets_403(void **state) {
+TEST_CASE(console_without_permission_gets_403) {
   suite s;
   wire r;
   begin(&s);
@@ -93,7 +93,7 @@ static void console_without_permission_gets_403(void **state) {
 }
 
 /* capability: H4 */
-static void console_over_limit_gets_503(void **state) {
+TEST_CASE(console_over_limit_gets_503) {
   enum { MOST = 64 };
   suite s;
   static wire all[MOST], more;
@@ -109,7 +109,7 @@ static void console_over_limit_gets_503(void **state) {
   wires_end_all(&s.on, wires, MOST + 1);
 }
 
-static void failed_allocation_is_survived(void **state) {
+TEST_CASE(failed_allocation_is_survived) {
   static const char *const paths[] = {"/observe/console", "/observe/console/events"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
     for (long at = 0, is_whole = 0; !is_whole; at++) {
@@ -125,15 +125,4 @@ static void failed_allocation_is_survived(void **state) {
       wires_end(&s.on, &r);
       assert_true(at < 1000);
     }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(console_page_is_small_and_has_only_nonced_code),
-      cmocka_unit_test(console_stream_sends_counters_each_second),
-      cmocka_unit_test(console_without_permission_gets_403),
-      cmocka_unit_test(console_over_limit_gets_503),
-      cmocka_unit_test(failed_allocation_is_survived),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

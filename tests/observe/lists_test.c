@@ -85,7 +85,7 @@ static json_int_t number(const json_t *of, const char *name) {
 }
 
 /* capability: H1 */
-static void streams_are_listed_in_pages(void **state) {
+TEST_CASE(streams_are_listed_in_pages) {
   suite s;
   begin(&s);
   char query[128] = "limit=2&sort=oldest";
@@ -120,7 +120,7 @@ static void streams_are_listed_in_pages(void **state) {
 }
 
 /* capability: H1 */
-static void channels_are_listed_in_pages(void **state) {
+TEST_CASE(channels_are_listed_in_pages) {
   suite s;
   begin(&s);
   for (int i = 0; i < STREAMS; i++)
@@ -164,7 +164,7 @@ static void channels_are_listed_in_pages(void **state) {
 }
 
 /* capability: H1 */
-static void lists_have_the_counters_of_the_instance(void **state) {
+TEST_CASE(lists_have_the_counters_of_the_instance) {
   suite s;
   begin(&s);
   vestry_stats stats = {0};
@@ -188,7 +188,7 @@ static void lists_have_the_counters_of_the_instance(void **state) {
 }
 
 /* capability: H1, H4 */
-static void evictions_are_counted_by_unused_time(void **state) {
+TEST_CASE(evictions_are_counted_by_unused_time) {
   enum { ROOM = 32, MOST = 3 * ROOM };
   static vestry_memory_exchange *streams[MOST];
   suite s = {.observe = NULL};
@@ -219,7 +219,7 @@ static void evictions_are_counted_by_unused_time(void **state) {
 }
 
 /* capability: H1 */
-static void invalid_parameters_get_400(void **state) {
+TEST_CASE(invalid_parameters_get_400) {
   suite s;
   begin(&s);
   int status;
@@ -255,7 +255,7 @@ static void invalid_parameters_get_400(void **state) {
 }
 
 /* capability: H1 */
-static void list_without_permission_gets_403(void **state) {
+TEST_CASE(list_without_permission_gets_403) {
   suite s;
   begin(&s);
   static const char *const paths[] = {"/observe/streams",        "/observe/streams/1", "/observe/streams/x",
@@ -269,7 +269,7 @@ static void list_without_permission_gets_403(void **state) {
   end(&s);
 }
 
-static void failed_allocation_is_survived(void **state) {
+TEST_CASE(failed_allocation_is_survived) {
   static const char *const paths[] = {"/observe/streams", "/observe/channels", "/observe/store", "/observe/cluster",
                                       "/observe/pages"};
   suite s;
@@ -284,17 +284,4 @@ static void failed_allocation_is_survived(void **state) {
       assert_true(at < 1000);
     }
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(streams_are_listed_in_pages),
-      cmocka_unit_test(channels_are_listed_in_pages),
-      cmocka_unit_test(lists_have_the_counters_of_the_instance),
-      cmocka_unit_test(invalid_parameters_get_400),
-      cmocka_unit_test(list_without_permission_gets_403),
-      cmocka_unit_test(failed_allocation_is_survived),
-      cmocka_unit_test(evictions_are_counted_by_unused_time),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

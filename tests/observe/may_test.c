@@ -39,7 +39,7 @@ static int request_metrics(suite *s, const char *peer, const char *host, const c
 
 /* The requests may come from a proxy on this machine, with or without the Host of its client. */
 /* capability: H2 */
-static void every_request_gets_403_by_default(void **state) {
+TEST_CASE(every_request_gets_403_by_default) {
   static const char *const hosts[] = {"localhost", "127.0.0.1:8080", "example.org", NULL};
   static const char *const paths[] = {"console", "console/events", "streams", "streams/1", "streams/1/tail", "channels",
                                       "store",   "pages",          "cluster", "closed",    "live",           "ready"};
@@ -62,7 +62,7 @@ static void every_request_gets_403_by_default(void **state) {
 }
 
 /* capability: H2 */
-static void token_gives_permission(void **state) {
+TEST_CASE(token_gives_permission) {
   static const char token[] = "Zm9vYmFyYmF6cXV4-._~1";
   suite s;
   begin(&s, (vestry_observe_options){.token = token});
@@ -105,7 +105,7 @@ static void token_gives_permission(void **state) {
 
 /* The prefix is a pattern. The browser must send the cookie to each address that it matches. */
 /* capability: H2 */
-static void cookie_of_pattern_has_no_path(void **state) {
+TEST_CASE(cookie_of_pattern_has_no_path) {
   suite s;
   site_begin(&s.on, (vestry_options){.scope = NULL});
   assert_int_equal(vestry_observe_create(s.on.v, &(vestry_observe_options){.token = "Zm9vYmFyYmF6cXV4"}, &s.observe),
@@ -125,7 +125,7 @@ static void cookie_of_pattern_has_no_path(void **state) {
 }
 
 /* capability: H2 */
-static void trusts_loopback_permits_only_this_machine(void **state) {
+TEST_CASE(trusts_loopback_permits_only_this_machine) {
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true});
   static const char *const here[] = {"localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8080"};
@@ -162,20 +162,11 @@ static bool has_word(const vestry_request *req, void *ctx) {
 }
 
 /* capability: H2 */
-static void may_function_gives_permission(void **state) {
+TEST_CASE(may_function_gives_permission) {
   static char word[] = "Bearer open";
   suite s;
   begin(&s, (vestry_observe_options){.may = has_word, .may_ctx = word});
   assert_int_equal(request_metrics(&s, "192.0.2.1", "example.org", "Authorization", "Bearer open", NULL), 200);
   assert_int_equal(request_metrics(&s, "127.0.0.1", "localhost", NULL, NULL, NULL), 403);
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_request_gets_403_by_default), cmocka_unit_test(token_gives_permission),
-      cmocka_unit_test(cookie_of_pattern_has_no_path),     cmocka_unit_test(trusts_loopback_permits_only_this_machine),
-      cmocka_unit_test(may_function_gives_permission),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

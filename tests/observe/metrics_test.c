@@ -61,7 +61,7 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 /* capability: H2 */
-static void metrics_equal_the_counters(void **state) {
+TEST_CASE(metrics_equal_the_counters) {
   enum { STREAMS = 5 };
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = NULL});
@@ -104,7 +104,7 @@ static const char *skip_name(const char *at) {
 }
 
 /* capability: H2 */
-static void text_follows_its_format(void **state) {
+TEST_CASE(text_follows_its_format) {
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = NULL});
   for (int format = VESTRY_METRICS_OPEN; format <= VESTRY_METRICS_TEXT; format++) {
@@ -186,7 +186,7 @@ static vestry_err add_own(vestry_metrics *metrics, void *ctx) {
 }
 
 /* capability: H2 */
-static void application_adds_metrics_and_bad_ones_are_refused(void **state) {
+TEST_CASE(application_adds_metrics_and_bad_ones_are_refused) {
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_own});
   char *text = text_of(s.observe, VESTRY_METRICS_OPEN);
@@ -233,7 +233,7 @@ static vestry_err add_histograms(vestry_metrics *metrics, void *ctx) {
 }
 
 /* capability: H2 */
-static void histogram_has_a_bucket_for_each_bound_and_infinity(void **state) {
+TEST_CASE(histogram_has_a_bucket_for_each_bound_and_infinity) {
   static const char open[] = "\n# TYPE wait_seconds histogram\n# HELP wait_seconds How long it took.\n"
                              "wait_seconds_bucket{queue=\"a\",le=\"0.0025\"} 1\n"
                              "wait_seconds_bucket{queue=\"a\",le=\"0.1\"} 1\n"
@@ -266,7 +266,7 @@ static vestry_err add_library(vestry_metrics *metrics, void *ctx) {
 }
 
 /* capability: H2 */
-static void library_adds_metrics_with_vestry_names(void **state) {
+TEST_CASE(library_adds_metrics_with_vestry_names) {
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_library});
   char *text = text_of(s.observe, VESTRY_METRICS_OPEN);
@@ -309,7 +309,7 @@ static vestry_err fail_always(vestry_metrics *metrics, void *ctx) {
 }
 
 /* capability: H2 */
-static void series_over_limit_are_refused(void **state) {
+TEST_CASE(series_over_limit_are_refused) {
   suite s;
   unsigned added = 0;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_many, .more_ctx = &added});
@@ -343,7 +343,7 @@ static int request_metrics(suite *s) {
   return status;
 }
 
-static void routes_are_mounted_once_and_removed_by_destroy(void **state) {
+TEST_CASE(routes_are_mounted_once_and_removed_by_destroy) {
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = NULL});
   assert_int_equal(vestry_observe_mount(s.observe, "/other"), VESTRY_EXISTS);
@@ -391,7 +391,7 @@ static void *open_and_close(void *of) {
 }
 
 /* capability: H2 */
-static void metrics_are_consistent_while_streams_come_and_go(void **state) {
+TEST_CASE(metrics_are_consistent_while_streams_come_and_go) {
   enum { THREADS = 3, LOOKS = 300 };
   churn c = {.v = NULL};
   vestry_observe *observe;
@@ -431,21 +431,6 @@ static vestry_err create_and_look(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_is_reported(void **state) {
+TEST_CASE(failed_allocation_is_reported) {
   test_host_fail_each(create_and_look, NULL, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(metrics_equal_the_counters),
-      cmocka_unit_test(text_follows_its_format),
-      cmocka_unit_test(application_adds_metrics_and_bad_ones_are_refused),
-      cmocka_unit_test(histogram_has_a_bucket_for_each_bound_and_infinity),
-      cmocka_unit_test(library_adds_metrics_with_vestry_names),
-      cmocka_unit_test(series_over_limit_are_refused),
-      cmocka_unit_test(routes_are_mounted_once_and_removed_by_destroy),
-      cmocka_unit_test(metrics_are_consistent_while_streams_come_and_go),
-      cmocka_unit_test(failed_allocation_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

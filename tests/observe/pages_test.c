@@ -119,7 +119,7 @@ static size_t find(const reported *t, const char *path, const char *part) {
 /* ---------------------------------------------------------------------------------------------------- tests ------- */
 
 /* capability: H8 */
-static void page_rendered_without_change_is_first_of_2000_tabs(void **state) {
+TEST_CASE(page_rendered_without_change_is_first_of_2000_tabs) {
   static suite s;
   static vestry_memory_exchange *tabs[TABS];
   begin(&s, (vestry_options){.scope = NULL});
@@ -156,7 +156,7 @@ static void page_rendered_without_change_is_first_of_2000_tabs(void **state) {
 }
 
 /* capability: H8 */
-static void slowest_handler_is_listed_first(void **state) {
+TEST_CASE(slowest_handler_is_listed_first) {
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *tabs[] = {open_tab(&s, "/birds/owl"), open_tab(&s, "/slow")};
@@ -188,7 +188,7 @@ static void slowest_handler_is_listed_first(void **state) {
 }
 
 /* capability: H8 */
-static void parts_and_shared_pages_have_stream_and_byte_counts(void **state) {
+TEST_CASE(parts_and_shared_pages_have_stream_and_byte_counts) {
   suite s;
   enum { EACH = 5 };
   begin(&s, (vestry_options){.scope = NULL});
@@ -224,7 +224,7 @@ static void parts_and_shared_pages_have_stream_and_byte_counts(void **state) {
 }
 
 /* capability: H8 */
-static void unchanged_count_of_last_minute_expires(void **state) {
+TEST_CASE(unchanged_count_of_last_minute_expires) {
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *tab = open_tab(&s, "/birds/owl");
@@ -257,7 +257,7 @@ static vestry_err refresh_for(const suite *s, const char *topic, vestry_refresh_
 }
 
 /* capability: H8 */
-static void page_has_the_reason_of_its_last_refresh(void **state) {
+TEST_CASE(page_has_the_reason_of_its_last_refresh) {
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *tab = open_tab(&s, "/birds/owl");
@@ -294,7 +294,7 @@ static vestry_err hostile(vestry_render *render, vestry_html *html, void *app) {
 }
 
 /* capability: H8 */
-static void user_chosen_names_are_limited_and_shown_as_text(void **state) {
+TEST_CASE(user_chosen_names_are_limited_and_shown_as_text) {
   enum { NAMES = 300 };
   static suite s;
   static vestry_memory_exchange *tabs[NAMES];
@@ -324,7 +324,7 @@ static void user_chosen_names_are_limited_and_shown_as_text(void **state) {
 }
 
 /* capability: H8 */
-static void failed_render_is_counted_and_retry_keeps_its_reason(void **state) {
+TEST_CASE(failed_render_is_counted_and_retry_keeps_its_reason) {
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *tab = open_tab(&s, "/slow");
@@ -350,7 +350,7 @@ static void ignore(const vestry_page_info *info, void *ctx) {
 
 /* Each allocation of the list and of a stream fails in turn: a page without its own tally is counted with the
  * others. */
-static void list_survives_failed_allocations(void **state) {
+TEST_CASE(list_survives_failed_allocations) {
   for (long number = 0;; number++) {
     suite s;
     size_t count = 0;
@@ -393,7 +393,7 @@ static void check_under_way(const vestry_page_info *info, void *ctx) {
                                          info->failed_count + info->dropped_count);
 }
 
-static void lists_are_consistent_while_threads_render(void **state) {
+TEST_CASE(lists_are_consistent_while_threads_render) {
   enum { STREAMS = 20 };
   suite s;
   begin(&s, (vestry_options){.threads_count = 2});
@@ -415,7 +415,7 @@ static void lists_are_consistent_while_threads_render(void **state) {
   end(&s);
 }
 
-static void invalid_arguments_are_refused(void **state) {
+TEST_CASE(invalid_arguments_are_refused) {
   suite s;
   size_t count = 0;
   begin(&s, (vestry_options){.scope = NULL});
@@ -430,18 +430,4 @@ static void invalid_arguments_are_refused(void **state) {
   assert_int_equal(count, 0);
   vestry_observe_destroy(without);
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(page_rendered_without_change_is_first_of_2000_tabs),
-                                     cmocka_unit_test(slowest_handler_is_listed_first),
-                                     cmocka_unit_test(parts_and_shared_pages_have_stream_and_byte_counts),
-                                     cmocka_unit_test(unchanged_count_of_last_minute_expires),
-                                     cmocka_unit_test(page_has_the_reason_of_its_last_refresh),
-                                     cmocka_unit_test(user_chosen_names_are_limited_and_shown_as_text),
-                                     cmocka_unit_test(failed_render_is_counted_and_retry_keeps_its_reason),
-                                     cmocka_unit_test(list_survives_failed_allocations),
-                                     cmocka_unit_test(lists_are_consistent_while_threads_render),
-                                     cmocka_unit_test(invalid_arguments_are_refused)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

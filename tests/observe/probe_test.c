@@ -45,7 +45,7 @@ static void assert_ready(suite *s, int status, const char *expected) {
 }
 
 /* capability: H3 */
-static void readiness_reports_the_previous_probe(void **state) {
+TEST_CASE(readiness_reports_the_previous_probe) {
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, 0);
   assert_ready(&s, 200, "ready\n");
@@ -68,7 +68,7 @@ static void readiness_reports_the_previous_probe(void **state) {
 }
 
 /* capability: H3 */
-static void draining_instance_is_not_ready(void **state) {
+TEST_CASE(draining_instance_is_not_ready) {
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, 0);
   assert_ready(&s, 200, "ready\n");
@@ -89,7 +89,7 @@ static void wait_inside(vestry_actor *actor, void *of) {
 }
 
 /* capability: H3 */
-static void instance_with_blocked_threads_is_not_ready(void **state) {
+TEST_CASE(instance_with_blocked_threads_is_not_ready) {
   suite s;
   place at;
   vestry_actor *actor;
@@ -129,16 +129,6 @@ static vestry_err create_and_look(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_is_not_ready(void **state) {
+TEST_CASE(failed_allocation_is_not_ready) {
   test_host_fail_each(create_and_look, NULL, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(readiness_reports_the_previous_probe),
-      cmocka_unit_test(draining_instance_is_not_ready),
-      cmocka_unit_test(instance_with_blocked_threads_is_not_ready),
-      cmocka_unit_test(failed_allocation_is_not_ready),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

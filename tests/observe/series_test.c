@@ -27,7 +27,7 @@ static const char *text_of(test_host *th, double value) {
 }
 
 /* capability: H2 */
-static void number_has_the_fewest_digits_that_read_back_equal(void **state) {
+TEST_CASE(number_has_the_fewest_digits_that_read_back_equal) {
   test_host th;
   test_host_init(&th);
   static const struct {
@@ -52,7 +52,7 @@ static void number_has_the_fewest_digits_that_read_back_equal(void **state) {
 
 /* A scraper rejects a whole text because of one number with another decimal separator. That of ps_AF has two bytes. */
 /* capability: H2 */
-static void number_does_not_depend_on_the_locale(void **state) {
+TEST_CASE(number_does_not_depend_on_the_locale) {
   test_host th;
   test_locale locale;
   test_host_init(&th);
@@ -74,7 +74,7 @@ static const char *exact_text(uint64_t ns) {
 }
 
 /* capability: H2 */
-static void sum_of_times_is_exact_to_the_nanosecond(void **state) {
+TEST_CASE(sum_of_times_is_exact_to_the_nanosecond) {
   test_host th;
   test_host_init(&th);
   uint64_t seed = 11;
@@ -88,13 +88,4 @@ static void sum_of_times_is_exact_to_the_nanosecond(void **state) {
     assert_string_equal(text_of(&th, counts.sum_s), exact_text(ns));
   }
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(number_has_the_fewest_digits_that_read_back_equal),
-      cmocka_unit_test(number_does_not_depend_on_the_locale),
-      cmocka_unit_test(sum_of_times_is_exact_to_the_nanosecond),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,7 +60,7 @@ static void end(pair *p) {
 }
 
 /* capability: H5 */
-static void tail_returns_the_events_of_its_stream(void **state) {
+TEST_CASE(tail_returns_the_events_of_its_stream) {
   pair p;
   vsi_tail *tail, *second;
   begin(&p);
@@ -95,7 +95,7 @@ static void tail_returns_the_events_of_its_stream(void **state) {
 }
 
 /* capability: H5 */
-static void tail_is_bounded_and_counts_lost_events(void **state) {
+TEST_CASE(tail_is_bounded_and_counts_lost_events) {
   enum { MORE = 20 };
   pair p;
   vsi_tail *tail;
@@ -128,7 +128,7 @@ static void tail_is_bounded_and_counts_lost_events(void **state) {
 }
 
 /* capability: H5 */
-static void tail_returns_the_cause_of_the_end(void **state) {
+TEST_CASE(tail_returns_the_cause_of_the_end) {
   pair p;
   vsi_tail *tail, *late;
   begin(&p);
@@ -148,7 +148,7 @@ static void tail_returns_the_cause_of_the_end(void **state) {
 }
 
 /* capability: H5 */
-static void tails_per_stream_are_limited(void **state) {
+TEST_CASE(tails_per_stream_are_limited) {
   pair p;
   vsi_tail *tails[VSI_TAILS_MAX], *more;
   begin(&p);
@@ -169,7 +169,7 @@ static void tails_per_stream_are_limited(void **state) {
   end(&p);
 }
 
-static void tail_begin_without_memory_fails(void **state) {
+TEST_CASE(tail_begin_without_memory_fails) {
   pair p;
   vsi_tail *tail;
   begin(&p);
@@ -199,7 +199,7 @@ static void *send_all(void *of) {
 }
 
 /* Tails begin, take and end while the stream runs and ends. Each event is taken or counted while a tail exists. */
-static void tails_begin_and_end_while_the_stream_runs(void **state) {
+TEST_CASE(tails_begin_and_end_while_the_stream_runs) {
   bench on;
   probe watched, other;
   vsi_tail *whole, *brief;
@@ -231,16 +231,4 @@ static void tails_begin_and_end_while_the_stream_runs(void **state) {
   bench_finish(&on);
   probe_finish(&watched);
   probe_finish(&other);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(tail_returns_the_events_of_its_stream),
-      cmocka_unit_test(tail_is_bounded_and_counts_lost_events),
-      cmocka_unit_test(tail_returns_the_cause_of_the_end),
-      cmocka_unit_test(tails_per_stream_are_limited),
-      cmocka_unit_test(tail_begin_without_memory_fails),
-      cmocka_unit_test(tails_begin_and_end_while_the_stream_runs),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

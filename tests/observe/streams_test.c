@@ -56,7 +56,7 @@ static void send_signal(vestry_memory_exchange *exchange, int value, vestry_err 
 }
 
 /* capability: H1, F9 */
-static void stream_has_key_scope_times_and_counts(void **state) {
+TEST_CASE(stream_has_key_scope_times_and_counts) {
   suite s;
   begin(&s,
         (vestry_options){.scope = site_by_cookie,
@@ -116,7 +116,7 @@ static vestry_err live_compressed(const vestry_request *req, vestry_reply *reply
 }
 
 /* capability: H1 */
-static void stream_has_its_coding_and_ratio(void **state) {
+TEST_CASE(stream_has_its_coding_and_ratio) {
   const vestry_profile profiles[] = {{.ops = &vestry_profile_gzip}};
   suite s;
   begin(&s, (vestry_options){.profiles = profiles, .profiles_count = 1});
@@ -167,7 +167,7 @@ static vestry_stream_info info_of_key(suite *s, const char *bytes, size_t len) {
 }
 
 /* capability: H1 */
-static void keys_of_any_bytes_are_shown_as_text(void **state) {
+TEST_CASE(keys_of_any_bytes_are_shown_as_text) {
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_stream_info info = info_of_key(&s, "a\"b\\\n<script>", 13);
@@ -226,7 +226,7 @@ static void list_all(suite *s, vestry_stream_query query, listed *l) {
 }
 
 /* capability: H1 */
-static void each_order_lists_every_stream_once(void **state) {
+TEST_CASE(each_order_lists_every_stream_once) {
   suite s;
   listed l;
   begin(&s, (vestry_options){.scope = NULL});
@@ -266,7 +266,7 @@ static size_t count_of(suite *s, const char *prefix) {
 }
 
 /* capability: H1 */
-static void streams_are_found_by_key_prefix(void **state) {
+TEST_CASE(streams_are_found_by_key_prefix) {
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *streams[STREAMS];
@@ -319,7 +319,7 @@ static void check_page(suite *s, vestry_memory_exchange *stream, const char *pat
 }
 
 /* capability: H1 */
-static void stream_of_a_page_has_path_and_topics(void **state) {
+TEST_CASE(stream_of_a_page_has_path_and_topics) {
   suite s;
   vestry_page *page;
   begin(&s, (vestry_options){.scope = NULL});
@@ -342,13 +342,4 @@ static void stream_of_a_page_has_path_and_topics(void **state) {
   vestry_memory_destroy(shared);
   site_settle(&s.on);
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(stream_has_key_scope_times_and_counts), cmocka_unit_test(stream_has_its_coding_and_ratio),
-      cmocka_unit_test(keys_of_any_bytes_are_shown_as_text),   cmocka_unit_test(each_order_lists_every_stream_once),
-      cmocka_unit_test(streams_are_found_by_key_prefix),       cmocka_unit_test(stream_of_a_page_has_path_and_topics),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

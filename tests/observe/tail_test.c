@@ -71,7 +71,7 @@ static void send_event(suite *s, const char *name, const char *text) {
 }
 
 /* capability: H5 */
-static void tail_shows_events_as_text(void **state) {
+TEST_CASE(tail_shows_events_as_text) {
   suite s;
   wire tail;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = NULL});
@@ -101,7 +101,7 @@ static void tail_shows_events_as_text(void **state) {
 }
 
 /* capability: H5 */
-static void tail_ends_after_five_minutes(void **state) {
+TEST_CASE(tail_ends_after_five_minutes) {
   suite s;
   wire tail;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = NULL});
@@ -116,7 +116,7 @@ static void tail_ends_after_five_minutes(void **state) {
 }
 
 /* capability: H5 */
-static void tail_reports_the_count_of_omitted_events(void **state) {
+TEST_CASE(tail_reports_the_count_of_omitted_events) {
   enum { SENT = 400 };
   suite s;
   wire tail;
@@ -138,7 +138,7 @@ static void tail_reports_the_count_of_omitted_events(void **state) {
 
 /* As JSON, an event of quotation marks has twice its size, and exceeds the queue of the viewer. */
 /* capability: H5 */
-static void event_too_large_for_the_viewer_is_left_out(void **state) {
+TEST_CASE(event_too_large_for_the_viewer_is_left_out) {
   enum { QUEUE_BYTES = 65536 };
   suite s;
   wire tail;
@@ -162,7 +162,7 @@ static void event_too_large_for_the_viewer_is_left_out(void **state) {
 }
 
 /* capability: H5 */
-static void slow_viewer_of_large_events_stays(void **state) {
+TEST_CASE(slow_viewer_of_large_events_stays) {
   enum { SENT = 100 };
   suite s;
   wire tail;
@@ -196,7 +196,7 @@ static size_t redact(char *event, size_t len, void *ctx) {
 }
 
 /* capability: H5 */
-static void tail_is_redacted(void **state) {
+TEST_CASE(tail_is_redacted) {
   suite s;
   wire tail;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .redact = redact});
@@ -214,7 +214,7 @@ static bool always(const vestry_request *req, void *ctx) {
 }
 
 /* capability: H5 */
-static void tail_needs_its_own_permission(void **state) {
+TEST_CASE(tail_needs_its_own_permission) {
   suite s;
   wire tail, other;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = always});
@@ -236,7 +236,7 @@ static void tail_needs_its_own_permission(void **state) {
   end(&s, &tail);
 }
 
-static void failed_allocation_ends_the_tail(void **state) {
+TEST_CASE(failed_allocation_ends_the_tail) {
   suite s;
   wire tail;
   int status = 0;
@@ -250,18 +250,4 @@ static void failed_allocation_ends_the_tail(void **state) {
     end(&s, &tail);
     assert_true(number < 1000);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(tail_shows_events_as_text),
-      cmocka_unit_test(tail_ends_after_five_minutes),
-      cmocka_unit_test(tail_reports_the_count_of_omitted_events),
-      cmocka_unit_test(event_too_large_for_the_viewer_is_left_out),
-      cmocka_unit_test(slow_viewer_of_large_events_stays),
-      cmocka_unit_test(tail_is_redacted),
-      cmocka_unit_test(tail_needs_its_own_permission),
-      cmocka_unit_test(failed_allocation_ends_the_tail),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,7 +68,7 @@ static void assert_span_name(const char *name, const char *wanted) {
   assert_int_equal(unlink(path), 0);
 }
 
-static void span_is_one_line_with_any_name(void **state) {
+TEST_CASE(span_is_one_line_with_any_name) {
   char most[200];
   assert_span_name("", "render");
   assert_span_name("/\"}]}\n{\\", "render /\"}]}\n{\\");
@@ -90,7 +90,7 @@ static void append(const char *path, const char *text) {
   assert_true(fputs(text, file) >= 0 && fclose(file) == 0);
 }
 
-static void file_is_appended_behind_a_torn_line(void **state) {
+TEST_CASE(file_is_appended_behind_a_torn_line) {
   char path[] = "/tmp/vestry-trace-XXXXXX", text[8192];
   const vestry_span span = {.kind = VESTRY_SPAN_WRITE, .name = "x", .count = 7};
   vestry_trace_file *file;
@@ -120,7 +120,7 @@ static void file_is_appended_behind_a_torn_line(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void failed_writes_are_logged_once(void **state) {
+TEST_CASE(failed_writes_are_logged_once) {
   vestry_trace_file *file;
   test_host th;
   const vestry_span span = {.kind = VESTRY_SPAN_RENDER, .name = "x"};
@@ -135,7 +135,7 @@ static void failed_writes_are_logged_once(void **state) {
 }
 
 /* A pipe: without a reader there is an error, and a reader that reads nothing holds nobody up. */
-static void pipe_is_not_waited_for(void **state) {
+TEST_CASE(pipe_is_not_waited_for) {
   char folder[] = "/tmp/vestry-trace-XXXXXX", path[64];
   vestry_trace_file *file;
   test_host th;
@@ -167,7 +167,7 @@ static void pipe_is_not_waited_for(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void mistakes_are_refused(void **state) {
+TEST_CASE(mistakes_are_refused) {
   vestry_trace_file *file = NULL;
   test_host th;
   test_host_init(&th);
@@ -192,17 +192,9 @@ static vestry_err create_and_destroy(test_host *th, void *path) {
   return error;
 }
 
-static void each_allocation_may_fail(void **state) {
+TEST_CASE(each_allocation_may_fail) {
   char path[] = "/tmp/vestry-trace-XXXXXX";
   make(path);
   test_host_fail_each(create_and_destroy, path, false);
   assert_int_equal(unlink(path), 0);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(span_is_one_line_with_any_name), cmocka_unit_test(file_is_appended_behind_a_torn_line),
-      cmocka_unit_test(failed_writes_are_logged_once),  cmocka_unit_test(pipe_is_not_waited_for),
-      cmocka_unit_test(mistakes_are_refused),           cmocka_unit_test(each_allocation_may_fail)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@ static size_t renders_in(suite *s, uint64_t ms) {
 }
 
 /* The content is shown and no failure is reported. The page is rendered again after 1, 2, 4, … 30 s. */
-static void render_is_repeated_on_request_with_backoff(void **state) {
+TEST_CASE(render_is_repeated_on_request_with_backoff) {
   static const uint64_t waits_ms[] = {1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000};
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
@@ -50,7 +50,7 @@ static void render_is_repeated_on_request_with_backoff(void **state) {
 }
 
 /* The page was shown and then fails: streams receive the failure, and later the recovery. */
-static void failure_after_a_requested_render_is_reported(void **state) {
+TEST_CASE(failure_after_a_requested_render_is_reported) {
   suite s;
   tab t;
   tabs_begin(&s);
@@ -83,7 +83,7 @@ static vestry_err make_page_of_poor_part(vestry_render *render, vestry_html *htm
 
 /* The page renders the part when it sends its content, and the part is then rendered until it no longer requests
  * it. */
-static void part_is_rendered_again_on_request(void **state) {
+TEST_CASE(part_is_rendered_again_on_request) {
   site on;
   vestry_page *page;
   unsigned renders = 0;
@@ -118,7 +118,7 @@ static vestry_err show_parameters(vestry_render *render, vestry_html *html, void
 }
 
 /* Further renders read a copy of the request. */
-static void every_render_has_the_parameters_of_the_path(void **state) {
+TEST_CASE(every_render_has_the_parameters_of_the_path) {
   site on;
   vestry_page *page;
   unsigned renders = 0;
@@ -133,14 +133,4 @@ static void every_render_has_the_parameters_of_the_path(void **state) {
   assert_non_null(strstr(vestry_memory_look(stream).received.data, "<i>old 7 3</i>"));
   vestry_memory_destroy(stream);
   site_end(&on);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(render_is_repeated_on_request_with_backoff),
-      cmocka_unit_test(failure_after_a_requested_render_is_reported),
-      cmocka_unit_test(part_is_rendered_again_on_request),
-      cmocka_unit_test(every_render_has_the_parameters_of_the_path),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

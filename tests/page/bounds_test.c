@@ -86,7 +86,7 @@ static bool has(vestry_memory_exchange *stream, const char *text) {
 /* While a stream accepts nothing, the page is postponed once, however often it changes. It is rendered without a delay
  * as soon as the stream has written its events. */
 /* capability: D5 */
-static void blocked_stream_is_not_rendered_until_it_reads(void **state) {
+TEST_CASE(blocked_stream_is_not_rendered_until_it_reads) {
   suite s;
   open_site(&s, NULL);
   vestry_memory_exchange *tab = request(&s, "/", NULL, true);
@@ -116,7 +116,7 @@ static void blocked_stream_is_not_rendered_until_it_reads(void **state) {
 
 /* The interval between two renders is kept nevertheless. */
 /* capability: D5, D13 */
-static void unblocked_stream_is_rendered_after_its_interval(void **state) {
+TEST_CASE(unblocked_stream_is_rendered_after_its_interval) {
   suite s;
   open_site(&s, &(vestry_pages_options){.interval_ms = 1000});
   vestry_memory_exchange *tab = request(&s, "/", NULL, true);
@@ -140,7 +140,7 @@ static void unblocked_stream_is_rendered_after_its_interval(void **state) {
 }
 
 /* capability: D5 */
-static void stream_that_ends_while_blocked_is_settled(void **state) {
+TEST_CASE(stream_that_ends_while_blocked_is_settled) {
   suite s;
   open_site(&s, NULL);
   vestry_memory_exchange *tab = request(&s, "/", NULL, true);
@@ -163,7 +163,7 @@ static void stream_that_ends_while_blocked_is_settled(void **state) {
 /* ------------------------------------------------------------------------------------------------- topics --------- */
 
 /* capability: D4 */
-static void render_over_topic_limit_fails_and_recovers(void **state) {
+TEST_CASE(render_over_topic_limit_fails_and_recovers) {
   suite s;
   open_site(&s, NULL);
   s.topics = VESTRY_PAGE_TOPICS_MAX - 1; /* plus the topic "all" */
@@ -201,7 +201,7 @@ static void render_over_topic_limit_fails_and_recovers(void **state) {
 }
 
 /* capability: D4 */
-static void refreshf_formats_the_topic_and_checks_its_size(void **state) {
+TEST_CASE(refreshf_formats_the_topic_and_checks_its_size) {
   suite s;
   uint64_t first, second;
   char name[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
@@ -221,7 +221,7 @@ static void refreshf_formats_the_topic_and_checks_its_size(void **state) {
 /* --------------------------------------------------------------------------------------- copied requests ---------- */
 
 /* capability: D17 */
-static void stream_over_request_budget_gets_503(void **state) {
+TEST_CASE(stream_over_request_budget_gets_503) {
   enum { TABS = 8 };
   suite s;
   char query[1500];
@@ -261,7 +261,7 @@ static void stream_over_request_budget_gets_503(void **state) {
 }
 
 /* capability: D17 */
-static void second_page_in_one_reply_gets_500(void **state) {
+TEST_CASE(second_page_in_one_reply_gets_500) {
   suite s;
   open_site(&s, NULL);
   vestry_memory_exchange *stream = request(&s, "/twice", NULL, true);
@@ -275,7 +275,7 @@ static void second_page_in_one_reply_gets_500(void **state) {
 
 /* The version is unchanged, but the content is not kept, and a new tab does not have it. */
 /* capability: D6 */
-static void new_stream_is_rendered_if_current_version_is_not_kept(void **state) {
+TEST_CASE(new_stream_is_rendered_if_current_version_is_not_kept) {
   suite s;
   open_site(&s, &(vestry_pages_options){.max_kept_bytes = 1});
   s.shown = -5;
@@ -298,7 +298,7 @@ static void new_stream_is_rendered_if_current_version_is_not_kept(void **state) 
 /* ------------------------------------------------------------------------------------------------ redirects ------- */
 
 /* capability: D17 */
-static void stream_redirects_only_to_web_urls(void **state) {
+TEST_CASE(stream_redirects_only_to_web_urls) {
   static const struct {
     const char *url, *says;
   } rows[] = {{"/login?next=%2Froom", "{\"_vestry\":{\"go\":\"/login?next=%2Froom\"}}"},
@@ -326,7 +326,7 @@ static void stream_redirects_only_to_web_urls(void **state) {
 
 /* While all pages are marked, some streams open, some end and some wait. Each open stream is rendered exactly once. */
 /* capability: D4 */
-static void refresh_all_renders_each_stream_once_as_streams_change(void **state) {
+TEST_CASE(refresh_all_renders_each_stream_once_as_streams_change) {
   enum { TABS = 700 }; /* more than one walk marks */
   suite s;
   unsigned seed = 7;
@@ -358,7 +358,7 @@ static void refresh_all_renders_each_stream_once_as_streams_change(void **state)
 }
 
 /* A shared cache must not serve a private document to another user. */
-static void private_document_is_no_store(void **state) {
+TEST_CASE(private_document_is_no_store) {
   suite s;
   open_site(&s, NULL);
   vestry_memory_exchange *private = begin(&s, "/", NULL, false, true),
@@ -370,21 +370,4 @@ static void private_document_is_no_store(void **state) {
   vestry_memory_destroy(private);
   vestry_memory_destroy(shared);
   site_end(&s.on);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(blocked_stream_is_not_rendered_until_it_reads),
-      cmocka_unit_test(private_document_is_no_store),
-      cmocka_unit_test(unblocked_stream_is_rendered_after_its_interval),
-      cmocka_unit_test(stream_that_ends_while_blocked_is_settled),
-      cmocka_unit_test(render_over_topic_limit_fails_and_recovers),
-      cmocka_unit_test(refreshf_formats_the_topic_and_checks_its_size),
-      cmocka_unit_test(stream_over_request_budget_gets_503),
-      cmocka_unit_test(second_page_in_one_reply_gets_500),
-      cmocka_unit_test(new_stream_is_rendered_if_current_version_is_not_kept),
-      cmocka_unit_test(stream_redirects_only_to_web_urls),
-      cmocka_unit_test(refresh_all_renders_each_stream_once_as_streams_change),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -195,7 +195,7 @@ static void settle(suite *s, tab *t) {
 /* ---------------------------------------------------------------------------------------------------- tests ------- */
 
 /* capability: L2 */
-static void navigation_sends_only_new_parts(void **state) {
+TEST_CASE(navigation_sends_only_new_parts) {
   suite s;
   tab t;
   begin(&s);
@@ -222,7 +222,7 @@ static void navigation_sends_only_new_parts(void **state) {
 }
 
 /* capability: L2 */
-static void part_changed_during_navigation_is_sent(void **state) {
+TEST_CASE(part_changed_during_navigation_is_sent) {
   suite s;
   tab t;
   begin(&s);
@@ -244,7 +244,7 @@ static void part_changed_during_navigation_is_sent(void **state) {
 
 /* A part that another tab shows already is not rendered for a tab that navigates to it. */
 /* capability: L2 */
-static void part_shown_by_another_tab_is_not_rendered_again(void **state) {
+TEST_CASE(part_shown_by_another_tab_is_not_rendered_again) {
   suite s;
   tab ada, bob;
   begin(&s);
@@ -266,7 +266,7 @@ static void part_shown_by_another_tab_is_not_rendered_again(void **state) {
 
 /* Whatever a tab claims, it receives what it lacks, and no other tab is affected. */
 /* capability: L2 */
-static void false_claims_do_not_withhold_content(void **state) {
+TEST_CASE(false_claims_do_not_withhold_content) {
   suite s;
   tab honest, liar;
   begin(&s);
@@ -298,7 +298,7 @@ static void false_claims_do_not_withhold_content(void **state) {
 
 /* A stream breaks after any event: its tab reconnects, or navigates elsewhere, and shows the current content. */
 /* capability: L2 */
-static void tab_is_current_after_a_break_behind_any_event(void **state) {
+TEST_CASE(tab_is_current_after_a_break_behind_any_event) {
   for (size_t events = 0; events < 20; events++) {
     for (int how = 0; how < 2; how++) {
       suite s;
@@ -325,7 +325,7 @@ static void tab_is_current_after_a_break_behind_any_event(void **state) {
 }
 
 /* capability: L2 */
-static void tab_shows_current_content_in_random_schedules(void **state) {
+TEST_CASE(tab_shows_current_content_in_random_schedules) {
   for (unsigned seed = 1; seed <= SCHEDULES; seed++) {
     suite s;
     tab t, other;
@@ -360,7 +360,7 @@ static void tab_shows_current_content_in_random_schedules(void **state) {
 }
 
 /* If one allocation fails, the tab shows the current content in the end. */
-static void tab_is_current_after_a_failed_allocation(void **state) {
+TEST_CASE(tab_is_current_after_a_failed_allocation) {
   bool failed = true;
   for (long number = 0; failed; number++) {
     suite s;
@@ -386,17 +386,4 @@ static void tab_is_current_after_a_failed_allocation(void **state) {
     if (t.stream) leave(&s, &t);
     site_end(&s.on);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(navigation_sends_only_new_parts),
-      cmocka_unit_test(part_changed_during_navigation_is_sent),
-      cmocka_unit_test(part_shown_by_another_tab_is_not_rendered_again),
-      cmocka_unit_test(false_claims_do_not_withhold_content),
-      cmocka_unit_test(tab_is_current_after_a_break_behind_any_event),
-      cmocka_unit_test(tab_shows_current_content_in_random_schedules),
-      cmocka_unit_test(tab_is_current_after_a_failed_allocation),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ static int64_t now = INT64_C(1700000000123);
 static vestry_clock given = {.now_ms = now_of_test, .ctx = &now, .url = "/it's"};
 
 /* capability: L19 */
-static void attribute_has_the_time_and_the_address(void **state) {
+TEST_CASE(attribute_has_the_time_and_the_address) {
   vestry_html html;
   vestry_slice made = {"", 0};
   vestry_html_init(&html, NULL);
@@ -31,7 +31,7 @@ static void attribute_has_the_time_and_the_address(void **state) {
 }
 
 /* capability: L19 */
-static void times_are_of_the_clock_or_of_the_system(void **state) {
+TEST_CASE(times_are_of_the_clock_or_of_the_system) {
   assert_int_equal(vestry_clock_ms(&given), now);
   const int64_t from = vestry_clock_ms(NULL);
   const int64_t zero = vestry_clock_ms(&(vestry_clock){0});
@@ -44,7 +44,7 @@ static void times_are_of_the_clock_or_of_the_system(void **state) {
 }
 
 /* capability: L19 */
-static void handler_answers_with_the_time(void **state) {
+TEST_CASE(handler_answers_with_the_time) {
   site w;
   wire r = {.path = "/clock"};
   site_begin(&w, (vestry_options){0});
@@ -53,11 +53,4 @@ static void handler_answers_with_the_time(void **state) {
   wire_assert_text(&r, "1700000000123");
   assert_non_null(strstr(r.head, "Cache-Control: no-store\n"));
   wires_end(&w, &r);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(attribute_has_the_time_and_the_address),
-                                     cmocka_unit_test(times_are_of_the_clock_or_of_the_system),
-                                     cmocka_unit_test(handler_answers_with_the_time)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

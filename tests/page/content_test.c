@@ -110,7 +110,7 @@ static char *unmark(const char *marked, size_t *ret_len, size_t *ret_begin, size
 }
 
 /* capability: D3 */
-static void content_element_is_found_or_fault_has_reason(void **state) {
+TEST_CASE(content_element_is_found_or_fault_has_reason) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     size_t len, begin = 0, end = 0;
     char *html = unmark(rows[i].marked, &len, &begin, &end);
@@ -127,7 +127,7 @@ static void content_element_is_found_or_fault_has_reason(void **state) {
 
 /* A search in a truncated document may fail, but never reads past the end. */
 /* capability: D3 */
-static void truncated_document_is_never_read_past_its_end(void **state) {
+TEST_CASE(truncated_document_is_never_read_past_its_end) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     size_t len, begin = 0, end = 0;
     char *html = unmark(rows[i].marked, &len, &begin, &end);
@@ -144,7 +144,7 @@ static void truncated_document_is_never_read_past_its_end(void **state) {
 
 /* Texts that begin where the head ends. */
 /* capability: D3 */
-static void head_and_content_positions_are_found(void **state) {
+TEST_CASE(head_and_content_positions_are_found) {
   static const struct {
     const char *html, *head;
   } places[] = {
@@ -170,7 +170,7 @@ static void head_and_content_positions_are_found(void **state) {
   }
 }
 
-static void document_over_size_limit_is_rejected(void **state) {
+TEST_CASE(document_over_size_limit_is_rejected) {
   static const char start[] = "<main id=content>", end[] = "</main>";
   size_t len = VSI_CONTENT_MAX_BYTES;
   char *html = malloc(len + 1);
@@ -185,7 +185,7 @@ static void document_over_size_limit_is_rejected(void **state) {
 }
 
 /* The table of elements is sorted, so each of them is found, in upper and lower case. */
-static void element_is_found_by_name_in_any_case(void **state) {
+TEST_CASE(element_is_found_by_name_in_any_case) {
   static const char *const names[] = {
       "a", "ADDRESS", "annotation-xml", "dd", "Dt", "foreignObject", "h1", "tbody", "tr", "u", "wbr", "xmp"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -198,15 +198,4 @@ static void element_is_found_by_name_in_any_case(void **state) {
   assert_ptr_equal(vsi_element_of((vestry_slice){"averylongname-xy", 16}), ordinary);
   assert_ptr_equal(vsi_element_of((vestry_slice){"ab", 2}), ordinary);
   assert_string_equal(vsi_content_fault_name((vsi_content_fault)99), "unknown");
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(content_element_is_found_or_fault_has_reason),
-      cmocka_unit_test(truncated_document_is_never_read_past_its_end),
-      cmocka_unit_test(head_and_content_positions_are_found),
-      cmocka_unit_test(document_over_size_limit_is_rejected),
-      cmocka_unit_test(element_is_found_by_name_in_any_case),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

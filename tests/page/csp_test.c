@@ -102,7 +102,7 @@ static void read_document(suite *s, const char *path, size_t nonces, char nonce[
   vestry_memory_destroy(document);
 }
 
-static void documents_have_own_nonces_and_equal_state_tags(void **state) {
+TEST_CASE(documents_have_own_nonces_and_equal_state_tags) {
   static const char *const paths[] = {"/own", "/shared", "/guarded", "/whole"};
   static const size_t nonces[] = {3, 3, 3, 2};
   for (size_t i = 0; i < 4; i++) {
@@ -128,7 +128,7 @@ static void documents_have_own_nonces_and_equal_state_tags(void **state) {
   }
 }
 
-static void nonce_in_the_content_gets_500(void **state) {
+TEST_CASE(nonce_in_the_content_gets_500) {
   static const char *const paths[] = {"/own", "/shared", "/whole"};
   for (size_t i = 0; i < 3; i++) {
     suite s;
@@ -140,12 +140,4 @@ static void nonce_in_the_content_gets_500(void **state) {
     vestry_memory_destroy(document);
     site_end(&s.on);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(documents_have_own_nonces_and_equal_state_tags),
-      cmocka_unit_test(nonce_in_the_content_gets_500),
-  };
-  return cmocka_run_group_tests_name("policies and live pages", tests, NULL, NULL);
 }

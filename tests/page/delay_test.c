@@ -48,7 +48,7 @@ static void pass_ms(suite *s, uint64_t ms) {
 }
 
 /* capability: H2 */
-static void change_is_timed_until_its_bytes_are_written(void **state) {
+TEST_CASE(change_is_timed_until_its_bytes_are_written) {
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
     suite s;
@@ -67,7 +67,7 @@ static void change_is_timed_until_its_bytes_are_written(void **state) {
 }
 
 /* capability: H2 */
-static void render_of_several_changes_times_the_oldest(void **state) {
+TEST_CASE(render_of_several_changes_times_the_oldest) {
   suite s;
   tab ada;
   begin(&s, &ada, "/private");
@@ -82,7 +82,7 @@ static void render_of_several_changes_times_the_oldest(void **state) {
 }
 
 /* capability: H2 */
-static void render_that_sends_nothing_is_not_timed(void **state) {
+TEST_CASE(render_that_sends_nothing_is_not_timed) {
   suite s;
   tab ada;
   begin(&s, &ada, "/private");
@@ -99,7 +99,7 @@ static void render_that_sends_nothing_is_not_timed(void **state) {
 }
 
 /* capability: H2 */
-static void change_is_timed_until_its_client_reads(void **state) {
+TEST_CASE(change_is_timed_until_its_client_reads) {
   suite s;
   tab ada;
   begin(&s, &ada, "/private");
@@ -126,7 +126,7 @@ static void change_is_timed_until_its_client_reads(void **state) {
 }
 
 /* capability: H2 */
-static void change_of_another_node_is_timed_from_its_arrival(void **state) {
+TEST_CASE(change_of_another_node_is_timed_from_its_arrival) {
   suite s;
   tab ada;
   begin(&s, &ada, "/private");
@@ -141,7 +141,7 @@ static void change_of_another_node_is_timed_from_its_arrival(void **state) {
 
 /* Each stream is timed once in 16 changes. */
 /* capability: H2 */
-static void shared_page_times_one_stream_in_16(void **state) {
+TEST_CASE(shared_page_times_one_stream_in_16) {
   enum { TABS = 48, IN = 16 };
   static tab all[TABS];
   suite s;
@@ -161,7 +161,7 @@ static void shared_page_times_one_stream_in_16(void **state) {
 }
 
 /* capability: H2 */
-static void change_of_data_is_timed_from_its_detection(void **state) {
+TEST_CASE(change_of_data_is_timed_from_its_detection) {
   suite s;
   tab ada;
   begin(&s, &ada, "/private");
@@ -185,7 +185,7 @@ static void change_of_data_is_timed_from_its_detection(void **state) {
 }
 
 /* capability: H2 */
-static void nothing_is_timed_without_an_observer(void **state) {
+TEST_CASE(nothing_is_timed_without_an_observer) {
   suite s;
   tab ada;
   tabs_begin_one(&s, &ada);
@@ -243,7 +243,7 @@ static vestry_err change_without_memory(test_host *th, void *ctx) {
   return error;
 }
 
-static void change_is_not_timed_twice_after_failed_allocation(void **state) {
+TEST_CASE(change_is_not_timed_twice_after_failed_allocation) {
   test_host_fail_each(change_without_memory, NULL, true);
 }
 
@@ -251,7 +251,7 @@ static void change_is_not_timed_twice_after_failed_allocation(void **state) {
 
 #define MS UINT64_C(1000000)
 
-static void last_refreshes_are_found_exactly(void **state) {
+TEST_CASE(last_refreshes_are_found_exactly) {
   vsi_delays delays = {.last = {.count = 0}};
   assert_int_equal(vsi_delays_find(&delays, 1), 0);
   for (uint64_t i = 0; i < VSI_DELAYS; i++) vsi_delays_add(&delays, 10 + 2 * i, 1000 + i);
@@ -262,7 +262,7 @@ static void last_refreshes_are_found_exactly(void **state) {
   assert_int_equal(vsi_delays_find(&delays, 9), 0);
 }
 
-static void earlier_refreshes_are_found_within_20_ms(void **state) {
+TEST_CASE(earlier_refreshes_are_found_within_20_ms) {
   enum { REFRESHES = 20000 };
   vsi_delays delays = {.last = {.count = 0}};
   for (uint64_t i = 1; i <= REFRESHES; i++) vsi_delays_add(&delays, i, i * MS); /* twenty seconds of refreshes */
@@ -279,7 +279,7 @@ static void earlier_refreshes_are_found_within_20_ms(void **state) {
 }
 
 /* Commits that are followed late are mixed with refreshes that are made at once. */
-static void refreshes_out_of_order_are_found_within_20_ms(void **state) {
+TEST_CASE(refreshes_out_of_order_are_found_within_20_ms) {
   enum { REFRESHES = 8000, LATE_MS = 12 };
   vsi_delays delays = {.last = {.count = 0}};
   for (uint64_t i = 1; i <= REFRESHES; i++) vsi_delays_add(&delays, i, (100 + i - i % 4 * LATE_MS / 3) * MS);
@@ -290,22 +290,4 @@ static void refreshes_out_of_order_are_found_within_20_ms(void **state) {
     else
       assert_true(found_ns <= at_ns && at_ns - found_ns < 20 * MS);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(change_is_timed_until_its_bytes_are_written),
-      cmocka_unit_test(render_of_several_changes_times_the_oldest),
-      cmocka_unit_test(render_that_sends_nothing_is_not_timed),
-      cmocka_unit_test(change_is_timed_until_its_client_reads),
-      cmocka_unit_test(change_of_another_node_is_timed_from_its_arrival),
-      cmocka_unit_test(shared_page_times_one_stream_in_16),
-      cmocka_unit_test(change_of_data_is_timed_from_its_detection),
-      cmocka_unit_test(nothing_is_timed_without_an_observer),
-      cmocka_unit_test(change_is_not_timed_twice_after_failed_allocation),
-      cmocka_unit_test(last_refreshes_are_found_exactly),
-      cmocka_unit_test(earlier_refreshes_are_found_within_20_ms),
-      cmocka_unit_test(refreshes_out_of_order_are_found_within_20_ms),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

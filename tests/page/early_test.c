@@ -5,7 +5,7 @@
 #include "support/test.h"
 
 /* capability: L20 */
-static void script_has_the_nonce_and_is_small(void **state) {
+TEST_CASE(script_has_the_nonce_and_is_small) {
   const char *const nonces[] = {"a\"b", "", NULL};
   const char *const begins[] = {"<script nonce=\"a&quot;b\">{", "<script>{", "<script>{"};
   for (size_t i = 0; i < 3; i++) {
@@ -21,9 +21,4 @@ static void script_has_the_nonce_and_is_small(void **state) {
     assert_true(end - text < 3000);
     vestry_html_finish(&html);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(script_has_the_nonce_and_is_small)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,7 +97,7 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
 }
 
 /* capability: D4 */
-static void pages_recover_from_any_failed_allocation(void **state) {
+TEST_CASE(pages_recover_from_any_failed_allocation) {
   static const struct {
     phase run;
     bool opened;
@@ -121,14 +121,14 @@ static vestry_err create_all(test_host *th, void *ctx) {
   return error;
 }
 
-static void create_reports_failed_allocations(void **state) {
+TEST_CASE(create_reports_failed_allocations) {
   test_host_fail_each(create_all, NULL, true);
 }
 
 /* ------------------------------------------------------------------------------------------ blocked streams ------- */
 
 /* capability: D7 */
-static void blocked_stream_of_a_shared_page_delays_no_other(void **state) {
+TEST_CASE(blocked_stream_of_a_shared_page_delays_no_other) {
   static const char *const cookies[] = {"slow", "small"};
   for (size_t i = 0; i < 2; i++) {
     suite s;
@@ -165,7 +165,7 @@ static void blocked_stream_of_a_shared_page_delays_no_other(void **state) {
 
 /* A stream that joins receives what it lacks, or ends and reconnects. It never stays open without content. */
 /* capability: D7 */
-static void stream_too_small_for_its_content_ends(void **state) {
+TEST_CASE(stream_too_small_for_its_content_ends) {
   suite s;
   tab t;
   tabs_begin(&s);
@@ -180,7 +180,7 @@ static void stream_too_small_for_its_content_ends(void **state) {
 }
 
 /* capability: D5 */
-static void redirected_stream_is_rendered_once(void **state) {
+TEST_CASE(redirected_stream_is_rendered_once) {
   suite s;
   tab t;
   tabs_begin(&s);
@@ -204,7 +204,7 @@ static void redirected_stream_is_rendered_once(void **state) {
 
 /* A result that ended one stream is not shown to the next one. */
 /* capability: D7 */
-static void late_stream_is_not_shown_a_page_that_is_gone(void **state) {
+TEST_CASE(late_stream_is_not_shown_a_page_that_is_gone) {
   suite s;
   tab t;
   tabs_begin(&s);
@@ -228,7 +228,7 @@ static void late_stream_is_not_shown_a_page_that_is_gone(void **state) {
 /* ------------------------------------------------------------------------------------------ failing renders ------- */
 
 /* capability: D17 */
-static void reconnected_stream_receives_failing_state(void **state) {
+TEST_CASE(reconnected_stream_receives_failing_state) {
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     suite s;
@@ -268,7 +268,7 @@ static void reconnected_stream_receives_failing_state(void **state) {
 }
 
 /* capability: D15 */
-static void failed_part_is_rendered_again(void **state) {
+TEST_CASE(failed_part_is_rendered_again) {
   static const vestry_err errors[] = {VESTRY_FAILED, VESTRY_CLOSED, VESTRY_NOT_FOUND};
   for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
     suite s;
@@ -290,7 +290,7 @@ static void failed_part_is_rendered_again(void **state) {
 
 /* A lost permission ends the stream before it receives an event of a part. */
 /* capability: D15 */
-static void part_is_not_sent_after_permission_is_lost(void **state) {
+TEST_CASE(part_is_not_sent_after_permission_is_lost) {
   suite s;
   tab t;
   tabs_begin_one(&s, &t);
@@ -309,7 +309,7 @@ static void part_is_not_sent_after_permission_is_lost(void **state) {
 /* --------------------------------------------------------------------- settling, ends, calls inside renders ------- */
 
 /* capability: D20 */
-static void settle_waits_for_every_stream(void **state) {
+TEST_CASE(settle_waits_for_every_stream) {
   enum { TABS = 60 };
   static const char *const topics[] = {"all", NULL};
   for (size_t i = 0; i < 2; i++) {
@@ -330,7 +330,7 @@ static void settle_waits_for_every_stream(void **state) {
 }
 
 /* capability: D4 */
-static void destroy_before_refreshes_are_walked_is_clean(void **state) {
+TEST_CASE(destroy_before_refreshes_are_walked_is_clean) {
   suite s;
   tab t;
   tabs_begin_one(&s, &t);
@@ -357,7 +357,7 @@ static void read_stats_and_refresh(suite *s, vestry_render *render) {
 }
 
 /* capability: D4 */
-static void render_may_read_stats_and_refresh(void **state) {
+TEST_CASE(render_may_read_stats_and_refresh) {
   suite s;
   tab t;
   tabs_begin_one(&s, &t);
@@ -380,7 +380,7 @@ static void end_inside(suite *s, vestry_render *render) {
 }
 
 /* capability: D4 */
-static void stream_may_end_while_it_is_rendered(void **state) {
+TEST_CASE(stream_may_end_while_it_is_rendered) {
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     suite s;
@@ -398,7 +398,7 @@ static void stream_may_end_while_it_is_rendered(void **state) {
   }
 }
 
-static void streams_end_with_the_instance(void **state) {
+TEST_CASE(streams_end_with_the_instance) {
   for (int drains = 0; drains < 2; drains++) {
     suite s;
     tab t, other;
@@ -422,7 +422,7 @@ static void streams_end_with_the_instance(void **state) {
   }
 }
 
-static void methods_of_a_page_route_get_their_status(void **state) {
+TEST_CASE(methods_of_a_page_route_get_their_status) {
   static const struct {
     const char *method;
     bool datastar;
@@ -443,7 +443,7 @@ static void methods_of_a_page_route_get_their_status(void **state) {
 }
 
 /* A URL that begins with two slashes names another host. */
-static void stream_url_stays_on_the_host_and_is_escaped(void **state) {
+TEST_CASE(stream_url_stays_on_the_host_and_is_escaped) {
   suite s;
   tabs_begin(&s);
   const vestry_memory_call call = {.path = "//evil.example/x", .query = "a='\"><script>&b=`\\"};
@@ -490,7 +490,7 @@ static vestry_err make_slow(vestry_render *render, vestry_html *html, void *app)
 
 /* Two pages wait for their interval. The render of the first one hangs, and the second becomes due meanwhile. */
 /* capability: D5 */
-static void hanging_render_delays_no_other_page(void **state) {
+TEST_CASE(hanging_render_delays_no_other_page) {
   vestry *v;
   vestry_pages *pages;
   vestry_page *page;
@@ -561,7 +561,7 @@ static vestry_err make_meeting(vestry_render *render, vestry_html *html, void *a
 
 /* While the render of a page hangs, two others still run at the same time. While two hang, others run. */
 /* capability: D5 */
-static void hanging_render_leaves_others_as_many_threads(void **state) {
+TEST_CASE(hanging_render_leaves_others_as_many_threads) {
   enum { PAGES = LONG_PAGES + MEETING_PAGES };
   static const char *const queries[PAGES] = {"0", "1", "2", "3"};
   vestry *v;
@@ -625,7 +625,7 @@ static void *refresh_all_the_time(void *ctx) {
 
 /* The last event of a page is used by its render and dropped at its end. For sanitizers. */
 /* capability: D4 */
-static void streams_end_while_their_events_are_used(void **state) {
+TEST_CASE(streams_end_while_their_events_are_used) {
   enum { TABS = 8, ROUNDS = 60, RENDERS = 25 };
   vestry *v;
   vestry_page *page;
@@ -691,7 +691,7 @@ static void note_refused(void *th, vestry_log_level level, const char *line) {
 
 /* For the document, the stream and a part, the log has the page or the part, the offset, the text of the format before
  * it, and the reason. */
-static void log_has_page_offset_and_reason_of_refused_html(void **state) {
+TEST_CASE(log_has_page_offset_and_reason_of_refused_html) {
   static const char place[] = "byte 10 of the format, after <li>%s <b>: the string is NULL";
   static const char *const paths[] = {"/mine", "/shared"};
   for (size_t i = 0; i < 2; i++) {
@@ -732,30 +732,4 @@ static void log_has_page_offset_and_reason_of_refused_html(void **state) {
     tabs_leave(&s, &t);
     site_end(&s.on);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(create_reports_failed_allocations),
-      cmocka_unit_test(pages_recover_from_any_failed_allocation),
-      cmocka_unit_test(blocked_stream_of_a_shared_page_delays_no_other),
-      cmocka_unit_test(stream_too_small_for_its_content_ends),
-      cmocka_unit_test(redirected_stream_is_rendered_once),
-      cmocka_unit_test(late_stream_is_not_shown_a_page_that_is_gone),
-      cmocka_unit_test(reconnected_stream_receives_failing_state),
-      cmocka_unit_test(failed_part_is_rendered_again),
-      cmocka_unit_test(log_has_page_offset_and_reason_of_refused_html),
-      cmocka_unit_test(part_is_not_sent_after_permission_is_lost),
-      cmocka_unit_test(settle_waits_for_every_stream),
-      cmocka_unit_test(destroy_before_refreshes_are_walked_is_clean),
-      cmocka_unit_test(render_may_read_stats_and_refresh),
-      cmocka_unit_test(stream_may_end_while_it_is_rendered),
-      cmocka_unit_test(streams_end_with_the_instance),
-      cmocka_unit_test(methods_of_a_page_route_get_their_status),
-      cmocka_unit_test(stream_url_stays_on_the_host_and_is_escaped),
-      cmocka_unit_test(hanging_render_delays_no_other_page),
-      cmocka_unit_test(hanging_render_leaves_others_as_many_threads),
-      cmocka_unit_test(streams_end_while_their_events_are_used),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,7 +132,7 @@ void form_shows(form_suite *s, form_tab *t, const char *text) {
 /* ---------------------------------------------------------------------------------------------------- tests ------- */
 
 /* capability: L4 */
-static void typed_values_are_restored_in_their_fields(void **state) {
+TEST_CASE(typed_values_are_restored_in_their_fields) {
   form_suite s;
   form_tab t = {.cookie = ""}, other = {.cookie = ""};
   form_begin(&s, NULL);
@@ -163,7 +163,7 @@ static void typed_values_are_restored_in_their_fields(void **state) {
 }
 
 /* capability: L4 */
-static void submit_clears_the_form_unless_it_is_refused(void **state) {
+TEST_CASE(submit_clears_the_form_unless_it_is_refused) {
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin(&s, NULL);
@@ -187,7 +187,7 @@ static void submit_clears_the_form_unless_it_is_refused(void **state) {
 }
 
 /* capability: L4 */
-static void submit_before_the_first_message_clears_the_form(void **state) {
+TEST_CASE(submit_before_the_first_message_clears_the_form) {
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin(&s, NULL);
@@ -206,7 +206,7 @@ static void submit_before_the_first_message_clears_the_form(void **state) {
 }
 
 /* capability: L4 */
-static void message_with_the_higher_number_wins(void **state) {
+TEST_CASE(message_with_the_higher_number_wins) {
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin(&s, NULL);
@@ -221,7 +221,7 @@ static void message_with_the_higher_number_wins(void **state) {
 }
 
 /* capability: L4 */
-static void duplicated_tab_has_its_own_copy_of_the_form(void **state) {
+TEST_CASE(duplicated_tab_has_its_own_copy_of_the_form) {
   form_suite s;
   form_tab t = {.cookie = ""}, twin = {.cookie = ""};
   char from[80];
@@ -248,7 +248,7 @@ static void duplicated_tab_has_its_own_copy_of_the_form(void **state) {
 }
 
 /* capability: L4 */
-static void invalid_or_foreign_message_is_refused(void **state) {
+TEST_CASE(invalid_or_foreign_message_is_refused) {
   form_suite s;
   form_tab t = {.cookie = ""}, other = {.cookie = ""};
   char long_text[66000];
@@ -296,7 +296,7 @@ static int say_letters(form_suite *s, form_tab *t, uint64_t number, const char *
 }
 
 /* capability: L4 */
-static void long_text_of_any_script_is_kept(void **state) {
+TEST_CASE(long_text_of_any_script_is_kept) {
   enum { COUNT = 50000, BOUND = 256 << 10, NAME = sizeof "title" }; /* each value has a byte for its end */
   static const char *const letters[][2] = {{"a", "a"}, {"\xD0\x96", "%D0%96"}, {"\xE4\xBB\x8A", "%E4%BB%8A"}};
   form_suite s;
@@ -325,7 +325,7 @@ static void pass(form_suite *s, int seconds) {
 }
 
 /* capability: L4 */
-static void forms_expire_and_end_with_their_session(void **state) {
+TEST_CASE(forms_expire_and_end_with_their_session) {
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin(&s, &(vestry_forms_options){.ttl_ms = 10000});
@@ -345,7 +345,7 @@ static void forms_expire_and_end_with_their_session(void **state) {
 }
 
 /* capability: L4 */
-static void invented_tabs_and_sessions_are_limited(void **state) {
+TEST_CASE(invented_tabs_and_sessions_are_limited) {
   form_suite s;
   form_tab user = {.cookie = ""};
   enum { MOST = 40000 };
@@ -376,16 +376,5 @@ static void invented_tabs_and_sessions_are_limited(void **state) {
 }
 
 int form_contract_run(const char *name) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(typed_values_are_restored_in_their_fields),
-      cmocka_unit_test(submit_clears_the_form_unless_it_is_refused),
-      cmocka_unit_test(submit_before_the_first_message_clears_the_form),
-      cmocka_unit_test(message_with_the_higher_number_wins),
-      cmocka_unit_test(duplicated_tab_has_its_own_copy_of_the_form),
-      cmocka_unit_test(invalid_or_foreign_message_is_refused),
-      cmocka_unit_test(long_text_of_any_script_is_kept),
-      cmocka_unit_test(forms_expire_and_end_with_their_session),
-      cmocka_unit_test(invented_tabs_and_sessions_are_limited),
-  };
-  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+  return cases_run(name, NULL, NULL);
 }

@@ -24,7 +24,7 @@ void form_begin_submit(form_suite *s) {
 }
 
 /* capability: L4 */
-static void form_is_cleared_in_the_transaction_of_its_submit(void **state) {
+TEST_CASE(form_is_cleared_in_the_transaction_of_its_submit) {
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin_submit(&s);
@@ -55,7 +55,7 @@ static vestry_err submit_while_it_reads(const vestry_request *req, vestry_reply 
 }
 
 /* capability: L4 */
-static void clear_in_a_read_transaction_is_invalid(void **state) {
+TEST_CASE(clear_in_a_read_transaction_is_invalid) {
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin_submit(&s);
@@ -69,7 +69,7 @@ static void clear_in_a_read_transaction_is_invalid(void **state) {
 }
 
 /* capability: L4 */
-static void form_outlives_its_instance_and_is_shared_by_all(void **state) {
+TEST_CASE(form_outlives_its_instance_and_is_shared_by_all) {
   form_suite s, other;
   form_tab t = {.cookie = ""}, there;
   database->make();
@@ -134,7 +134,7 @@ static void *type_and_send(void *ctx) {
 }
 
 /* capability: L4 */
-static void concurrent_messages_and_submits_are_consistent(void **state) {
+TEST_CASE(concurrent_messages_and_submits_are_consistent) {
   form_suite s;
   static form_person people[PEOPLE];
   pthread_t threads[PEOPLE];
@@ -209,7 +209,7 @@ static vestry_err use_storage(test_host *th, void *ctx) {
 }
 
 /* capability: L4 */
-static void failed_allocation_loses_no_form(void **state) {
+TEST_CASE(failed_allocation_loses_no_form) {
   database->make();
   test_host_fail_each(use_storage, NULL, database->does_without);
   database->remove();
@@ -218,7 +218,7 @@ static void failed_allocation_loses_no_form(void **state) {
 /* --------------------------------------------------------------------------------------------------- limits ------- */
 
 /* capability: L4 */
-static void anonymous_forms_are_evicted_before_user_forms(void **state) {
+TEST_CASE(anonymous_forms_are_evicted_before_user_forms) {
   test_host th;
   alone a;
   vsi_form_state now, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
@@ -258,7 +258,7 @@ static void anonymous_forms_are_evicted_before_user_forms(void **state) {
 
 /* A client that invents anonymous users, or tabs of the scope without a name, evicts only forms of its own address. */
 /* capability: L4 */
-static void forms_of_one_address_do_not_evict_those_of_others(void **state) {
+TEST_CASE(forms_of_one_address_do_not_evict_those_of_others) {
   enum { MANY = 200, HONEST = 1, HOSTILE = 3 };
   for (int has_sessions = 0; has_sessions < 2; has_sessions++) {
     test_host th;
@@ -294,7 +294,7 @@ static void forms_of_one_address_do_not_evict_those_of_others(void **state) {
 
 /* The scope without a name is shared by all: its forms are evicted only for lack of memory. */
 /* capability: L4 */
-static void form_without_scope_evicts_no_other(void **state) {
+TEST_CASE(form_without_scope_evicts_no_other) {
   test_host th;
   alone a;
   vsi_form_state now, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
@@ -317,7 +317,7 @@ static void form_without_scope_evicts_no_other(void **state) {
 
 /* The lifetime of a form begins with its last message, although its row is updated less often. */
 /* capability: L4 */
-static void form_expires_after_its_last_change(void **state) {
+TEST_CASE(form_expires_after_its_last_change) {
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin(&s, &(vestry_forms_options){.ttl_ms = 100000});
@@ -473,12 +473,12 @@ static void follow_at(const form_level *at) {
 }
 
 /* capability: L4 */
-static void pages_of_all_processes_follow_submits_and_no_typing(void **state) {
+TEST_CASE(pages_of_all_processes_follow_submits_and_no_typing) {
   for (size_t i = 0; i < database->levels_count; i++) follow_at(&database->levels[i]);
 }
 
 /* capability: L4 */
-static void pages_follow_submits_after_others_deleted_the_rows(void **state) {
+TEST_CASE(pages_follow_submits_after_others_deleted_the_rows) {
   for (size_t i = 0; i < database->levels_count; i++) {
     form_live here, there;
     char text[VESTRY_TAB_ATTRIBUTES_BYTES], sealed[65];
@@ -506,18 +506,5 @@ static void pages_follow_submits_after_others_deleted_the_rows(void **state) {
 int form_database_run(const char *name, const form_database *given) {
   database = given;
   form_contract_world = &given->world;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(form_is_cleared_in_the_transaction_of_its_submit),
-      cmocka_unit_test(clear_in_a_read_transaction_is_invalid),
-      cmocka_unit_test(form_outlives_its_instance_and_is_shared_by_all),
-      cmocka_unit_test(concurrent_messages_and_submits_are_consistent),
-      cmocka_unit_test(failed_allocation_loses_no_form),
-      cmocka_unit_test(anonymous_forms_are_evicted_before_user_forms),
-      cmocka_unit_test(forms_of_one_address_do_not_evict_those_of_others),
-      cmocka_unit_test(form_without_scope_evicts_no_other),
-      cmocka_unit_test(form_expires_after_its_last_change),
-      cmocka_unit_test(pages_of_all_processes_follow_submits_and_no_typing),
-      cmocka_unit_test(pages_follow_submits_after_others_deleted_the_rows),
-  };
-  return form_contract_run(name) + cmocka_run_group_tests_name(name, tests, NULL, NULL);
+  return form_contract_run(name) + cases_run(name, NULL, NULL);
 }

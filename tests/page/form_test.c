@@ -8,7 +8,7 @@ static const char *const fields[] = {"title", "text", "tags"};
 
 /* Forms of anonymous users never evict the form of a user. */
 /* capability: L4 */
-static void anonymous_forms_are_evicted_before_user_forms(void **state) {
+TEST_CASE(anonymous_forms_are_evicted_before_user_forms) {
   test_host th;
   test_host_init(&th);
   vestry_forms_storage *kept;
@@ -38,7 +38,7 @@ static void anonymous_forms_are_evicted_before_user_forms(void **state) {
 
 /* A client that invents anonymous users, or tabs of the scope without a name, evicts only forms of its own address. */
 /* capability: L4 */
-static void forms_of_one_address_do_not_evict_those_of_others(void **state) {
+TEST_CASE(forms_of_one_address_do_not_evict_those_of_others) {
   static const char id[] = "0123456789abcdef0123456789abcdef";
   for (int has_sessions = 0; has_sessions < 2; has_sessions++) {
     test_host th;
@@ -77,7 +77,7 @@ static uint64_t ticking_ns(void *ctx) {
 
 /* A form that was found does not expire before it is copied, because the storage reads the clock once. */
 /* capability: L4 */
-static void form_does_not_expire_while_it_is_copied(void **state) {
+TEST_CASE(form_does_not_expire_while_it_is_copied) {
   static const char from_tab[] = "0123456789abcdef0123456789abcdef", to_tab[] = "1123456789abcdef0123456789abcdef";
   for (uint64_t left_ms = 0; left_ms <= 1000; left_ms += 50) {
     test_host th;
@@ -103,7 +103,7 @@ static void form_does_not_expire_while_it_is_copied(void **state) {
 
 /* The scope without a name is shared by all: a tab in it is limited by itself, and limits no other. */
 /* capability: L4 */
-static void tab_without_scope_evicts_only_its_own_forms(void **state) {
+TEST_CASE(tab_without_scope_evicts_only_its_own_forms) {
   test_host th;
   test_host_init(&th);
   vestry_forms_storage *kept;
@@ -136,7 +136,7 @@ static void tab_without_scope_evicts_only_its_own_forms(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void invalid_forms_and_options_are_refused(void **state) {
+TEST_CASE(invalid_forms_and_options_are_refused) {
   form_suite s;
   form_begin(&s, NULL);
   vestry_forms *none = NULL;
@@ -177,12 +177,12 @@ static vestry_err use_storage(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_loses_no_form(void **state) {
+TEST_CASE(failed_allocation_loses_no_form) {
   test_host_fail_each(use_storage, NULL, false);
 }
 
 /* Form functions and declarations, with each allocation failing once. */
-static void failed_allocation_in_form_request_gets_an_error(void **state) {
+TEST_CASE(failed_allocation_in_form_request_gets_an_error) {
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin(&s, NULL);
@@ -237,14 +237,5 @@ static void failed_allocation_in_form_request_gets_an_error(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(anonymous_forms_are_evicted_before_user_forms),
-      cmocka_unit_test(forms_of_one_address_do_not_evict_those_of_others),
-      cmocka_unit_test(form_does_not_expire_while_it_is_copied),
-      cmocka_unit_test(tab_without_scope_evicts_only_its_own_forms),
-      cmocka_unit_test(invalid_forms_and_options_are_refused),
-      cmocka_unit_test(failed_allocation_loses_no_form),
-      cmocka_unit_test(failed_allocation_in_form_request_gets_an_error),
-  };
-  return form_contract_run("forms in memory") + cmocka_run_group_tests(tests, NULL, NULL);
+  return form_contract_run("forms in memory") + cases_run("page/form", NULL, NULL);
 }

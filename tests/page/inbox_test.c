@@ -101,7 +101,7 @@ static vestry_pages_stats stats_of(const place *p) {
 }
 
 /* capability: D4 */
-static void refresh_wakes_a_thread_only_if_a_page_depends_on_it(void **state) {
+TEST_CASE(refresh_wakes_a_thread_only_if_a_page_depends_on_it) {
   place p;
   begin(&p, "room");
   open_tab(&p);
@@ -132,7 +132,7 @@ static uint32_t interest_of(const char *topic) {
 
 /* Pages over a database depend on so many of these that each other topic shares its count with one of them. */
 /* capability: D4 */
-static void topic_of_a_recorded_read_wakes_no_thread_for_another_topic(void **state) {
+TEST_CASE(topic_of_a_recorded_read_wakes_no_thread_for_another_topic) {
   static const char *const databases[] = {"sqlite", "postgres"};
   for (size_t i = 0; i < sizeof databases / sizeof *databases; i++) {
     place p;
@@ -158,7 +158,7 @@ static void topic_of_a_recorded_read_wakes_no_thread_for_another_topic(void **st
 /* The page names its topic for the first time in a render that has refreshed it before: no thread is woken for it, and
  * it waits in the inbox when the fragment is linked to the topic. */
 /* capability: D4 */
-static void refresh_before_the_first_link_is_not_lost(void **state) {
+TEST_CASE(refresh_before_the_first_link_is_not_lost) {
   for (int i = 0; i < 20; i++) {
     place p;
     begin(&p, "room");
@@ -170,7 +170,7 @@ static void refresh_before_the_first_link_is_not_lost(void **state) {
 }
 
 /* capability: D4 */
-static void refreshes_beyond_the_room_are_numbered_and_counted(void **state) {
+TEST_CASE(refreshes_beyond_the_room_are_numbered_and_counted) {
   place p;
   begin(&p, "room");
   open_tab(&p);
@@ -198,7 +198,7 @@ static void refreshes_beyond_the_room_are_numbered_and_counted(void **state) {
 }
 
 /* capability: D4 */
-static void repeated_refreshes_take_one_place(void **state) {
+TEST_CASE(repeated_refreshes_take_one_place) {
   static const struct {
     const char *topic;
     int times;
@@ -226,7 +226,7 @@ static void repeated_refreshes_take_one_place(void **state) {
 }
 
 /* capability: D4 */
-static void topics_of_each_length_and_all_pages_are_refreshed(void **state) {
+TEST_CASE(topics_of_each_length_and_all_pages_are_refreshed) {
   for (size_t len = 1; len <= VSI_INBOX_NAME_BYTES + 3; len++) {
     char topic[80];
     memset(topic, 'a', len);
@@ -268,7 +268,7 @@ static void *refresh_often(void *of) {
 }
 
 /* capability: D4 */
-static void refreshes_of_many_threads_have_different_numbers(void **state) {
+TEST_CASE(refreshes_of_many_threads_have_different_numbers) {
   place p;
   begin(&p, "room");
   open_tab(&p);
@@ -298,7 +298,7 @@ static void count_one(bool is_report, const char *topic, size_t len, void *ctx) 
 }
 
 /* capability: D4, H2 */
-static void refreshes_are_forwarded_and_timed(void **state) {
+TEST_CASE(refreshes_are_forwarded_and_timed) {
   place p;
   _Atomic(int) forwarded = 0;
   vsi_group_stats stats;
@@ -321,18 +321,4 @@ static void refreshes_are_forwarded_and_timed(void **state) {
   assert_int_equal(atomic_load(&forwarded), 1);
   vsi_group_observe(p.v->group, false);
   end(&p);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(refresh_wakes_a_thread_only_if_a_page_depends_on_it),
-      cmocka_unit_test(topic_of_a_recorded_read_wakes_no_thread_for_another_topic),
-      cmocka_unit_test(refresh_before_the_first_link_is_not_lost),
-      cmocka_unit_test(refreshes_beyond_the_room_are_numbered_and_counted),
-      cmocka_unit_test(repeated_refreshes_take_one_place),
-      cmocka_unit_test(topics_of_each_length_and_all_pages_are_refreshed),
-      cmocka_unit_test(refreshes_of_many_threads_have_different_numbers),
-      cmocka_unit_test(refreshes_are_forwarded_and_timed),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

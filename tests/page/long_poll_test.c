@@ -41,7 +41,7 @@ static void assert_clean_end(suite *s, tab *t) {
 }
 
 /* capability: L8 */
-static void long_poll_answers_with_each_change(void **state) {
+TEST_CASE(long_poll_answers_with_each_change) {
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     suite s;
@@ -74,7 +74,7 @@ static void long_poll_answers_with_each_change(void **state) {
 }
 
 /* capability: L8 */
-static void long_poll_ends_after_its_hold_time(void **state) {
+TEST_CASE(long_poll_ends_after_its_hold_time) {
   static const struct {
     const char *hold;
     uint64_t ms; /* 0: an ordinary stream */
@@ -103,7 +103,7 @@ static void long_poll_ends_after_its_hold_time(void **state) {
 }
 
 /* capability: L8 */
-static void changed_part_ends_long_poll_and_next_one_resumes(void **state) {
+TEST_CASE(changed_part_ends_long_poll_and_next_one_resumes) {
   suite s;
   tab t = {0};
   tabs_begin(&s);
@@ -134,7 +134,7 @@ static void changed_part_ends_long_poll_and_next_one_resumes(void **state) {
 }
 
 /* capability: L8 */
-static void any_event_ends_long_poll(void **state) {
+TEST_CASE(any_event_ends_long_poll) {
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     suite s;
@@ -158,7 +158,7 @@ static void any_event_ends_long_poll(void **state) {
 }
 
 /* capability: L8 */
-static void failing_page_ends_long_poll_with_failing_signal(void **state) {
+TEST_CASE(failing_page_ends_long_poll_with_failing_signal) {
   suite s;
   tab t = {0};
   tabs_begin(&s);
@@ -179,7 +179,7 @@ static void failing_page_ends_long_poll_with_failing_signal(void **state) {
 }
 
 /* capability: L8 */
-static void stop_ends_long_polls_at_once(void **state) {
+TEST_CASE(stop_ends_long_polls_at_once) {
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     suite s;
@@ -198,7 +198,7 @@ static void stop_ends_long_polls_at_once(void **state) {
 }
 
 /* capability: L8 */
-static void thousand_long_polls_use_no_more_memory_than_streams(void **state) {
+TEST_CASE(thousand_long_polls_use_no_more_memory_than_streams) {
   enum { TABS = 1000, MORE = 2 }; /* allocations of a long poll that a stream does not have */
   static tab tabs[TABS];
   static const char *const paths[] = {"/private", "/shared"};
@@ -242,7 +242,7 @@ static void thousand_long_polls_use_no_more_memory_than_streams(void **state) {
 
 /* A client that polls again at once, with invalid tags, tags of other pages and modified ones. */
 /* capability: L8 */
-static void long_poll_with_forged_tag_gets_content_and_leaks_nothing(void **state) {
+TEST_CASE(long_poll_with_forged_tag_gets_content_and_leaks_nothing) {
   suite s;
   tab t = {0}, good = {0};
   tabs_begin(&s);
@@ -287,7 +287,7 @@ static long again_ms(suite *s, const char *id) {
 }
 
 /* capability: L8 */
-static void retry_delay_is_longer_after_whole_content(void **state) {
+TEST_CASE(retry_delay_is_longer_after_whole_content) {
   suite s;
   tab t = {0};
   tabs_begin(&s);
@@ -328,7 +328,7 @@ static void add_bare(suite *s) {
 /* If three quarters of the streams are in use, the poll is answered as soon as the page was rendered, with a second
  * signals event. A page that receives only one such event takes a poll that ends early for a broken one. */
 /* capability: L8 */
-static void server_near_capacity_answers_long_polls_at_once(void **state) {
+TEST_CASE(server_near_capacity_answers_long_polls_at_once) {
   static const char *const paths[] = {"/bare", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     suite s;
@@ -366,7 +366,7 @@ static void server_near_capacity_answers_long_polls_at_once(void **state) {
 
 /* The parts are rendered after the page. */
 /* capability: L8 */
-static void page_with_parts_is_held_3_s_near_capacity(void **state) {
+TEST_CASE(page_with_parts_is_held_3_s_near_capacity) {
   suite s;
   tab t = {0};
   tabs_begin(&s);
@@ -391,7 +391,7 @@ static void page_with_parts_is_held_3_s_near_capacity(void **state) {
 }
 
 /* capability: L8 */
-static void long_poll_ends_or_is_refused_without_memory(void **state) {
+TEST_CASE(long_poll_ends_or_is_refused_without_memory) {
   suite s;
   tab t = {0};
   tabs_begin(&s);
@@ -411,22 +411,4 @@ static void long_poll_ends_or_is_refused_without_memory(void **state) {
     site_check_pages(&s.on);
   }
   site_end(&s.on);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(long_poll_answers_with_each_change),
-      cmocka_unit_test(long_poll_ends_after_its_hold_time),
-      cmocka_unit_test(changed_part_ends_long_poll_and_next_one_resumes),
-      cmocka_unit_test(any_event_ends_long_poll),
-      cmocka_unit_test(failing_page_ends_long_poll_with_failing_signal),
-      cmocka_unit_test(stop_ends_long_polls_at_once),
-      cmocka_unit_test(thousand_long_polls_use_no_more_memory_than_streams),
-      cmocka_unit_test(long_poll_with_forged_tag_gets_content_and_leaks_nothing),
-      cmocka_unit_test(retry_delay_is_longer_after_whole_content),
-      cmocka_unit_test(long_poll_ends_or_is_refused_without_memory),
-      cmocka_unit_test(server_near_capacity_answers_long_polls_at_once),
-      cmocka_unit_test(page_with_parts_is_held_3_s_near_capacity),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,7 +91,7 @@ static void cut_out(const char *text, const char *before, char until, char *ret,
 }
 
 /* capability: L3 */
-static void equal_content_is_not_sent_at_another_address(void **state) {
+TEST_CASE(equal_content_is_not_sent_at_another_address) {
   static const char *const paths[] = {"/list", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     suite s;
@@ -122,7 +122,7 @@ static void equal_content_is_not_sent_at_another_address(void **state) {
 }
 
 /* capability: L3 */
-static void page_of_another_layout_gets_409(void **state) {
+TEST_CASE(page_of_another_layout_gets_409) {
   static const struct {
     const char *path, *layout;
     int status;
@@ -171,7 +171,7 @@ static void expect_title(suite *s, const char *title, const char *wanted) {
 }
 
 /* capability: L3 */
-static void content_has_the_escaped_title(void **state) {
+TEST_CASE(content_has_the_escaped_title) {
   suite s;
   begin(&s);
   expect_title(&s, "List", " data-title=\"List\"");
@@ -185,7 +185,7 @@ static void content_has_the_escaped_title(void **state) {
 
 /* The title is in the builder's array, which is moved as it grows: at lengths near powers of two. */
 /* capability: L3 */
-static void title_of_any_length_survives_buffer_growth(void **state) {
+TEST_CASE(title_of_any_length_survives_buffer_growth) {
   static char title[70000];
   suite s;
   begin(&s);
@@ -213,7 +213,7 @@ static vestry_err render_raw(vestry_render *render, vestry_html *html, void *app
 
 /* Titles that an application writes as raw HTML. */
 /* capability: L3 */
-static void raw_html_title_is_found_as_a_parser_would(void **state) {
+TEST_CASE(raw_html_title_is_found_as_a_parser_would) {
   static const char *const cases[][2] = {
       {"<title>a \"b\" &amp; c</title>", " data-title=\"a &quot;b&quot; &amp; c\""},
       {"<title>a</title ><title>b</title>", " data-title=\"a\""},
@@ -237,7 +237,7 @@ static void raw_html_title_is_found_as_a_parser_would(void **state) {
 }
 
 /* capability: L3 */
-static void invalid_layout_name_is_refused(void **state) {
+TEST_CASE(invalid_layout_name_is_refused) {
   static const char *const bad[] = {"", "1a", "a b", "a/b", "a'b", "\xC3\xA4", "a\n"};
   suite s;
   vestry_page *page = NULL;
@@ -251,7 +251,7 @@ static void invalid_layout_name_is_refused(void **state) {
 }
 
 /* A page without a layout has no navigation code. */
-static void page_without_layout_has_no_navigation(void **state) {
+TEST_CASE(page_without_layout_has_no_navigation) {
   suite s;
   begin(&s);
   vestry_memory_exchange *document = site_request(&s.on, &(vestry_memory_call){.path = "/plain"});
@@ -270,7 +270,7 @@ static void page_without_layout_has_no_navigation(void **state) {
 
 /* If one allocation fails, the answer is an error or complete, and later events are correct. */
 /* capability: L3 */
-static void failed_allocation_gets_an_error_or_a_whole_answer(void **state) {
+TEST_CASE(failed_allocation_gets_an_error_or_a_whole_answer) {
   bool failed = true;
   for (long number = 0; failed; number++) {
     suite s;
@@ -300,18 +300,4 @@ static void failed_allocation_gets_an_error_or_a_whole_answer(void **state) {
     leave(&s, first);
     end(&s);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(equal_content_is_not_sent_at_another_address),
-      cmocka_unit_test(page_of_another_layout_gets_409),
-      cmocka_unit_test(content_has_the_escaped_title),
-      cmocka_unit_test(title_of_any_length_survives_buffer_growth),
-      cmocka_unit_test(raw_html_title_is_found_as_a_parser_would),
-      cmocka_unit_test(invalid_layout_name_is_refused),
-      cmocka_unit_test(page_without_layout_has_no_navigation),
-      cmocka_unit_test(failed_allocation_gets_an_error_or_a_whole_answer),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,7 +108,7 @@ static void refresh(suite *s, const char *topic) {
   assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 1000), s->error ? VESTRY_TIMEOUT : VESTRY_OK);
 }
 
-static void observer_is_called_for_each_stream_render(void **state) {
+TEST_CASE(observer_is_called_for_each_stream_render) {
   suite s;
   open_site(&s);
   observer a = {&s, 'a'}, b = {&s, 'b'};
@@ -134,7 +134,7 @@ static void observer_is_called_for_each_stream_render(void **state) {
   site_end(&s.on);
 }
 
-static void page_depends_on_topics_of_observers(void **state) {
+TEST_CASE(page_depends_on_topics_of_observers) {
   suite s;
   open_site(&s);
   observer a = {&s, 'a'};
@@ -179,7 +179,7 @@ static void check_on_a_thread(vestry_render *render, void *ctx) {
   assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
-static void topic_is_used_as_soon_as_a_render_names_it(void **state) {
+TEST_CASE(topic_is_used_as_soon_as_a_render_names_it) {
   suite s;
   open_site(&s);
   observer a = {&s, 'a'};
@@ -210,7 +210,7 @@ static void topic_is_used_as_soon_as_a_render_names_it(void **state) {
 }
 
 /* Topics whose allocation failed are not counted: at the end, none is used. */
-static void topic_is_unused_after_failed_allocation(void **state) {
+TEST_CASE(topic_is_unused_after_failed_allocation) {
   enum { NAMES = 40 };
   static char names[NAMES][24];
   for (int fail_at = 0, has_failed = 1; has_failed; fail_at++) {
@@ -233,7 +233,7 @@ static void topic_is_unused_after_failed_allocation(void **state) {
   }
 }
 
-static void observer_over_limit_or_invalid_is_refused(void **state) {
+TEST_CASE(observer_over_limit_or_invalid_is_refused) {
   suite s;
   open_site(&s);
   observer all[VESTRY_RENDER_OBSERVERS_MAX + 1];
@@ -289,7 +289,7 @@ static void *leave(void *ctx) {
   return NULL;
 }
 
-static void unobserve_waits_for_the_render_in_progress(void **state) {
+TEST_CASE(unobserve_waits_for_the_render_in_progress) {
   vestry *v;
   vestry_page *page;
   slow s = {NULL, false, false, false};
@@ -310,14 +310,4 @@ static void unobserve_waits_for_the_render_in_progress(void **state) {
   vestry_stop(v, 0);
   vestry_pages_destroy(s.pages);
   vestry_destroy(v);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(observer_is_called_for_each_stream_render),
-                                     cmocka_unit_test(page_depends_on_topics_of_observers),
-                                     cmocka_unit_test(topic_is_used_as_soon_as_a_render_names_it),
-                                     cmocka_unit_test(topic_is_unused_after_failed_allocation),
-                                     cmocka_unit_test(observer_over_limit_or_invalid_is_refused),
-                                     cmocka_unit_test(unobserve_waits_for_the_render_in_progress)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 /* -------------------------------------------------------------------------------------------------- content ------- */
 
 /* capability: D2 */
-static void document_has_its_content_and_opens_its_stream(void **state) {
+TEST_CASE(document_has_its_content_and_opens_its_stream) {
   suite s;
   rooms_begin(&s, NULL);
   rooms_put(&s, 1, "hello <all>");
@@ -24,7 +24,7 @@ static void document_has_its_content_and_opens_its_stream(void **state) {
 }
 
 /* capability: D2, D6 */
-static void only_the_changed_page_is_sent(void **state) {
+TEST_CASE(only_the_changed_page_is_sent) {
   suite s;
   tab one, other;
   rooms_begin(&s, NULL);
@@ -54,7 +54,7 @@ static void only_the_changed_page_is_sent(void **state) {
 }
 
 /* capability: D4 */
-static void change_between_document_and_stream_is_sent(void **state) {
+TEST_CASE(change_between_document_and_stream_is_sent) {
   suite s;
   rooms_begin(&s, NULL);
   rooms_put(&s, 1, "first");
@@ -73,7 +73,7 @@ static void change_between_document_and_stream_is_sent(void **state) {
 }
 
 /* capability: D4 */
-static void change_during_a_render_is_sent(void **state) {
+TEST_CASE(change_during_a_render_is_sent) {
   for (int late = 0; late < 2; late++) {
     suite s;
     tab t;
@@ -95,7 +95,7 @@ static void change_during_a_render_is_sent(void **state) {
 }
 
 /* capability: D6, D14 */
-static void reconnected_stream_receives_what_it_lacks(void **state) {
+TEST_CASE(reconnected_stream_receives_what_it_lacks) {
   suite s;
   tab t;
   char id[400];
@@ -123,7 +123,7 @@ static void reconnected_stream_receives_what_it_lacks(void **state) {
 }
 
 /* capability: D6, D14 */
-static void page_of_current_version_is_not_rendered(void **state) {
+TEST_CASE(page_of_current_version_is_not_rendered) {
   suite s;
   tab t;
   rooms_begin(&s, NULL);
@@ -147,7 +147,7 @@ static void page_of_current_version_is_not_rendered(void **state) {
 
 /* A version belongs to a page, at an address, of a scope. */
 /* capability: D6 */
-static void version_of_another_page_or_scope_does_not_match(void **state) {
+TEST_CASE(version_of_another_page_or_scope_does_not_match) {
   suite s;
   tab t, other;
   rooms_begin(&s, NULL);
@@ -173,7 +173,7 @@ static void version_of_another_page_or_scope_does_not_match(void **state) {
 /* ------------------------------------------------------------------------------------------------ intervals ------- */
 
 /* capability: D5, D13 */
-static void renders_are_an_interval_apart(void **state) {
+TEST_CASE(renders_are_an_interval_apart) {
   suite s;
   tab t;
   char text[32];
@@ -202,7 +202,7 @@ static void renders_are_an_interval_apart(void **state) {
 }
 
 /* capability: D5, D13 */
-static void stream_with_unwritten_events_is_not_rendered(void **state) {
+TEST_CASE(stream_with_unwritten_events_is_not_rendered) {
   suite s;
   tab slow, fast;
   rooms_begin(&s, NULL);
@@ -234,7 +234,7 @@ static void stream_with_unwritten_events_is_not_rendered(void **state) {
 /* ------------------------------------------------------------------------------------ statuses, permissions ------- */
 
 /* capability: D17 */
-static void status_of_render_determines_end_of_stream(void **state) {
+TEST_CASE(status_of_render_determines_end_of_stream) {
   static const struct {
     int status;
     vestry_err error;
@@ -272,7 +272,7 @@ static void status_of_render_determines_end_of_stream(void **state) {
 }
 
 /* capability: D17 */
-static void failing_page_is_retried_with_backoff(void **state) {
+TEST_CASE(failing_page_is_retried_with_backoff) {
   suite s;
   tab t;
   rooms_begin(&s, NULL);
@@ -309,7 +309,7 @@ static void failing_page_is_retried_with_backoff(void **state) {
 /* A check that fails, because its database does not answer, does not take the page from its user, and shows no new
  * content. */
 /* capability: D17 */
-static void failed_check_of_permission_keeps_the_content(void **state) {
+TEST_CASE(failed_check_of_permission_keeps_the_content) {
   static const vestry_err errors[] = {VESTRY_LIMIT, VESTRY_IO};
   for (size_t i = 0; i < 4; i++) {
     const bool is_shared = i & 1;
@@ -351,7 +351,7 @@ static void failed_check_of_permission_keeps_the_content(void **state) {
 }
 
 /* capability: D17 */
-static void stream_without_permission_ends_and_reloads(void **state) {
+TEST_CASE(stream_without_permission_ends_and_reloads) {
   static const char *const paths[] = {"/room", "/shared"};
   static const struct {
     vestry_err error; /* of allow */
@@ -388,7 +388,7 @@ static void stream_without_permission_ends_and_reloads(void **state) {
 }
 
 /* capability: D17 */
-static void tab_of_another_build_reloads(void **state) {
+TEST_CASE(tab_of_another_build_reloads) {
   suite s;
   tab t;
   char tag[400];
@@ -425,7 +425,7 @@ static vestry_err make_for_tab(vestry_render *render, vestry_html *html, void *a
   return vestry_render_end(render, html);
 }
 
-static void page_of_a_stream_has_the_id_of_its_tab(void **state) {
+TEST_CASE(page_of_a_stream_has_the_id_of_its_tab) {
   suite s;
   tab t;
   char id[VESTRY_TAB_ID_BYTES], query[200];
@@ -499,7 +499,7 @@ static vestry_err greet(vestry_render *render, vestry_html *html, void *app) {
 }
 
 /* capability: D2 */
-static void stream_is_rendered_with_the_headers_that_name_the_user(void **state) {
+TEST_CASE(stream_is_rendered_with_the_headers_that_name_the_user) {
   static const char *const names[] = {"Remote-User",          "X-Auth-Request-Email",     "X-Forwarded-Groups",
                                       "X-Authentik-Username", "X-Amzn-Oidc-Data",         "X-Pomerium-Claim-Email",
                                       "Tailscale-User-Login", "X-Ms-Client-Principal-Id", "Accept-Language"};
@@ -522,7 +522,7 @@ static void stream_is_rendered_with_the_headers_that_name_the_user(void **state)
 }
 
 /* capability: D3 */
-static void page_of_an_ordinary_handler_is_updated(void **state) {
+TEST_CASE(page_of_an_ordinary_handler_is_updated) {
   suite s;
   tab t;
   open_ordinary(&s);
@@ -553,7 +553,7 @@ static void page_of_an_ordinary_handler_is_updated(void **state) {
 }
 
 /* capability: D3 */
-static void document_with_ambiguous_content_is_served_unchanged(void **state) {
+TEST_CASE(document_with_ambiguous_content_is_served_unchanged) {
   suite s;
   open_ordinary(&s);
   s.versioned = true; /* the id occurs twice */
@@ -564,28 +564,4 @@ static void document_with_ambiguous_content_is_served_unchanged(void **state) {
   assert_non_null(strstr(s.on.th.last_log, "#content"));
   vestry_memory_destroy(document);
   site_end(&s.on);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(document_has_its_content_and_opens_its_stream),
-      cmocka_unit_test(only_the_changed_page_is_sent),
-      cmocka_unit_test(change_between_document_and_stream_is_sent),
-      cmocka_unit_test(change_during_a_render_is_sent),
-      cmocka_unit_test(reconnected_stream_receives_what_it_lacks),
-      cmocka_unit_test(page_of_current_version_is_not_rendered),
-      cmocka_unit_test(version_of_another_page_or_scope_does_not_match),
-      cmocka_unit_test(renders_are_an_interval_apart),
-      cmocka_unit_test(stream_with_unwritten_events_is_not_rendered),
-      cmocka_unit_test(status_of_render_determines_end_of_stream),
-      cmocka_unit_test(failing_page_is_retried_with_backoff),
-      cmocka_unit_test(failed_check_of_permission_keeps_the_content),
-      cmocka_unit_test(stream_without_permission_ends_and_reloads),
-      cmocka_unit_test(tab_of_another_build_reloads),
-      cmocka_unit_test(page_of_a_stream_has_the_id_of_its_tab),
-      cmocka_unit_test(stream_is_rendered_with_the_headers_that_name_the_user),
-      cmocka_unit_test(page_of_an_ordinary_handler_is_updated),
-      cmocka_unit_test(document_with_ambiguous_content_is_served_unchanged),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

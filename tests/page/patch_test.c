@@ -80,7 +80,7 @@ static uint64_t patched_count(suite *s) {
 }
 
 /* capability: L14 */
-static void changed_element_is_sent_alone(void **state) {
+TEST_CASE(changed_element_is_sent_alone) {
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t p = 0; p < 2; p++) {
     suite s;
@@ -111,7 +111,7 @@ static void changed_element_is_sent_alone(void **state) {
   }
 }
 
-static void page_can_send_the_whole(void **state) {
+TEST_CASE(page_can_send_the_whole) {
   suite s;
   begin(&s);
   vestry_memory_exchange *stream = open_stream(&s, "/whole");
@@ -129,7 +129,7 @@ static size_t kept_bytes(suite *s) {
 }
 
 /* capability: L14 */
-static void private_page_keeps_few_bytes(void **state) {
+TEST_CASE(private_page_keeps_few_bytes) {
   suite s;
   begin(&s);
   vestry_memory_exchange *stream = open_stream(&s, "/private");
@@ -146,7 +146,7 @@ static void private_page_keeps_few_bytes(void **state) {
 
 /* Such a page changes only with a refresh of all pages, and most of its streams end before one. */
 /* capability: L14 */
-static void page_without_topic_is_divided_when_it_changes(void **state) {
+TEST_CASE(page_without_topic_is_divided_when_it_changes) {
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t p = 0; p < 2; p++) {
     suite s;
@@ -168,7 +168,7 @@ static void page_without_topic_is_divided_when_it_changes(void **state) {
 
 /* A tab that reads slowly receives the whole content instead of patches, so its events can be conflated. */
 /* capability: L14 */
-static void slow_tab_of_a_shared_page_receives_the_newest_content(void **state) {
+TEST_CASE(slow_tab_of_a_shared_page_receives_the_newest_content) {
   suite s;
   begin(&s);
   vestry_memory_exchange *slow = open_stream(&s, "/shared"), *quick = open_stream(&s, "/shared");
@@ -279,7 +279,7 @@ static uint64_t play_game(const char *path, vestry_pages_stats *ret_stats) {
 }
 
 /* capability: L14 */
-static void host_of_a_quiz_receives_few_bytes(void **state) {
+TEST_CASE(host_of_a_quiz_receives_few_bytes) {
   vestry_pages_stats stats;
   const uint64_t whole = play_game("/whole", &stats), bytes = play_game("/host", &stats);
   printf("the host receives %llu kB instead of %llu kB; %llu of %llu contents are sent as changes\n",
@@ -361,22 +361,9 @@ static void run_seed(uint64_t seed) {
 
 /* VESTRY_PATCH_SEEDS, VESTRY_SEED: as in unit_test.c */
 /* capability: L14 */
-static void each_tab_shows_the_content(void **state) {
+TEST_CASE(each_tab_shows_the_content) {
   enum { SEEDS = 150 };
   const char *wanted = getenv("VESTRY_PATCH_SEEDS"), *first = getenv("VESTRY_SEED");
   const uint64_t count = wanted ? strtoull(wanted, NULL, 10) : TEST_ROUNDS(SEEDS);
   for (uint64_t seed = first ? strtoull(first, NULL, 10) : 1, end = seed + count; seed < end; seed++) run_seed(seed);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(changed_element_is_sent_alone),
-      cmocka_unit_test(page_can_send_the_whole),
-      cmocka_unit_test(private_page_keeps_few_bytes),
-      cmocka_unit_test(page_without_topic_is_divided_when_it_changes),
-      cmocka_unit_test(slow_tab_of_a_shared_page_receives_the_newest_content),
-      cmocka_unit_test(host_of_a_quiz_receives_few_bytes),
-      cmocka_unit_test(each_tab_shows_the_content),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -323,7 +323,7 @@ static void run_schedule(unsigned seed) {
 }
 
 /* capability: D4, D20, L8 */
-static void no_change_is_missed_in_random_schedules(void **state) {
+TEST_CASE(no_change_is_missed_in_random_schedules) {
   const char *wanted = getenv("VESTRY_SCHEDULES");
   unsigned count = wanted ? (unsigned)atoi(wanted) : SCHEDULES;
   const char *first = getenv("VESTRY_SEED");
@@ -376,7 +376,7 @@ static void count_span(const vestry_span *span, void *ctx) {
 }
 
 /* capability: D4, L8 */
-static void no_change_is_missed_with_threads(void **state) {
+TEST_CASE(no_change_is_missed_with_threads) {
   _Atomic(uint64_t) spans[8] = {0};
   const vestry_tracer tracer = {.on_span = count_span, .ctx = spans};
   vestry_host host = *vestry_host_default();
@@ -410,7 +410,7 @@ static void no_change_is_missed_with_threads(void **state) {
 
 /* Pages end while streams are open and changes arrive. */
 /* capability: D4 */
-static void destroy_is_clean_with_open_streams_and_changes(void **state) {
+TEST_CASE(destroy_is_clean_with_open_streams_and_changes) {
   for (unsigned seed = 1; seed <= 20; seed++) {
     world *w = calloc(1, sizeof *w);
     open_world(w, &(vestry_options){.threads_count = 2});
@@ -513,7 +513,7 @@ static void end_row(row *all) {
 }
 
 /* A render that is preempted does not count as quick, so that several rounds may be necessary. */
-static void small_pages_rendered_in_a_row_are_written_in_one_batch(void **state) {
+TEST_CASE(small_pages_rendered_in_a_row_are_written_in_one_batch) {
   row all;
   begin_row(&all);
   const vsi_pool *pool = &vestry_parts_of(all.v)->runtime->pool;
@@ -533,7 +533,7 @@ static void small_pages_rendered_in_a_row_are_written_in_one_batch(void **state)
   end_row(&all);
 }
 
-static void slow_render_does_not_hold_back_what_was_rendered_before(void **state) {
+TEST_CASE(slow_render_does_not_hold_back_what_was_rendered_before) {
   row all;
   begin_row(&all);
   for (int round = 0; round < 5; round++) {
@@ -556,7 +556,7 @@ static uint64_t open_count(vestry *v) {
 }
 
 /* So what renders use can be freed after vestry_stop. */
-static void stop_waits_for_a_render(void **state) {
+TEST_CASE(stop_waits_for_a_render) {
   row all;
   begin_row(&all);
   all.stops = true;
@@ -589,7 +589,7 @@ static void *refresh_one(void *ctx) {
 }
 
 /* So the cluster that forwards refreshes can be freed. */
-static void no_refresh_is_being_forwarded_after_its_function_was_removed(void **state) {
+TEST_CASE(no_refresh_is_being_forwarded_after_its_function_was_removed) {
   vestry *v;
   forwarded f = {.pages = NULL};
   pthread_t thread;
@@ -604,17 +604,4 @@ static void no_refresh_is_being_forwarded_after_its_function_was_removed(void **
   assert_false(atomic_load(&f.was_removed));
   vestry_pages_destroy(f.pages);
   vestry_destroy(v);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(stop_waits_for_a_render),
-      cmocka_unit_test(no_refresh_is_being_forwarded_after_its_function_was_removed),
-      cmocka_unit_test(small_pages_rendered_in_a_row_are_written_in_one_batch),
-      cmocka_unit_test(slow_render_does_not_hold_back_what_was_rendered_before),
-      cmocka_unit_test(no_change_is_missed_in_random_schedules),
-      cmocka_unit_test(no_change_is_missed_with_threads),
-      cmocka_unit_test(destroy_is_clean_with_open_streams_and_changes),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

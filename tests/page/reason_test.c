@@ -17,7 +17,7 @@ static const char *find(uint64_t seq) {
   return vsi_reasons_find(&reasons, seq, &found) ? found.name : NULL;
 }
 
-static void reasons_are_found_by_sequence_number(void **state) {
+TEST_CASE(reasons_are_found_by_sequence_number) {
   memset(&reasons, 0, sizeof reasons);
   assert_null(find(0));
   assert_null(find(1));
@@ -33,7 +33,7 @@ static void reasons_are_found_by_sequence_number(void **state) {
   }
 }
 
-static void only_the_last_reasons_are_kept(void **state) {
+TEST_CASE(only_the_last_reasons_are_kept) {
   enum { ALL = 1000 };
   memset(&reasons, 0, sizeof reasons);
   char name[16];
@@ -50,7 +50,7 @@ static void only_the_last_reasons_are_kept(void **state) {
 }
 
 /* A commit refreshes two thousand topics of one table: that is one reason, and displaces no other. */
-static void equal_consecutive_reasons_are_one_entry(void **state) {
+TEST_CASE(equal_consecutive_reasons_are_one_entry) {
   memset(&reasons, 0, sizeof reasons);
   add(1, VESTRY_REFRESH_TOPIC, "before");
   for (uint64_t seq = 2; seq <= 2001; seq++) add(seq, VESTRY_REFRESH_TABLE, "messages");
@@ -62,7 +62,7 @@ static void equal_consecutive_reasons_are_one_entry(void **state) {
   assert_string_equal(find(2002), "after");
 }
 
-static void names_are_truncated_at_characters_without_tab_ids(void **state) {
+TEST_CASE(names_are_truncated_at_characters_without_tab_ids) {
   char text[VSI_REASON_BYTES + 10], shown[VSI_REASON_BYTES + 10];
   memset(&reasons, 0, sizeof reasons);
   memset(text, 'x', sizeof text);
@@ -76,12 +76,4 @@ static void names_are_truncated_at_characters_without_tab_ids(void **state) {
   assert_string_equal(find(2), "vestry_tab");
   add(3, VESTRY_REFRESH_TOPIC, "vestry/0123");
   assert_string_equal(find(3), "vestry/0123");
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(reasons_are_found_by_sequence_number),
-                                     cmocka_unit_test(only_the_last_reasons_are_kept),
-                                     cmocka_unit_test(equal_consecutive_reasons_are_one_entry),
-                                     cmocka_unit_test(names_are_truncated_at_characters_without_tab_ids)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@ static vsi_state_tag tag_of(uint64_t last) {
   return (vsi_state_tag){.parts_count = 1, .parts = {{.content = last}}};
 }
 
-static void reconnected_tab_finds_its_state_once(void **state) {
+TEST_CASE(reconnected_tab_finds_its_state_once) {
   vsi_resume_cache *resume_cache;
   vsi_state_tag tag = {0};
   assert_int_equal(vsi_resume_cache_create(vestry_host_default(), ROOM, &resume_cache), VESTRY_OK);
@@ -45,15 +45,7 @@ static double seconds_of_looks(uint64_t step) {
 
 /* Numbers that a client chooses must not cause long probes. If the number itself were the hash, lookups would take a
  * thousand times as long. */
-static void chosen_numbers_cost_no_longer_lookups(void **state) {
+TEST_CASE(chosen_numbers_cost_no_longer_lookups) {
   double spread = seconds_of_looks(1), chosen = seconds_of_looks(ROOM);
   assert_true(chosen < 20 * spread);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reconnected_tab_finds_its_state_once),
-      cmocka_unit_test(chosen_numbers_cost_no_longer_lookups),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,7 +68,7 @@ static void assert_unseen(tab *t) {
 }
 
 /* capability: L5 */
-static void action_is_seen_after_its_change(void **state) {
+TEST_CASE(action_is_seen_after_its_change) {
   suite s;
   tab ada = {0}, bob = {0};
   begin(&s);
@@ -91,7 +91,7 @@ static void action_is_seen_after_its_change(void **state) {
 }
 
 /* capability: L5 */
-static void action_without_change_is_seen(void **state) {
+TEST_CASE(action_without_change_is_seen) {
   suite s;
   tab ada = {0};
   begin(&s);
@@ -125,7 +125,7 @@ static void observe_nothing(vestry_render *render, void *ctx) {}
 
 /* An action renders the fragments that it changed, and not the whole page, unless an observer of renders is unsure. */
 /* capability: L5 */
-static void action_renders_only_the_changed_fragments(void **state) {
+TEST_CASE(action_renders_only_the_changed_fragments) {
   suite s;
   tab ada = {0};
   vestry_pages_stats before = {0}, after = {0};
@@ -168,7 +168,7 @@ static void action_renders_only_the_changed_fragments(void **state) {
 }
 
 /* capability: L5 */
-static void refused_action_is_not_seen(void **state) {
+TEST_CASE(refused_action_is_not_seen) {
   suite s;
   tab ada = {0};
   begin(&s);
@@ -182,7 +182,7 @@ static void refused_action_is_not_seen(void **state) {
 }
 
 /* capability: L5 */
-static void failed_render_reports_no_action_as_seen(void **state) {
+TEST_CASE(failed_render_reports_no_action_as_seen) {
   suite s;
   tab ada = {0};
   begin(&s);
@@ -250,7 +250,7 @@ static const char *send_checked_action(suite *s, tab *ada, checks *c) {
 
 /* An action costs one check, however many parts its page has. */
 /* capability: L5 */
-static void action_is_checked_once_for_all_parts(void **state) {
+TEST_CASE(action_is_checked_once_for_all_parts) {
   suite s;
   tab ada = {0};
   checks c = {.count = 0};
@@ -269,7 +269,7 @@ static void action_is_checked_once_for_all_parts(void **state) {
 }
 
 /* capability: L5 */
-static void action_during_a_check_is_checked_after_it(void **state) {
+TEST_CASE(action_during_a_check_is_checked_after_it) {
   for (int changes_heading = 0; changes_heading < 2; changes_heading++) {
     suite s;
     tab ada = {0};
@@ -297,7 +297,7 @@ static void done_inside(suite *s, vestry_render *render) {
 }
 
 /* capability: L5 */
-static void render_begun_before_an_action_does_not_report_it(void **state) {
+TEST_CASE(render_begun_before_an_action_does_not_report_it) {
   suite s;
   tab ada = {0};
   begin(&s);
@@ -319,7 +319,7 @@ static void render_begun_before_an_action_does_not_report_it(void **state) {
 }
 
 /* capability: L5 */
-static void stream_of_a_shared_page_sees_only_its_own_actions(void **state) {
+TEST_CASE(stream_of_a_shared_page_sees_only_its_own_actions) {
   suite s;
   tab ada = {0}, bob = {0}, cher = {0};
   begin(&s);
@@ -347,7 +347,7 @@ static void stream_of_a_shared_page_sees_only_its_own_actions(void **state) {
 }
 
 /* capability: L5 */
-static void new_stream_sees_actions_answered_before(void **state) {
+TEST_CASE(new_stream_sees_actions_answered_before) {
   suite s;
   tab ada = {0};
   begin(&s);
@@ -380,7 +380,7 @@ static void new_stream_sees_actions_answered_before(void **state) {
 }
 
 /* capability: L5 */
-static void invalid_action_ids_are_ignored(void **state) {
+TEST_CASE(invalid_action_ids_are_ignored) {
   static const char *const bad[] = {"",
                                     "0",
                                     "0000000000000000.1",
@@ -432,7 +432,7 @@ static void note(bool is_report, const char *topic, size_t len, void *ctx) {
 }
 
 /* capability: L5 */
-static void action_on_one_node_is_seen_on_another(void **state) {
+TEST_CASE(action_on_one_node_is_seen_on_another) {
   suite s;
   tab ada = {0};
   reported t = {.count = 0};
@@ -454,22 +454,4 @@ static void action_on_one_node_is_seen_on_another(void **state) {
   assert_int_equal(t.count, 1); /* it is not forwarded */
   vsi_pages_set_refreshed(s.on.pages, NULL, NULL);
   tabs_end_one(&s, &ada);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(action_is_seen_after_its_change),
-      cmocka_unit_test(action_without_change_is_seen),
-      cmocka_unit_test(action_renders_only_the_changed_fragments),
-      cmocka_unit_test(refused_action_is_not_seen),
-      cmocka_unit_test(failed_render_reports_no_action_as_seen),
-      cmocka_unit_test(action_is_checked_once_for_all_parts),
-      cmocka_unit_test(action_during_a_check_is_checked_after_it),
-      cmocka_unit_test(render_begun_before_an_action_does_not_report_it),
-      cmocka_unit_test(stream_of_a_shared_page_sees_only_its_own_actions),
-      cmocka_unit_test(new_stream_sees_actions_answered_before),
-      cmocka_unit_test(invalid_action_ids_are_ignored),
-      cmocka_unit_test(action_on_one_node_is_seen_on_another),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 /* --------------------------------------------------------------------------------------------- shared pages ------- */
 
 /* capability: D7 */
-static void shared_page_is_rendered_once_for_all_streams(void **state) {
+TEST_CASE(shared_page_is_rendered_once_for_all_streams) {
   enum { TABS = 50 };
   suite s;
   tab tabs[TABS];
@@ -53,7 +53,7 @@ static vestry_err serve_look(const vestry_request *req, vestry_reply *reply, voi
 }
 
 /* capability: D7 */
-static void shared_render_has_no_cookie_signals_scope_or_user(void **state) {
+TEST_CASE(shared_render_has_no_cookie_signals_scope_or_user) {
   suite s;
   rooms_begin(&s, NULL);
   vestry_page *page;
@@ -127,7 +127,7 @@ static void open_list_site(suite *s) {
 }
 
 /* capability: D15 */
-static void part_is_rendered_once_for_all_pages(void **state) {
+TEST_CASE(part_is_rendered_once_for_all_pages) {
   suite s;
   tab ada, bob;
   open_list_site(&s);
@@ -173,7 +173,7 @@ static vestry_err make_with_attributes(vestry_render *render, vestry_html *html,
 
 /* Two pages give one part different attributes; its events have none. */
 /* capability: D15 */
-static void part_has_the_attributes_of_its_page(void **state) {
+TEST_CASE(part_has_the_attributes_of_its_page) {
   suite s;
   tab ada, bob;
   vestry_page *page;
@@ -226,7 +226,7 @@ static void close_many(tab tabs[TABS_MANY]) {
 }
 
 /* All pages are due, and their shared part changes while the first one is rendered. */
-static void shared_part_is_rendered_before_private_pages(void **state) {
+TEST_CASE(shared_part_is_rendered_before_private_pages) {
   suite s;
   tab tabs[TABS_MANY];
   open_list_site(&s);
@@ -243,7 +243,7 @@ static void shared_part_is_rendered_before_private_pages(void **state) {
 }
 
 /* The part takes all the time: a waiting page goes first once it is overdue by a second more. */
-static void overdue_private_page_is_rendered_before_a_busy_part(void **state) {
+TEST_CASE(overdue_private_page_is_rendered_before_a_busy_part) {
   suite s;
   tab tabs[TABS_MANY];
   open_list_site(&s);
@@ -261,7 +261,7 @@ static void overdue_private_page_is_rendered_before_a_busy_part(void **state) {
 }
 
 /* capability: D15 */
-static void replaced_part_comes_with_content_and_old_one_is_silent(void **state) {
+TEST_CASE(replaced_part_comes_with_content_and_old_one_is_silent) {
   suite s;
   tab t;
   open_list_site(&s);
@@ -303,7 +303,7 @@ static size_t show_list(suite *s, const char *name, const char *expected) {
 }
 
 /* capability: D15 */
-static void part_is_kept_for_the_next_page(void **state) {
+TEST_CASE(part_is_kept_for_the_next_page) {
   suite s;
   open_list_site(&s);
   assert_int_equal(show_list(&s, "1", "<li>first</li>"), 1);
@@ -333,7 +333,7 @@ static void part_is_kept_for_the_next_page(void **state) {
 
 /* The memory of such parts is bounded: those that no page has shown for longest end first. */
 /* capability: D15 */
-static void few_parts_are_kept_without_a_page(void **state) {
+TEST_CASE(few_parts_are_kept_without_a_page) {
   enum { KEPT_BYTES = 40000, TEXT_BYTES = 3000 };
   static const char *const names[] = {"1", "2", "3"};
   suite s;
@@ -359,7 +359,7 @@ static void few_parts_are_kept_without_a_page(void **state) {
 
 /* A part that names no topic may depend on data that nothing follows. */
 /* capability: D15 */
-static void part_without_topic_is_not_kept(void **state) {
+TEST_CASE(part_without_topic_is_not_kept) {
   suite s;
   open_list_site(&s);
   s.has_no_topic = true;
@@ -368,7 +368,7 @@ static void part_without_topic_is_not_kept(void **state) {
 }
 
 /* capability: D14 */
-static void changed_part_is_sent_to_a_reconnected_tab(void **state) {
+TEST_CASE(changed_part_is_sent_to_a_reconnected_tab) {
   suite s;
   tab t;
   open_list_site(&s);
@@ -395,7 +395,7 @@ static void open_again(suite *s, tab *t, const char *id, const char *document) {
 }
 
 /* The id after a part's event does not cover the page: the server knows the tab's state. */
-static void tab_resumes_after_the_id_of_a_part(void **state) {
+TEST_CASE(tab_resumes_after_the_id_of_a_part) {
   suite s;
   tab t;
   char document[17], id[400];
@@ -426,22 +426,4 @@ static void tab_resumes_after_the_id_of_a_part(void **state) {
   assert_non_null(strstr(rooms_since(&t), "more"));
   rooms_close(&t);
   site_end(&s.on);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(shared_page_is_rendered_once_for_all_streams),
-      cmocka_unit_test(shared_render_has_no_cookie_signals_scope_or_user),
-      cmocka_unit_test(part_is_rendered_once_for_all_pages),
-      cmocka_unit_test(part_has_the_attributes_of_its_page),
-      cmocka_unit_test(shared_part_is_rendered_before_private_pages),
-      cmocka_unit_test(overdue_private_page_is_rendered_before_a_busy_part),
-      cmocka_unit_test(replaced_part_comes_with_content_and_old_one_is_silent),
-      cmocka_unit_test(part_is_kept_for_the_next_page),
-      cmocka_unit_test(few_parts_are_kept_without_a_page),
-      cmocka_unit_test(part_without_topic_is_not_kept),
-      cmocka_unit_test(changed_part_is_sent_to_a_reconnected_tab),
-      cmocka_unit_test(tab_resumes_after_the_id_of_a_part),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@ enum { LIARS = TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 10000 : 100000 };
 
 /* A part changes and changes back while the tab is away. */
 /* capability: D14 */
-static void part_that_changed_back_is_sent(void **state) {
+TEST_CASE(part_that_changed_back_is_sent) {
   suite s;
   tab t;
   tabs_begin_one(&s, &t);
@@ -39,7 +39,7 @@ static void part_that_changed_back_is_sent(void **state) {
 
 /* A stream may break after any event, so the events that an id covers come before it. */
 /* capability: D14 */
-static void id_comes_after_all_events_that_it_covers(void **state) {
+TEST_CASE(id_comes_after_all_events_that_it_covers) {
   suite s;
   tab t;
   bool is_all = false;
@@ -74,7 +74,7 @@ static void id_comes_after_all_events_that_it_covers(void **state) {
 }
 
 /* capability: D14 */
-static void current_version_does_not_suppress_part_changes(void **state) {
+TEST_CASE(current_version_does_not_suppress_part_changes) {
   suite s;
   tab t;
   tabs_begin(&s);
@@ -104,7 +104,7 @@ static void current_version_does_not_suppress_part_changes(void **state) {
 }
 
 /* capability: D14 */
-static void forged_tags_do_not_affect_other_tabs(void **state) {
+TEST_CASE(forged_tags_do_not_affect_other_tabs) {
   suite s;
   tab honest;
   tabs_begin(&s);
@@ -155,7 +155,7 @@ static vestry_err serve_by_cookie(const vestry_request *req, vestry_reply *reply
 
 /* A share key may be a secret: it is compared, and never leaves the process. */
 /* capability: D7 */
-static void share_key_is_not_leaked(void **state) {
+TEST_CASE(share_key_is_not_leaked) {
   suite s;
   tab ada, bob;
   vestry_page *page;
@@ -198,15 +198,4 @@ static void share_key_is_not_leaked(void **state) {
   tabs_break_off(&bob);
   vestry_memory_destroy(mallory.stream);
   site_end(&s.on);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(part_that_changed_back_is_sent),
-      cmocka_unit_test(id_comes_after_all_events_that_it_covers),
-      cmocka_unit_test(current_version_does_not_suppress_part_changes),
-      cmocka_unit_test(forged_tags_do_not_affect_other_tabs),
-      cmocka_unit_test(share_key_is_not_leaked),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 static const vsi_reason none;
 
 /* The seconds that count are those of the last twelve slices. */
-static void minute_is_the_sum_of_its_last_twelve_slices(void **state) {
+TEST_CASE(minute_is_the_sum_of_its_last_twelve_slices) {
   enum { SECONDS = 4000 };
   static unsigned counted[SECONDS];
   unsigned seed = 7;
@@ -27,7 +27,7 @@ static void minute_is_the_sum_of_its_last_twelve_slices(void **state) {
   }
 }
 
-static void clock_set_back_loses_no_count(void **state) {
+TEST_CASE(clock_set_back_loses_no_count) {
   vsi_tally tally = {.of = NULL};
   vsi_tally_unchanged(&tally, &none, 1000 * SECOND_NS);
   vsi_tally_unchanged(&tally, &none, 900 * SECOND_NS);
@@ -36,7 +36,7 @@ static void clock_set_back_loses_no_count(void **state) {
   assert_int_equal(vsi_minute_sum(&tally.unchanged, 1061 * SECOND_NS), 0);
 }
 
-static void new_streams_do_not_hide_the_last_refresh(void **state) {
+TEST_CASE(new_streams_do_not_hide_the_last_refresh) {
   vsi_tally tally = {.of = NULL};
   const vsi_reason first = {VESTRY_REFRESH_FIRST, ""}, topic = {VESTRY_REFRESH_TOPIC, "a"};
   vsi_tally_made(&tally, &first, 1, 2);
@@ -51,11 +51,4 @@ static void new_streams_do_not_hide_the_last_refresh(void **state) {
   assert_int_equal(tally.renders_count, 4);
   assert_int_equal(tally.handler_ns, 5);
   assert_int_equal(tally.handler_longest_ns, 2);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(minute_is_the_sum_of_its_last_twelve_slices),
-                                     cmocka_unit_test(clock_set_back_loses_no_count),
-                                     cmocka_unit_test(new_streams_do_not_hide_the_last_refresh)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

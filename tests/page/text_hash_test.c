@@ -44,7 +44,7 @@ static size_t put_block(const vsi_text_key *key, const unsigned char *text, size
   return 24;
 }
 
-static void hash_is_siphash_of_nh_sums(void **state) {
+TEST_CASE(hash_is_siphash_of_nh_sums) {
   static unsigned char text[TEXT_BYTES];
   unsigned char sums[24 * 4];
   vsi_text_key key;
@@ -60,7 +60,7 @@ static void hash_is_siphash_of_nh_sums(void **state) {
   }
 }
 
-static void each_bit_and_each_length_change_the_hash(void **state) {
+TEST_CASE(each_bit_and_each_length_change_the_hash) {
   static unsigned char text[VSI_TEXT_HASH_BLOCK + 24];
   vsi_text_key key;
   vsi_text_key_derive(&key, secret);
@@ -81,7 +81,7 @@ static void each_bit_and_each_length_change_the_hash(void **state) {
 }
 
 /* The same for the hidden hash, which is SipHash-1-3 of the word and the sums. */
-static void hidden_hash_is_siphash_of_word_and_sums(void **state) {
+TEST_CASE(hidden_hash_is_siphash_of_word_and_sums) {
   static unsigned char text[TEXT_BYTES];
   unsigned char words[8 + 24 * 4];
   vsi_text_key key;
@@ -100,7 +100,7 @@ static void hidden_hash_is_siphash_of_word_and_sums(void **state) {
   }
 }
 
-static void blocks_in_another_order_have_another_hash(void **state) {
+TEST_CASE(blocks_in_another_order_have_another_hash) {
   static unsigned char text[2 * VSI_TEXT_HASH_BLOCK], swapped[2 * VSI_TEXT_HASH_BLOCK];
   vsi_text_key key;
   vsi_text_key_derive(&key, secret);
@@ -111,7 +111,7 @@ static void blocks_in_another_order_have_another_hash(void **state) {
       vsi_hash_128_equal(vsi_text_hash_of(&key, text, sizeof text), vsi_text_hash_of(&key, swapped, sizeof swapped)));
 }
 
-static void equal_pieces_have_equal_hashes(void **state) {
+TEST_CASE(equal_pieces_have_equal_hashes) {
   unsigned char text[100], moved[108];
   vsi_text_key key;
   vsi_text_key_derive(&key, secret);
@@ -137,7 +137,7 @@ static int by_low(const void *a, const void *b) {
 }
 
 /* Texts as users write them, which differ in a number. Of 2^16 texts, no two share 64 bits. */
-static void similar_texts_do_not_collide(void **state) {
+TEST_CASE(similar_texts_do_not_collide) {
   enum { COUNT = 1 << 16 };
   vsi_hash_128 *hashes = malloc(COUNT * sizeof *hashes);
   vsi_text_key key;
@@ -152,7 +152,7 @@ static void similar_texts_do_not_collide(void **state) {
   free(hashes);
 }
 
-static void keys_depend_on_every_bit_of_the_secret(void **state) {
+TEST_CASE(keys_depend_on_every_bit_of_the_secret) {
   vsi_text_key key, other;
   vsi_text_key_derive(&key, secret);
   vsi_text_key_derive(&other, secret);
@@ -165,17 +165,4 @@ static void keys_depend_on_every_bit_of_the_secret(void **state) {
     assert_true(key.sums.k0 != other.sums.k0 && key.sums.k1 != other.sums.k1);
     assert_false(vsi_hash_128_equal(vsi_text_hash_of(&key, "text", 4), vsi_text_hash_of(&other, "text", 4)));
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(hash_is_siphash_of_nh_sums),
-      cmocka_unit_test(hidden_hash_is_siphash_of_word_and_sums),
-      cmocka_unit_test(each_bit_and_each_length_change_the_hash),
-      cmocka_unit_test(blocks_in_another_order_have_another_hash),
-      cmocka_unit_test(equal_pieces_have_equal_hashes),
-      cmocka_unit_test(similar_texts_do_not_collide),
-      cmocka_unit_test(keys_depend_on_every_bit_of_the_secret),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,7 +146,7 @@ static int status_with(suite *s, const tab *t, const char *token) {
 /* The document and all renders for its stream have different tokens, all of which are valid; a render without another
  * difference sends nothing. */
 /* capability: D11 */
-static void content_with_a_token_is_sent_only_when_it_changes(void **state) {
+TEST_CASE(content_with_a_token_is_sent_only_when_it_changes) {
   static const char *const paths[] = {"/own", "/whole"};
   for (size_t i = 0; i < 4; i++) {
     const char *path = paths[i % 2], *topic = i % 2 ? "/whole" : "text";
@@ -190,7 +190,7 @@ static void content_with_a_token_is_sent_only_when_it_changes(void **state) {
 }
 
 /* A browser that refuses the cookie gets a token that is never valid; its page is updated nevertheless. */
-static void page_without_a_cookie_is_not_sent_again(void **state) {
+TEST_CASE(page_without_a_cookie_is_not_sent_again) {
   suite s;
   tab t = {.cookie = ""};
   open_site(&s, false);
@@ -212,7 +212,7 @@ static void page_without_a_cookie_is_not_sent_again(void **state) {
 
 /* The content of a shared page or a part goes to all its users, so it can have no token. */
 /* capability: D11 */
-static void shared_content_gets_no_token(void **state) {
+TEST_CASE(shared_content_gets_no_token) {
   static const char *const paths[] = {"/shared", "/parted"};
   for (size_t i = 0; i < 4; i++) {
     suite s;
@@ -283,7 +283,7 @@ static int act_once(acting *a, const char *document) {
 /* The guard would reject a nonce of a shared page in each request that has a scope, so the render fails instead, with
  * the reason in the log. Without sessions and scopes the nonce is valid. */
 /* capability: D18 */
-static void shared_page_gets_a_nonce_only_without_sessions_and_scopes(void **state) {
+TEST_CASE(shared_page_gets_a_nonce_only_without_sessions_and_scopes) {
   enum { SESSIONS = 1, SCOPES };
   const vestry_session_options sessions = {.insecure = true};
   for (int way = 0; way <= SCOPES; way++) {
@@ -321,7 +321,7 @@ static void shared_page_gets_a_nonce_only_without_sessions_and_scopes(void **sta
 
 /* A render that fails in the same way for several tabs, and again and again, is logged once a minute, with the function
  * and its reason. */
-static void reason_of_a_failing_render_is_logged_once_a_minute(void **state) {
+TEST_CASE(reason_of_a_failing_render_is_logged_once_a_minute) {
   suite s;
   tab t = {.cookie = ""};
   open_site(&s, true);
@@ -339,7 +339,7 @@ static void reason_of_a_failing_render_is_logged_once_a_minute(void **state) {
 }
 
 /* A render that goes on after an error, and fails because of it: the log has both. */
-static void first_error_of_a_failing_render_is_logged_with_that_of_the_html(void **state) {
+TEST_CASE(first_error_of_a_failing_render_is_logged_with_that_of_the_html) {
   suite s;
   tab t = {.cookie = ""};
   open_site(&s, true);
@@ -354,7 +354,7 @@ static void first_error_of_a_failing_render_is_logged_with_that_of_the_html(void
 
 /* The secret of the instance, or of signed sessions, is that of the state tags: after a restart, a tab with the same
  * content receives nothing, and its token is valid. */
-static void page_outlives_a_restart_by_the_secret_of_the_instance(void **state) {
+TEST_CASE(page_outlives_a_restart_by_the_secret_of_the_instance) {
   static const char secret[] = "thirty-two bytes that nobody knows";
   const vestry_session_options is_signed = {.insecure = true, .secret = secret, .secret_len = sizeof secret - 1};
   const site_has rows[] = {{.secret = secret}, {.sessions = &is_signed}, {.secret = NULL}};
@@ -376,17 +376,4 @@ static void page_outlives_a_restart_by_the_secret_of_the_instance(void **state) 
     vestry_memory_destroy(t.stream);
     close_site(&s);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(content_with_a_token_is_sent_only_when_it_changes),
-      cmocka_unit_test(page_without_a_cookie_is_not_sent_again),
-      cmocka_unit_test(shared_content_gets_no_token),
-      cmocka_unit_test(shared_page_gets_a_nonce_only_without_sessions_and_scopes),
-      cmocka_unit_test(reason_of_a_failing_render_is_logged_once_a_minute),
-      cmocka_unit_test(first_error_of_a_failing_render_is_logged_with_that_of_the_html),
-      cmocka_unit_test(page_outlives_a_restart_by_the_secret_of_the_instance),
-  };
-  return cmocka_run_group_tests_name("CSRF tokens and nonces in live pages", tests, NULL, NULL);
 }

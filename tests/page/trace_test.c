@@ -53,7 +53,7 @@ static void post(suite *s, const char *path, const char *traceparent) {
 }
 
 /* capability: L12 */
-static void trace_covers_action_render_and_write(void **state) {
+TEST_CASE(trace_covers_action_render_and_write) {
   suite s;
   tab ada = {0};
   vestry_trace parent;
@@ -77,7 +77,7 @@ static void trace_covers_action_render_and_write(void **state) {
 }
 
 /* capability: L12 */
-static void trace_covers_dispatch_and_write(void **state) {
+TEST_CASE(trace_covers_dispatch_and_write) {
   suite s;
   begin(&s);
   const vestry_memory_call call = {.path = "/kept", .datastar = true};
@@ -99,7 +99,7 @@ static void trace_covers_dispatch_and_write(void **state) {
 
 /* A thread of the application continues a trace. A trace that is not sampled is not reported, and work without a trace
  * begins one. */
-static void thread_continues_the_trace_that_it_enters(void **state) {
+TEST_CASE(thread_continues_the_trace_that_it_enters) {
   suite s;
   tab ada = {0};
   begin(&s);
@@ -130,7 +130,7 @@ static void thread_continues_the_trace_that_it_enters(void **state) {
 }
 
 /* An event sent to many streams reports a limited number of writes. */
-static void write_spans_of_one_event_are_limited(void **state) {
+TEST_CASE(write_spans_of_one_event_are_limited) {
   enum { MANY = 3 * VESTRY_TRACE_WRITES_MAX };
   suite s;
   vestry_memory_exchange *streams[MANY];
@@ -166,21 +166,10 @@ static vestry_err act_once(test_host *th, void *ctx) {
   if (!error) vestry_event_unref(event);
   return error;
 }
-static void failed_allocation_only_drops_the_write_span(void **state) {
+TEST_CASE(failed_allocation_only_drops_the_write_span) {
   suite s;
   begin(&s);
   follow(&s);
   test_host_fail_each(act_once, &s, true);
   site_end(&s.on);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(trace_covers_action_render_and_write),
-      cmocka_unit_test(trace_covers_dispatch_and_write),
-      cmocka_unit_test(thread_continues_the_trace_that_it_enters),
-      cmocka_unit_test(write_spans_of_one_event_are_limited),
-      cmocka_unit_test(failed_allocation_only_drops_the_write_span),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

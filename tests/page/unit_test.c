@@ -95,7 +95,7 @@ static void put_units(const vsi_units *units, char *to, size_t room) {
 }
 
 /* capability: L14 */
-static void contents_are_divided(void **state) {
+TEST_CASE(contents_are_divided) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     vsi_units units;
     const vsi_unit_text text = text_of(rows[i].html);
@@ -122,7 +122,7 @@ static bool are_equal(const vsi_unit_text *one, const vsi_unit_text *other) {
   return is_equal;
 }
 
-static void tokens_and_shares_are_hashed_by_name(void **state) {
+TEST_CASE(tokens_and_shares_are_hashed_by_name) {
   vsi_unit_text one = text_of("<main id=c>a<b title=AAAA>AAAA</b><i id=x>AAAA</i></main>");
   vsi_unit_text other = text_of("<main id=c>a<b title=BBBB>BBBB</b><i id=x>BBBB</i></main>");
   assert_false(are_equal(&one, &other));
@@ -143,7 +143,7 @@ static void tokens_and_shares_are_hashed_by_name(void **state) {
   assert_false(are_equal(&one, &other));
 }
 
-static void large_contents_are_not_divided(void **state) {
+TEST_CASE(large_contents_are_not_divided) {
   vsi_buffer html;
   vsi_buffer_init(&html, NULL);
   for (int kind = 0; kind < 2; kind++) {
@@ -166,7 +166,7 @@ static void large_contents_are_not_divided(void **state) {
 }
 
 /* A list of 1,000 units takes at most 12 bytes for each, whatever their ids are. */
-static void lists_are_small(void **state) {
+TEST_CASE(lists_are_small) {
   static const char *const formats[] = {"<b id=\"player-%u\"></b>", "<b id=\"r%u-name-of-a-player\"></b>",
                                         "<b id=\"r%u\"><i id=\"r%u-n\"></i></b>", "<b id=\"%032x\"></b>"};
   vsi_buffer html;
@@ -262,7 +262,7 @@ static void put_patches(const vsi_unit_patches *patches, char *to, size_t room) 
 }
 
 /* capability: L14 */
-static void changes_are_sent_in_the_smallest_units(void **state) {
+TEST_CASE(changes_are_sent_in_the_smallest_units) {
   /* so that no change is too large to be sent separately */
   const char *rest =
       "<p>0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
@@ -400,7 +400,7 @@ static void run_seed(uint64_t seed, totals *sum) {
 
 /* VESTRY_PATCH_SEEDS: number of seeds; VESTRY_SEED: the first one. */
 /* capability: L14 */
-static void patches_equal_the_whole(void **state) {
+TEST_CASE(patches_equal_the_whole) {
   enum { SEEDS = 3000 };
   const char *wanted = getenv("VESTRY_PATCH_SEEDS"), *first = getenv("VESTRY_SEED");
   const uint64_t count = wanted ? strtoull(wanted, NULL, 10) : TEST_ROUNDS(SEEDS);
@@ -441,19 +441,6 @@ static vestry_err find_without_memory(test_host *th, void *ctx) {
   return error;
 }
 
-static void each_allocation_may_fail(void **state) {
+TEST_CASE(each_allocation_may_fail) {
   test_host_fail_each(find_without_memory, NULL, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(contents_are_divided),
-      cmocka_unit_test(tokens_and_shares_are_hashed_by_name),
-      cmocka_unit_test(large_contents_are_not_divided),
-      cmocka_unit_test(lists_are_small),
-      cmocka_unit_test(changes_are_sent_in_the_smallest_units),
-      cmocka_unit_test(patches_equal_the_whole),
-      cmocka_unit_test(each_allocation_may_fail),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

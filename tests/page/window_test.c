@@ -77,7 +77,7 @@ static void assert_first(suite *s, const char *query, uint64_t first, uint64_t c
 }
 
 /* capability: L2 */
-static void window_has_the_rows_around_its_address(void **state) {
+TEST_CASE(window_has_the_rows_around_its_address) {
   suite s;
   begin(&s);
   assert_first(&s, "", 0, 90);
@@ -96,7 +96,7 @@ static void window_has_the_rows_around_its_address(void **state) {
 }
 
 /* capability: L2 */
-static void invalid_address_is_ignored_and_large_one_clamped(void **state) {
+TEST_CASE(invalid_address_is_ignored_and_large_one_clamped) {
   static const char *const first[] = {"list=",
                                       "list",
                                       "list=-1",
@@ -128,7 +128,7 @@ static void invalid_address_is_ignored_and_large_one_clamped(void **state) {
 }
 
 /* capability: L2 */
-static void window_at_end_shows_the_last_rows(void **state) {
+TEST_CASE(window_at_end_shows_the_last_rows) {
   suite s;
   begin(&s);
   s.options.rows.count = 10000;
@@ -142,7 +142,7 @@ static void window_at_end_shows_the_last_rows(void **state) {
 }
 
 /* capability: L2 */
-static void window_has_spacers_and_links(void **state) {
+TEST_CASE(window_has_spacers_and_links) {
   suite s;
   begin(&s);
   load(&s, "/rows", "", "width=\"0\" height=\"0\"></svg>");
@@ -159,7 +159,7 @@ static void window_has_spacers_and_links(void **state) {
 }
 
 /* capability: L2 */
-static void aria_roles_and_indexes_match_the_rows(void **state) {
+TEST_CASE(aria_roles_and_indexes_match_the_rows) {
   suite s;
   begin(&s);
   load(&s, "/rows", "", "<div id=\"list-rows\"><p id=\"r0\">row</p>");
@@ -177,7 +177,7 @@ static void aria_roles_and_indexes_match_the_rows(void **state) {
 }
 
 /* capability: L2 */
-static void document_has_scroll_script_with_nonce(void **state) {
+TEST_CASE(document_has_scroll_script_with_nonce) {
   suite s;
   begin(&s);
   load(&s, "/rows", "list=500", "</main><script>for(const el of document.querySelectorAll('.vestry-window'))");
@@ -187,7 +187,7 @@ static void document_has_scroll_script_with_nonce(void **state) {
 }
 
 /* capability: L2 */
-static void window_without_layout_or_with_bad_options_gets_500(void **state) {
+TEST_CASE(window_without_layout_or_with_bad_options_gets_500) {
   static const vestry_window_options bad[] = {
       {.id = NULL, .rows = {.count = 1}},
       {.id = "a b", .rows = {.count = 1}},
@@ -216,7 +216,7 @@ static void window_without_layout_or_with_bad_options_gets_500(void **state) {
 }
 
 /* capability: L2 */
-static void failed_allocation_gets_an_error_or_the_rows(void **state) {
+TEST_CASE(failed_allocation_gets_an_error_or_the_rows) {
   bool failed = true;
   for (long number = 0; failed; number++) {
     suite s;
@@ -233,18 +233,4 @@ static void failed_allocation_gets_an_error_or_the_rows(void **state) {
     if (document) vestry_memory_destroy(document);
     site_end(&s.on);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(window_has_the_rows_around_its_address),
-      cmocka_unit_test(invalid_address_is_ignored_and_large_one_clamped),
-      cmocka_unit_test(window_at_end_shows_the_last_rows),
-      cmocka_unit_test(window_has_spacers_and_links),
-      cmocka_unit_test(window_without_layout_or_with_bad_options_gets_500),
-      cmocka_unit_test(failed_allocation_gets_an_error_or_the_rows),
-      cmocka_unit_test(aria_roles_and_indexes_match_the_rows),
-      cmocka_unit_test(document_has_scroll_script_with_nonce),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,7 @@ static unsigned act_and_count(shown_site *s, const char *sent, const char *sql) 
 }
 
 /* capability: L5 */
-static void action_renders_only_what_it_has_committed(void **state) {
+TEST_CASE(action_renders_only_what_it_has_committed) {
   shown_site s;
   begin(&s, "SET enable_seqscan = off"); /* so that a row is found by its key */
   assert_int_equal(act_and_count(&s, ADA ".1", NULL), 0);
@@ -52,7 +52,7 @@ static void action_renders_only_what_it_has_committed(void **state) {
 }
 
 /* capability: L5 */
-static void action_with_asynchronous_commits_renders_its_page(void **state) {
+TEST_CASE(action_with_asynchronous_commits_renders_its_page) {
   shown_site s;
   begin(&s, "SET synchronous_commit = off");
   assert_int_equal(act_and_count(&s, ADA ".1", NULL), 1);
@@ -60,8 +60,6 @@ static void action_with_asynchronous_commits_renders_its_page(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(action_renders_only_what_it_has_committed),
-                                     cmocka_unit_test(action_with_asynchronous_commits_renders_its_page)};
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/action", shop_open_server, shop_close_server);
 }

@@ -69,7 +69,7 @@ static unsigned info_of(bool is_commit, bool is_prepared) {
   return is_prepared ? is_commit ? COMMIT_PREPARED : ABORT_PREPARED : is_commit ? COMMIT : ABORT;
 }
 
-static void end_record_is_parsed_completely(void **state) {
+TEST_CASE(end_record_is_parsed_completely) {
   for (unsigned major = 13; major <= 18; major++) {
     for (unsigned kind = 0; kind < 4; kind++) {
       bool is_commit = kind & 1, is_prepared = kind & 2;
@@ -99,7 +99,7 @@ static void end_record_is_parsed_completely(void **state) {
   }
 }
 
-static void end_record_without_parts_has_only_its_xid(void **state) {
+TEST_CASE(end_record_without_parts_has_only_its_xid) {
   vsi_postgres_ended ended;
   vsi_postgres_record record = record_of((const unsigned char *)"12345678", 8, COMMIT);
   assert_int_equal(vsi_postgres_ended_read(vsi_postgres_format_of(15), &record, &ended), VESTRY_OK);
@@ -110,7 +110,7 @@ static void end_record_without_parts_has_only_its_xid(void **state) {
   assert_int_equal(ended.messages_count, 0);
 }
 
-static void assignment_names_its_subtransactions(void **state) {
+TEST_CASE(assignment_names_its_subtransactions) {
   const uint32_t main[] = {700, 3, 701, 702, 705};
   for (size_t len = 0; len <= sizeof main; len++) {
     unsigned char *copy = test_malloc(len + !len);
@@ -134,7 +134,7 @@ static void assignment_names_its_subtransactions(void **state) {
   assert_false(vsi_postgres_is_assignment(&record));
 }
 
-static void other_records_are_no_end(void **state) {
+TEST_CASE(other_records_are_no_end) {
   vsi_postgres_record record = record_of((const unsigned char *)"12345678", 8, PREPARE);
   assert_false(vsi_postgres_is_end(&record));
   record.info = 0x50;
@@ -145,7 +145,7 @@ static void other_records_are_no_end(void **state) {
 }
 
 /* Records cut after each byte that is read; a name and a position follow. */
-static void truncated_end_record_is_rejected(void **state) {
+TEST_CASE(truncated_end_record_is_rejected) {
   for (unsigned major = 13; major <= 18; major++) {
     for (unsigned kind = 0; kind < 4; kind++) {
       bool is_commit = kind & 1, is_prepared = kind & 2;
@@ -165,7 +165,7 @@ static void truncated_end_record_is_rejected(void **state) {
 }
 
 /* Counts beyond the record's end, also counts whose byte length overflows. */
-static void oversized_counts_are_rejected(void **state) {
+TEST_CASE(oversized_counts_are_rejected) {
   static const uint32_t counts[] = {4, 0x10000000, 0x40000000, 0x55555556, 0x7fffffff, 0x80000000, 0xffffffff};
   static const uint32_t parts[] = {0x2, 0x4, 0x8, 0x100};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -184,7 +184,7 @@ static void oversized_counts_are_rejected(void **state) {
 }
 
 /* A part that the version does not have, and a part that belongs to another kind of end. */
-static void parts_of_other_versions_or_ends_are_rejected(void **state) {
+TEST_CASE(parts_of_other_versions_or_ends_are_rejected) {
   vsi_postgres_ended ended;
   ending e = make(15, true, false);
   vsi_postgres_record record = record_of(e.main, e.len, PARTS | COMMIT);
@@ -194,15 +194,4 @@ static void parts_of_other_versions_or_ends_are_rejected(void **state) {
   e = make(15, true, true);
   record = record_of(e.main, e.len, PARTS | COMMIT);
   assert_int_equal(vsi_postgres_ended_read(vsi_postgres_format_of(15), &record, &ended), VESTRY_MALFORMED);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(end_record_is_parsed_completely),
-                                     cmocka_unit_test(end_record_without_parts_has_only_its_xid),
-                                     cmocka_unit_test(assignment_names_its_subtransactions),
-                                     cmocka_unit_test(other_records_are_no_end),
-                                     cmocka_unit_test(truncated_end_record_is_rejected),
-                                     cmocka_unit_test(oversized_counts_are_rejected),
-                                     cmocka_unit_test(parts_of_other_versions_or_ends_are_rejected)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,7 +65,7 @@ static uint64_t next_number(shown_site *s) {
 }
 
 /* Commits before, at and after the wraparound are seen alike. */
-static void commits_are_followed_over_an_xid_wraparound(void **state) {
+TEST_CASE(commits_are_followed_over_an_xid_wraparound) {
   shown_site s;
   char sql[80], text[16];
   shown_open(&s,
@@ -92,7 +92,6 @@ static void commits_are_followed_over_an_xid_wraparound(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(commits_are_followed_over_an_xid_wraparound)};
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  return cmocka_run_group_tests(tests, open_server, shop_close_server);
+  return cases_run("postgres/epoch", open_server, shop_close_server);
 }

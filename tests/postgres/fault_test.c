@@ -24,7 +24,7 @@ static vestry_err add_one(vestry_sql_transaction *transaction, void *ctx) {
   return vestry_sql_run(transaction, "UPDATE t SET n = n + 1 WHERE id = 1", NULL, NULL, NULL);
 }
 
-static void pool_recovers_after_a_server_crash(void **state) {
+TEST_CASE(pool_recovers_after_a_server_crash) {
   shop s;
   vestry_sql_transaction *transaction;
   int64_t found = -1;
@@ -51,7 +51,7 @@ static void pool_recovers_after_a_server_crash(void **state) {
 }
 
 /* Users of an idle pool do not notice a restart of the server. */
-static void server_restart_while_idle_is_not_noticed(void **state) {
+TEST_CASE(server_restart_while_idle_is_not_noticed) {
   shop s;
   begin(&s, (vestry_postgres_pool_options){0});
   postgres_server_kill(shop_server());
@@ -65,7 +65,7 @@ static void server_restart_while_idle_is_not_noticed(void **state) {
 }
 
 /* If the connection is lost during COMMIT, the log states that the outcome is unknown. */
-static void lost_commit_is_reported_as_unknown(void **state) {
+TEST_CASE(lost_commit_is_reported_as_unknown) {
   shop s;
   vestry_sql_transaction *transaction;
   begin(&s, (vestry_postgres_pool_options){0});
@@ -79,7 +79,7 @@ static void lost_commit_is_reported_as_unknown(void **state) {
 }
 
 /* A port that accepts connections and never sends a byte. */
-static void silent_server_fails_after_connect_ms(void **state) {
+TEST_CASE(silent_server_fails_after_connect_ms) {
   shop s = {.pool = NULL};
   test_host_init(&s.th);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -98,7 +98,7 @@ static void silent_server_fails_after_connect_ms(void **state) {
 }
 
 /* The log names another reason at once, although attempts fail again and again; each reason once. */
-static void another_reason_of_a_failed_connect_is_logged(void **state) {
+TEST_CASE(another_reason_of_a_failed_connect_is_logged) {
   test_host th;
   PGconn *db;
   vsi_repeated_log repeated = {0};
@@ -132,7 +132,7 @@ static vestry_err conflict_once(vestry_sql_transaction *transaction, void *ctx) 
   return vestry_sql_run(transaction, "UPDATE t SET n = $1 WHERE id = 1", VESTRY_LIST(found + 1), NULL, NULL);
 }
 
-static void conflicting_transaction_is_retried(void **state) {
+TEST_CASE(conflicting_transaction_is_retried) {
   shop s;
   begin(&s, (vestry_postgres_pool_options){.tries_count = 4});
   for (int kind = VESTRY_SQL_REPEATABLE_READ; kind <= VESTRY_SQL_SERIALIZABLE; kind++) {
@@ -162,7 +162,7 @@ static vestry_err skew(vestry_sql_transaction *transaction, void *ctx) {
   return error ? error : vestry_sql_run(transaction, "UPDATE t SET n = $1 WHERE id = 3", VESTRY_LIST(sum), NULL, NULL);
 }
 
-static void conflict_at_commit_is_retried(void **state) {
+TEST_CASE(conflict_at_commit_is_retried) {
   shop s;
   begin(&s, (vestry_postgres_pool_options){0});
   conflict of = {.s = &s, .other_writes = 1};
@@ -190,7 +190,7 @@ static vestry_err conflict_and_insert(vestry_sql_transaction *transaction, void 
 }
 
 /* The server reports a unique violation there instead of a conflict. */
-static void unique_violation_after_a_conflict_is_retried(void **state) {
+TEST_CASE(unique_violation_after_a_conflict_is_retried) {
   shop s;
   begin(&s, (vestry_postgres_pool_options){0});
   conflict of = {.s = &s, .other_writes = 1};
@@ -246,7 +246,7 @@ static void *add_often(void *ctx) {
 }
 
 /* With fewer connections than threads, all updating the same row, each increment is stored once. */
-static void many_threads_share_two_connections(void **state) {
+TEST_CASE(many_threads_share_two_connections) {
   shop s;
   pthread_t threads[THREADS];
   begin(&s, (vestry_postgres_pool_options){.connections_count = 2, .wait_ms = 240000});
@@ -281,7 +281,7 @@ static void *sleep_long(void *ctx) {
   return NULL;
 }
 
-static void cancelled_statement_returns_closed(void **state) {
+TEST_CASE(cancelled_statement_returns_closed) {
   shop s;
   pthread_t thread;
   void *failed;
@@ -309,7 +309,7 @@ static void *query_in_vain(void *ctx) {
   return NULL;
 }
 
-static void exhausted_pool_returns_limit(void **state) {
+TEST_CASE(exhausted_pool_returns_limit) {
   shop s;
   pthread_t thread;
   vestry_sql_transaction *transaction;
@@ -362,7 +362,7 @@ static void *sleep_often(void *ctx) {
   return NULL;
 }
 
-static void threads_share_the_connections_that_the_server_grants(void **state) {
+TEST_CASE(threads_share_the_connections_that_the_server_grants) {
   shop s;
   pthread_t threads[THREADS];
   begin_narrow(&s, 2, (vestry_postgres_pool_options){.connections_count = THREADS, .wait_ms = 240000});
@@ -381,7 +381,7 @@ static void threads_share_the_connections_that_the_server_grants(void **state) {
 }
 
 /* The waiting thread tries to connect from time to time. */
-static void raised_limit_ends_the_wait(void **state) {
+TEST_CASE(raised_limit_ends_the_wait) {
   shop s;
   pthread_t thread;
   vestry_sql_transaction *transaction;
@@ -398,7 +398,7 @@ static void raised_limit_ends_the_wait(void **state) {
   end_narrow(&s);
 }
 
-static void lost_server_ends_the_wait(void **state) {
+TEST_CASE(lost_server_ends_the_wait) {
   shop s;
   pthread_t thread;
   vestry_sql_transaction *transaction;
@@ -417,7 +417,7 @@ static void lost_server_ends_the_wait(void **state) {
   end_narrow(&s);
 }
 
-static void log_names_the_refused_connections(void **state) {
+TEST_CASE(log_names_the_refused_connections) {
   shop s;
   pthread_t thread;
   vestry_sql_transaction *transaction;
@@ -438,22 +438,5 @@ static void log_names_the_refused_connections(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pool_recovers_after_a_server_crash),
-      cmocka_unit_test(server_restart_while_idle_is_not_noticed),
-      cmocka_unit_test(lost_commit_is_reported_as_unknown),
-      cmocka_unit_test(silent_server_fails_after_connect_ms),
-      cmocka_unit_test(another_reason_of_a_failed_connect_is_logged),
-      cmocka_unit_test(conflicting_transaction_is_retried),
-      cmocka_unit_test(conflict_at_commit_is_retried),
-      cmocka_unit_test(unique_violation_after_a_conflict_is_retried),
-      cmocka_unit_test(many_threads_share_two_connections),
-      cmocka_unit_test(cancelled_statement_returns_closed),
-      cmocka_unit_test(threads_share_the_connections_that_the_server_grants),
-      cmocka_unit_test(raised_limit_ends_the_wait),
-      cmocka_unit_test(lost_server_ends_the_wait),
-      cmocka_unit_test(log_names_the_refused_connections),
-      cmocka_unit_test(exhausted_pool_returns_limit),
-  };
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/fault", shop_open_server, shop_close_server);
 }

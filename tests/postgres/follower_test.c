@@ -47,7 +47,7 @@ static void open_logged(shown_site *s, const char *url, const vestry_postgres_op
 /* ------------------------------------------------------------------------------------------------ networks -------- */
 
 /* No bytes arrive, and no end of the connection. */
-static void silent_network_ends_following_and_is_logged(void **state) {
+TEST_CASE(silent_network_ends_following_and_is_logged) {
   shown_site s;
   char url[160];
   relay *network = relay_open(shop_server()->port);
@@ -76,7 +76,7 @@ static const char last_told[] =
     "SELECT (extract(epoch FROM max(reply_time)) * 1000000)::bigint FROM pg_stat_replication";
 
 /* An idle server is sent a request, and answers. */
-static void idle_server_is_not_taken_for_dead(void **state) {
+TEST_CASE(idle_server_is_not_taken_for_dead) {
   shown_site s;
   open_logged(&s, NULL, &(vestry_postgres_options){.silence_ms = 1000});
   size_t eight = shown_watch(&s, eighth, NULL);
@@ -90,7 +90,7 @@ static void idle_server_is_not_taken_for_dead(void **state) {
   shown_close(&s);
 }
 
-static void lost_connection_is_followed_again(void **state) {
+TEST_CASE(lost_connection_is_followed_again) {
   shown_site s;
   char url[160];
   relay *network = relay_open(shop_server()->port);
@@ -113,7 +113,7 @@ static void lost_connection_is_followed_again(void **state) {
 
 /* The server restarts, and the role has lost its privilege meanwhile: first there is no server, then the server
  * refuses. The log has both reasons, the second one before the new level. */
-static void another_reason_is_logged_before_the_level(void **state) {
+TEST_CASE(another_reason_is_logged_before_the_level) {
   shown_site s;
   char url[256];
   const char role[] = "DROP ROLE IF EXISTS pages; CREATE ROLE pages LOGIN SUPERUSER REPLICATION";
@@ -133,7 +133,7 @@ static void another_reason_is_logged_before_the_level(void **state) {
 /* ----------------------------------------------------------------------------------------------- a standby -------- */
 
 /* The primary is lost, and its standby replaces it, on another timeline. */
-static void promoted_standby_is_followed(void **state) {
+TEST_CASE(promoted_standby_is_followed) {
   shown_site s;
   postgres_server standby;
   char url[200];
@@ -173,7 +173,7 @@ static void promoted_standby_is_followed(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- servers ------- */
 
-static void another_server_than_that_of_the_pool_is_not_followed(void **state) {
+TEST_CASE(another_server_than_that_of_the_pool_is_not_followed) {
   shown_site s;
   postgres_server other;
   char folder[FOLDER_BYTES], url[160];
@@ -239,7 +239,7 @@ static int64_t port_aside(const shown_site *s) {
 }
 
 /* A new connection of the pool comes to another server. Nothing is followed until the pool has given it up. */
-static void following_resumes_without_connections_to_another_server(void **state) {
+TEST_CASE(following_resumes_without_connections_to_another_server) {
   shown_site s;
   postgres_server other;
   borrower one, two;
@@ -277,7 +277,7 @@ static void following_resumes_without_connections_to_another_server(void **state
 }
 
 /* A thread has a connection to the server's former life, and does not notice its end. Following need not wait. */
-static void following_resumes_although_a_thread_has_a_lost_connection(void **state) {
+TEST_CASE(following_resumes_although_a_thread_has_a_lost_connection) {
   shown_site s;
   borrower one;
   open_logged(&s, NULL, NULL);
@@ -295,7 +295,7 @@ static void following_resumes_although_a_thread_has_a_lost_connection(void **sta
 }
 
 /* The follower has no slot, confirms nothing, and is not a standby for which a commit could wait. */
-static void follower_holds_back_no_wal_and_no_commit(void **state) {
+TEST_CASE(follower_holds_back_no_wal_and_no_commit) {
   shown_site s;
   shown_open(&s, channels, NULL);
   size_t eight = shown_watch(&s, eighth, NULL);
@@ -313,7 +313,7 @@ static void follower_holds_back_no_wal_and_no_commit(void **state) {
 }
 
 /* The memory for a transaction does not grow with it: beyond some keys only tables are recorded. */
-static void large_transaction_uses_bounded_memory(void **state) {
+TEST_CASE(large_transaction_uses_bounded_memory) {
   shown_site s;
   shown_open(&s, channels, NULL);
   shown_run(&s, "CREATE TABLE large(id int PRIMARY KEY, n int); CREATE TABLE beside(n int);"
@@ -331,7 +331,7 @@ static void large_transaction_uses_bounded_memory(void **state) {
 }
 
 /* The same for a transaction with a subtransaction for each row, as a client that sets savepoints has it. */
-static void many_subtransactions_use_bounded_memory(void **state) {
+TEST_CASE(many_subtransactions_use_bounded_memory) {
   shown_site s;
   shown_open(&s, channels, NULL);
   shown_run(&s, "CREATE TABLE large(id int PRIMARY KEY, n int); INSERT INTO large SELECT i, 0 FROM generate_series(1, "
@@ -351,7 +351,7 @@ static void many_subtransactions_use_bounded_memory(void **state) {
 
 /* The follower is stopped while clients write tens of megabytes. A page that is rendered meanwhile shows all commits,
  * so none of them renders it again; other pages show the last state after one render, or do not change. */
-static void follower_far_behind_catches_up(void **state) {
+TEST_CASE(follower_far_behind_catches_up) {
   static const char lag[] =
       "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), sent_lsn)::bigint FROM pg_stat_replication";
   shown_site s;
@@ -382,7 +382,7 @@ static void follower_far_behind_catches_up(void **state) {
 }
 
 /* The record of the rewrite may be in the page of the WAL with which the next start begins. */
-static void rewritten_system_table_does_not_restart_again_and_again(void **state) {
+TEST_CASE(rewritten_system_table_does_not_restart_again_and_again) {
   shown_site s;
   shown_open(&s, channels, NULL);
   size_t eight = shown_watch(&s, eighth, NULL);
@@ -396,24 +396,7 @@ static void rewritten_system_table_does_not_restart_again_and_again(void **state
   shown_close(&s);
 }
 
-#define TEST(name) cmocka_unit_test(name)
-
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(silent_network_ends_following_and_is_logged),
-      TEST(idle_server_is_not_taken_for_dead),
-      TEST(lost_connection_is_followed_again),
-      TEST(another_reason_is_logged_before_the_level),
-      TEST(follower_holds_back_no_wal_and_no_commit),
-      TEST(large_transaction_uses_bounded_memory),
-      TEST(many_subtransactions_use_bounded_memory),
-      TEST(follower_far_behind_catches_up),
-      TEST(rewritten_system_table_does_not_restart_again_and_again),
-      TEST(another_server_than_that_of_the_pool_is_not_followed),
-      TEST(following_resumes_without_connections_to_another_server),
-      TEST(following_resumes_although_a_thread_has_a_lost_connection),
-      TEST(promoted_standby_is_followed),
-  };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/follower", shop_open_server, shop_close_server);
 }

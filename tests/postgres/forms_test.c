@@ -208,7 +208,7 @@ static void kill_server(void) {
 }
 
 /* capability: M3 */
-static void server_killed_during_submit_keeps_the_input(void **state) {
+TEST_CASE(server_killed_during_submit_keeps_the_input) {
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin_submit(&s);
@@ -232,7 +232,7 @@ static void server_killed_during_submit_keeps_the_input(void **state) {
 }
 
 /* capability: M3 */
-static void tables_of_a_later_version_are_rejected(void **state) {
+TEST_CASE(tables_of_a_later_version_are_rejected) {
   shop s;
   vestry_forms_storage *stored = NULL;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
@@ -260,7 +260,7 @@ static void tables_of_a_later_version_are_rejected(void **state) {
 }
 
 /* By the server's clock; the tests above set a manual one. */
-static void form_expiry_uses_the_servers_clock(void **state) {
+TEST_CASE(form_expiry_uses_the_servers_clock) {
   shop s;
   vestry_forms_storage *stored;
   vsi_form_state now, typed = {.generation = 1, .number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
@@ -299,7 +299,7 @@ static vestry_err open_inside(const vestry_request *req, vestry_reply *reply, vo
 }
 
 /* capability: M3 */
-static void opening_a_form_within_a_read_transaction_is_invalid(void **state) {
+TEST_CASE(opening_a_form_within_a_read_transaction_is_invalid) {
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin_submit(&s);
@@ -319,7 +319,7 @@ static void submit_other(void) {
 
 /* Two nodes run a serializable submit each, one within the other, without a conflict. */
 /* capability: M3 */
-static void concurrent_submits_of_two_tabs_do_not_conflict(void **state) {
+TEST_CASE(concurrent_submits_of_two_tabs_do_not_conflict) {
   form_suite s, other;
   form_tab t = {.cookie = ""};
   make();
@@ -349,7 +349,7 @@ static void concurrent_submits_of_two_tabs_do_not_conflict(void **state) {
 
 /* The other node clears the same form within the submit. This transaction is retried, and notifies once. */
 /* capability: M3 */
-static void retried_submit_clears_once(void **state) {
+TEST_CASE(retried_submit_clears_once) {
   form_suite s, other;
   form_tab t = {.cookie = ""};
   make();
@@ -391,7 +391,7 @@ static void *type_all(void *ctx) {
 
 /* Inputs of one tab reach two nodes in any order; the last one is stored. */
 /* capability: M3 */
-static void last_input_wins_at_any_node(void **state) {
+TEST_CASE(last_input_wins_at_any_node) {
   form_suite suites[2];
   form_tab t = {.cookie = ""};
   static writer writers[WRITERS];
@@ -417,16 +417,7 @@ static void last_input_wins_at_any_node(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(server_killed_during_submit_keeps_the_input),
-      cmocka_unit_test(tables_of_a_later_version_are_rejected),
-      cmocka_unit_test(form_expiry_uses_the_servers_clock),
-      cmocka_unit_test(opening_a_form_within_a_read_transaction_is_invalid),
-      cmocka_unit_test(concurrent_submits_of_two_tabs_do_not_conflict),
-      cmocka_unit_test(retried_submit_clears_once),
-      cmocka_unit_test(last_input_wins_at_any_node),
-  };
   (void)shop_open_server(NULL);
   const int failed = form_database_run("forms in PostgreSQL", &in_postgres);
-  return failed + cmocka_run_group_tests(tests, NULL, shop_close_server);
+  return failed + cases_run("postgres/forms", NULL, shop_close_server);
 }

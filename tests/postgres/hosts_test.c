@@ -33,7 +33,7 @@ static void assert_text(const char *is, const char *expected) {
     assert_null(is);
 }
 
-static void hosts_are_found_in_urls(void **state) {
+TEST_CASE(hosts_are_found_in_urls) {
   for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
     vsi_postgres_hosts hosts;
     const char *words[VSI_POSTGRES_HOST_WORDS], *values[VSI_POSTGRES_HOST_WORDS];
@@ -60,7 +60,7 @@ static void assert_port(PGconn *db, int port) {
 }
 
 /* As if the machine was gone: no answer comes. The host uses its share of the time, and not all of it. */
-static void silent_host_is_skipped(void **state) {
+TEST_CASE(silent_host_is_skipped) {
   char url[300];
   PGconn *db;
   const int port = shop_server()->port;
@@ -90,7 +90,7 @@ static void silent_host_is_skipped(void **state) {
 }
 
 /* libpq decides whether a host is acceptable, as it does for a single one. */
-static void rejecting_hosts_are_skipped(void **state) {
+TEST_CASE(rejecting_hosts_are_skipped) {
   char url[300];
   PGconn *db;
   test_host_init(&th);
@@ -117,7 +117,7 @@ static vestry_err run_as(shop *s, int kind) {
 }
 
 /* A planned change of roles: the host leads to the former primary, which is a standby now, and then to the new one. */
-static void write_that_a_standby_refuses_finds_the_primary(void **state) {
+TEST_CASE(write_that_a_standby_refuses_finds_the_primary) {
   static const int kinds[] = {0, VESTRY_SQL_WRITE, VESTRY_SQL_SERIALIZABLE};
   postgres_server standby;
   char port[16];
@@ -146,9 +146,6 @@ static void write_that_a_standby_refuses_finds_the_primary(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(hosts_are_found_in_urls), cmocka_unit_test(silent_host_is_skipped),
-      cmocka_unit_test(rejecting_hosts_are_skipped), cmocka_unit_test(write_that_a_standby_refuses_finds_the_primary)};
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/hosts", shop_open_server, shop_close_server);
 }

@@ -110,7 +110,7 @@ static void finish_slowly(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void job_being_finished_is_not_taken_over(void **state) {
+TEST_CASE(job_being_finished_is_not_taken_over) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_enqueue(&c, (vestry_job_order){0});
@@ -144,7 +144,7 @@ static void read_and_finish_late(crew *c, crew_node *n, vestry_job *job) {
 
 /* A transaction with one snapshot cannot write a row that was changed since. */
 /* capability: L7, M3 */
-static void renewals_do_not_conflict_with_the_finish(void **state) {
+TEST_CASE(renewals_do_not_conflict_with_the_finish) {
   for (int kind = 0; kind < 3; kind++) {
     crew c;
     const unsigned char digit = (unsigned char)('0' + kind);
@@ -177,7 +177,7 @@ static void kill_in_earlier_version(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void jobs_of_an_earlier_version_are_taken_over(void **state) {
+TEST_CASE(jobs_of_an_earlier_version_are_taken_over) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_enqueue(&c, (vestry_job_order){0});
@@ -204,7 +204,7 @@ static uint64_t failed_count(crew_node *n) {
 
 /* The server is away when a function ends. The end is written after its return, and jobs continue. */
 /* capability: L7, M3 */
-static void jobs_continue_after_a_server_crash(void **state) {
+TEST_CASE(jobs_continue_after_a_server_crash) {
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
   c.meanwhile = lose_server;
@@ -234,7 +234,7 @@ static void finish_and_lose_server(crew *c, crew_node *n, vestry_job *job) {
 
 /* The database knows of the commit, which counts instead of the function's result and of the lease. */
 /* capability: L7, M3 */
-static void job_with_an_unanswered_commit_ends_as_done(void **state) {
+TEST_CASE(job_with_an_unanswered_commit_ends_as_done) {
   crew c;
   atomic_store(&is_killed, false);
   crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
@@ -263,7 +263,7 @@ static const char refuse_twice[] =
     "CREATE TRIGGER refuse BEFORE UPDATE ON vestry_job FOR EACH ROW EXECUTE FUNCTION refuse()";
 
 /* capability: L7, M3 */
-static void end_that_the_server_refuses_for_a_while_is_written(void **state) {
+TEST_CASE(end_that_the_server_refuses_for_a_while_is_written) {
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
   postgres_server_run(shop_server(), refuse_twice);
@@ -285,7 +285,7 @@ static void explain_in_other_letters(crew *c, crew_node *n, vestry_job *job) {
 
 /* A database in LATIN1 has no letter for each letter of a reason. */
 /* capability: L7, M3 */
-static void reason_with_letters_outside_the_encoding_is_written_without_them(void **state) {
+TEST_CASE(reason_with_letters_outside_the_encoding_is_written_without_them) {
   char url[256];
   crew c;
   postgres_server_run(shop_server(),
@@ -306,7 +306,7 @@ static void reason_with_letters_outside_the_encoding_is_written_without_them(voi
 }
 
 /* capability: L7, M3 */
-static void read_only_and_foreign_transactions_are_rejected(void **state) {
+TEST_CASE(read_only_and_foreign_transactions_are_rejected) {
   crew c;
   vestry_sql_transaction *transaction;
   const vestry_job_order order = {.kind = "work"};
@@ -344,7 +344,7 @@ static void see_orders(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void job_begins_after_the_transaction_that_relies_on_it(void **state) {
+TEST_CASE(job_begins_after_the_transaction_that_relies_on_it) {
   for (int kind = 0; kind < 3; kind++)
     for (int is_rolled_back = 0; is_rolled_back < 2; is_rolled_back++) {
       crew c;
@@ -368,7 +368,7 @@ static void job_begins_after_the_transaction_that_relies_on_it(void **state) {
 /* Orders rely on the job one after the other without a gap. A worker that wants to begin it makes the next order
  * create another job. */
 /* capability: L7, M3 */
-static void job_begins_despite_overlapping_orders(void **state) {
+TEST_CASE(job_begins_despite_overlapping_orders) {
   for (int has_others = 0; has_others < 2; has_others++) {
     crew c;
     crew_open(&c, (vestry_jobs_options){0});
@@ -395,7 +395,7 @@ static void job_begins_despite_overlapping_orders(void **state) {
 
 /* The job waits in the snapshot of the order's transaction, but has begun since. */
 /* capability: L7, M3 */
-static void order_with_an_old_snapshot_does_not_rely_on_a_begun_job(void **state) {
+TEST_CASE(order_with_an_old_snapshot_does_not_rely_on_a_begun_job) {
   for (int kind = 1; kind < 3; kind++)
     for (int times = 1; times <= 2; times++) {
       crew c;
@@ -416,7 +416,7 @@ static void order_with_an_old_snapshot_does_not_rely_on_a_begun_job(void **state
 
 /* A script that resets a database may empty all tables. */
 /* capability: L7, M3 */
-static void keys_stay_unique_after_the_slots_are_truncated(void **state) {
+TEST_CASE(keys_stay_unique_after_the_slots_are_truncated) {
   for (int kind = 0; kind < 3; kind++) {
     crew c;
     vestry_sql_transaction *second = NULL;
@@ -435,7 +435,7 @@ static void keys_stay_unique_after_the_slots_are_truncated(void **state) {
 }
 
 /* capability: L7, M3 */
-static void order_rolled_back_to_a_savepoint_holds_no_job(void **state) {
+TEST_CASE(order_rolled_back_to_a_savepoint_holds_no_job) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_enqueue(&c, again);
@@ -491,7 +491,7 @@ static void add_and_await(idle *s, vestry_job_order order) {
 }
 
 /* capability: L7, M3 */
-static void job_of_another_node_begins_without_polling(void **state) {
+TEST_CASE(job_of_another_node_begins_without_polling) {
   static idle s;
   open_idle(&s);
   for (int i = 0; i < 20; i++) add_and_await(&s, (vestry_job_order){0});
@@ -507,7 +507,7 @@ static void job_of_another_node_begins_without_polling(void **state) {
 
 /* The due time of a later job is known, so no poll is needed. */
 /* capability: L7, M3 */
-static void job_begins_when_it_becomes_due(void **state) {
+TEST_CASE(job_begins_when_it_becomes_due) {
   static idle s;
   open_idle(&s);
   for (int i = 1; i <= 5; i++) {
@@ -519,7 +519,7 @@ static void job_begins_when_it_becomes_due(void **state) {
 }
 
 /* capability: L7, M3 */
-static void commits_to_a_rewritten_table_are_received(void **state) {
+TEST_CASE(commits_to_a_rewritten_table_are_received) {
   static idle s;
   open_idle(&s);
   add_and_await(&s, (vestry_job_order){0});
@@ -532,7 +532,7 @@ static void commits_to_a_rewritten_table_are_received(void **state) {
 
 /* Jobs committed while the follower is away are found after its return. */
 /* capability: L7, M3 */
-static void job_committed_while_not_following_is_found(void **state) {
+TEST_CASE(job_committed_while_not_following_is_found) {
   static idle s;
   open_idle(&s);
   for (int i = 0; i < 3; i++) {
@@ -544,7 +544,7 @@ static void job_committed_while_not_following_is_found(void **state) {
 
 /* PostgreSQL rejects other texts, and its error would abort the transaction as any failed statement does. */
 /* capability: L7, M3 */
-static void key_that_is_not_utf8_is_rejected(void **state) {
+TEST_CASE(key_that_is_not_utf8_is_rejected) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   assert_int_equal(crew_try(&c.nodes[0], (vestry_job_order){.key = "\xff"}, NULL), VESTRY_INVALID);
@@ -564,7 +564,7 @@ static vestry_err order_see(vestry_sql_transaction *transaction, void *ctx) {
 }
 
 /* The server's clock decides when a job is due, even if the host's clock is set while the function runs. */
-static void changed_host_clock_moves_no_job(void **state) {
+TEST_CASE(changed_host_clock_moves_no_job) {
   static const long steps_s[] = {86400, -86400};
   static const char in_sql[] =
       "SELECT due - (extract(epoch FROM now())::float8 * 1000::float8)::bigint FROM vestry_job WHERE kind = ";
@@ -610,7 +610,7 @@ static void outlast_leases(crew *c, crew_node *n, vestry_job *job) {
 /* The pool has all connections that its role may have, so the reserved one is refused. Jobs that become due and jobs of
  * other nodes are found nevertheless, and leases are renewed. */
 /* capability: L7, M3 */
-static void jobs_continue_without_the_reserved_connection(void **state) {
+TEST_CASE(jobs_continue_without_the_reserved_connection) {
   enum { JOBS = 5 };
   crew c;
   narrow_url = shop_site_url();
@@ -638,7 +638,7 @@ static void jobs_continue_without_the_reserved_connection(void **state) {
 
 /* Otherwise, an order with each message of a site would read all jobs of a day. */
 /* capability: L7, M3 */
-static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
+TEST_CASE(order_does_not_read_the_done_jobs_of_its_key) {
   static const char read_sql[] =
       "SELECT sum(pg_stat_get_xact_tuples_fetched(oid) + "
       "pg_stat_get_xact_tuples_returned(oid)) FROM pg_class WHERE oid = "
@@ -672,7 +672,7 @@ static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
 
 /* A transaction that stays open has ordered many keys. Orders of other keys wait for nothing, and an order of one of
  * its keys waits. */
-static void orders_of_other_keys_meet_no_lock(void **state) {
+TEST_CASE(orders_of_other_keys_meet_no_lock) {
   vestry_sql_transaction *open;
   crew c;
   int64_t id;
@@ -711,35 +711,10 @@ static void orders_of_other_keys_meet_no_lock(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(job_being_finished_is_not_taken_over),
-      cmocka_unit_test(renewals_do_not_conflict_with_the_finish),
-      cmocka_unit_test(jobs_of_an_earlier_version_are_taken_over),
-      cmocka_unit_test(jobs_continue_after_a_server_crash),
-      cmocka_unit_test(job_with_an_unanswered_commit_ends_as_done),
-      cmocka_unit_test(end_that_the_server_refuses_for_a_while_is_written),
-      cmocka_unit_test(reason_with_letters_outside_the_encoding_is_written_without_them),
-      cmocka_unit_test(read_only_and_foreign_transactions_are_rejected),
-      cmocka_unit_test(job_begins_after_the_transaction_that_relies_on_it),
-      cmocka_unit_test(job_begins_despite_overlapping_orders),
-      cmocka_unit_test(order_with_an_old_snapshot_does_not_rely_on_a_begun_job),
-      cmocka_unit_test(keys_stay_unique_after_the_slots_are_truncated),
-      cmocka_unit_test(order_rolled_back_to_a_savepoint_holds_no_job),
-      cmocka_unit_test(job_of_another_node_begins_without_polling),
-      cmocka_unit_test(job_begins_when_it_becomes_due),
-      cmocka_unit_test(commits_to_a_rewritten_table_are_received),
-      cmocka_unit_test(job_committed_while_not_following_is_found),
-      cmocka_unit_test(key_that_is_not_utf8_is_rejected),
-      cmocka_unit_test(changed_host_clock_moves_no_job),
-      cmocka_unit_test(jobs_continue_without_the_reserved_connection),
-      cmocka_unit_test(order_does_not_read_the_done_jobs_of_its_key),
-      cmocka_unit_test(orders_of_other_keys_meet_no_lock),
-  };
   shop_open_server(NULL);
   postgres_server_run(shop_server(), "ALTER ROLE site SET lock_timeout = 1000");
   int failed = 0;
-  if (!jobs_contract_is_model_alone())
-    failed = jobs_contract_run(&database) + cmocka_run_group_tests(tests, NULL, NULL);
+  if (!jobs_contract_is_model_alone()) failed = jobs_contract_run(&database) + cases_run("postgres/jobs", NULL, NULL);
   model_url = shop_site_url();
   failed += jobs_contract_run_model(&database, HISTORIES);
   shop_close_server(NULL);

@@ -14,7 +14,7 @@ static vsi_postgres_key key_of(uint32_t number) {
 }
 
 /* Before and after the set switches to hashing. */
-static void key_is_stored_once(void **state) {
+TEST_CASE(key_is_stored_once) {
   vsi_postgres_keys set = {.count = 0};
   test_host_init(&th);
   for (uint32_t i = 0; i < 1000; i++) {
@@ -35,7 +35,7 @@ static void key_is_stored_once(void **state) {
 }
 
 /* A commit has one key for each sixteen rows of a block. */
-static void written_rows_share_keys(void **state) {
+TEST_CASE(written_rows_share_keys) {
   enum { ROWS = 300 };
   vsi_postgres_keys set = {.count = 0};
   test_host_init(&th);
@@ -76,15 +76,6 @@ static vestry_err fill(test_host *host, void *ctx) {
   return error;
 }
 
-static void allocation_failure_leaves_the_set_unchanged(void **state) {
+TEST_CASE(allocation_failure_leaves_the_set_unchanged) {
   test_host_fail_each(fill, NULL, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(key_is_stored_once),
-      cmocka_unit_test(written_rows_share_keys),
-      cmocka_unit_test(allocation_failure_leaves_the_set_unchanged),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,7 +107,7 @@ static int open_server(void **state) {
 
 /* Each statement runs in each kind of transaction, and then a transaction of each kind (without a setup; with one, of a
  * kind) finds the session as the setup has left it. (What libpq prepares by SQL is for vestry_postgres_replace.) */
-static void transaction_begins_with_the_session_of_the_setup(void **state) {
+TEST_CASE(transaction_begins_with_the_session_of_the_setup) {
   static const char *const setups[] = {
       NULL, "SET search_path = shop, public; SET TimeZone = 'Asia/Tokyo'; SET vestry.tenant = 'it''s \\ none'",
       "SET search_path = public; SET ROLE worker", "SET SESSION AUTHORIZATION worker; SET DateStyle = SQL"};
@@ -133,7 +133,7 @@ static void read_number(const vestry_sql_row *row, void *ctx) {
 
 /* Undoing takes no other connection, and lasts also if the transaction after it is rolled back. A sequence has no
  * current value for the next transaction. */
-static void session_is_undone_on_its_connection(void **state) {
+TEST_CASE(session_is_undone_on_its_connection) {
   shop s;
   int64_t value = 0;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
@@ -151,7 +151,7 @@ static void session_is_undone_on_its_connection(void **state) {
 
 /* A statement of SQL's PREPARE, and the loss of all prepared statements, replace the connection. So does a state that
  * cannot be restored. */
-static void connection_that_cannot_be_undone_is_replaced(void **state) {
+TEST_CASE(connection_that_cannot_be_undone_is_replaced) {
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = "SET ROLE worker"});
   assert_int_equal(run_as(&s, ALONE, "PREPARE one AS SELECT 1"), VESTRY_OK);
@@ -167,7 +167,7 @@ static vestry_err replace(vestry_sql_transaction *transaction, void *ctx) {
   return VESTRY_OK;
 }
 
-static void connection_is_replaced_on_request(void **state) {
+TEST_CASE(connection_is_replaced_on_request) {
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, replace, NULL), VESTRY_OK);
@@ -178,12 +178,6 @@ static void connection_is_replaced_on_request(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(transaction_begins_with_the_session_of_the_setup),
-      cmocka_unit_test(session_is_undone_on_its_connection),
-      cmocka_unit_test(connection_that_cannot_be_undone_is_replaced),
-      cmocka_unit_test(connection_is_replaced_on_request),
-  };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  return cmocka_run_group_tests(tests, open_server, shop_close_server);
+  return cases_run("postgres/left", open_server, shop_close_server);
 }

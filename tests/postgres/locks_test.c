@@ -43,7 +43,7 @@ static void run(PGconn *db, const char *sql) {
 }
 
 /* capability: M2 */
-static void renders_without_locks_are_followed_by_tables(void **state) {
+TEST_CASE(renders_without_locks_are_followed_by_tables) {
   shown_site s;
   fallbacks_count = returns_count = 0;
   shown_open_with(&s, schema, (vestry_postgres_pool_options){0}, look_at_log,
@@ -74,7 +74,7 @@ static void renders_without_locks_are_followed_by_tables(void **state) {
 }
 
 /* A render that reads more rows than there are locks. */
-static void render_of_too_many_rows_is_followed_by_tables(void **state) {
+TEST_CASE(render_of_too_many_rows_is_followed_by_tables) {
   shown_site s;
   shown_open(&s, schema, NULL);
   size_t sum = shown_watch(&s, "SELECT sum(n) FROM (SELECT n FROM t WHERE id BETWEEN 1 AND 2000 ORDER BY id) q", NULL);
@@ -96,7 +96,7 @@ static void commit_pivot(shown_site *s) {
 
 /* The pivot has read a row that another transaction has since written and committed, and it writes a row that the
  * render is about to read. No serial order of the three exists, and the render fails. */
-static void conflicting_render_is_repeated(void **state) {
+TEST_CASE(conflicting_render_is_repeated) {
   shown_site s;
   shown_open(&s, schema, NULL);
   size_t both = shown_watch(&s, "SELECT n FROM other WHERE id = 1", one_row);
@@ -129,7 +129,7 @@ static void count_complaints(void *ctx, vestry_log_level level, const char *line
 /* The same with a pivot whose commit is prepared and does not come, as with a commit that waits for a standby. Each
  * read of its rows fails, and renders that meet it follow tables. The level stays READS: concurrent writers also
  * cause such conflicts, and other pages remain exact. */
-static void lasting_conflict_makes_its_renders_follow_tables(void **state) {
+TEST_CASE(lasting_conflict_makes_its_renders_follow_tables) {
   shown_site s;
   complaints_count = 0;
   shown_open_with(&s, schema, (vestry_postgres_pool_options){0}, count_complaints, NULL);
@@ -175,12 +175,6 @@ static int open_server(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(conflicting_render_is_repeated),
-      cmocka_unit_test(lasting_conflict_makes_its_renders_follow_tables),
-      cmocka_unit_test(render_of_too_many_rows_is_followed_by_tables),
-      cmocka_unit_test(renders_without_locks_are_followed_by_tables),
-  };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  return cmocka_run_group_tests(tests, open_server, shop_close_server);
+  return cases_run("postgres/locks", open_server, shop_close_server);
 }

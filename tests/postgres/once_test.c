@@ -84,7 +84,7 @@ static void close_dead_and_running(once_node *dead, once_node *living) {
 }
 
 /* capability: M3 */
-static void submission_of_a_dead_node_gets_409_after_its_lease(void **state) {
+TEST_CASE(submission_of_a_dead_node_gets_409_after_its_lease) {
   once_node dead, living;
   once_nonce nonce;
   open_dead_and_running(&dead, &living);
@@ -103,7 +103,7 @@ static void submission_of_a_dead_node_gets_409_after_its_lease(void **state) {
   close_dead_and_running(&dead, &living);
 }
 
-static void submission_of_a_dead_node_runs_again_if_allowed(void **state) {
+TEST_CASE(submission_of_a_dead_node_runs_again_if_allowed) {
   once_node dead, living;
   once_nonce nonce;
   runs_again = true;
@@ -156,7 +156,7 @@ static void run_during_a_server_crash(once_node *at, const char *nonce) {
 }
 
 /* This node has the answer; other nodes report the outcome as unknown. */
-static void server_crash_during_an_action_makes_it_unknown_elsewhere(void **state) {
+TEST_CASE(server_crash_during_an_action_makes_it_unknown_elsewhere) {
   once_node one, other;
   once_nonce nonce;
   once_clear();
@@ -207,7 +207,7 @@ static const char *submit_until_stored(once_node *at, const char *nonce) {
 
 /* A repeat runs, at the same node or another, before and after the lease. */
 /* capability: M3 */
-static void limited_action_runs_after_the_server_is_back(void **state) {
+TEST_CASE(limited_action_runs_after_the_server_is_back) {
   for (int i = 0; i < 4; i++) {
     const bool is_at_other = i % 2, is_late = i / 2;
     once_node one, other;
@@ -245,7 +245,7 @@ static vestry_err forget_in_doubt(void *ctx, const vestry_once_submission *press
 }
 
 /* capability: M3 */
-static void action_with_an_unanswered_begin_runs_once(void **state) {
+TEST_CASE(action_with_an_unanswered_begin_runs_once) {
   for (int times = 1; times <= 4; times++) {
     once_node one, other;
     once_nonce nonce;
@@ -272,7 +272,7 @@ static void action_with_an_unanswered_begin_runs_once(void **state) {
 
 /* The server is away when an action ends; its answer is stored later. */
 /* capability: M3 */
-static void answer_is_stored_when_the_server_is_back(void **state) {
+TEST_CASE(answer_is_stored_when_the_server_is_back) {
   once_node one, other;
   once_nonce nonce, next;
   once_clear();
@@ -291,7 +291,7 @@ static void answer_is_stored_when_the_server_is_back(void **state) {
 
 /* Each allocation of a submission fails once, and then the other node gets a repeat. The action has run once, or its
  * outcome is unknown. */
-static void allocation_failure_never_runs_an_action_twice(void **state) {
+TEST_CASE(allocation_failure_never_runs_an_action_twice) {
   once_node one, other;
   once_nonce nonce;
   once_clear();
@@ -322,7 +322,7 @@ static void allocation_failure_never_runs_an_action_twice(void **state) {
 }
 
 /* A run whose submission was taken over by the next run cannot store its answer. */
-static void late_run_cannot_store_its_answer(void **state) {
+TEST_CASE(late_run_cannot_store_its_answer) {
   once_node one;
   char hash[65], first[33], next[33];
   unsigned char answer[8] = "";
@@ -390,7 +390,7 @@ static vestry_err mark_own(vestry_sql_transaction *transaction, void *ctx) {
 }
 
 /* The lease is over when both begin. */
-static void one_of_two_runs_is_committed(void **state) {
+TEST_CASE(one_of_two_runs_is_committed) {
   static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE, VESTRY_SQL_SERIALIZABLE};
   char hash[65], first[33], next[33];
   memset(hash, 'a', 64);
@@ -417,7 +417,7 @@ static void one_of_two_runs_is_committed(void **state) {
 }
 
 /* A handler outlasts its lease, and its late answer makes the outcome known after all. */
-static void answer_after_the_lease_is_stored(void **state) {
+TEST_CASE(answer_after_the_lease_is_stored) {
   once_node one, other;
   once_nonce nonce;
   sem_t inside, go;
@@ -448,7 +448,7 @@ static void answer_after_the_lease_is_stored(void **state) {
 }
 
 /* Corrupt rows of finished submissions: the action does not run again, and no corrupt answer is sent. */
-static void corrupt_row_gets_500_and_runs_nothing(void **state) {
+TEST_CASE(corrupt_row_gets_500_and_runs_nothing) {
   static const char *const answers[] = {"''",
                                         "'\\x00'",
                                         "decode(repeat('ff', 28), 'hex')",
@@ -474,7 +474,7 @@ static void corrupt_row_gets_500_and_runs_nothing(void **state) {
 }
 
 /* The application commits asynchronously, so a crash may lose its commits, but not the owner of a submission. */
-static void submission_survives_a_crash_with_asynchronous_commit(void **state) {
+TEST_CASE(submission_survives_a_crash_with_asynchronous_commit) {
   static const char *const settings[] = {"synchronous_commit=off", "wal_writer_delay=10s", NULL};
   once_node dead, living;
   once_nonce nonce;
@@ -494,7 +494,7 @@ static void submission_survives_a_crash_with_asynchronous_commit(void **state) {
 }
 
 /* A reader of the database learns neither the nonce nor the answer; a changed answer is rejected. */
-static void rows_contain_neither_nonce_nor_answer(void **state) {
+TEST_CASE(rows_contain_neither_nonce_nor_answer) {
   once_node one, other;
   once_nonce nonce;
   char sql[300];
@@ -520,7 +520,7 @@ static void rows_contain_neither_nonce_nor_answer(void **state) {
 }
 
 /* Without sessions and scopes all clients share one scope, which is unlimited by default. */
-static void nameless_scope_evicts_no_submission(void **state) {
+TEST_CASE(nameless_scope_evicts_no_submission) {
   enum { MORE = 1100 };
   once_node one;
   once_nonce first, nonce;
@@ -540,7 +540,7 @@ static void nameless_scope_evicts_no_submission(void **state) {
   once_close(&one);
 }
 
-static void expired_and_excess_submissions_are_deleted(void **state) {
+TEST_CASE(expired_and_excess_submissions_are_deleted) {
   once_node one;
   once_nonce nonce;
   size_t count = 99;
@@ -583,7 +583,7 @@ static vestry_err create(test_host *th, void *ctx) {
   return error;
 }
 
-static void allocation_failure_is_returned(void **state) {
+TEST_CASE(allocation_failure_is_returned) {
   test_host th;
   test_host_init(&th);
   shop_clear();
@@ -595,27 +595,9 @@ static void allocation_failure_is_returned(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(submission_of_a_dead_node_gets_409_after_its_lease),
-      cmocka_unit_test(submission_of_a_dead_node_runs_again_if_allowed),
-      cmocka_unit_test(one_of_two_runs_is_committed),
-      cmocka_unit_test(server_crash_during_an_action_makes_it_unknown_elsewhere),
-      cmocka_unit_test(limited_action_runs_after_the_server_is_back),
-      cmocka_unit_test(action_with_an_unanswered_begin_runs_once),
-      cmocka_unit_test(answer_is_stored_when_the_server_is_back),
-      cmocka_unit_test(allocation_failure_never_runs_an_action_twice),
-      cmocka_unit_test(answer_after_the_lease_is_stored),
-      cmocka_unit_test(corrupt_row_gets_500_and_runs_nothing),
-      cmocka_unit_test(late_run_cannot_store_its_answer),
-      cmocka_unit_test(submission_survives_a_crash_with_asynchronous_commit),
-      cmocka_unit_test(rows_contain_neither_nonce_nor_answer),
-      cmocka_unit_test(nameless_scope_evicts_no_submission),
-      cmocka_unit_test(expired_and_excess_submissions_are_deleted),
-      cmocka_unit_test(allocation_failure_is_returned),
-  };
   once_contract_world = &in_postgres;
   shop_open_server(NULL);
-  int failed = once_contract_run("actions that run once, in PostgreSQL") + cmocka_run_group_tests(tests, NULL, NULL);
+  int failed = once_contract_run("actions that run once, in PostgreSQL") + cases_run("postgres/once", NULL, NULL);
   shop_close_server(NULL);
   return failed;
 }

@@ -167,17 +167,17 @@ static void run_level(vestry_postgres_level level, bool is_bounded, const char *
 }
 
 /* capability: M1 */
-static void random_commits_by_reads_leave_all_pages_current(void **state) {
+TEST_CASE(random_commits_by_reads_leave_all_pages_current) {
   run_level(VESTRY_POSTGRES_READS, false, "reads");
 }
 
 /* capability: M2 */
-static void random_commits_by_tables_leave_all_pages_current(void **state) {
+TEST_CASE(random_commits_by_tables_leave_all_pages_current) {
   run_level(VESTRY_POSTGRES_TABLES, false, "tables");
 }
 
 /* capability: M1 */
-static void random_commits_beyond_the_bounds_leave_all_pages_current(void **state) {
+TEST_CASE(random_commits_beyond_the_bounds_leave_all_pages_current) {
   run_level(VESTRY_POSTGRES_READS, true, "bounds");
 }
 
@@ -188,11 +188,6 @@ static int open_server(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(random_commits_by_reads_leave_all_pages_current),
-      cmocka_unit_test(random_commits_by_tables_leave_all_pages_current),
-      cmocka_unit_test(random_commits_beyond_the_bounds_leave_all_pages_current),
-  };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  return cmocka_run_group_tests(tests, open_server, shop_close_server);
+  return cases_run("postgres/oracle", open_server, shop_close_server);
 }

@@ -25,7 +25,7 @@ static void append(const vestry_sql_row *row, void *ctx) {
   }
 }
 
-static void values_are_bound_and_rows_returned(void **state) {
+TEST_CASE(values_are_bound_and_rows_returned) {
   shop s;
   char text[200] = "";
   const bool yes = true;
@@ -65,7 +65,7 @@ static void take_bytes(const vestry_sql_row *row, void *ctx) {
 }
 
 /* Only a bytea has hexadecimal digits or escapes. */
-static void bytes_of_a_text_are_the_text(void **state) {
+TEST_CASE(bytes_of_a_text_are_the_text) {
   static const char *const texts[] = {"name\\", "C:\\temp", "\\xavier", "\\x41", "\\\\", "\\101", "\\", ""};
   static const char *const outputs[] = {"SET bytea_output = hex", "SET bytea_output = escape"};
   static const char bytea[] = {0, 1, '\\', '\\', '1', '\\', 'x', (char)0xff, '\\'};
@@ -102,7 +102,7 @@ static bool set_comma(void) {
   return setlocale(LC_NUMERIC, "de_DE.UTF-8") != NULL;
 }
 
-static void numbers_do_not_depend_on_the_locale(void **state) {
+TEST_CASE(numbers_do_not_depend_on_the_locale) {
   static const struct {
     double number;
     const char *text;
@@ -128,7 +128,7 @@ static void numbers_do_not_depend_on_the_locale(void **state) {
 }
 
 /* More values than fit on the stack. */
-static void forty_values_are_bound(void **state) {
+TEST_CASE(forty_values_are_bound) {
   shop s;
   enum { MANY = 40 };
   vestry_value items[MANY];
@@ -152,7 +152,7 @@ static vestry_err alone(shop *s, const char *sql, const vestry_value *values) {
 }
 
 /* A deferred constraint is checked when the statement is committed. */
-static void deferred_constraint_of_a_single_statement_is_reported(void **state) {
+TEST_CASE(deferred_constraint_of_a_single_statement_is_reported) {
   static const char insert[] = "INSERT INTO t VALUES($1)";
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
@@ -171,7 +171,7 @@ static void deferred_constraint_of_a_single_statement_is_reported(void **state) 
   shop_end(&s);
 }
 
-static void wrong_values_are_logged_without_their_content(void **state) {
+TEST_CASE(wrong_values_are_logged_without_their_content) {
   shop s;
   static const char two[] = "SELECT $1::int, $2::int";
   const char *none = NULL;
@@ -198,7 +198,7 @@ static void wrong_values_are_logged_without_their_content(void **state) {
   shop_end(&s);
 }
 
-static void statements_stay_prepared(void **state) {
+TEST_CASE(statements_stay_prepared) {
   shop s;
   vestry_sql_transaction *transaction;
   int64_t found;
@@ -228,7 +228,7 @@ static void statements_stay_prepared(void **state) {
 }
 
 /* A prepared statement whose table was altered is prepared again. */
-static void altered_table_does_not_break_a_prepared_statement(void **state) {
+TEST_CASE(altered_table_does_not_break_a_prepared_statement) {
   shop s;
   char text[200] = "";
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
@@ -243,7 +243,7 @@ static void altered_table_does_not_break_a_prepared_statement(void **state) {
 
 /* ------------------------------------------------------------------------------------------ transactions ---------- */
 
-static void read_transaction_has_one_snapshot_and_cannot_write(void **state) {
+TEST_CASE(read_transaction_has_one_snapshot_and_cannot_write) {
   shop s;
   vestry_sql_transaction *outer, *inner, *other;
   int64_t found = -1;
@@ -277,7 +277,7 @@ static vestry_err write_row(vestry_sql_transaction *transaction, void *ctx) {
   return of->result ? of->result : error;
 }
 
-static void write_transaction_commits_or_rolls_back(void **state) {
+TEST_CASE(write_transaction_commits_or_rolls_back) {
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){0});
   shop_do(&s, "CREATE TABLE t(a int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
@@ -310,7 +310,7 @@ static void begin_in_row(const vestry_sql_row *row, void *ctx) {
   assert_int_equal(vestry_sql_run_alone(ctx, "BEGIN", NULL, NULL, NULL), VESTRY_OK); /* within an outer statement */
 }
 
-static void open_transaction_is_not_given_to_the_next_thread(void **state) {
+TEST_CASE(open_transaction_is_not_given_to_the_next_thread) {
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   shop_do(&s, "CREATE TABLE t(a int)");
@@ -331,7 +331,7 @@ static void open_transaction_is_not_given_to_the_next_thread(void **state) {
 
 /* ------------------------------------------------------------------------------------------------ faults ---------- */
 
-static void invalid_options_are_rejected_without_logging_secrets(void **state) {
+TEST_CASE(invalid_options_are_rejected_without_logging_secrets) {
   shop s = {.pool = NULL};
   test_host_init(&s.th);
   assert_int_equal(vestry_postgres_pool_create(NULL, &s.pool), VESTRY_INVALID);
@@ -351,7 +351,7 @@ static void invalid_options_are_rejected_without_logging_secrets(void **state) {
   test_host_assert_clean(&s.th);
 }
 
-static void setup_runs_on_each_connection(void **state) {
+TEST_CASE(setup_runs_on_each_connection) {
   shop s;
   vestry_sql_transaction *transaction;
   shop_begin(&s, (vestry_postgres_pool_options){.setup = "SET application_name = 'the shop'", .statement_ms = 777});
@@ -367,7 +367,7 @@ static void setup_runs_on_each_connection(void **state) {
   shop_end(&s);
 }
 
-static void statement_over_statement_ms_times_out(void **state) {
+TEST_CASE(statement_over_statement_ms_times_out) {
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.statement_ms = 1000}); /* also applies to connection set-up */
   assert_int_equal(alone(&s, "SELECT pg_sleep(600)", NULL), VESTRY_TIMEOUT);
@@ -393,14 +393,14 @@ static vestry_err create_and_use(test_host *th, void *ctx) {
   return error;
 }
 
-static void allocation_failure_is_returned(void **state) {
+TEST_CASE(allocation_failure_is_returned) {
   test_host th;
   test_host_init(&th);
   test_host_fail_each(create_and_use, NULL, false);
 }
 
 /* The server reports no change of a function. So the types of its parameters are found each time. */
-static void replaced_function_gets_the_whole_value(void **state) {
+TEST_CASE(replaced_function_gets_the_whole_value) {
   static const struct {
     const char *before, *after, *sql;
   } rows[] = {{"FUNCTION f(timestamp)", "FUNCTION f(timestamptz)", "SELECT f($1)"},
@@ -428,23 +428,5 @@ static void replaced_function_gets_the_whole_value(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_are_bound_and_rows_returned),
-      cmocka_unit_test(bytes_of_a_text_are_the_text),
-      cmocka_unit_test(numbers_do_not_depend_on_the_locale),
-      cmocka_unit_test(forty_values_are_bound),
-      cmocka_unit_test(wrong_values_are_logged_without_their_content),
-      cmocka_unit_test(deferred_constraint_of_a_single_statement_is_reported),
-      cmocka_unit_test(statements_stay_prepared),
-      cmocka_unit_test(altered_table_does_not_break_a_prepared_statement),
-      cmocka_unit_test(read_transaction_has_one_snapshot_and_cannot_write),
-      cmocka_unit_test(write_transaction_commits_or_rolls_back),
-      cmocka_unit_test(open_transaction_is_not_given_to_the_next_thread),
-      cmocka_unit_test(invalid_options_are_rejected_without_logging_secrets),
-      cmocka_unit_test(setup_runs_on_each_connection),
-      cmocka_unit_test(statement_over_statement_ms_times_out),
-      cmocka_unit_test(replaced_function_gets_the_whole_value),
-      cmocka_unit_test(allocation_failure_is_returned),
-  };
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/pool", shop_open_server, shop_close_server);
 }

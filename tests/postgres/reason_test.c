@@ -38,7 +38,7 @@ static void commit(shown_site *s, const char *sql) {
 }
 
 /* capability: H2 */
-static void commit_is_timed_from_the_read_of_its_record(void **state) {
+TEST_CASE(commit_is_timed_from_the_read_of_its_record) {
   shown_site s;
   vestry_observe *observe;
   begin(&s, &observe);
@@ -59,7 +59,7 @@ static void commit_is_timed_from_the_read_of_its_record(void **state) {
 }
 
 /* capability: H2 */
-static void commit_that_changes_no_page_is_not_timed(void **state) {
+TEST_CASE(commit_that_changes_no_page_is_not_timed) {
   shown_site s;
   vestry_observe *observe;
   begin(&s, &observe);
@@ -79,7 +79,7 @@ static void note(const vestry_page_info *info, void *ctx) {
 }
 
 /* capability: H8 */
-static void render_after_a_commit_is_reported_as_database(void **state) {
+TEST_CASE(render_after_a_commit_is_reported_as_database) {
   shown_site s;
   vestry_observe *observe;
   unsigned count = 0;
@@ -92,9 +92,6 @@ static void render_after_a_commit_is_reported_as_database(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(commit_is_timed_from_the_read_of_its_record),
-                                     cmocka_unit_test(commit_that_changes_no_page_is_not_timed),
-                                     cmocka_unit_test(render_after_a_commit_is_reported_as_database)};
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/reason", shop_open_server, shop_close_server);
 }

@@ -52,7 +52,7 @@ static void begin(void) {
   (void)was_notified();
 }
 
-static void receiver_listens_only_open_with_table_and_follower(void **state) {
+TEST_CASE(receiver_listens_only_open_with_table_and_follower) {
   assert_false(vsi_postgres_receiver_ops.know(&pool.is, &receiver, TABLE, FILE_NUMBER));
   assert_false(vsi_postgres_receiver_ops.listen(&pool.is, &receiver)); /* closed */
   vsi_postgres_receiver_ops.open(&pool.is, &receiver);
@@ -65,7 +65,7 @@ static void receiver_listens_only_open_with_table_and_follower(void **state) {
   assert_false(vsi_postgres_receiver_ops.listen(&pool.is, &receiver));
 }
 
-static void receiver_is_notified_once_of_its_table(void **state) {
+TEST_CASE(receiver_is_notified_once_of_its_table) {
   static const struct {
     vsi_postgres_kind kind;
     uint32_t relation;
@@ -88,7 +88,7 @@ static void receiver_is_notified_once_of_its_table(void **state) {
   assert_true(was_notified());
 }
 
-static void start_and_end_of_following_notify_receivers(void **state) {
+TEST_CASE(start_and_end_of_following_notify_receivers) {
   begin();
   assert_true(vsi_postgres_receiver_ops.listen(&pool.is, &receiver));
   vsi_postgres_receivers_follow(&pool, false);
@@ -97,7 +97,7 @@ static void start_and_end_of_following_notify_receivers(void **state) {
   assert_true(was_notified());
 }
 
-static void roused_receiver_stops_waiting(void **state) {
+TEST_CASE(roused_receiver_stops_waiting) {
   begin();
   vsi_postgres_receiver_ops.rouse(&pool.is, &receiver);
   assert_false(vsi_postgres_receiver_ops.wait(&pool.is, &receiver, vsi_monotonic_in_ms(UINT64_C(86400000))));
@@ -106,14 +106,6 @@ static void roused_receiver_stops_waiting(void **state) {
   assert_true(vsi_postgres_receiver_ops.wait(&pool.is, &receiver, vsi_monotonic_in_ms(UINT64_C(86400000))));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(receiver_listens_only_open_with_table_and_follower),
-      TEST(receiver_is_notified_once_of_its_table),
-      TEST(start_and_end_of_following_notify_receivers),
-      TEST(roused_receiver_stops_waiting),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run_each("postgres/receivers", set_up, tear_down);
 }

@@ -84,7 +84,7 @@ static const one_case cases[] = {
      .is_prepared = true},
 };
 
-static void commit_renders_pages_whose_reads_left_no_lock(void **state) {
+TEST_CASE(commit_renders_pages_whose_reads_left_no_lock) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const one_case *c = &cases[i];
     shown_site s;
@@ -102,7 +102,7 @@ static void commit_renders_pages_whose_reads_left_no_lock(void **state) {
 }
 
 /* Renders without a caught error are not rendered for unrelated changes. */
-static void reads_without_a_caught_error_stay_exact(void **state) {
+TEST_CASE(reads_without_a_caught_error_stay_exact) {
   shown_site s;
   shown_open_with(&s, ROWS "CREATE TABLE other(id int); CREATE VIEW x AS SELECT 1 AS one",
                   (vestry_postgres_pool_options){.setup = by_index}, NULL, NULL);
@@ -121,7 +121,7 @@ static void reads_without_a_caught_error_stay_exact(void **state) {
 
 /* The brief query for the read set was enough for a page, and is no longer, because the server has replaced many locks
  * by one of the table. Its transaction is over then, so the page renders once more, with the whole query. */
-static void page_whose_locks_are_replaced_later_renders_once_more(void **state) {
+TEST_CASE(page_whose_locks_are_replaced_later_renders_once_more) {
   shown_site s;
   shown_open_with(&s, WIDE, (vestry_postgres_pool_options){.setup = by_index}, NULL, NULL);
   const size_t at = shown_watch(&s, "SELECT sum(v) FROM wide WHERE id <= (SELECT n FROM most)", NULL);
@@ -146,7 +146,7 @@ static void end_transaction(shown_site *s) {
 }
 
 /* The transaction's locks are gone, and later locks do not belong to the render. */
-static void transaction_ended_within_a_render_is_detected(void **state) {
+TEST_CASE(transaction_ended_within_a_render_is_detected) {
   for (int by_reads = 0; by_reads < 2; by_reads++) {
     shown_site s;
     shown_open_with(&s, ROWS, (vestry_postgres_pool_options){.setup = by_index}, NULL,
@@ -166,7 +166,7 @@ static void lose_statements(shown_site *s) {
 
 /* The statements that begin and end a render's transaction are prepared. The application deallocates them between
  * renders, or within one. */
-static void render_without_its_prepared_statements_prepares_them(void **state) {
+TEST_CASE(render_without_its_prepared_statements_prepares_them) {
   char sql[80], wanted[20];
   for (int by_reads = 0; by_reads < 2; by_reads++) {
     shown_site s;
@@ -195,7 +195,7 @@ static void render_without_its_prepared_statements_prepares_them(void **state) {
 /* ------------------------------------------------------------------------------------------- failed reads --------- */
 
 /* The page shows only that the server is away, and no commit follows its return. */
-static void page_that_shows_a_server_failure_renders_again(void **state) {
+TEST_CASE(page_that_shows_a_server_failure_renders_again) {
   shown_site s;
   shown_open_with(&s, ROWS, (vestry_postgres_pool_options){.retry_ms = 1}, NULL, NULL);
   s.on.th.host.log = NULL;
@@ -225,7 +225,7 @@ static void *hold(void *ctx) {
 }
 
 /* Without a free connection the page renders again after a second, or after any commit. */
-static void page_without_a_free_connection_renders_again(void **state) {
+TEST_CASE(page_without_a_free_connection_renders_again) {
   static const shown_how hows[] = {SHOWN_READS, SHOWN_BEGINS, SHOWN_COMMITTED, SHOWN_READS};
   for (int i = 0; i < 8; i++) {
     const bool is_followed = i / 2 < 3, by_commit = i % 2 && is_followed;
@@ -260,7 +260,7 @@ static void page_without_a_free_connection_renders_again(void **state) {
 }
 
 /* The server rejects the statement. Time does not help, but any commit may. */
-static void page_with_a_failed_statement_depends_on_all_commits(void **state) {
+TEST_CASE(page_with_a_failed_statement_depends_on_all_commits) {
   shown_site s;
   shown_open(&s, "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1 / 0'; CREATE TABLE other(id int)", NULL);
   const size_t at = shown_watch_as(&s, "SELECT f()", SHOWN_READS, true);
@@ -278,7 +278,7 @@ static void page_with_a_failed_statement_depends_on_all_commits(void **state) {
 /* ------------------------------------------------------------------------------ servers that reject followers ----- */
 
 /* The server returns but rejects followers. Commits made meanwhile are shown once. */
-static void server_that_rejects_followers_is_read_once(void **state) {
+TEST_CASE(server_that_rejects_followers_is_read_once) {
   static const char *const none[] = {"max_wal_senders=0", NULL};
   static const char *const minimal[] = {"wal_level=minimal", "max_wal_senders=0", NULL};
   for (size_t i = 0; i < 2; i++) {
@@ -298,7 +298,7 @@ static void server_that_rejects_followers_is_read_once(void **state) {
 }
 
 /* Another database rewrites a table that all databases share. */
-static void shared_table_rewritten_by_another_database_is_followed(void **state) {
+TEST_CASE(shared_table_rewritten_by_another_database_is_followed) {
   shown_site s;
   char url[256];
   postgres_server_run(shop_server(), "DROP ROLE IF EXISTS web; CREATE ROLE web; DROP ROLE IF EXISTS staff;"
@@ -329,7 +329,7 @@ static void shared_table_rewritten_by_another_database_is_followed(void **state)
 /* ------------------------------------------------------------------------------------------------ log lines ------- */
 
 /* Uncovered relations are logged once each, up to a limit. */
-static void log_names_each_uncovered_relation_once(void **state) {
+TEST_CASE(log_names_each_uncovered_relation_once) {
   shown_site s;
   shown_open(&s, "CREATE UNLOGGED TABLE u1(v int); CREATE UNLOGGED TABLE u2(v int)", NULL);
   const size_t first = shown_watch_as(&s, "SELECT count(*) FROM u1", SHOWN_READS, true);
@@ -347,18 +347,5 @@ static void log_names_each_uncovered_relation_once(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(commit_renders_pages_whose_reads_left_no_lock),
-      cmocka_unit_test(reads_without_a_caught_error_stay_exact),
-      cmocka_unit_test(page_whose_locks_are_replaced_later_renders_once_more),
-      cmocka_unit_test(transaction_ended_within_a_render_is_detected),
-      cmocka_unit_test(render_without_its_prepared_statements_prepares_them),
-      cmocka_unit_test(page_that_shows_a_server_failure_renders_again),
-      cmocka_unit_test(page_without_a_free_connection_renders_again),
-      cmocka_unit_test(page_with_a_failed_statement_depends_on_all_commits),
-      cmocka_unit_test(server_that_rejects_followers_is_read_once),
-      cmocka_unit_test(shared_table_rewritten_by_another_database_is_followed),
-      cmocka_unit_test(log_names_each_uncovered_relation_once),
-  };
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/recorded", shop_open_server, shop_close_server);
 }

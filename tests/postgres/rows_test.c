@@ -28,7 +28,7 @@ static const vestry_sql_shape number_shape = VESTRY_ROW(number, value);
 static const vestry_sql_shape word_shape = VESTRY_ROW(word, value);
 static const vestry_sql_shape real_shape = VESTRY_ROW(real, value);
 
-static void numeric_is_read_as_integer_number_or_text(void **state) {
+TEST_CASE(numeric_is_read_as_integer_number_or_text) {
   static const struct {
     const char *sql;
     vestry_err error;
@@ -60,7 +60,7 @@ static void numeric_is_read_as_integer_number_or_text(void **state) {
   shop_end(&s);
 }
 
-static void other_types_are_read_as_text(void **state) {
+TEST_CASE(other_types_are_read_as_text) {
   static const struct {
     const char *sql, *text;
   } rows[] = {{"SELECT '2026-01-02'::date AS value", "2026-01-02"},
@@ -78,11 +78,9 @@ static void other_types_are_read_as_text(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {cmocka_unit_test(numeric_is_read_as_integer_number_or_text),
-                                     cmocka_unit_test(other_types_are_read_as_text)};
   rows_contract_world = &in_postgres;
   shop_open_server(NULL);
-  int failed = rows_contract_run("contract") + cmocka_run_group_tests(tests, NULL, NULL);
+  int failed = rows_contract_run("contract") + cases_run("postgres/rows", NULL, NULL);
   shop_close_server(NULL);
   return failed;
 }

@@ -22,7 +22,7 @@ static void create_all(shop *s) {
 }
 
 /* For example by a script that empties all tables. One table is older than the others. */
-static void versions_are_written_again_after_vestry_schema_was_emptied(void **state) {
+TEST_CASE(versions_are_written_again_after_vestry_schema_was_emptied) {
   enum { PARTS = 7 };
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
@@ -44,7 +44,7 @@ static void versions_are_written_again_after_vestry_schema_was_emptied(void **st
 }
 
 /* An operator drops a table or an index, whose part still has its version. */
-static void dropped_tables_are_created_again(void **state) {
+TEST_CASE(dropped_tables_are_created_again) {
   static const char *const drops[] = {"DROP TABLE vestry_session",   "DROP TABLE vestry_once",
                                       "DROP TABLE vestry_form",      "DROP TABLE vestry_form_cleared",
                                       "DROP TABLE vestry_job",       "DROP TABLE vestry_job_slot",
@@ -106,7 +106,7 @@ static void end_as_clerk(shop *s) {
 }
 
 /* The role may not create objects in the schema; then it may, but does not own the table. */
-static void role_without_create_runs_without_an_index(void **state) {
+TEST_CASE(role_without_create_runs_without_an_index) {
   shop s;
   begin_as_clerk(&s);
   as_owner("DROP INDEX vestry_session_used");
@@ -132,7 +132,7 @@ static void role_without_create_runs_without_an_index(void **state) {
 }
 
 /* Statements need a unique index: they name it in ON CONFLICT. */
-static void role_without_create_cannot_replace_a_table(void **state) {
+TEST_CASE(role_without_create_cannot_replace_a_table) {
   static const char *const drops[] = {"DROP INDEX vestry_job_tick", "DROP TABLE vestry_job_slot",
                                       "DROP INDEX vestry_job_state"};
   shop s;
@@ -151,7 +151,7 @@ static void role_without_create_cannot_replace_a_table(void **state) {
 }
 
 /* The role owns none of the other tables of the part, so it may not alter them. */
-static void role_creates_only_the_dropped_table(void **state) {
+TEST_CASE(role_creates_only_the_dropped_table) {
   shop s;
   begin_as_clerk(&s);
   as_owner("GRANT CREATE ON SCHEMA public TO clerk; DROP TABLE vestry_job_slot");
@@ -165,7 +165,7 @@ static void role_creates_only_the_dropped_table(void **state) {
 }
 
 /* All tables exist, so nothing must be created. */
-static void role_without_create_writes_lost_versions(void **state) {
+TEST_CASE(role_without_create_writes_lost_versions) {
   enum { PARTS = 7 };
   shop s;
   begin_as_clerk(&s);
@@ -179,7 +179,7 @@ static void role_without_create_writes_lost_versions(void **state) {
 }
 
 /* The server rejects the statement. */
-static void failure_to_create_an_index_is_logged(void **state) {
+TEST_CASE(failure_to_create_an_index_is_logged) {
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   create_all(&s);
@@ -214,7 +214,7 @@ static void *create_jobs(void *ctx) {
 
 /* Another client has written to the table, and its transaction is open: a start waits for the lock only briefly, so
  * other writers pass. Without the index, the start succeeds. */
-static void start_does_not_stop_other_writers(void **state) {
+TEST_CASE(start_does_not_stop_other_writers) {
   shop s;
   create_jobs_thread with = {.error = VESTRY_IO};
   pthread_t thread;
@@ -258,7 +258,7 @@ static void *open_one(void *ctx) {
   return NULL;
 }
 
-static void nodes_that_start_at_once_create_the_tables_once(void **state) {
+TEST_CASE(nodes_that_start_at_once_create_the_tables_once) {
   enum { NODES = 4 };
   shop nodes[NODES] = {0};
   pthread_t threads[NODES];
@@ -274,7 +274,7 @@ static void nodes_that_start_at_once_create_the_tables_once(void **state) {
   for (int i = 0; i < NODES; i++) shop_end(&nodes[i]);
 }
 
-static void tables_are_brought_to_a_version_or_left_alone(void **state) {
+TEST_CASE(tables_are_brought_to_a_version_or_left_alone) {
   static const struct {
     const char *schema;
     int version;
@@ -303,17 +303,5 @@ static void tables_are_brought_to_a_version_or_left_alone(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(nodes_that_start_at_once_create_the_tables_once),
-      cmocka_unit_test(tables_are_brought_to_a_version_or_left_alone),
-      cmocka_unit_test(versions_are_written_again_after_vestry_schema_was_emptied),
-      cmocka_unit_test(dropped_tables_are_created_again),
-      cmocka_unit_test(role_without_create_runs_without_an_index),
-      cmocka_unit_test(role_without_create_cannot_replace_a_table),
-      cmocka_unit_test(role_creates_only_the_dropped_table),
-      cmocka_unit_test(role_without_create_writes_lost_versions),
-      cmocka_unit_test(failure_to_create_an_index_is_logged),
-      cmocka_unit_test(start_does_not_stop_other_writers),
-  };
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/schema", shop_open_server, shop_close_server);
 }

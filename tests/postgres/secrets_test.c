@@ -40,7 +40,7 @@ static void run_rejected(const wrong *all, size_t count) {
   shop_end(&s);
 }
 
-static void literals_are_not_logged(void **state) {
+TEST_CASE(literals_are_not_logged) {
   static const wrong all[] = {
       {"INSERT INTO bird VALUES(2, '" MARK "row', 1, 'a')",
        "INSERT INTO bird VALUES(..., ..., ..., ...): duplicate key value violates unique constraint \"bird_name_key\""},
@@ -57,7 +57,7 @@ static void literals_are_not_logged(void **state) {
 }
 
 /* A text that the server quotes need not be a name, although the server presents it as one. */
-static void text_quoted_by_the_server_is_not_logged(void **state) {
+TEST_CASE(text_quoted_by_the_server_is_not_logged) {
   static const wrong all[] = {
       {"SELECT '" MARK "'::int", "a value is invalid (22P02)"},
       {"SELECT 1 '" MARK "'", "syntax error at or near \"...\" (42601)"},
@@ -76,7 +76,7 @@ static void text_quoted_by_the_server_is_not_logged(void **state) {
   run_rejected(all, sizeof all / sizeof *all);
 }
 
-static void bound_values_are_not_logged(void **state) {
+TEST_CASE(bound_values_are_not_logged) {
   shop s;
   static const wrong all[] = {
       {"SELECT $1::int", "SELECT $1::int: a value is invalid (22P02)"},
@@ -97,7 +97,7 @@ static void bound_values_are_not_logged(void **state) {
 }
 
 /* A statement whose connection was lost is logged, too. */
-static void statement_of_a_lost_connection_is_logged_without_values(void **state) {
+TEST_CASE(statement_of_a_lost_connection_is_logged_without_values) {
   shop s;
   begin(&s);
   const char *sql = "SELECT pg_terminate_backend(pg_backend_pid()), '" MARK "'";
@@ -109,11 +109,5 @@ static void statement_of_a_lost_connection_is_logged_without_values(void **state
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(literals_are_not_logged),
-      cmocka_unit_test(text_quoted_by_the_server_is_not_logged),
-      cmocka_unit_test(bound_values_are_not_logged),
-      cmocka_unit_test(statement_of_a_lost_connection_is_logged_without_values),
-  };
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/secrets", shop_open_server, shop_close_server);
 }

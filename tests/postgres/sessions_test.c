@@ -16,7 +16,7 @@ static vestry_err open_pool(const vestry_host *host, vestry_sql_pool **ret_pool)
 static const storage_world in_postgres = {shop_clear, do_nothing, open_pool};
 
 /* capability: M3 */
-static void session_is_shared_by_all_nodes(void **state) {
+TEST_CASE(session_is_shared_by_all_nodes) {
   storage_suite one, other;
   storage_cookie ann, copy;
   memset(&other, 0, sizeof other);
@@ -36,7 +36,7 @@ static void session_is_shared_by_all_nodes(void **state) {
 }
 
 /* The application commits asynchronously, so a crash may lose its commits, but not the end of a session. */
-static void ended_session_stays_ended_after_a_crash(void **state) {
+TEST_CASE(ended_session_stays_ended_after_a_crash) {
   static const char *const settings[] = {"synchronous_commit=off", "wal_writer_delay=10s", NULL};
   for (int by_user = 0; by_user < 2; by_user++) {
     storage_suite s;
@@ -67,7 +67,7 @@ static void *make_sessions(void *ctx) {
   return error ? ctx : NULL;
 }
 
-static void concurrent_nodes_create_the_tables_once(void **state) {
+TEST_CASE(concurrent_nodes_create_the_tables_once) {
   enum { THREADS = 6 };
   shop s;
   pthread_t threads[THREADS];
@@ -94,7 +94,7 @@ static vestry_err create(test_host *th, void *ctx) {
   return error;
 }
 
-static void allocation_failure_is_returned(void **state) {
+TEST_CASE(allocation_failure_is_returned) {
   test_host th;
   test_host_init(&th);
   shop_clear();
@@ -106,15 +106,9 @@ static void allocation_failure_is_returned(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(session_is_shared_by_all_nodes),
-      cmocka_unit_test(ended_session_stays_ended_after_a_crash),
-      cmocka_unit_test(concurrent_nodes_create_the_tables_once),
-      cmocka_unit_test(allocation_failure_is_returned),
-  };
   storage_contract_world = &in_postgres;
   shop_open_server(NULL);
-  int failed = storage_contract_run("sessions in PostgreSQL") + cmocka_run_group_tests(tests, NULL, NULL);
+  int failed = storage_contract_run("sessions in PostgreSQL") + cases_run("postgres/sessions", NULL, NULL);
   shop_close_server(NULL);
   return failed;
 }

@@ -22,7 +22,7 @@ static bool sees_more(const char *now, const char *before, uint64_t below) {
   return sees_more;
 }
 
-static void snapshots_differ_by_transactions_ended_between(void **state) {
+TEST_CASE(snapshots_differ_by_transactions_ended_between) {
   test_host_init(&th);
   assert_false(sees_more("10:14:10,12", "10:14:10,12", 20));
   assert_false(sees_more("10:14:10", "10:14:10,12", 12));
@@ -39,7 +39,7 @@ static void snapshots_differ_by_transactions_ended_between(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void malformed_snapshot_is_rejected(void **state) {
+TEST_CASE(malformed_snapshot_is_rejected) {
   static const char *const none[] = {
       "",        "10",      "10:",      "10:14",     "10:14 ", ":14:",   "10::",     "14:10:",
       "10:14:x", "10:14:,", "10:14:3,", "10:14:3;4", "-1:14:", " 1:14:", "10:14:+3", "99999999999999999999999:14:"};
@@ -51,7 +51,7 @@ static void malformed_snapshot_is_rejected(void **state) {
 }
 
 /* 32-bit ids wrap around, 64-bit ids do not. */
-static void full_xid_continues_over_a_wraparound(void **state) {
+TEST_CASE(full_xid_continues_over_a_wraparound) {
   const uint64_t near = UINT64_C(0x300000002);
   assert_true(vsi_postgres_full_xid(2, near) == near);
   assert_true(vsi_postgres_full_xid(7, near) == near + 5);
@@ -67,16 +67,6 @@ static vestry_err read_snapshot(test_host *host, void *ctx) {
   return error;
 }
 
-static void allocation_failure_is_returned(void **state) {
+TEST_CASE(allocation_failure_is_returned) {
   test_host_fail_each(read_snapshot, NULL, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(snapshots_differ_by_transactions_ended_between),
-      cmocka_unit_test(malformed_snapshot_is_rejected),
-      cmocka_unit_test(full_xid_continues_over_a_wraparound),
-      cmocka_unit_test(allocation_failure_is_returned),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,7 @@ static void alter(const char *sql) {
 }
 
 /* Stored and compared values are parsed as the current type of their column. */
-static void parameters_have_the_types_of_altered_columns(void **state) {
+TEST_CASE(parameters_have_the_types_of_altered_columns) {
   for (size_t i = 0; i < KINDS; i++) {
     const int kind = kinds[i];
     static const char insert[] = "INSERT INTO event(n, at, price, code) VALUES($1, $2, $3, $4)";
@@ -84,7 +84,7 @@ static void parameters_have_the_types_of_altered_columns(void **state) {
 }
 
 /* Each change gives another type to a name in the statement. */
-static void renamed_objects_do_not_break_statements(void **state) {
+TEST_CASE(renamed_objects_do_not_break_statements) {
   static const char *const changes[] = {
       ("ALTER TABLE shop.event RENAME a TO c; ALTER TABLE shop.event RENAME b TO a; ALTER TABLE shop.event RENAME c TO "
        "b"),
@@ -113,7 +113,7 @@ static void renamed_objects_do_not_break_statements(void **state) {
 }
 
 /* A role that may write columns but not read them, and may read a view but not its table. */
-static void role_without_select_can_write(void **state) {
+TEST_CASE(role_without_select_can_write) {
   static const char insert[] = "INSERT INTO event(a) VALUES($1)", find[] = "SELECT count(*) FROM shown WHERE a = $1";
   shop s;
   shop_clear();
@@ -144,7 +144,7 @@ static void role_without_select_can_write(void **state) {
 }
 
 /* No column determines the type of a function's parameter. */
-static void recreated_function_does_not_break_statements(void **state) {
+TEST_CASE(recreated_function_does_not_break_statements) {
   static const char call[] = "SELECT twice($1)";
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
@@ -164,7 +164,7 @@ static void recreated_function_does_not_break_statements(void **state) {
 }
 
 /* A transaction begun manually is not retried; that is up to the caller. */
-static void manual_transaction_returns_busy_after_a_type_change(void **state) {
+TEST_CASE(manual_transaction_returns_busy_after_a_type_change) {
   static const char insert[] = "INSERT INTO t VALUES($1)";
   shop s;
   vestry_sql_transaction *conn;
@@ -184,7 +184,7 @@ static void manual_transaction_returns_busy_after_a_type_change(void **state) {
 }
 
 /* The application, or a pooler between two clients, may deallocate prepared statements. */
-static void deallocated_statements_are_prepared_again(void **state) {
+TEST_CASE(deallocated_statements_are_prepared_again) {
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   alter("CREATE TABLE t(a int)");
@@ -203,7 +203,7 @@ static void deallocated_statements_are_prepared_again(void **state) {
 }
 
 /* All places for statements are taken, and the statement that a new one replaces is missing. */
-static void full_connection_without_its_statements_accepts_new_ones(void **state) {
+TEST_CASE(full_connection_without_its_statements_accepts_new_ones) {
   static const char *const losses[] = {"DEALLOCATE ALL", "DISCARD ALL"};
   for (size_t l = 0; l < sizeof losses / sizeof *losses; l++)
     for (size_t i = 0; i < KINDS; i++) {
@@ -228,7 +228,7 @@ static void read_text(const vestry_sql_row *row, void *ctx) {
 }
 
 /* Settings of a role, of the application's setup, and those that the library needs. */
-static void required_settings_override_role_and_setup(void **state) {
+TEST_CASE(required_settings_override_role_and_setup) {
   static const char *const settings[][3] = {
       {"bytea_output", "escape", "hex"},
       {"client_encoding", "LATIN1", "UTF8"},
@@ -287,7 +287,7 @@ static vestry_err never(vestry_job *job, void *ctx) {
 }
 
 /* Only the rows were restored, or a logical replica has become the primary: sequences are not replicated. */
-static void orders_do_not_fail_because_their_ids_exist(void **state) {
+TEST_CASE(orders_do_not_fail_because_their_ids_exist) {
   static const char restart[] = "ALTER TABLE vestry_job ALTER id RESTART WITH 1";
   shop s;
   vestry_jobs *jobs;
@@ -328,7 +328,7 @@ static vestry_err run_long(vestry_job *job, void *ctx) {
 }
 
 /* The table was emptied, its ids have begun anew, and an ended lease of an earlier job with this id has remained. */
-static void lease_of_an_emptied_table_does_not_prevent_renewals(void **state) {
+TEST_CASE(lease_of_an_emptied_table_does_not_prevent_renewals) {
   static const char renewed[] = "SELECT count(*) FROM vestry_job JOIN vestry_job_lease USING (id, fence)";
   shop s;
   vestry_jobs *jobs;
@@ -347,7 +347,7 @@ static void lease_of_an_emptied_table_does_not_prevent_renewals(void **state) {
 }
 
 /* The application may have changed the setting since the connection was made. */
-static void bytes_are_read_despite_changed_session_settings(void **state) {
+TEST_CASE(bytes_are_read_despite_changed_session_settings) {
   shop s;
   vestry_jobs *jobs;
   char seen[64] = "";
@@ -365,7 +365,7 @@ static void bytes_are_read_despite_changed_session_settings(void **state) {
 }
 
 /* A new connection of a pool reads the same tables as the others, even if its role has got another search_path. */
-static void new_connections_keep_the_search_path(void **state) {
+TEST_CASE(new_connections_keep_the_search_path) {
   shop s;
   alter("DROP SCHEMA IF EXISTS blue CASCADE; DROP SCHEMA IF EXISTS green CASCADE; CREATE SCHEMA blue; CREATE SCHEMA "
         "green; CREATE TABLE blue.t(a int); CREATE TABLE green.t(a int); INSERT INTO blue.t VALUES(1); INSERT INTO "
@@ -391,7 +391,7 @@ static void reload(shop *s, const char *path_sql, const char *memory_sql, int64_
 }
 
 /* The configuration of the server is loaded again: the connections of a pool keep their search_path. */
-static void reloaded_configuration_keeps_the_search_path(void **state) {
+TEST_CASE(reloaded_configuration_keeps_the_search_path) {
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   shop_do(&s, "CREATE TABLE t(a int)");
@@ -405,7 +405,7 @@ static void reloaded_configuration_keeps_the_search_path(void **state) {
 }
 
 /* A schema that comes earlier in the search_path is created between the tables of two parts. */
-static void new_tables_are_created_beside_the_existing_ones(void **state) {
+TEST_CASE(new_tables_are_created_beside_the_existing_ones) {
   static const char in_shop[] = "SELECT count(*) FROM pg_class WHERE relnamespace = 'shop'::regnamespace";
   static const char in_public[] = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND "
                                   "relname IN ('vestry_schema', 'vestry_session', 'vestry_job', 'vestry_job_lease')";
@@ -439,7 +439,7 @@ static void new_tables_are_created_beside_the_existing_ones(void **state) {
 
 /* A larger time limit of the server also applies to the wait of the pool: the server would otherwise commit what the
  * caller was told to have failed. */
-static void wait_for_a_statement_follows_its_time_limit(void **state) {
+TEST_CASE(wait_for_a_statement_follows_its_time_limit) {
   static const struct {
     const char *setup, *sql;
     uint32_t limit_ms, later_ms;
@@ -467,7 +467,7 @@ static void wait_for_a_statement_follows_its_time_limit(void **state) {
 
 /* ---------------------------------------------------------------------------------------------- poolers ----------- */
 
-static void statement_names_depend_only_on_their_text(void **state) {
+TEST_CASE(statement_names_depend_only_on_their_text) {
   shop one, two;
   int64_t found;
   shop_begin(&one, (vestry_postgres_pool_options){.connections_count = 1});
@@ -492,7 +492,7 @@ static void statement_names_depend_only_on_their_text(void **state) {
   shop_end(&one);
 }
 
-static void only_session_mode_pooler_is_accepted(void **state) {
+TEST_CASE(only_session_mode_pooler_is_accepted) {
   if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
   static const char *const modes[] = {"transaction", "statement", "session"};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
@@ -543,7 +543,7 @@ static void *keep_busy(void *ctx) {
 }
 
 /* The pooler's second connection waits for a connection to the server, because another client uses it. */
-static void busy_pooler_in_transaction_mode_is_rejected(void **state) {
+TEST_CASE(busy_pooler_in_transaction_mode_is_rejected) {
   if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
   static const char settings[] = "transaction\ndefault_pool_size = 1";
   postgres_pooler pooler = {0};
@@ -561,7 +561,7 @@ static void busy_pooler_in_transaction_mode_is_rejected(void **state) {
   postgres_pooler_finish(&pooler);
 }
 
-static void pooler_with_one_free_connection_is_accepted_in_session_mode_only(void **state) {
+TEST_CASE(pooler_with_one_free_connection_is_accepted_in_session_mode_only) {
   if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
   postgres_pooler pooler = {0};
   shop s;
@@ -581,7 +581,7 @@ static void pooler_with_one_free_connection_is_accepted_in_session_mode_only(voi
 }
 
 /* As through a pooler: the number of the server's process is set to the right one, and then to another one. */
-static void single_statements_do_not_run_on_another_backend(void **state) {
+TEST_CASE(single_statements_do_not_run_on_another_backend) {
   static const char insert[] = "INSERT INTO t VALUES($1)";
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
@@ -647,7 +647,7 @@ static uint64_t starts(followed *f) {
 }
 
 /* The server ends idle connections of the role, but not those that wait for commits. */
-static void idle_session_timeout_ends_no_waiting_connection(void **state) {
+TEST_CASE(idle_session_timeout_ends_no_waiting_connection) {
   if (shop_server()->major < 14) TEST_SKIP("PostgreSQL has idle_session_timeout from version 14 on");
   followed f;
   char url[256];
@@ -669,7 +669,7 @@ static void idle_session_timeout_ends_no_waiting_connection(void **state) {
 }
 
 /* A role can get messages that are for interactive use, from the first moment of a connection on. */
-static void messages_of_the_server_are_not_written_to_stderr(void **state) {
+TEST_CASE(messages_of_the_server_are_not_written_to_stderr) {
   shop s;
   struct stat written;
   char path[] = "/tmp/vestry-stderr-XXXXXX";
@@ -694,7 +694,7 @@ static void messages_of_the_server_are_not_written_to_stderr(void **state) {
 }
 
 /* Stopped server processes do not answer. Their connections are replaced, and other processes serve the new ones. */
-static void stopped_server_processes_are_replaced(void **state) {
+TEST_CASE(stopped_server_processes_are_replaced) {
   followed f;
   follow(&f, 100);
   const size_t page = shown_watch(&f.site, "SELECT a, a FROM t", NULL);
@@ -712,7 +712,7 @@ static void stopped_server_processes_are_replaced(void **state) {
 }
 
 /* The same connection, before and after the promotion. */
-static void pool_writes_after_standby_promotion(void **state) {
+TEST_CASE(pool_writes_after_standby_promotion) {
   static const char insert[] = "INSERT INTO t VALUES($1)";
   postgres_server standby;
   shop s;
@@ -736,31 +736,5 @@ static void pool_writes_after_standby_promotion(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(parameters_have_the_types_of_altered_columns),
-      cmocka_unit_test(renamed_objects_do_not_break_statements),
-      cmocka_unit_test(role_without_select_can_write),
-      cmocka_unit_test(recreated_function_does_not_break_statements),
-      cmocka_unit_test(manual_transaction_returns_busy_after_a_type_change),
-      cmocka_unit_test(deallocated_statements_are_prepared_again),
-      cmocka_unit_test(full_connection_without_its_statements_accepts_new_ones),
-      cmocka_unit_test(required_settings_override_role_and_setup),
-      cmocka_unit_test(orders_do_not_fail_because_their_ids_exist),
-      cmocka_unit_test(lease_of_an_emptied_table_does_not_prevent_renewals),
-      cmocka_unit_test(bytes_are_read_despite_changed_session_settings),
-      cmocka_unit_test(new_connections_keep_the_search_path),
-      cmocka_unit_test(reloaded_configuration_keeps_the_search_path),
-      cmocka_unit_test(new_tables_are_created_beside_the_existing_ones),
-      cmocka_unit_test(wait_for_a_statement_follows_its_time_limit),
-      cmocka_unit_test(statement_names_depend_only_on_their_text),
-      cmocka_unit_test(only_session_mode_pooler_is_accepted),
-      cmocka_unit_test(busy_pooler_in_transaction_mode_is_rejected),
-      cmocka_unit_test(pooler_with_one_free_connection_is_accepted_in_session_mode_only),
-      cmocka_unit_test(single_statements_do_not_run_on_another_backend),
-      cmocka_unit_test(idle_session_timeout_ends_no_waiting_connection),
-      cmocka_unit_test(messages_of_the_server_are_not_written_to_stderr),
-      cmocka_unit_test(stopped_server_processes_are_replaced),
-      cmocka_unit_test(pool_writes_after_standby_promotion),
-  };
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/state", shop_open_server, shop_close_server);
 }

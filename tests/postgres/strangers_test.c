@@ -167,7 +167,7 @@ static void meet(const storage *of, size_t at) {
   close_all();
 }
 
-static void storages_lose_nothing_to_other_clients(void **state) {
+TEST_CASE(storages_lose_nothing_to_other_clients) {
   for (size_t of = 0; of < sizeof storages / sizeof *storages; of++)
     for (size_t at = 0; at < strangers_count; at++) {
       if (strangers[at].is & STRANGER_ORACLE) continue;
@@ -178,12 +178,11 @@ static void storages_lose_nothing_to_other_clients(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {cmocka_unit_test(storages_lose_nothing_to_other_clients)};
   shop_open_server(NULL);
   postgres_server_run(shop_server(), "ALTER ROLE site SET lock_timeout = 1000; ALTER ROLE site PASSWORD '" //
                       STRANGERS_PASSWORD "'");
   setenv("PGPASSWORD", STRANGERS_PASSWORD, 1);
-  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  const int failed = cases_run("postgres/strangers", NULL, NULL);
   shop_close_server(NULL);
   return failed;
 }

@@ -86,7 +86,7 @@ static node *begin(tab_bounds bounds, tab_node *ret_node) {
   return &nodes[0];
 }
 
-static void invalid_options_are_rejected(void **state) {
+TEST_CASE(invalid_options_are_rejected) {
   tab_node on;
   vestry_sql_tabs *none;
   node *n = begin((tab_bounds){0}, &on);
@@ -97,7 +97,7 @@ static void invalid_options_are_rejected(void **state) {
   close_node(0);
 }
 
-static void states_of_all_scopes_are_bounded(void **state) {
+TEST_CASE(states_of_all_scopes_are_bounded) {
   tab_node on;
   char token[TAB_TOKEN_BYTES];
   node *n = begin((tab_bounds){.max_count = 5}, &on);
@@ -112,7 +112,7 @@ static void states_of_all_scopes_are_bounded(void **state) {
 
 /* Anonymous states are evicted first, even if they expire later; orphaned rows of vestry_tab_visitor are deleted,
  * too. */
-static void anonymous_states_are_evicted_first(void **state) {
+TEST_CASE(anonymous_states_are_evicted_first) {
   tab_node on;
   char token[TAB_TOKEN_BYTES];
   node *n = begin((tab_bounds){.max_count = 5}, &on);
@@ -128,7 +128,7 @@ static void anonymous_states_are_evicted_first(void **state) {
   close_node(0);
 }
 
-static void visitors_of_an_earlier_version_get_the_column_of_persons(void **state) {
+TEST_CASE(visitors_of_an_earlier_version_get_the_column_of_persons) {
   tab_node on;
   char token[TAB_TOKEN_BYTES];
   node *n = begin((tab_bounds){0}, &on);
@@ -158,7 +158,7 @@ static vestry_err inside(const vestry_request *req, vestry_reply *reply, void *a
   return vestry_reply_status(reply, 204);
 }
 
-static void state_access_within_a_read_transaction_is_invalid(void **state) {
+TEST_CASE(state_access_within_a_read_transaction_is_invalid) {
   tab_node on;
   vestry_memory_exchange *exchange;
   node *n = begin((tab_bounds){0}, &on);
@@ -192,7 +192,7 @@ static void follow(node *n, const tab_shown *shown) {
 }
 
 /* capability: M3 */
-static void state_read_after_other_data_is_followed(void **state) {
+TEST_CASE(state_read_after_other_data_is_followed) {
   static const vestry_postgres_level levels[] = {VESTRY_POSTGRES_READS, VESTRY_POSTGRES_TABLES};
   enum { TTL_S = 1000 };
   for (size_t i = 0; i < 2; i++) {
@@ -228,7 +228,7 @@ static void state_read_after_other_data_is_followed(void **state) {
   }
 }
 
-static void allocation_failure_is_returned(void **state) {
+TEST_CASE(allocation_failure_is_returned) {
   tab_node on;
   char one[TAB_TOKEN_BYTES];
   node *n = begin((tab_bounds){0}, &on);
@@ -249,17 +249,8 @@ static void allocation_failure_is_returned(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(invalid_options_are_rejected),
-      cmocka_unit_test(states_of_all_scopes_are_bounded),
-      cmocka_unit_test(anonymous_states_are_evicted_first),
-      cmocka_unit_test(visitors_of_an_earlier_version_get_the_column_of_persons),
-      cmocka_unit_test(state_access_within_a_read_transaction_is_invalid),
-      cmocka_unit_test(state_read_after_other_data_is_followed),
-      cmocka_unit_test(allocation_failure_is_returned),
-  };
   shop_open_server(NULL);
-  const int failed = tab_contract_run("postgres_tab_contract", &world) + cmocka_run_group_tests(tests, NULL, NULL);
+  const int failed = tab_contract_run("postgres_tab_contract", &world) + cases_run("postgres/tab", NULL, NULL);
   shop_close_server(NULL);
   return failed;
 }

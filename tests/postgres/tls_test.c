@@ -74,7 +74,7 @@ static void write_url(char *url, size_t capacity, const char *certificate, const
 }
 
 /* capability: M2 */
-static void all_connections_use_tls_and_the_password_file(void **state) {
+TEST_CASE(all_connections_use_tls_and_the_password_file) {
   shown_site s;
   char url[300];
   vestry_postgres_topics *topics;
@@ -108,7 +108,7 @@ static void assert_refused(const char *url, const char *expected_log) {
 }
 
 /* capability: M2 */
-static void unverified_server_gets_no_password(void **state) {
+TEST_CASE(unverified_server_gets_no_password) {
   char url[300];
   write_url(url, sizeof url, "other", "");
   assert_refused(url, "certificate verify failed");
@@ -124,9 +124,5 @@ static void unverified_server_gets_no_password(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(all_connections_use_tls_and_the_password_file),
-      cmocka_unit_test(unverified_server_gets_no_password),
-  };
-  return cmocka_run_group_tests(tests, start_secure, shop_close_server);
+  return cases_run("postgres/tls", start_secure, shop_close_server);
 }

@@ -98,7 +98,7 @@ static vestry_err act(node *n, const char *const *topics, vestry_err ends) {
 #define TOPICS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* capability: M2 */
-static void commit_refreshes_its_topics_at_each_node(void **state) {
+TEST_CASE(commit_refreshes_its_topics_at_each_node) {
   node here, there;
   begin(&here);
   begin(&there);
@@ -121,7 +121,7 @@ static void commit_refreshes_its_topics_at_each_node(void **state) {
 
 /* For example psql, or a trigger. */
 /* capability: M2 */
-static void any_client_can_notify_and_invalid_payloads_are_rejected(void **state) {
+TEST_CASE(any_client_can_notify_and_invalid_payloads_are_rejected) {
   node n;
   begin(&n);
   shop_do(&n.shop, "NOTIFY vestry, 'room/7'");
@@ -139,7 +139,7 @@ static void any_client_can_notify_and_invalid_payloads_are_rejected(void **state
   end(&n);
 }
 
-static void invalid_topics_are_rejected(void **state) {
+TEST_CASE(invalid_topics_are_rejected) {
   node n;
   char longest[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
   vestry_sql_transaction *transaction;
@@ -165,7 +165,7 @@ static void invalid_topics_are_rejected(void **state) {
 
 /* Topics committed meanwhile are unknown, so every page renders once. */
 /* capability: M2 */
-static void pages_render_once_after_a_server_restart(void **state) {
+TEST_CASE(pages_render_once_after_a_server_restart) {
   node n;
   begin(&n);
   postgres_server_kill(shop_server());
@@ -178,7 +178,7 @@ static void pages_render_once_after_a_server_restart(void **state) {
 }
 
 /* A broken network: no byte arrives, and no error. */
-static void silent_server_is_taken_for_dead(void **state) {
+TEST_CASE(silent_server_is_taken_for_dead) {
   node n;
   char url[200];
   relay *way = relay_open(shop_server()->port);
@@ -196,7 +196,7 @@ static void silent_server_is_taken_for_dead(void **state) {
 }
 
 /* A pooler begins to share the server's connections, and LISTEN stays with one of them. */
-static void transaction_mode_pooler_is_detected(void **state) {
+TEST_CASE(transaction_mode_pooler_is_detected) {
   if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
   if (postgres_pooler_keeps_servers())
     TEST_SKIP("this PgBouncer keeps the connection to the server, and what listens there, when its mode changes");
@@ -220,7 +220,7 @@ static void transaction_mode_pooler_is_detected(void **state) {
 
 /* A new connection of the pool comes to another server, whose topics would not arrive. The receiver begins anew when
  * the pool has given it up. */
-static void receiver_resumes_without_connections_to_another_server(void **state) {
+TEST_CASE(receiver_resumes_without_connections_to_another_server) {
   static const char port_sql[] = "SELECT current_setting('port')::int",
                     notify_sql[] = "SELECT pg_notify('vestry', 'room/7')";
   node n;
@@ -254,7 +254,7 @@ static bool listens(vestry_postgres_topics *topics) {
   return stats.is_listening;
 }
 
-static void listener_starts_while_the_server_is_away(void **state) {
+TEST_CASE(listener_starts_while_the_server_is_away) {
   node n;
   vestry_postgres_topics *early;
   begin(&n);
@@ -270,7 +270,7 @@ static void listener_starts_while_the_server_is_away(void **state) {
   end(&n);
 }
 
-static void allocation_failure_is_returned(void **state) {
+TEST_CASE(allocation_failure_is_returned) {
   node n;
   vestry_postgres_topics *none = NULL;
   begin(&n);
@@ -284,16 +284,5 @@ static void allocation_failure_is_returned(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(commit_refreshes_its_topics_at_each_node),
-      cmocka_unit_test(any_client_can_notify_and_invalid_payloads_are_rejected),
-      cmocka_unit_test(invalid_topics_are_rejected),
-      cmocka_unit_test(pages_render_once_after_a_server_restart),
-      cmocka_unit_test(silent_server_is_taken_for_dead),
-      cmocka_unit_test(transaction_mode_pooler_is_detected),
-      cmocka_unit_test(receiver_resumes_without_connections_to_another_server),
-      cmocka_unit_test(listener_starts_while_the_server_is_away),
-      cmocka_unit_test(allocation_failure_is_returned),
-  };
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/topics", shop_open_server, shop_close_server);
 }

@@ -155,7 +155,7 @@ static void assert_reported(const reading *r, const reported *expected, size_t f
 }
 
 /* Fed at once, byte by byte, and in two pieces split anywhere. */
-static void records_are_reported_for_any_split_of_the_bytes(void **state) {
+TEST_CASE(records_are_reported_for_any_split_of_the_bytes) {
   for (size_t i = 0; i < MAJORS; i++) {
     written w;
     reported expected;
@@ -180,7 +180,7 @@ static void records_are_reported_for_any_split_of_the_bytes(void **state) {
 }
 
 /* A record is reported with its last byte, not earlier. */
-static void record_is_reported_with_its_last_byte(void **state) {
+TEST_CASE(record_is_reported_with_its_last_byte) {
   written w;
   reported expected;
   write_all(&w, &expected, 15);
@@ -199,7 +199,7 @@ static void record_is_reported_with_its_last_byte(void **state) {
 }
 
 /* The stream begins with any page; the rest of a record that began earlier is skipped. */
-static void stream_can_begin_with_any_page(void **state) {
+TEST_CASE(stream_can_begin_with_any_page) {
   for (size_t i = 0; i < MAJORS; i++) {
     written w;
     reported expected;
@@ -226,7 +226,7 @@ static void stream_can_begin_with_any_page(void **state) {
 }
 
 /* A flipped bit is detected, or changes one reported record; no byte beyond the input is read. */
-static void flipped_bit_harms_no_other_record(void **state) {
+TEST_CASE(flipped_bit_harms_no_other_record) {
   written w;
   reported expected;
   write_all(&w, &expected, 15);
@@ -282,7 +282,7 @@ static void assert_rejected(const written *w, unsigned major, size_t at, uint64_
   close_reading(&r);
 }
 
-static void invalid_wal_is_rejected_with_a_reason(void **state) {
+TEST_CASE(invalid_wal_is_rejected_with_a_reason) {
   written w;
   reported expected;
   write_all(&w, &expected, 15);
@@ -315,7 +315,7 @@ static void invalid_wal_is_rejected_with_a_reason(void **state) {
   written_close(&w);
 }
 
-static void impossible_positions_and_sizes_are_invalid(void **state) {
+TEST_CASE(impossible_positions_and_sizes_are_invalid) {
   vsi_postgres_wal wal;
   static const struct {
     uint64_t at;
@@ -333,7 +333,7 @@ static void impossible_positions_and_sizes_are_invalid(void **state) {
   }
 }
 
-static void unknown_versions_have_no_format(void **state) {
+TEST_CASE(unknown_versions_have_no_format) {
   for (size_t i = 0; i < MAJORS; i++) {
     assert_int_equal(vsi_postgres_format_of(majors[i])->major, majors[i]);
     assert_int_equal(vsi_postgres_format_major(vsi_postgres_format_of(majors[i])->magic), majors[i]);
@@ -364,7 +364,7 @@ static vestry_err read_all(test_host *th, void *ctx) {
   return error;
 }
 
-static void allocation_failure_is_returned(void **state) {
+TEST_CASE(allocation_failure_is_returned) {
   written w;
   reported expected;
   write_all(&w, &expected, 15);
@@ -373,7 +373,7 @@ static void allocation_failure_is_returned(void **state) {
 }
 
 /* Memory is allocated for bytes that have arrived, whatever length a record claims, and none for skipped records. */
-static void memory_is_allocated_only_for_received_bytes(void **state) {
+TEST_CASE(memory_is_allocated_only_for_received_bytes) {
   written w;
   reading r;
   written_open(&w, 15, 16 << 20, 8192, 16 << 20);
@@ -397,7 +397,7 @@ static void memory_is_allocated_only_for_received_bytes(void **state) {
   written_close(&w);
 }
 
-static void receiver_error_ends_the_reading(void **state) {
+TEST_CASE(receiver_error_ends_the_reading) {
   written w;
   reported expected;
   reading r;
@@ -413,7 +413,7 @@ static void receiver_error_ends_the_reading(void **state) {
 }
 
 /* Bitmap scans of older versions take no locks on rows that they only count. */
-static void versions_with_complete_row_locks_are_known(void **state) {
+TEST_CASE(versions_with_complete_row_locks_are_known) {
   static const unsigned first[] = {130021, 140018, 150013, 160009, 170005};
   for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
     assert_false(vsi_postgres_format_locks_all(first[i] - 1));
@@ -421,19 +421,4 @@ static void versions_with_complete_row_locks_are_known(void **state) {
   }
   assert_true(vsi_postgres_format_locks_all(180000));
   assert_false(vsi_postgres_format_locks_all(990000)); /* not known */
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(records_are_reported_for_any_split_of_the_bytes),
-                                     cmocka_unit_test(record_is_reported_with_its_last_byte),
-                                     cmocka_unit_test(stream_can_begin_with_any_page),
-                                     cmocka_unit_test(flipped_bit_harms_no_other_record),
-                                     cmocka_unit_test(invalid_wal_is_rejected_with_a_reason),
-                                     cmocka_unit_test(impossible_positions_and_sizes_are_invalid),
-                                     cmocka_unit_test(unknown_versions_have_no_format),
-                                     cmocka_unit_test(allocation_failure_is_returned),
-                                     cmocka_unit_test(memory_is_allocated_only_for_received_bytes),
-                                     cmocka_unit_test(receiver_error_ends_the_reading),
-                                     cmocka_unit_test(versions_with_complete_row_locks_are_known)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

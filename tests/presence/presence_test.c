@@ -97,7 +97,7 @@ static void assert_here(vestry_presence *presence, const vestry_key *place, cons
 /* ---------------------------------------------------------------------------------- arrivals and departures ------- */
 
 /* capability: K3 */
-static void members_arrive_and_leave_after_grace_time(void **state) {
+TEST_CASE(members_arrive_and_leave_after_grace_time) {
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -137,7 +137,7 @@ static void members_arrive_and_leave_after_grace_time(void **state) {
 }
 
 /* capability: K3 */
-static void reload_within_grace_time_is_not_reported(void **state) {
+TEST_CASE(reload_within_grace_time_is_not_reported) {
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -162,7 +162,7 @@ static void reload_within_grace_time_is_not_reported(void **state) {
 }
 
 /* capability: K3 */
-static void request_without_stream_adds_no_member(void **state) {
+TEST_CASE(request_without_stream_adds_no_member) {
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -186,7 +186,7 @@ static void request_without_stream_adds_no_member(void **state) {
   wires_end(&w, &plain, &answered, &refused, &brief);
 }
 
-static void stream_adds_several_members(void **state) {
+TEST_CASE(stream_adds_several_members) {
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -203,7 +203,7 @@ static void stream_adds_several_members(void **state) {
 
 /* --------------------------------------------------------------------------------------------------- limits ------- */
 
-static void invalid_member_or_place_is_refused(void **state) {
+TEST_CASE(invalid_member_or_place_is_refused) {
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -236,7 +236,7 @@ static void invalid_member_or_place_is_refused(void **state) {
 
 /* This many extensions of a stream are for presence: a session of the stream counts separately. */
 /* capability: K3 */
-static void stream_is_present_at_16_places_at_most(void **state) {
+TEST_CASE(stream_is_present_at_16_places_at_most) {
   for (int in_session = 0; in_session < 2; in_session++) {
     site w;
     reported t;
@@ -256,7 +256,7 @@ static void stream_is_present_at_16_places_at_most(void **state) {
 
 /* A member needs no room: a reload, or another tab, is accepted even at the limit. */
 /* capability: K3 */
-static void present_member_is_accepted_at_max_count(void **state) {
+TEST_CASE(present_member_is_accepted_at_max_count) {
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -286,7 +286,7 @@ static void present_member_is_accepted_at_max_count(void **state) {
 
 /* A client that opens and ends a stream under each of many names shuts nobody out. */
 /* capability: K3 */
-static void members_without_a_stream_make_room_before_their_grace_time_is_over(void **state) {
+TEST_CASE(members_without_a_stream_make_room_before_their_grace_time_is_over) {
   site w;
   reported t;
   wire ada, bob, one;
@@ -314,7 +314,7 @@ static void members_without_a_stream_make_room_before_their_grace_time_is_over(v
 }
 
 /* An open stream has a fixed cost: if member and place exist, it needs one allocation more than without presence. */
-static void open_stream_needs_one_allocation_for_presence(void **state) {
+TEST_CASE(open_stream_needs_one_allocation_for_presence) {
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -333,7 +333,7 @@ static void open_stream_needs_one_allocation_for_presence(void **state) {
 }
 
 /* A handler may ignore errors of presence, as of other reply functions: no stream opens without its presence. */
-static void ignored_error_refuses_the_stream(void **state) {
+TEST_CASE(ignored_error_refuses_the_stream) {
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -354,7 +354,7 @@ static void ignored_error_refuses_the_stream(void **state) {
 }
 
 /* Functions return defined results for a missing presence and invalid arguments. */
-static void missing_presence_or_arguments_are_refused(void **state) {
+TEST_CASE(missing_presence_or_arguments_are_refused) {
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -380,7 +380,7 @@ static void missing_presence_or_arguments_are_refused(void **state) {
 
 /* The presence's own runtime may outlive the instance. It then reports nothing, and frees what is left. */
 /* capability: K3 */
-static void own_runtime_may_outlive_the_instance(void **state) {
+TEST_CASE(own_runtime_may_outlive_the_instance) {
   for (int steps = 0; steps < 3; steps++) { /* how much it has run */
     site w;
     reported t;
@@ -433,7 +433,7 @@ static vestry_err one_stay(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_is_reported(void **state) {
+TEST_CASE(failed_allocation_is_reported) {
   test_host_fail_each(one_stay, NULL, true);
 }
 
@@ -450,7 +450,7 @@ static void places_come_whole(const vestry_presence_change *change, void *ctx) {
   ++*(int *)ctx;
 }
 
-static void key_of_place_is_reported_unchanged(void **state) {
+TEST_CASE(key_of_place_is_reported_unchanged) {
   site w;
   int calls = 0;
   vestry_presence *presence;
@@ -469,7 +469,7 @@ static void key_of_place_is_reported_unchanged(void **state) {
 }
 
 /* After the end of a presence nothing is reported, whatever streams do. */
-static void destroyed_presence_reports_nothing(void **state) {
+TEST_CASE(destroyed_presence_reports_nothing) {
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -485,25 +485,4 @@ static void destroyed_presence_reports_nothing(void **state) {
   site_pass_ms(&w, 5000);
   assert_int_equal(t.count, 0);
   wires_end(&w, &r);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(members_arrive_and_leave_after_grace_time),
-      cmocka_unit_test(reload_within_grace_time_is_not_reported),
-      cmocka_unit_test(request_without_stream_adds_no_member),
-      cmocka_unit_test(stream_adds_several_members),
-      cmocka_unit_test(invalid_member_or_place_is_refused),
-      cmocka_unit_test(stream_is_present_at_16_places_at_most),
-      cmocka_unit_test(present_member_is_accepted_at_max_count),
-      cmocka_unit_test(members_without_a_stream_make_room_before_their_grace_time_is_over),
-      cmocka_unit_test(open_stream_needs_one_allocation_for_presence),
-      cmocka_unit_test(ignored_error_refuses_the_stream),
-      cmocka_unit_test(missing_presence_or_arguments_are_refused),
-      cmocka_unit_test(own_runtime_may_outlive_the_instance),
-      cmocka_unit_test(failed_allocation_is_reported),
-      cmocka_unit_test(key_of_place_is_reported_unchanged),
-      cmocka_unit_test(destroyed_presence_reports_nothing),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

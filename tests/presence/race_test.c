@@ -81,7 +81,7 @@ static void *open_and_close(void *ctx) {
 
 /* With real time and threads. The grace time is so short that departures and arrivals collide. */
 /* capability: K3, K10 */
-static void counts_are_exact_with_threads(void **state) {
+TEST_CASE(counts_are_exact_with_threads) {
   for (unsigned seed = 1; seed <= 3; seed++) {
     belief *b = calloc(1, sizeof *b);
     assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &b->v), VESTRY_OK);
@@ -140,7 +140,7 @@ static void leave(slow *s, const char *user, vestry_memory_exchange *stream) {
 
 /* While it is slow, at most one change per member is pending, and none for a member whose state is as reported. */
 /* capability: K3 */
-static void slow_on_change_receives_only_remaining_changes(void **state) {
+TEST_CASE(slow_on_change_receives_only_remaining_changes) {
   slow s = {.reported = 0};
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &s.v), VESTRY_OK);
   const vestry_presence_options options = {.grace_ms = 1, .max_count = 4, .on_change = take_slowly, .ctx = &s};
@@ -174,7 +174,7 @@ static void *hang_up_all(void *ctx) {
 
 /* The presence ends while streams are open and another thread ends streams. */
 /* capability: K3 */
-static void presence_may_end_while_streams_end(void **state) {
+TEST_CASE(presence_may_end_while_streams_end) {
   for (unsigned seed = 1; seed <= 20; seed++) {
     belief *b = calloc(1, sizeof *b);
     assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &b->v), VESTRY_OK);
@@ -200,13 +200,4 @@ static void presence_may_end_while_streams_end(void **state) {
     assert_int_equal(b->reported, before);
     free(b);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(counts_are_exact_with_threads),
-      cmocka_unit_test(slow_on_change_receives_only_remaining_changes),
-      cmocka_unit_test(presence_may_end_while_streams_end),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -283,7 +283,7 @@ static void one_schedule(uint64_t seed) {
 static uint64_t first_seed = 1, seeds_count = USUAL;
 
 /* capability: K3 */
-static void k3_changes_are_exact_under_seeded_schedules(void **state) {
+TEST_CASE(k3_changes_are_exact_under_seeded_schedules) {
   for (uint64_t seed = first_seed; seed < first_seed + seeds_count; seed++) one_schedule(seed);
   left_out_in_all -= reported_in_all;
   print_message("%llu schedules: %zu changes told, %zu left out\n", (unsigned long long)seeds_count, reported_in_all,
@@ -296,6 +296,5 @@ int main(int argc, char **argv) {
     first_seed = strtoull(argv[1], NULL, 10);
     seeds_count = strtoull(argv[2], NULL, 10);
   }
-  const struct CMUnitTest tests[] = {cmocka_unit_test(k3_changes_are_exact_under_seeded_schedules)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("presence/schedule", NULL, NULL);
 }

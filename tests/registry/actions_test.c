@@ -9,7 +9,7 @@ static void begin(site *w, notes *n) {
 }
 
 /* capability: B9 */
-static void b9_actions_are_expanded_depth_first(void **state) {
+TEST_CASE(b9_actions_are_expanded_depth_first) {
   site w;
   notes n;
   begin(&w, &n);
@@ -32,7 +32,7 @@ static vestry_err add_step(const json_t *state, const json_t *args, json_t **ret
 }
 
 /* capability: B7 */
-static void b9_state_is_the_signals_of_the_request(void **state) {
+TEST_CASE(b9_state_is_the_signals_of_the_request) {
   site w;
   notes n;
   begin(&w, &n);
@@ -43,7 +43,7 @@ static void b9_state_is_the_signals_of_the_request(void **state) {
   wires_end(&w, &r);
 }
 
-static void b9_state_without_request_is_the_dispatch_data(void **state) {
+TEST_CASE(b9_state_without_request_is_the_dispatch_data) {
   site w;
   notes n;
   begin(&w, &n);
@@ -57,7 +57,7 @@ static void b9_state_without_request_is_the_dispatch_data(void **state) {
 }
 
 /* capability: B9 */
-static void b9_action_may_return_no_effects(void **state) {
+TEST_CASE(b9_action_may_return_no_effects) {
   site w;
   notes n;
   begin(&w, &n);
@@ -70,7 +70,7 @@ static void b9_action_may_return_no_effects(void **state) {
 }
 
 /* capability: B9 */
-static void b9_result_that_is_no_effect_list_is_refused(void **state) {
+TEST_CASE(b9_result_that_is_no_effect_list_is_refused) {
   site w;
   notes n;
   begin(&w, &n);
@@ -96,7 +96,7 @@ static vestry_err gives_and_fails(const json_t *state, const json_t *args, json_
   return VESTRY_EXISTS;
 }
 
-static void b9_b12_errors_name_the_effect_and_its_action(void **state) {
+TEST_CASE(b9_b12_errors_name_the_effect_and_its_action) {
   site w;
   notes n;
   begin(&w, &n);
@@ -115,7 +115,7 @@ static void b9_b12_errors_name_the_effect_and_its_action(void **state) {
 }
 
 /* capability: B11 */
-static void b11_interceptors_wrap_actions(void **state) {
+TEST_CASE(b11_interceptors_wrap_actions) {
   site w;
   notes n;
   begin(&w, &n);
@@ -144,7 +144,7 @@ static vestry_err countdown(const json_t *state, const json_t *args, json_t **re
 }
 
 /* capability: B9 */
-static void b9_action_depth_is_limited(void **state) {
+TEST_CASE(b9_action_depth_is_limited) {
   site w;
   notes n;
   begin(&w, &n);
@@ -177,7 +177,7 @@ static vestry_err count_effect(vestry_dispatch_context *context, const json_t *a
 
 /* Within the depth limit, a tree of actions can have 2^32 leaves. */
 /* capability: B9 */
-static void b9_count_of_resulting_effects_is_limited(void **state) {
+TEST_CASE(b9_count_of_resulting_effects_is_limited) {
   site w;
   notes n;
   begin(&w, &n);
@@ -215,7 +215,7 @@ static void b9_count_of_resulting_effects_is_limited(void **state) {
   site_end(&w);
 }
 
-static void dispatch_does_not_change_its_effects(void **state) {
+TEST_CASE(dispatch_does_not_change_its_effects) {
   site w;
   notes n;
   begin(&w, &n);
@@ -239,7 +239,7 @@ static vestry_err keep_args(vestry_dispatch_context *context, const json_t *args
   return VESTRY_OK;
 }
 
-static void effects_may_keep_their_arguments(void **state) {
+TEST_CASE(effects_may_keep_their_arguments) {
   site w;
   notes n;
   begin(&w, &n);
@@ -252,21 +252,4 @@ static void effects_may_keep_their_arguments(void **state) {
   }
   assert_string_equal(n.text, "e[0] e[4] [1][2,3][]");
   site_end(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(b9_actions_are_expanded_depth_first),
-      cmocka_unit_test(b9_state_is_the_signals_of_the_request),
-      cmocka_unit_test(b9_state_without_request_is_the_dispatch_data),
-      cmocka_unit_test(b9_action_may_return_no_effects),
-      cmocka_unit_test(b9_result_that_is_no_effect_list_is_refused),
-      cmocka_unit_test(b9_b12_errors_name_the_effect_and_its_action),
-      cmocka_unit_test(b11_interceptors_wrap_actions),
-      cmocka_unit_test(b9_action_depth_is_limited),
-      cmocka_unit_test(b9_count_of_resulting_effects_is_limited),
-      cmocka_unit_test(dispatch_does_not_change_its_effects),
-      cmocka_unit_test(effects_may_keep_their_arguments),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@ static void begin(site *w, notes *n) {
 }
 
 /* capability: B14 */
-static void b14_dispatch_by_key_by_connection_or_without_target(void **state) {
+TEST_CASE(b14_dispatch_by_key_by_connection_or_without_target) {
   site w;
   notes n;
   begin(&w, &n);
@@ -40,7 +40,7 @@ static void b14_dispatch_by_key_by_connection_or_without_target(void **state) {
   wires_end(&w, &kept, &held);
 }
 
-static void invalid_dispatch_options_are_refused(void **state) {
+TEST_CASE(invalid_dispatch_options_are_refused) {
   site w;
   notes n;
   begin(&w, &n);
@@ -75,7 +75,7 @@ static vestry_err gives_twice(vestry_dispatch_context *context, const json_t *ar
 }
 
 /* capability: B12 */
-static void b12_results_are_collected(void **state) {
+TEST_CASE(b12_results_are_collected) {
   site w;
   notes n;
   begin(&w, &n);
@@ -100,7 +100,7 @@ static void b12_results_are_collected(void **state) {
 }
 
 /* capability: B12 */
-static void b12_fail_fast_skips_the_remaining_effects(void **state) {
+TEST_CASE(b12_fail_fast_skips_the_remaining_effects) {
   site w;
   notes n;
   begin(&w, &n);
@@ -124,7 +124,7 @@ static void b12_fail_fast_skips_the_remaining_effects(void **state) {
 }
 
 /* With fail_fast, an interceptor that fails acts as a gate. */
-static void b11_b12_failing_interceptor_stops_a_fail_fast_dispatch(void **state) {
+TEST_CASE(b11_b12_failing_interceptor_stops_a_fail_fast_dispatch) {
   static const struct {
     vestry_phase phase;
     const char *effects, *slow, *fast;
@@ -158,7 +158,7 @@ static vestry_err fast_handler(const vestry_request *req, vestry_reply *reply, v
 }
 
 /* capability: B12 */
-static void b12_reply_can_fail_fast(void **state) {
+TEST_CASE(b12_reply_can_fail_fast) {
   for (int fast = 0; fast < 2; fast++) {
     site w;
     notes n;
@@ -182,7 +182,7 @@ static vestry_err look(vestry_dispatch_context *context, const json_t *effect, v
 }
 
 /* capability: B11 */
-static void b11_b12_interceptors_see_results_and_errors(void **state) {
+TEST_CASE(b11_b12_interceptors_see_results_and_errors) {
   site w;
   notes n;
   begin(&w, &n);
@@ -192,17 +192,4 @@ static void b11_b12_interceptors_see_results_and_errors(void **state) {
   dispatch_text(&w, "[[\"give\",1],[\"give\",null],[\"give\",2]]", NULL, VESTRY_FAILED, NULL);
   assert_string_equal(n.text, "give:0,0  give:1,0 1 give:1,0  give:1,1  give:1,1  give:2,1 2 ");
   site_end(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(b14_dispatch_by_key_by_connection_or_without_target),
-      cmocka_unit_test(invalid_dispatch_options_are_refused),
-      cmocka_unit_test(b12_results_are_collected),
-      cmocka_unit_test(b12_fail_fast_skips_the_remaining_effects),
-      cmocka_unit_test(b11_b12_failing_interceptor_stops_a_fail_fast_dispatch),
-      cmocka_unit_test(b12_reply_can_fail_fast),
-      cmocka_unit_test(b11_b12_interceptors_see_results_and_errors),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

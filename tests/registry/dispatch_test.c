@@ -20,7 +20,7 @@ static void begin_with_one(site *w, wire *r) {
 }
 
 /* capability: B11 */
-static void b11_interceptors_run_in_order_and_back(void **state) {
+TEST_CASE(b11_interceptors_run_in_order_and_back) {
   site w;
   notes n = {""};
   noter a = {&n, "A", false}, b = {&n, "B", false}, c = {&n, "c", false}, d = {&n, "d", false};
@@ -43,7 +43,7 @@ static void b11_interceptors_run_in_order_and_back(void **state) {
 }
 
 /* capability: B11, B12 */
-static void b11_b12_failures_are_recorded_and_other_effects_run(void **state) {
+TEST_CASE(b11_b12_failures_are_recorded_and_other_effects_run) {
   site w;
   notes n = {""};
   noter a = {&n, "A", true}, c = {&n, "c", true}, d = {&n, "d", false};
@@ -85,7 +85,7 @@ static void b11_b12_failures_are_recorded_and_other_effects_run(void **state) {
 }
 
 /* capability: B12 */
-static void failures_beyond_the_error_records_are_counted(void **state) {
+TEST_CASE(failures_beyond_the_error_records_are_counted) {
   site w;
   wire r;
   begin_with_one(&w, &r);
@@ -107,7 +107,7 @@ static void failures_beyond_the_error_records_are_counted(void **state) {
 /* ------------------------------------------------------------------------------------------------ where to -------- */
 
 /* capability: B14 */
-static void b14_dispatch_by_key_reaches_all_connections(void **state) {
+TEST_CASE(b14_dispatch_by_key_reaches_all_connections) {
   site w;
   wire wires[20];
   site_begin(&w, (vestry_options){0});
@@ -126,7 +126,7 @@ static void b14_dispatch_by_key_reaches_all_connections(void **state) {
   wires_end_array(&w, wires, 20);
 }
 
-static void dispatch_refuses_invalid_calls(void **state) {
+TEST_CASE(dispatch_refuses_invalid_calls) {
   site w;
   wire r;
   begin_with_one(&w, &r);
@@ -187,7 +187,7 @@ static void dispatch_refuses_invalid_calls(void **state) {
 }
 
 /* capability: B14 */
-static void b14_dispatch_to_a_referenced_connection(void **state) {
+TEST_CASE(b14_dispatch_to_a_referenced_connection) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -203,7 +203,7 @@ static void b14_dispatch_to_a_referenced_connection(void **state) {
 
 /* An event that one connection has no room for reaches the others. */
 /* capability: C12 */
-static void full_connection_does_not_stop_the_others(void **state) {
+TEST_CASE(full_connection_does_not_stop_the_others) {
   site w;
   wire full = {.dedicated = true}, open = {0};
   site_begin(&w, (vestry_options){0});
@@ -242,7 +242,7 @@ static vestry_err dispatch_more(vestry_dispatch_context *context, const json_t *
   return error;
 }
 
-static void effects_may_dispatch(void **state) {
+TEST_CASE(effects_may_dispatch) {
   site w;
   wire r;
   begin_with_one(&w, &r);
@@ -280,7 +280,7 @@ static vestry_err always_ann(const vestry_request *req, vestry_reply *reply, cha
   return VESTRY_OK;
 }
 
-static void context_has_request_scope_and_reply(void **state) {
+TEST_CASE(context_has_request_scope_and_reply) {
   site w;
   site_begin(&w, (vestry_options){.scope = always_ann});
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "check", check_context, &w), VESTRY_OK);
@@ -339,7 +339,7 @@ static void connect_with(site *w, connecting *c) {
 }
 
 /* capability: B3 */
-static void connect_interceptor_may_select_a_connection(void **state) {
+TEST_CASE(connect_interceptor_may_select_a_connection) {
   site w;
   connecting c = {0};
   connect_with(&w, &c);
@@ -359,7 +359,7 @@ static void connect_interceptor_may_select_a_connection(void **state) {
   wires_end(&w, &r, &later, &dead);
 }
 
-static void connect_interceptor_may_refuse(void **state) {
+TEST_CASE(connect_interceptor_may_refuse) {
   for (int after = 0; after < 2; after++) {
     site w;
     connecting c = {0};
@@ -379,7 +379,7 @@ static void connect_interceptor_may_refuse(void **state) {
   }
 }
 
-static void connect_interceptor_may_abandon_the_new_stream(void **state) {
+TEST_CASE(connect_interceptor_may_abandon_the_new_stream) {
   site w;
   connecting c = {0};
   connect_with(&w, &c);
@@ -472,7 +472,7 @@ static void take_signals(site *w, notes *n, noter *o) {
 /* The shorthands are events before the dispatch. Interceptors, and an effect of the application with the same name, see
  * them nevertheless. */
 /* capability: B11 */
-static void b11_interceptors_see_reply_shorthands(void **state) {
+TEST_CASE(b11_interceptors_see_reply_shorthands) {
   notes n = {""};
   noter o = {&n, "o", false};
   patch_stored(&n, NULL, NULL, BOTH);
@@ -487,7 +487,7 @@ static void b11_interceptors_see_reply_shorthands(void **state) {
 }
 
 /* Some values become events without JSON. The stream gets the same text, and the caller the same error. */
-static void values_are_dispatched_like_json(void **state) {
+TEST_CASE(values_are_dispatched_like_json) {
   static const char invalid[] = "\xff";
   const vestry_value *const values[] = {
       VESTRY_LIST("patch-signals", VESTRY_OBJECT("a", 1, "b", VESTRY_OBJECT("c", "\"x\"\n", "d", 1.5))),
@@ -529,29 +529,8 @@ static void values_are_dispatched_like_json(void **state) {
   }
 }
 
-static void dispatching_survives_every_allocation_failure(void **state) {
+TEST_CASE(dispatching_survives_every_allocation_failure) {
   long number = 0;
   while (dispatch_failing(number)) number++;
   assert_true(number > 10);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(b11_interceptors_run_in_order_and_back),
-      cmocka_unit_test(b11_b12_failures_are_recorded_and_other_effects_run),
-      cmocka_unit_test(failures_beyond_the_error_records_are_counted),
-      cmocka_unit_test(b14_dispatch_by_key_reaches_all_connections),
-      cmocka_unit_test(dispatch_refuses_invalid_calls),
-      cmocka_unit_test(b14_dispatch_to_a_referenced_connection),
-      cmocka_unit_test(full_connection_does_not_stop_the_others),
-      cmocka_unit_test(effects_may_dispatch),
-      cmocka_unit_test(context_has_request_scope_and_reply),
-      cmocka_unit_test(connect_interceptor_may_select_a_connection),
-      cmocka_unit_test(connect_interceptor_may_refuse),
-      cmocka_unit_test(connect_interceptor_may_abandon_the_new_stream),
-      cmocka_unit_test(b11_interceptors_see_reply_shorthands),
-      cmocka_unit_test(values_are_dispatched_like_json),
-      cmocka_unit_test(dispatching_survives_every_allocation_failure),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,7 +38,7 @@ static tried try_effect(const char *effect) {
 }
 
 /* capability: B2 */
-static void effects_send_the_bytes_of_the_protocol(void **state) {
+TEST_CASE(effects_send_the_bytes_of_the_protocol) {
   static const struct {
     const char *effect, *text;
   } cases[] = {
@@ -81,7 +81,7 @@ static void effects_send_the_bytes_of_the_protocol(void **state) {
   "data: elements <i hidden data-init=\"" text "; el.remove()\"></i>\n\n"
 
 /* capability: C2 */
-static void c2_c3_helpers_send_the_bytes_of_the_protocol(void **state) {
+TEST_CASE(c2_c3_helpers_send_the_bytes_of_the_protocol) {
   static const struct {
     const char *effect, *text;
   } cases[] = {
@@ -136,7 +136,7 @@ static void c2_c3_helpers_send_the_bytes_of_the_protocol(void **state) {
 
 #define ADDRESS "the address (relative, http or https) or an option is not allowed in an event"
 
-static void c2_c3_helpers_refuse_invalid_arguments_with_detail(void **state) {
+TEST_CASE(c2_c3_helpers_refuse_invalid_arguments_with_detail) {
   static const struct {
     const char *effect, *detail;
   } cases[] = {
@@ -193,7 +193,7 @@ static void c2_c3_helpers_refuse_invalid_arguments_with_detail(void **state) {
   }
 }
 
-static void hostile_text_cannot_inject_events_or_markup(void **state) {
+TEST_CASE(hostile_text_cannot_inject_events_or_markup) {
   tried t = try_effect("[\"patch-elements\",\"<p>\\n\\nevent: x\\r\\ndata: y</p>\"]");
   assert_string_equal(t.text, "event: datastar-patch-elements\ndata: elements <p>\ndata: elements \n"
                               "data: elements event: x\ndata: elements data: y</p>\n\n");
@@ -204,7 +204,7 @@ static void hostile_text_cannot_inject_events_or_markup(void **state) {
 }
 
 /* capability: B2 */
-static void effects_refuse_invalid_arguments_with_detail(void **state) {
+TEST_CASE(effects_refuse_invalid_arguments_with_detail) {
   static const struct {
     const char *effect, *detail;
     vestry_err error;
@@ -269,7 +269,7 @@ static void effects_refuse_invalid_arguments_with_detail(void **state) {
   }
 }
 
-static void script_attributes_are_limited(void **state) {
+TEST_CASE(script_attributes_are_limited) {
   for (int count = 64; count <= 65; count++) {
     char effect[2048];
     size_t len = (size_t)snprintf(effect, sizeof effect, "[\"execute-script\",\"f()\",{\"attributes\":{");
@@ -283,7 +283,7 @@ static void script_attributes_are_limited(void **state) {
 }
 
 /* capability: B2 */
-static void close_sse_ends_cleanly_after_earlier_events(void **state) {
+TEST_CASE(close_sse_ends_cleanly_after_earlier_events) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -305,7 +305,7 @@ static vestry_err mine(vestry_dispatch_context *context, const json_t *args, voi
 }
 
 /* capability: B2 */
-static void application_can_replace_a_built_in_effect(void **state) {
+TEST_CASE(application_can_replace_a_built_in_effect) {
   site w;
   site_begin(&w, (vestry_options){0});
   json_int_t got = 0;
@@ -315,18 +315,4 @@ static void application_can_replace_a_built_in_effect(void **state) {
   assert_int_equal(got, 7);
   wire_assert_text(&r, "");
   wires_end(&w, &r);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(effects_send_the_bytes_of_the_protocol),
-      cmocka_unit_test(c2_c3_helpers_send_the_bytes_of_the_protocol),
-      cmocka_unit_test(c2_c3_helpers_refuse_invalid_arguments_with_detail),
-      cmocka_unit_test(hostile_text_cannot_inject_events_or_markup),
-      cmocka_unit_test(effects_refuse_invalid_arguments_with_detail),
-      cmocka_unit_test(script_attributes_are_limited),
-      cmocka_unit_test(close_sse_ends_cleanly_after_earlier_events),
-      cmocka_unit_test(application_can_replace_a_built_in_effect),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

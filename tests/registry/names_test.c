@@ -46,7 +46,7 @@ static const vsi_meaning *replaced(const vestry_registry *names, const char *nam
   return vsi_names_replaced(names, name, strlen(name));
 }
 
-static void last_registration_of_a_name_wins(void **state) {
+TEST_CASE(last_registration_of_a_name_wins) {
   vestry_registry *names = create();
   assert_null(performed(names, "a"));
   assert_int_equal(set(names, "a", one), VESTRY_OK);
@@ -61,7 +61,7 @@ static void last_registration_of_a_name_wins(void **state) {
 }
 
 /* The name of an entry is either an effect or an action; a placeholder may have the same name. */
-static void action_replaces_effect_of_the_same_name(void **state) {
+TEST_CASE(action_replaces_effect_of_the_same_name) {
   vestry_registry *names = create();
   assert_int_equal(set(names, "a", one), VESTRY_OK);
   assert_null(replaced(names, "a"));
@@ -80,7 +80,7 @@ static void action_replaces_effect_of_the_same_name(void **state) {
 }
 
 /* Names of all lengths around the word size that differ in one byte only: each is found with its own function. */
-static void similar_names_are_distinct(void **state) {
+TEST_CASE(similar_names_are_distinct) {
   vestry_registry *names = create();
   char name[VSI_NAME_MAX_BYTES + 2];
   for (int odd = 0; odd < 2; odd++)
@@ -137,11 +137,11 @@ static vestry_err fill(test_host *th, void *ctx) {
   return error;
 }
 
-static void growing_survives_every_allocation_failure(void **state) {
+TEST_CASE(growing_survives_every_allocation_failure) {
   test_host_fail_each(fill, NULL, false);
 }
 
-static void invalid_registrations_are_refused(void **state) {
+TEST_CASE(invalid_registrations_are_refused) {
   vestry_registry *names = create();
   assert_int_equal(set(names, NULL, one), VESTRY_INVALID);
   assert_int_equal(set(names, "", one), VESTRY_INVALID);
@@ -155,13 +155,4 @@ static void invalid_registrations_are_refused(void **state) {
     assert_int_equal(vestry_registry_intercept(names, &cases[i]), VESTRY_INVALID);
   for (size_t i = 0; i < VSI_PHASES; i++) assert_int_equal(names->phases[i].count, 0);
   vsi_registry_destroy(names);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(last_registration_of_a_name_wins),  cmocka_unit_test(action_replaces_effect_of_the_same_name),
-      cmocka_unit_test(similar_names_are_distinct),        cmocka_unit_test(growing_survives_every_allocation_failure),
-      cmocka_unit_test(invalid_registrations_are_refused),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

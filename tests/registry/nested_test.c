@@ -29,7 +29,7 @@ static void begin_nesting(site *w, notes *n) {
 }
 
 /* capability: B13 */
-static void b13_nested_data_is_added_for_that_call_only(void **state) {
+TEST_CASE(b13_nested_data_is_added_for_that_call_only) {
   site w;
   notes n;
   begin_nesting(&w, &n);
@@ -47,7 +47,7 @@ static void b13_nested_data_is_added_for_that_call_only(void **state) {
 
 /* The nested dispatch that brings the data replaces a waiting placeholder; existing data stays, or is overridden. */
 /* capability: B10 */
-static void b10_b13_nested_dispatch_replaces_waiting_placeholder(void **state) {
+TEST_CASE(b10_b13_nested_dispatch_replaces_waiting_placeholder) {
   site w;
   notes n;
   begin_nesting(&w, &n);
@@ -73,7 +73,7 @@ static vestry_err note_data(vestry_dispatch_context *context, const json_t *args
 
 /* The state is that of the outermost dispatch; nested data is merged over outer data, level by level. */
 /* capability: B13 */
-static void b13_nested_data_is_merged_and_state_is_unchanged(void **state) {
+TEST_CASE(b13_nested_data_is_merged_and_state_is_unchanged) {
   site w;
   notes n;
   begin_nesting(&w, &n);
@@ -89,7 +89,7 @@ static void b13_nested_data_is_merged_and_state_is_unchanged(void **state) {
   site_end(&w);
 }
 
-static void b13_nested_failures_are_not_counted_outside(void **state) {
+TEST_CASE(b13_nested_failures_are_not_counted_outside) {
   site w;
   notes n;
   begin_nesting(&w, &n);
@@ -112,7 +112,7 @@ static vestry_err nests_itself(vestry_dispatch_context *context, const json_t *a
 }
 
 /* capability: B13 */
-static void b13_nesting_depth_is_limited(void **state) {
+TEST_CASE(b13_nesting_depth_is_limited) {
   site w;
   notes n;
   begin(&w, &n);
@@ -138,7 +138,7 @@ static vestry_err keeps_own(const vestry_request *req, vestry_reply *reply, void
 }
 
 /* capability: P5 */
-static void recursive_dispatch_by_key_reaches_the_limit(void **state) {
+TEST_CASE(recursive_dispatch_by_key_reaches_the_limit) {
   site w;
   notes n;
   begin(&w, &n);
@@ -168,7 +168,7 @@ static vestry_err nests_twice(vestry_dispatch_context *context, const json_t *ar
   return error;
 }
 
-static void b13_effect_limit_includes_nested_dispatches(void **state) {
+TEST_CASE(b13_effect_limit_includes_nested_dispatches) {
   site w;
   notes n;
   begin(&w, &n);
@@ -190,7 +190,7 @@ static vestry_err close_then_nest(vestry_dispatch_context *context, const json_t
   return vestry_context_dispatch(context, json_array_get(args, 0), NULL, NULL);
 }
 
-static void b13_nested_dispatch_opens_no_stream(void **state) {
+TEST_CASE(b13_nested_dispatch_opens_no_stream) {
   site w;
   notes n;
   begin(&w, &n);
@@ -241,7 +241,7 @@ static vestry_err check_late(vestry_dispatch_context *context, const json_t *arg
 }
 
 /* capability: B13 */
-static void b13_late_dispatch_has_scope_data_and_state(void **state) {
+TEST_CASE(b13_late_dispatch_has_scope_data_and_state) {
   site w;
   notes n = {""};
   keeper k = {&w, &n, NULL};
@@ -272,7 +272,7 @@ static void b13_late_dispatch_has_scope_data_and_state(void **state) {
 }
 
 /* A handle kept inside a nested dispatch has its data, and those of its connections that are still open. */
-static void b13_late_dispatch_keeps_nested_data(void **state) {
+TEST_CASE(b13_late_dispatch_keeps_nested_data) {
   site w;
   notes n;
   keeper k = {&w, &n, NULL};
@@ -335,7 +335,7 @@ static vestry_err misuse(vestry_dispatch_context *context, const json_t *args, v
   return VESTRY_OK;
 }
 
-static void invalid_nested_and_late_calls_are_refused(void **state) {
+TEST_CASE(invalid_nested_and_late_calls_are_refused) {
   site w;
   notes n;
   keeper k = {&w, &n, NULL};
@@ -381,7 +381,7 @@ static bool keeping_fails(long number) {
   return failed;
 }
 
-static void keeping_survives_every_allocation_failure(void **state) {
+TEST_CASE(keeping_survives_every_allocation_failure) {
   long number = 0;
   while (keeping_fails(number)) number++;
   assert_true(number >= 3); /* lookup, handle, and the late lookup */
@@ -397,7 +397,7 @@ static vestry_err see_all(vestry_dispatch_context *context, const json_t *args, 
 }
 
 /* Data that cannot be merged completely is not used in part. */
-static void merging_survives_every_allocation_failure(void **state) {
+TEST_CASE(merging_survives_every_allocation_failure) {
   bool failed = true;
   long number = 0;
   for (; failed; number++) {
@@ -467,7 +467,7 @@ static void *dispatch_deepest(void *argument) {
   return NULL;
 }
 
-static void b13_deepest_dispatch_fits_a_small_stack(void **state) {
+TEST_CASE(b13_deepest_dispatch_fits_a_small_stack) {
   site w;
   notes n;
   int count = 0;
@@ -526,7 +526,7 @@ static void *dispatch_late(void *argument) {
 
 /* Several threads share one handle and its data while the pool writes, and while the stream ends. */
 /* capability: B13 */
-static void b13_threads_share_a_late_dispatch_handle(void **state) {
+TEST_CASE(b13_threads_share_a_late_dispatch_handle) {
   for (int ending = 0; ending < 2; ending++) {
     site w;
     keeper k = {&w, NULL, NULL};
@@ -558,25 +558,4 @@ static void b13_threads_share_a_late_dispatch_handle(void **state) {
     pthread_barrier_destroy(&c.begin);
     test_host_assert_clean(&w.th);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(b13_nested_data_is_added_for_that_call_only),
-      cmocka_unit_test(b10_b13_nested_dispatch_replaces_waiting_placeholder),
-      cmocka_unit_test(b13_nested_data_is_merged_and_state_is_unchanged),
-      cmocka_unit_test(b13_nested_failures_are_not_counted_outside),
-      cmocka_unit_test(b13_nesting_depth_is_limited),
-      cmocka_unit_test(recursive_dispatch_by_key_reaches_the_limit),
-      cmocka_unit_test(b13_effect_limit_includes_nested_dispatches),
-      cmocka_unit_test(b13_nested_dispatch_opens_no_stream),
-      cmocka_unit_test(b13_late_dispatch_has_scope_data_and_state),
-      cmocka_unit_test(b13_late_dispatch_keeps_nested_data),
-      cmocka_unit_test(invalid_nested_and_late_calls_are_refused),
-      cmocka_unit_test(keeping_survives_every_allocation_failure),
-      cmocka_unit_test(merging_survives_every_allocation_failure),
-      cmocka_unit_test(b13_deepest_dispatch_fits_a_small_stack),
-      cmocka_unit_test(b13_threads_share_a_late_dispatch_handle),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,7 +55,7 @@ static void check(const char *effects, const char *expected) {
 }
 
 /* capability: B10 */
-static void b10_a_list_headed_by_the_name_is_replaced(void **state) {
+TEST_CASE(b10_a_list_headed_by_the_name_is_replaced) {
   check("[[\"e\",[\"data\",\"x\"]]]", "e[1] ");
   check("[[\"e\",{\"a\":[2,[\"data\",\"x\"]],\"b\":3},\"data\",[\"x\",\"data\"]]]",
         "e[{\"a\":[2,1],\"b\":3},\"data\",[\"x\",\"data\"]] ");
@@ -65,13 +65,13 @@ static void b10_a_list_headed_by_the_name_is_replaced(void **state) {
 }
 
 /* capability: B10 */
-static void b10_innermost_placeholder_is_replaced_first(void **state) {
+TEST_CASE(b10_innermost_placeholder_is_replaced_first) {
   check("[[\"e\",[\"p\",[\"p\",[\"data\",\"x\"]]],{\"k\":[\"p\",{\"l\":[\"p\",2]}]}]]",
         "p{\"x\":1}[1] p{\"x\":1}[1] p{\"x\":1}[2] p{\"x\":1}[{\"l\":2}] e[1,{\"k\":{\"l\":2}}] ");
 }
 
 /* capability: B10 */
-static void b10_replacement_is_not_expanded_again(void **state) {
+TEST_CASE(b10_replacement_is_not_expanded_again) {
   check("[[\"e\",[\"name\",\"data\"]]]", "e[[\"data\",5]] ");
   check("[[\"e\",[\"p\",[\"name\",\"data\"]]]]", "p{\"x\":1}[[\"data\",5]] e[[\"data\",5]] ");
   /* A replacement does not become the name of a placeholder either. */
@@ -79,7 +79,7 @@ static void b10_replacement_is_not_expanded_again(void **state) {
 }
 
 /* capability: B10 */
-static void b10_placeholder_without_value_waits(void **state) {
+TEST_CASE(b10_placeholder_without_value_waits) {
   check("[[\"e\",[\"itself\"]]]", "i e[[\"itself\"]] ");
   check("[[\"e\",[\"p\",null]]]", "p{\"x\":1}[null] e[[\"p\",null]] "); /* no value: the same */
   check("[[\"e\",[\"data\",\"y\"]]]", "e[[\"data\",\"y\"]] ");
@@ -89,20 +89,20 @@ static void b10_placeholder_without_value_waits(void **state) {
 
 /* The placeholders in an action's arguments are replaced before the action runs; those in its result, when each
  * resulting effect runs. */
-static void b10_placeholders_of_actions_are_replaced(void **state) {
+TEST_CASE(b10_placeholders_of_actions_are_replaced) {
   check("[[\"do\",[[\"e\",[\"data\",\"x\"]]]]]", "e[1] ");
   check("[[\"do\",[\"vestry/quote\",[[\"e\",[\"p\",2]],[\"e\",[\"p\",3]]]]]]",
         "p{\"x\":1}[2] e[2] p{\"x\":1}[3] e[3] ");
   check("[[\"p\",[\"e\",1]]]", "p{\"x\":1}[[\"e\",1]] e[1] "); /* an entry that is a placeholder */
 }
 
-static void quoted_lists_are_not_expanded(void **state) {
+TEST_CASE(quoted_lists_are_not_expanded) {
   check("[[\"e\",[\"vestry/quote\",[\"p\",[\"fails\"]]]]]", "e[[\"p\",[\"fails\"]]] ");
   check("[[\"e\",[\"p\",[\"vestry/quote\",[\"fails\"]]]]]", "p{\"x\":1}[[\"fails\"]] e[[\"fails\"]] ");
   check("[[\"e\",[\"vestry/quote\",[\"vestry/quote\",1]]]]", "e[[\"vestry/quote\",1]] ");
 }
 
-static void b10_b12_failed_placeholder_stops_its_effect_only(void **state) {
+TEST_CASE(b10_b12_failed_placeholder_stops_its_effect_only) {
   site w;
   notes n;
   begin(&w, &n);
@@ -124,7 +124,7 @@ static void b10_b12_failed_placeholder_stops_its_effect_only(void **state) {
   site_end(&w);
 }
 
-static void b10_signals_of_the_request_are_the_data(void **state) {
+TEST_CASE(b10_signals_of_the_request_are_the_data) {
   site w;
   notes n;
   begin(&w, &n);
@@ -140,7 +140,7 @@ static vestry_err echo(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 /* capability: B10 */
-static void client_signals_cannot_name_placeholders(void **state) {
+TEST_CASE(client_signals_cannot_name_placeholders) {
   site w;
   notes n;
   begin(&w, &n);
@@ -163,7 +163,7 @@ static json_t *nest(int depth, json_t *inside) {
   return inside;
 }
 
-static void depth_of_arguments_is_limited(void **state) {
+TEST_CASE(depth_of_arguments_is_limited) {
   site w;
   notes n;
   begin(&w, &n);
@@ -184,7 +184,7 @@ static void depth_of_arguments_is_limited(void **state) {
 
 /* ------------------------------------------------------------------------------------------------------ memory ---- */
 
-static void b10_expansion_survives_every_allocation_failure(void **state) {
+TEST_CASE(b10_expansion_survives_every_allocation_failure) {
   bool failed = true;
   long number = 0;
   for (; failed; number++) {
@@ -210,21 +210,4 @@ static void b10_expansion_survives_every_allocation_failure(void **state) {
     site_end(&w);
   }
   assert_true(number > 8); /* no allocation failed in the last round */
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(b10_a_list_headed_by_the_name_is_replaced),
-      cmocka_unit_test(b10_innermost_placeholder_is_replaced_first),
-      cmocka_unit_test(b10_replacement_is_not_expanded_again),
-      cmocka_unit_test(b10_placeholder_without_value_waits),
-      cmocka_unit_test(b10_placeholders_of_actions_are_replaced),
-      cmocka_unit_test(quoted_lists_are_not_expanded),
-      cmocka_unit_test(b10_b12_failed_placeholder_stops_its_effect_only),
-      cmocka_unit_test(b10_signals_of_the_request_are_the_data),
-      cmocka_unit_test(client_signals_cannot_name_placeholders),
-      cmocka_unit_test(depth_of_arguments_is_limited),
-      cmocka_unit_test(b10_expansion_survives_every_allocation_failure),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@ static vestry_err seven(const json_t *data, const json_t *args, json_t **ret_val
 }
 
 /* capability: B8 */
-static void b8_registry_adds_effects_actions_and_interceptors(void **state) {
+TEST_CASE(b8_registry_adds_effects_actions_and_interceptors) {
   site w;
   notes n = {""};
   noter a = {&n, "a", false};
@@ -35,7 +35,7 @@ static void b8_registry_adds_effects_actions_and_interceptors(void **state) {
 }
 
 /* capability: B8 */
-static void b8_later_names_win_and_interceptors_append(void **state) {
+TEST_CASE(b8_later_names_win_and_interceptors_append) {
   site w;
   notes n = {""};
   noter a = {&n, "a", false}, b = {&n, "b", false}, c = {&n, "c", false};
@@ -63,7 +63,7 @@ static void b8_later_names_win_and_interceptors_append(void **state) {
   site_end(&w);
 }
 
-static void invalid_registrations_are_refused(void **state) {
+TEST_CASE(invalid_registrations_are_refused) {
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_registry *registry = vestry_parts_of(w.v)->registry;
@@ -80,13 +80,4 @@ static void invalid_registrations_are_refused(void **state) {
   assert_int_equal(vestry_registry_intercept(registry, NULL), VESTRY_INVALID);
   assert_null(vestry_parts_of(NULL));
   site_end(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(b8_registry_adds_effects_actions_and_interceptors),
-      cmocka_unit_test(b8_later_names_win_and_interceptors_append),
-      cmocka_unit_test(invalid_registrations_are_refused),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static void add(site *w, replacer *r, vestry_phase phase) {
                    VESTRY_OK);
 }
 
-static void effect_is_replaced(void **state) {
+TEST_CASE(effect_is_replaced) {
   site w;
   notes n = {""};
   noter a = {&n, "a", false}, c = {&n, "c", false};
@@ -70,7 +70,7 @@ static void effect_is_replaced(void **state) {
 }
 
 /* Interceptors after the one that skips are not called, and the functions after of the others are. */
-static void effect_is_skipped(void **state) {
+TEST_CASE(effect_is_skipped) {
   for (int fail_fast = 0; fail_fast < 2; fail_fast++) {
     site w;
     notes n = {""};
@@ -93,7 +93,7 @@ static void effect_is_skipped(void **state) {
   }
 }
 
-static void action_is_replaced_or_skipped_with_its_effects(void **state) {
+TEST_CASE(action_is_replaced_or_skipped_with_its_effects) {
   static const struct {
     const char *replacement, *text;
     vestry_err expected;
@@ -121,7 +121,7 @@ static void action_is_replaced_or_skipped_with_its_effects(void **state) {
 
 /* Of two entries, an interceptor drops or replaces the first, and the second is performed: in each phase that has
  * entries, in the dispatched list and within an action, and also if a failure would stop the dispatch. */
-static void one_of_two_is_dropped_or_replaced_in_each_phase(void **state) {
+TEST_CASE(one_of_two_is_dropped_or_replaced_in_each_phase) {
   static const struct {
     vestry_phase phase;
     const char *of, *effects, *replacement, *performed;
@@ -155,7 +155,7 @@ static void one_of_two_is_dropped_or_replaced_in_each_phase(void **state) {
 }
 
 /* An effect whose replacement fails is not performed, because it may contain text that was to be removed. */
-static void failed_replacement_skips_the_effect(void **state) {
+TEST_CASE(failed_replacement_skips_the_effect) {
   static const struct {
     const char *replacement;
     vestry_err expected;
@@ -187,7 +187,7 @@ static vestry_err replace_twice(vestry_dispatch_context *context, const json_t *
   return vestry_context_replace(context, kept);
 }
 
-static void last_replacement_of_a_function_counts(void **state) {
+TEST_CASE(last_replacement_of_a_function_counts) {
   for (int skips_last = 0; skips_last < 2; skips_last++) {
     site w;
     notes n = {""};
@@ -219,7 +219,7 @@ static vestry_err try_replace(vestry_dispatch_context *context, const json_t *ef
 }
 
 /* The begin and the end of a stream, and a dispatch, have no entry: nothing is dropped by mistake. */
-static void replacing_in_a_phase_without_entries_is_invalid(void **state) {
+TEST_CASE(replacing_in_a_phase_without_entries_is_invalid) {
   static const vestry_phase phases[] = {VESTRY_PHASE_CONNECT, VESTRY_PHASE_DISPATCH, VESTRY_PHASE_CLOSE};
   int calls[3] = {0};
   site w;
@@ -237,7 +237,7 @@ static void replacing_in_a_phase_without_entries_is_invalid(void **state) {
   wires_end(&w, &r);
 }
 
-static void replacing_outside_of_an_entry_is_invalid(void **state) {
+TEST_CASE(replacing_outside_of_an_entry_is_invalid) {
   site w;
   notes n = {""};
   site_begin(&w, (vestry_options){0});
@@ -261,7 +261,7 @@ static vestry_err patch_both(const vestry_request *req, vestry_reply *reply, voi
   return vestry_reply_patch_elements(reply, "<p id=\"p\">1</p>");
 }
 
-static void effects_of_a_reply_are_replaced(void **state) {
+TEST_CASE(effects_of_a_reply_are_replaced) {
   site w;
   notes n = {""};
   replacer b = {&n, "b", "patch-signals", "[\"patch-signals\", {\"shown\": 2}]", VESTRY_OK};
@@ -297,7 +297,7 @@ static bool replace_failing(long number) {
   return failed;
 }
 
-static void replacing_survives_every_allocation_failure(void **state) {
+TEST_CASE(replacing_survives_every_allocation_failure) {
   long number = 0;
   while (replace_failing(number)) number++;
   assert_true(number > 3);
@@ -377,7 +377,7 @@ static vestry_err tell_board(pages *p, const char *effects, vestry_dispatch_resu
   return error;
 }
 
-static void effect_goes_only_to_the_connections_that_are_kept(void **state) {
+TEST_CASE(effect_goes_only_to_the_connections_that_are_kept) {
   static pages p;
   vestry_dispatch_result result = {0};
   pages_begin(&p);
@@ -408,21 +408,4 @@ static void effect_goes_only_to_the_connections_that_are_kept(void **state) {
   site_settle(&p.w);
   assert_false(has_received(&p, 0, "alone"));
   pages_end(&p);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(effect_is_replaced),
-      cmocka_unit_test(effect_is_skipped),
-      cmocka_unit_test(action_is_replaced_or_skipped_with_its_effects),
-      cmocka_unit_test(one_of_two_is_dropped_or_replaced_in_each_phase),
-      cmocka_unit_test(failed_replacement_skips_the_effect),
-      cmocka_unit_test(last_replacement_of_a_function_counts),
-      cmocka_unit_test(replacing_outside_of_an_entry_is_invalid),
-      cmocka_unit_test(replacing_in_a_phase_without_entries_is_invalid),
-      cmocka_unit_test(effects_of_a_reply_are_replaced),
-      cmocka_unit_test(effect_goes_only_to_the_connections_that_are_kept),
-      cmocka_unit_test(replacing_survives_every_allocation_failure),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

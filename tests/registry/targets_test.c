@@ -33,7 +33,7 @@ static vestry_err find(site *w, vsi_targets *targets, size_t *closed_count) {
   return error;
 }
 
-static void find_returns_all_connections_of_a_key(void **state) {
+TEST_CASE(find_returns_all_connections_of_a_key) {
   static const size_t counts[] = {1, 7, 8, 9, 31, 32, 33, MOST};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
     site w;
@@ -53,7 +53,7 @@ static void find_returns_all_connections_of_a_key(void **state) {
 }
 
 /* The usual case, one connection under a key, needs no allocation. */
-static void find_of_one_connection_allocates_nothing(void **state) {
+TEST_CASE(find_of_one_connection_allocates_nothing) {
   site w;
   wire wires[1];
   fill(&w, wires, 1);
@@ -66,7 +66,7 @@ static void find_of_one_connection_allocates_nothing(void **state) {
   empty(&w, wires, 1);
 }
 
-static void closed_connections_are_skipped_and_counted(void **state) {
+TEST_CASE(closed_connections_are_skipped_and_counted) {
   site w;
   wire wires[12];
   fill(&w, wires, 12);
@@ -97,7 +97,7 @@ static void closed_connections_are_skipped_and_counted(void **state) {
 
 /* An effect may be reading them. */
 /* capability: C12 */
-static void list_that_grows_keeps_its_former_items(void **state) {
+TEST_CASE(list_that_grows_keeps_its_former_items) {
   site w;
   wire wires[9];
   fill(&w, wires, 9);
@@ -117,7 +117,7 @@ static void list_that_grows_keeps_its_former_items(void **state) {
   empty(&w, wires, 9);
 }
 
-static void invalid_keys_are_refused(void **state) {
+TEST_CASE(invalid_keys_are_refused) {
   site w;
   wire wires[1];
   fill(&w, wires, 1);
@@ -131,7 +131,7 @@ static void invalid_keys_are_refused(void **state) {
   empty(&w, wires, 1);
 }
 
-static void failed_find_leaves_the_list_unchanged(void **state) {
+TEST_CASE(failed_find_leaves_the_list_unchanged) {
   for (long number = 0;; number++) {
     site w;
     wire wires[40];
@@ -151,16 +151,4 @@ static void failed_find_leaves_the_list_unchanged(void **state) {
       return;
     }
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(find_returns_all_connections_of_a_key),
-      cmocka_unit_test(find_of_one_connection_allocates_nothing),
-      cmocka_unit_test(closed_connections_are_skipped_and_counted),
-      cmocka_unit_test(list_that_grows_keeps_its_former_items),
-      cmocka_unit_test(invalid_keys_are_refused),
-      cmocka_unit_test(failed_find_leaves_the_list_unchanged),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,7 +71,7 @@ static void restart(size_t number, verdict *v) {
 }
 
 /* capability: G6 */
-static void loss_is_reported_within_a_second_of_broker_restart(void **state) {
+TEST_CASE(loss_is_reported_within_a_second_of_broker_restart) {
   const size_t count = (size_t)random_setting("RESTARTS", TEST_ROUNDS(RESTARTS));
   verdict v = {0};
   world_begin(&w, 1, settings);
@@ -89,9 +89,4 @@ static void loss_is_reported_within_a_second_of_broker_restart(void **state) {
   assert_true(v.lost >= count);
   WORLD_AWAIT(&w, EQUAL_WITHIN_MS, check_digests(&w));
   world_end(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(loss_is_reported_within_a_second_of_broker_restart)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -384,7 +384,7 @@ static void end_world(void) {
 }
 
 /* capability: G2, G4, G5, G6, G7 */
-static void guarantees_hold_in_random_rounds(void **state) {
+TEST_CASE(guarantees_hold_in_random_rounds) {
   uint64_t seed = random_setting("ROUNDS_SEED", 1),
            count = random_setting("ROUNDS", TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 5 : 18);
   size_t in_world = 0;
@@ -407,9 +407,4 @@ static void guarantees_hold_in_random_rounds(void **state) {
   for (int i = 0; i < KINDS; i++) print_message("%s %zu%s", kind_names[i], by_kind[i], i + 1 < KINDS ? ", " : "\n");
   assert_int_equal(clean, count);
   if (count >= 18) assert_true(sum.lost && sum.ok > sum.asked / 8);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(guarantees_hold_in_random_rounds)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

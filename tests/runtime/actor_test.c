@@ -59,7 +59,7 @@ static vestry_runtime *runtime_of(uint32_t threads_count) {
   return runtime;
 }
 
-static void several_notifies_cause_one_run(void **state) {
+TEST_CASE(several_notifies_cause_one_run) {
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {0};
   vsi_actor_init(&p.actor, &pooled, &runtime->pool);
@@ -84,7 +84,7 @@ static void notify_myself(probe *p) {
   vsi_actor_notify(&p->actor);
 }
 
-static void notify_during_a_run_causes_another_run(void **state) {
+TEST_CASE(notify_during_a_run_causes_another_run) {
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.in_run = notify_myself, .left = 2};
   vsi_actor_init(&p.actor, &pooled, &runtime->pool);
@@ -106,7 +106,7 @@ static void note_turn(probe *p) {
   if (p->runs == 1) vsi_actor_notify(&p->actor);
 }
 
-static void busy_actor_goes_to_the_end_of_the_queue(void **state) {
+TEST_CASE(busy_actor_goes_to_the_end_of_the_queue) {
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p[3] = {{.in_run = note_turn}, {.in_run = note_turn}, {.in_run = note_turn}};
   turn_of_runs = 0;
@@ -142,7 +142,7 @@ static void step_again(probe *p) {
   assert_true(vsi_runtime_is_inside(nested.own) && !vsi_runtime_is_inside(nested.other));
 }
 
-static void step_within_a_step_does_nothing(void **state) {
+TEST_CASE(step_within_a_step_does_nothing) {
   nested.own = runtime_of(VESTRY_THREADS_NONE);
   nested.other = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.in_run = step_again}, neighbour = {0}, far = {.in_run = step_both};
@@ -163,7 +163,7 @@ static void step_within_a_step_does_nothing(void **state) {
   vestry_runtime_destroy(nested.other);
 }
 
-static void woken_actor_is_run_by_its_own_thread(void **state) {
+TEST_CASE(woken_actor_is_run_by_its_own_thread) {
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {0};
   vsi_actor_init(&p.actor, &woken, &runtime->pool);
@@ -193,7 +193,7 @@ static void run_at_once(probe *p) {
   vsi_actor_run(&p->actor);
 }
 
-static void reference_is_taken_before_the_wake(void **state) {
+TEST_CASE(reference_is_taken_before_the_wake) {
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.references = 1, .in_wake = run_at_once};
   vsi_actor_init(&p.actor, &woken, &runtime->pool);
@@ -224,7 +224,7 @@ static void read_note(probe *p) {
   p->left = (int)note_for_run->number;
 }
 
-static void notify_of_a_ready_actor_publishes_earlier_writes(void **state) {
+TEST_CASE(notify_of_a_ready_actor_publishes_earlier_writes) {
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.in_run = read_note};
   note n = {.to = &p};
@@ -253,7 +253,7 @@ static void *notify_many(void *argument) {
 }
 
 /* More threads than processors on few actors: no two threads run one actor, and the last run sees the last notify. */
-static void runs_exclude_each_other_and_see_each_notify(void **state) {
+TEST_CASE(runs_exclude_each_other_and_see_each_notify) {
   vestry_runtime *runtime = runtime_of(8);
   static probe p[PROBES];
   memset(p, 0, sizeof p);
@@ -293,7 +293,7 @@ static void *notify_one(void *argument) {
   return NULL;
 }
 
-static void owner_thread_misses_no_wake_up(void **state) {
+TEST_CASE(owner_thread_misses_no_wake_up) {
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   latch l;
   latch_init(&l);
@@ -314,7 +314,7 @@ static void owner_thread_misses_no_wake_up(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
-static void closed_runtime_still_runs_notified_actors(void **state) {
+TEST_CASE(closed_runtime_still_runs_notified_actors) {
   vestry_runtime *runtime = runtime_of(2);
   latch l;
   latch_init(&l);
@@ -346,7 +346,7 @@ static void no_send(const vsi_send *all, size_t count) {
   fail();
 }
 
-static void run_that_blocks_delays_no_other_actor_of_its_notices(void **state) {
+TEST_CASE(run_that_blocks_delays_no_other_actor_of_its_notices) {
   static const vsi_actor_class stream = {.run = probe_run, .ref = probe_ref, .unref = probe_unref, .sent = no_send};
   for (int blocking = 0; blocking < NOTICED; blocking += 7) {
     vestry_runtime *runtime = runtime_of(4);
@@ -366,21 +366,4 @@ static void run_that_blocks_delays_no_other_actor_of_its_notices(void **state) {
     vestry_runtime_destroy(runtime);
     for (int i = 0; i < NOTICED; i++) assert_int_equal(p[i].runs, 1);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(several_notifies_cause_one_run),
-      cmocka_unit_test(notify_during_a_run_causes_another_run),
-      cmocka_unit_test(busy_actor_goes_to_the_end_of_the_queue),
-      cmocka_unit_test(step_within_a_step_does_nothing),
-      cmocka_unit_test(woken_actor_is_run_by_its_own_thread),
-      cmocka_unit_test(reference_is_taken_before_the_wake),
-      cmocka_unit_test(notify_of_a_ready_actor_publishes_earlier_writes),
-      cmocka_unit_test(runs_exclude_each_other_and_see_each_notify),
-      cmocka_unit_test(owner_thread_misses_no_wake_up),
-      cmocka_unit_test(closed_runtime_still_runs_notified_actors),
-      cmocka_unit_test(run_that_blocks_delays_no_other_actor_of_its_notices),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static void link_messages(numbered *from, numbered *to) {
   atomic_store_explicit(&from->mail.next, &to->mail, memory_order_relaxed);
 }
 
-static void empty_mailbox_returns_null(void **state) {
+TEST_CASE(empty_mailbox_returns_null) {
   vsi_mailbox box;
   vsi_mailbox_init(&box);
   for (int i = 0; i < 3; i++) {
@@ -35,7 +35,7 @@ static void empty_mailbox_returns_null(void **state) {
   }
 }
 
-static void mailbox_of_one_thread_is_fifo(void **state) {
+TEST_CASE(mailbox_of_one_thread_is_fifo) {
   uint64_t seed = 7;
   vsi_mailbox box;
   vsi_mailbox_init(&box);
@@ -55,7 +55,7 @@ static void mailbox_of_one_thread_is_fifo(void **state) {
   assert_int_equal(pushed, popped);
 }
 
-static void chain_is_pushed_whole_and_in_order(void **state) {
+TEST_CASE(chain_is_pushed_whole_and_in_order) {
   vsi_mailbox box;
   vsi_mailbox_init(&box);
   numbered l[5] = {{.number = 0}, {.number = 1}, {.number = 2}, {.number = 3}, {.number = 4}};
@@ -70,7 +70,7 @@ static void chain_is_pushed_whole_and_in_order(void **state) {
 
 /* The moment between the exchange and the link, by hand. Messages after the gap are invisible, and pop must not return
  * a message before it that its producer still has to write to. */
-static void unfinished_push_hides_later_messages(void **state) {
+TEST_CASE(unfinished_push_hides_later_messages) {
   vsi_mailbox box;
   vsi_mailbox_init(&box);
   numbered a = {.number = 1}, b = {.number = 2}, c = {.number = 3};
@@ -146,19 +146,10 @@ static void many_producers(unsigned chain) {
   assert_null(vsi_mailbox_pop(&box));
 }
 
-static void each_producer_keeps_its_order(void **state) {
+TEST_CASE(each_producer_keeps_its_order) {
   many_producers(1);
 }
 
-static void chains_of_producers_stay_together(void **state) {
+TEST_CASE(chains_of_producers_stay_together) {
   many_producers(CHAIN);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(empty_mailbox_returns_null),         cmocka_unit_test(mailbox_of_one_thread_is_fifo),
-      cmocka_unit_test(chain_is_pushed_whole_and_in_order), cmocka_unit_test(unfinished_push_hides_later_messages),
-      cmocka_unit_test(each_producer_keeps_its_order),      cmocka_unit_test(chains_of_producers_stay_together),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,7 +83,7 @@ static void post_each(vestry_actor *actor, parcel *parcels, unsigned count) {
   }
 }
 
-static void options_are_checked(void **state) {
+TEST_CASE(options_are_checked) {
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -103,7 +103,7 @@ static void options_are_checked(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void messages_arrive_in_order_in_one_run(void **state) {
+TEST_CASE(messages_arrive_in_order_in_one_run) {
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -125,7 +125,7 @@ static void messages_arrive_in_order_in_one_run(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void messages_left_by_a_run_cause_another_run(void **state) {
+TEST_CASE(messages_left_by_a_run_cause_another_run) {
   vestry_runtime *runtime = runtime_of(NULL, VESTRY_THREADS_NONE);
   record r = {.take = 2};
   vestry_actor *actor = actor_of(runtime, &r);
@@ -142,7 +142,7 @@ static void messages_left_by_a_run_cause_another_run(void **state) {
 }
 
 /* Messages posted before the last unref are still delivered, even if each run takes one; then the actor ends. */
-static void messages_before_the_last_unref_are_delivered(void **state) {
+TEST_CASE(messages_before_the_last_unref_are_delivered) {
   for (unsigned take = 0; take < 3; take++) {
     test_host th;
     test_host_init(&th);
@@ -163,7 +163,7 @@ static void messages_before_the_last_unref_are_delivered(void **state) {
   }
 }
 
-static void undelivered_messages_are_dropped_once(void **state) {
+TEST_CASE(undelivered_messages_are_dropped_once) {
   for (int unref_first = 0; unref_first < 2; unref_first++) {
     test_host th;
     test_host_init(&th);
@@ -189,7 +189,7 @@ static void undelivered_messages_are_dropped_once(void **state) {
   }
 }
 
-static void actor_without_drop_discards_messages(void **state) {
+TEST_CASE(actor_without_drop_discards_messages) {
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -204,7 +204,7 @@ static void actor_without_drop_discards_messages(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void actor_may_drop_its_last_reference_in_a_run(void **state) {
+TEST_CASE(actor_may_drop_its_last_reference_in_a_run) {
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -220,7 +220,7 @@ static void actor_may_drop_its_last_reference_in_a_run(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void actor_without_messages_ends_with_its_reference(void **state) {
+TEST_CASE(actor_without_messages_ends_with_its_reference) {
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -233,7 +233,7 @@ static void actor_without_messages_ends_with_its_reference(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void closed_runtime_refuses_posts_and_delivers_accepted(void **state) {
+TEST_CASE(closed_runtime_refuses_posts_and_delivers_accepted) {
   for (int threads = 0; threads < 2; threads++) {
     test_host th;
     test_host_init(&th);
@@ -274,7 +274,7 @@ static void *send(void *argument) {
 
 /* The actor ends once, after its last message. */
 /* capability: K10 */
-static void many_senders_keep_their_order(void **state) {
+TEST_CASE(many_senders_keep_their_order) {
   static sender senders[SENDERS];
   test_host th;
   test_host_init(&th);
@@ -314,7 +314,7 @@ static void *send_until_closed(void *argument) {
   return NULL;
 }
 
-static void stop_delivers_each_accepted_message(void **state) {
+TEST_CASE(stop_delivers_each_accepted_message) {
   static sender senders[SENDERS];
   for (int round = 0; round < 20; round++) {
     vestry_runtime *runtime = runtime_of(NULL, 3);
@@ -372,7 +372,7 @@ static void *run_relay(void *argument) {
 }
 
 /* capability: K10 */
-static void posts_arrive_in_happens_before_order(void **state) {
+TEST_CASE(posts_arrive_in_happens_before_order) {
   static relay all;
   static runner runners[SENDERS];
   test_host th;
@@ -417,26 +417,7 @@ static vestry_err create_all(test_host *th, void *ctx) {
   return error;
 }
 
-static void creation_survives_every_allocation_failure(void **state) {
+TEST_CASE(creation_survives_every_allocation_failure) {
   uint32_t threads_counts[] = {VESTRY_THREADS_NONE, 3};
   for (int i = 0; i < 2; i++) test_host_fail_each(create_all, &threads_counts[i], false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(options_are_checked),
-      cmocka_unit_test(messages_arrive_in_order_in_one_run),
-      cmocka_unit_test(messages_left_by_a_run_cause_another_run),
-      cmocka_unit_test(messages_before_the_last_unref_are_delivered),
-      cmocka_unit_test(undelivered_messages_are_dropped_once),
-      cmocka_unit_test(actor_without_drop_discards_messages),
-      cmocka_unit_test(actor_may_drop_its_last_reference_in_a_run),
-      cmocka_unit_test(actor_without_messages_ends_with_its_reference),
-      cmocka_unit_test(closed_runtime_refuses_posts_and_delivers_accepted),
-      cmocka_unit_test(many_senders_keep_their_order),
-      cmocka_unit_test(posts_arrive_in_happens_before_order),
-      cmocka_unit_test(stop_delivers_each_accepted_message),
-      cmocka_unit_test(creation_survives_every_allocation_failure),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,7 +121,7 @@ static void notify_together(stream *streams, unsigned count) {
 }
 
 /* More streams than fit into a batch, on two workers. */
-static void numbers_of_many_streams_arrive_in_order(void **state) {
+TEST_CASE(numbers_of_many_streams_arrive_in_order) {
   static stream streams[MANY];
   test_host th;
   test_host_init(&th);
@@ -164,14 +164,14 @@ static vestry_err run_noticed(test_host *th, void *ctx) {
   return VESTRY_OK;
 }
 
-static void many_noticed_streams_share_jobs(void **state) {
+TEST_CASE(many_noticed_streams_share_jobs) {
   long allocations_count = 0;
   test_host_fail_each(run_noticed, &allocations_count, true);
   assert_int_equal(allocations_count, (100 + 15) / 16);
 }
 
 /* Until the batch is sent, nothing has arrived. It is sent when nothing else is to do, and when it is full. */
-static void a_step_without_work_sends_the_batch(void **state) {
+TEST_CASE(a_step_without_work_sends_the_batch) {
   static stream streams[MANY];
   test_host th;
   skip_without_uring();
@@ -199,7 +199,7 @@ static void a_step_without_work_sends_the_batch(void **state) {
 }
 
 /* A send that waits is sent in time while streams are run that send nothing, or write directly. */
-static void an_old_send_does_not_wait_for_further_sends(void **state) {
+TEST_CASE(an_old_send_does_not_wait_for_further_sends) {
   enum { STREAMS = 64 };
   static stream streams[STREAMS];
   test_host th;
@@ -231,7 +231,7 @@ static void look(vsi_actor *actor) {
 }
 
 /* A job that is no stream's may take long: the sends that wait are sent before it. */
-static void a_job_of_another_kind_comes_after_the_batch(void **state) {
+TEST_CASE(a_job_of_another_kind_comes_after_the_batch) {
   static const vsi_actor_class looker_class = {.run = look, .ref = hold, .unref = hold};
   test_host th;
   test_host_init(&th);
@@ -250,7 +250,7 @@ static void a_job_of_another_kind_comes_after_the_batch(void **state) {
 }
 
 /* A notify while the send waits leads to a run after its result, not before. */
-static void a_notify_while_a_send_waits_runs_afterwards(void **state) {
+TEST_CASE(a_notify_while_a_send_waits_runs_afterwards) {
   test_host th;
   skip_without_uring();
   test_host_init(&th);
@@ -271,7 +271,7 @@ static void a_notify_while_a_send_waits_runs_afterwards(void **state) {
 }
 
 /* The results of a full socket, of one whose peer is gone, and of one that takes all, in one batch. */
-static void results_are_those_of_send(void **state) {
+TEST_CASE(results_are_those_of_send) {
   enum { STREAMS = 6 };
   static stream streams[STREAMS];
   static const char filler[4096];
@@ -361,11 +361,11 @@ static void assert_arrives_while_refused(unsigned call, unsigned from_round) {
   assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-static void a_kernel_that_refuses_io_uring_gets_plain_sends(void **state) {
+TEST_CASE(a_kernel_that_refuses_io_uring_gets_plain_sends) {
   assert_arrives_while_refused(SYS_io_uring_setup, 0);
 }
 
-static void a_ring_that_fails_later_loses_and_repeats_nothing(void **state) {
+TEST_CASE(a_ring_that_fails_later_loses_and_repeats_nothing) {
   skip_without_uring();
   assert_arrives_while_refused(SYS_io_uring_enter, 0);
   assert_arrives_while_refused(SYS_io_uring_enter, 1);
@@ -410,7 +410,7 @@ static void send_one_each(stream streams[SOME], vestry_runtime *runtime) {
   }
 }
 
-static void a_kernel_without_the_operation_gets_plain_sends(void **state) {
+TEST_CASE(a_kernel_without_the_operation_gets_plain_sends) {
   static stream streams[SOME];
   test_host th;
   test_host_init(&th);
@@ -428,7 +428,7 @@ static void a_kernel_without_the_operation_gets_plain_sends(void **state) {
 }
 
 /* The kernel has looked at no socket, so no stream ends. */
-static void sends_without_memory_in_the_kernel_are_made_directly(void **state) {
+TEST_CASE(sends_without_memory_in_the_kernel_are_made_directly) {
   static stream streams[SOME];
   test_host th;
   test_host_init(&th);
@@ -477,7 +477,7 @@ static void assert_recovers(int *error, int is) {
   assert_int_equal(find_ring(), -1);
 }
 
-static void a_thread_that_lacks_something_for_a_moment_batches_again(void **state) {
+TEST_CASE(a_thread_that_lacks_something_for_a_moment_batches_again) {
   static const int passing[] = {EMFILE, ENFILE, ENOMEM, EAGAIN};
   skip_without_uring();
   for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
@@ -487,7 +487,7 @@ static void a_thread_that_lacks_something_for_a_moment_batches_again(void **stat
 }
 
 /* Until a second has passed, the thread does not try, so that it does not make a system call for each write. */
-static void a_thread_without_descriptors_writes_directly_for_a_second(void **state) {
+TEST_CASE(a_thread_without_descriptors_writes_directly_for_a_second) {
   static stream streams[SOME];
   struct rlimit limit;
   test_host th;
@@ -513,7 +513,7 @@ static void a_thread_without_descriptors_writes_directly_for_a_second(void **sta
 
 /* The application closes descriptors that it did not open, and opens a file with the ring's number, which later sends,
  * and the end of the runtime, leave alone. */
-static void a_ring_that_the_application_closed_closes_no_other_file(void **state) {
+TEST_CASE(a_ring_that_the_application_closed_closes_no_other_file) {
   for (int rounds = 0; rounds < 2; rounds++) {
     static stream streams[SOME];
     test_host th;
@@ -542,7 +542,7 @@ static void a_ring_that_the_application_closed_closes_no_other_file(void **state
 }
 
 /* The file is a ring of the application: a send on it would wait for ever. */
-static void a_ring_that_became_the_applications_is_left_to_it(void **state) {
+TEST_CASE(a_ring_that_became_the_applications_is_left_to_it) {
   skip_without_uring();
   for (int rounds = 0; rounds < 2; rounds++) {
     static stream streams[SOME];
@@ -592,7 +592,7 @@ static void *help(void *ctx) {
 
 /* A stepped runtime may do work for one with threads, for example render its pages, and each step may be on another
  * thread. */
-static void a_stepped_runtime_sends_for_another_one_on_any_thread(void **state) {
+TEST_CASE(a_stepped_runtime_sends_for_another_one_on_any_thread) {
   static stream streams[SOME];
   test_host th;
   skip_without_uring();
@@ -616,7 +616,7 @@ static void a_stepped_runtime_sends_for_another_one_on_any_thread(void **state) 
 }
 
 /* Without memory for a batch, a write is direct; later writes are batched. */
-static void without_memory_a_write_is_direct(void **state) {
+TEST_CASE(without_memory_a_write_is_direct) {
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -638,27 +638,4 @@ static void without_memory_a_write_is_direct(void **state) {
   stream_finish(&s);
   vestry_runtime_destroy(runtime);
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(numbers_of_many_streams_arrive_in_order),
-      cmocka_unit_test(many_noticed_streams_share_jobs),
-      cmocka_unit_test(a_step_without_work_sends_the_batch),
-      cmocka_unit_test(an_old_send_does_not_wait_for_further_sends),
-      cmocka_unit_test(a_job_of_another_kind_comes_after_the_batch),
-      cmocka_unit_test(a_notify_while_a_send_waits_runs_afterwards),
-      cmocka_unit_test(results_are_those_of_send),
-      cmocka_unit_test(a_kernel_that_refuses_io_uring_gets_plain_sends),
-      cmocka_unit_test(a_ring_that_fails_later_loses_and_repeats_nothing),
-      cmocka_unit_test(a_kernel_without_the_operation_gets_plain_sends),
-      cmocka_unit_test(sends_without_memory_in_the_kernel_are_made_directly),
-      cmocka_unit_test(a_thread_that_lacks_something_for_a_moment_batches_again),
-      cmocka_unit_test(a_thread_without_descriptors_writes_directly_for_a_second),
-      cmocka_unit_test(a_ring_that_the_application_closed_closes_no_other_file),
-      cmocka_unit_test(a_ring_that_became_the_applications_is_left_to_it),
-      cmocka_unit_test(a_stepped_runtime_sends_for_another_one_on_any_thread),
-      cmocka_unit_test(without_memory_a_write_is_direct),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

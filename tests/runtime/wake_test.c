@@ -81,7 +81,7 @@ static void count_begin(counter *c, loop *l) {
   assert_int_equal(vestry_actor_create(l->runtime, &options, &c->actor), VESTRY_OK);
 }
 
-static void descriptor_is_readable_while_an_actor_is_ready(void **state) {
+TEST_CASE(descriptor_is_readable_while_an_actor_is_ready) {
   loop l;
   counter c;
   begin(&l, false);
@@ -99,7 +99,7 @@ static void descriptor_is_readable_while_an_actor_is_ready(void **state) {
   end(&l);
 }
 
-static void descriptor_reports_actors_ready_before(void **state) {
+TEST_CASE(descriptor_reports_actors_ready_before) {
   loop l;
   counter c;
   test_host_init(&l.th);
@@ -132,7 +132,7 @@ static void *post(void *ctx) {
 
 /* The loop never waits while a post is pending. */
 /* capability: K15 */
-static void posts_of_threads_wake_the_loop(void **state) {
+TEST_CASE(posts_of_threads_wake_the_loop) {
   loop l;
   counter c;
   begin(&l, false);
@@ -151,7 +151,7 @@ static void posts_of_threads_wake_the_loop(void **state) {
 }
 
 /* A notifying thread is stopped between its exchange and its write while the loop steps. */
-static void late_write_is_read_by_the_next_step(void **state) {
+TEST_CASE(late_write_is_read_by_the_next_step) {
   vsi_wake wake;
   assert_int_equal(vsi_wake_init(&wake), VESTRY_OK);
   loop l = {.descriptor = wake.descriptor};
@@ -199,7 +199,7 @@ static void bell_set(bell *a, uint64_t ms, uint64_t period_ms) {
 }
 
 /* capability: K15 */
-static void descriptor_is_readable_when_a_timer_is_due(void **state) {
+TEST_CASE(descriptor_is_readable_when_a_timer_is_due) {
   loop l;
   bell a, late;
   begin(&l, false);
@@ -243,7 +243,7 @@ static void *set_soon(void *ctx) {
 }
 
 /* A loop that waits for a late timer is woken if another thread sets an earlier one. */
-static void earlier_timer_of_another_thread_wakes_the_loop(void **state) {
+TEST_CASE(earlier_timer_of_another_thread_wakes_the_loop) {
   loop l;
   bell soon, late;
   begin(&l, false);
@@ -268,7 +268,7 @@ static void earlier_timer_of_another_thread_wakes_the_loop(void **state) {
 }
 
 /* A stopped clock keeps the loop from busy waiting: real time passes between two checks. */
-static void stopped_clock_causes_no_busy_loop(void **state) {
+TEST_CASE(stopped_clock_causes_no_busy_loop) {
   loop l;
   bell a;
   begin(&l, true);
@@ -291,7 +291,7 @@ static void stopped_clock_causes_no_busy_loop(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- refusals ---- */
 
-static void runtime_with_threads_has_no_descriptor(void **state) {
+TEST_CASE(runtime_with_threads_has_no_descriptor) {
   vestry_runtime *runtime;
   int descriptor = -7;
   assert_int_equal(vestry_runtime_create(&(vestry_runtime_options){.threads_count = 1}, &runtime), VESTRY_OK);
@@ -300,7 +300,7 @@ static void runtime_with_threads_has_no_descriptor(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
-static void descriptor_limit_is_reported(void **state) {
+TEST_CASE(descriptor_limit_is_reported) {
   struct rlimit before, none;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
   const int next = descriptors_lowest_free();
@@ -319,19 +319,4 @@ static void descriptor_limit_is_reported(void **state) {
     end(&l);
     assert_true(descriptors_lowest_free() <= next); /* no descriptor leaked */
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(descriptor_is_readable_while_an_actor_is_ready),
-      cmocka_unit_test(descriptor_reports_actors_ready_before),
-      cmocka_unit_test(posts_of_threads_wake_the_loop),
-      cmocka_unit_test(late_write_is_read_by_the_next_step),
-      cmocka_unit_test(descriptor_is_readable_when_a_timer_is_due),
-      cmocka_unit_test(earlier_timer_of_another_thread_wakes_the_loop),
-      cmocka_unit_test(stopped_clock_causes_no_busy_loop),
-      cmocka_unit_test(runtime_with_threads_has_no_descriptor),
-      cmocka_unit_test(descriptor_limit_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static void end(site *w, wire *r) {
 }
 
 /* capability: E6 */
-static void e6_effects_after_close_sse_are_refused_without_harm(void **state) {
+TEST_CASE(e6_effects_after_close_sse_are_refused_without_harm) {
   for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++) {
     site w;
     wire r;
@@ -60,7 +60,7 @@ static vestry_err close_and_send(vestry_dispatch_context *context, const json_t 
   return error;
 }
 
-static void e6_context_send_to_closed_connections_is_refused_without_harm(void **state) {
+TEST_CASE(e6_context_send_to_closed_connections_is_refused_without_harm) {
   site w;
   wire r;
   vestry_err sent = VESTRY_OK;
@@ -72,7 +72,7 @@ static void e6_context_send_to_closed_connections_is_refused_without_harm(void *
 }
 
 /* capability: E6 */
-static void e6_a_reply_to_a_closed_connection_is_refused_without_harm(void **state) {
+TEST_CASE(e6_a_reply_to_a_closed_connection_is_refused_without_harm) {
   site w;
   wire r, late = {0};
   begin(&w, &r);
@@ -82,13 +82,4 @@ static void e6_a_reply_to_a_closed_connection_is_refused_without_harm(void **sta
   assert_int_equal(late.opens, 0);
   end(&w, &r);
   wire_finish(&late);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(e6_effects_after_close_sse_are_refused_without_harm),
-      cmocka_unit_test(e6_context_send_to_closed_connections_is_refused_without_harm),
-      cmocka_unit_test(e6_a_reply_to_a_closed_connection_is_refused_without_harm),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

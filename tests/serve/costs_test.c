@@ -20,7 +20,7 @@ static long allocations_of(const site *w) {
   return atomic_load(&w->th.allocations) + json_allocations;
 }
 
-static void creating_takes_at_most_40_allocations(void **state) {
+TEST_CASE(creating_takes_at_most_40_allocations) {
   json_set_alloc_funcs(count_json, free);
   const vestry_bounds *const bounds[] = {NULL, VESTRY_BOUNDS_DEVICE};
   for (size_t i = 0; i < 2; i++) {
@@ -51,7 +51,7 @@ static vestry_err dispatch_list(vestry *v, int n, json_t *list) {
 }
 
 /* One for the event, which has room for its delivery; also with an interceptor, if the list is made already. */
-static void dispatch_takes_one_allocation(void **state) {
+TEST_CASE(dispatch_takes_one_allocation) {
   static const struct {
     dispatch_fn dispatch;
     bool is_intercepted;
@@ -91,7 +91,7 @@ static vestry_err patch_elements(const vestry_request *req, vestry_reply *reply,
 }
 
 /* One for the event. The first request without signals also makes their empty object, which the later ones use. */
-static void post_takes_one_allocation(void **state) {
+TEST_CASE(post_takes_one_allocation) {
   static const vestry_handler_fn handlers[] = {patch_signals, patch_elements};
   static const char *const bodies[] = {"{}", ""};
   site w;
@@ -159,7 +159,7 @@ static void end_stalled(site *w, stalled *s) {
 /* The bytes that the host has allocated are compared, not those that the instance counts. Clients that never read
  * connect again after their stream was closed. */
 /* capability: P4 */
-static void p4_memory_of_stalled_streams_has_a_bound_with_each_policy(void **state) {
+TEST_CASE(p4_memory_of_stalled_streams_has_a_bound_with_each_policy) {
   static const struct {
     vestry_full_policy full;
     vestry_on_error_fn on_error;
@@ -205,14 +205,4 @@ static void p4_memory_of_stalled_streams_has_a_bound_with_each_policy(void **sta
       assert_in_range(w.th.bytes, 0, before);
       site_end(&w);
     }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(creating_takes_at_most_40_allocations),
-      cmocka_unit_test(dispatch_takes_one_allocation),
-      cmocka_unit_test(post_takes_one_allocation),
-      cmocka_unit_test(p4_memory_of_stalled_streams_has_a_bound_with_each_policy),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ static vestry_err datum_dispatched(vestry_dispatch_context *context, const json_
 }
 
 /* capability: K1 */
-static void data_lives_until_the_last_reference_to_its_stream(void **state) {
+TEST_CASE(data_lives_until_the_last_reference_to_its_stream) {
   for (int with_hooks = 0; with_hooks < 2; with_hooks++) {
     site w;
     site_begin(&w, (vestry_options){0});
@@ -67,7 +67,7 @@ static void data_lives_until_the_last_reference_to_its_stream(void **state) {
 }
 
 /* capability: K1 */
-static void data_without_a_stream_is_destroyed_with_the_answer(void **state) {
+TEST_CASE(data_without_a_stream_is_destroyed_with_the_answer) {
   const plan keep = {.key = "a", .keep = true};
   const struct {
     plan reply;
@@ -110,7 +110,7 @@ static vestry_err two_data(const vestry_request *req, vestry_reply *reply, void 
 }
 
 /* capability: K1 */
-static void a_stream_keeps_the_last_data_set(void **state) {
+TEST_CASE(a_stream_keeps_the_last_data_set) {
   site w;
   site_begin(&w, (vestry_options){0});
   datum data[2] = {0};
@@ -165,7 +165,7 @@ static bool serve_failing(const memory_case *c, long number) {
 }
 
 /* capability: F8 */
-static void serving_survives_every_allocation_failure(void **state) {
+TEST_CASE(serving_survives_every_allocation_failure) {
   static const char long_key[] =
       "a key that does not fit into the room that stores have on their stack for keys, since it is longer than the two "
       "hundred and fifty-six bytes which they spend on it, so that they must ask for memory to look it up, which can "
@@ -187,14 +187,4 @@ static void serving_survives_every_allocation_failure(void **state) {
     while (serve_failing(&cases[i], number)) number++;
     assert_true(number > 0);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(data_lives_until_the_last_reference_to_its_stream),
-      cmocka_unit_test(data_without_a_stream_is_destroyed_with_the_answer),
-      cmocka_unit_test(a_stream_keeps_the_last_data_set),
-      cmocka_unit_test(serving_survives_every_allocation_failure),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

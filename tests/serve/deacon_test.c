@@ -70,7 +70,7 @@ static void end_store(test_host *th, vestry_store *store) {
 
 /* storing, getting and purging, in both stores */
 /* capability: P7 */
-static void store_keeps_a_value_until_it_is_purged(void **state) {
+TEST_CASE(store_keeps_a_value_until_it_is_purged) {
   static const char *const types[] = {"hash", "lru"};
   for (size_t i = 0; i < 2; i++) {
     test_host th;
@@ -97,7 +97,7 @@ static void store_keeps_a_value_until_it_is_purged(void **state) {
 }
 
 /* capability: P7 */
-static void store_is_made_by_a_known_type_only(void **state) {
+TEST_CASE(store_is_made_by_a_known_type_only) {
   static const char *const wrong[] = {"", "atom", "caffeine"};
   vestry_store *store = NULL;
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
@@ -110,7 +110,7 @@ static void store_is_made_by_a_known_type_only(void **state) {
 
 /* deacon waits until the size has shrunk; here no put ever returns above the maximum. */
 /* capability: P7 */
-static void maximum_is_exact_after_each_put(void **state) {
+TEST_CASE(maximum_is_exact_after_each_put) {
   test_host th;
   enum { MOST = 5 };
   item items[3 * MOST] = {{0, 0}};
@@ -126,7 +126,7 @@ static void maximum_is_exact_after_each_put(void **state) {
 }
 
 /* capability: P7 */
-static void value_is_gone_at_the_end_of_its_time(void **state) {
+TEST_CASE(value_is_gone_at_the_end_of_its_time) {
   const struct {
     vestry_store_options options;
     bool uses_extend;
@@ -215,7 +215,7 @@ static const plan closes = {.key = "test-name", .effects = "[[\"close-sse\"]]"};
 
 /* default storage, an id-fn, purges at the close, and the hook with the scope and the key */
 /* capability: P7 */
-static void stream_is_stored_and_purged_at_its_close(void **state) {
+TEST_CASE(stream_is_stored_and_purged_at_its_close) {
   static const char *const types[] = {"hash", "lru"};
   for (size_t i = 0; i < 4; i++) {
     registry r;
@@ -242,7 +242,7 @@ static void stream_is_stored_and_purged_at_its_close(void **state) {
 
 /* The same at the other end: deacon hears of it from the server's on-close. */
 /* capability: P7 */
-static void stream_is_purged_when_its_client_hangs_up(void **state) {
+TEST_CASE(stream_is_purged_when_its_client_hangs_up) {
   registry r;
   wire page = {0};
   registry_begin(&r, "hash", by_session);
@@ -256,7 +256,7 @@ static void stream_is_purged_when_its_client_hangs_up(void **state) {
 
 /* A reply with a key alone stores nothing: with-open-sse? is the default. */
 /* capability: P7 */
-static void jump_without_a_stream_stores_none(void **state) {
+TEST_CASE(jump_without_a_stream_stores_none) {
   registry r;
   wire jump = {0};
   plan alone = sends;
@@ -268,17 +268,4 @@ static void jump_without_a_stream_stores_none(void **state) {
   assert_false(holds(&r, NOWHERE));
   assert_int_equal(r.purged.count, 0);
   registry_end(&r, &jump);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(store_keeps_a_value_until_it_is_purged),
-      cmocka_unit_test(store_is_made_by_a_known_type_only),
-      cmocka_unit_test(maximum_is_exact_after_each_put),
-      cmocka_unit_test(value_is_gone_at_the_end_of_its_time),
-      cmocka_unit_test(stream_is_stored_and_purged_at_its_close),
-      cmocka_unit_test(stream_is_purged_when_its_client_hangs_up),
-      cmocka_unit_test(jump_without_a_stream_stores_none),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ static vestry_err open_page(const vestry_request *req, vestry_reply *reply, void
 }
 
 /* capability: F6 */
-static void f6_ends_and_reconnects_are_spread_evenly(void **state) {
+TEST_CASE(f6_ends_and_reconnects_are_spread_evenly) {
   drained *d = calloc(1, sizeof *d);
   test_host_init(&d->th);
   vestry_options options = {.host = &d->th.host,
@@ -143,7 +143,7 @@ static void *keep_opening(void *arg) {
 }
 
 /* capability: F6 */
-static void f6_drain_ends_each_accepted_stream_once(void **state) {
+TEST_CASE(f6_drain_ends_each_accepted_stream_once) {
   for (int round = 0; round < 20; round++) {
     crowd c = {.v = NULL};
     vestry_options options = {.threads_count = 2,
@@ -159,12 +159,4 @@ static void f6_drain_ends_each_accepted_stream_once(void **state) {
     assert_int_equal(atomic_load(&c.closed), stats.opened_count);
     vestry_destroy(c.v);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f6_ends_and_reconnects_are_spread_evenly),
-      cmocka_unit_test(f6_drain_ends_each_accepted_stream_once),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

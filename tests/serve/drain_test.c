@@ -25,7 +25,7 @@ static vestry_stats stats_of(site *w) {
 }
 
 /* capability: F6 */
-static void f6_drain_ends_streams_one_by_one_with_retry_hints(void **state) {
+TEST_CASE(f6_drain_ends_streams_one_by_one_with_retry_hints) {
   site w;
   wire r[STREAMS];
   site_begin(&w, (vestry_options){0});
@@ -65,7 +65,7 @@ static void f6_drain_ends_streams_one_by_one_with_retry_hints(void **state) {
 }
 
 /* capability: F6 */
-static void f6_drain_refuses_new_streams_and_serves_other_requests(void **state) {
+TEST_CASE(f6_drain_refuses_new_streams_and_serves_other_requests) {
   site w;
   wire r[STREAMS], late = {0}, known = {0}, plain = {0};
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.retry_after_s = 3}});
@@ -101,7 +101,7 @@ static vestry_err draining(const vestry_request *req, vestry_reply *reply, void 
 }
 
 /* capability: F6 */
-static void f6_drain_without_window_ends_all_at_once(void **state) {
+TEST_CASE(f6_drain_without_window_ends_all_at_once) {
   site w;
   wire r[STREAMS], late = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -120,7 +120,7 @@ static void f6_drain_without_window_ends_all_at_once(void **state) {
 }
 
 /* capability: F6 */
-static void f6_hang_ups_shorten_the_drain(void **state) {
+TEST_CASE(f6_hang_ups_shorten_the_drain) {
   site w;
   wire r[STREAMS];
   site_begin(&w, (vestry_options){0});
@@ -136,7 +136,7 @@ static void f6_hang_ups_shorten_the_drain(void **state) {
   wires_end_array(&w, r, STREAMS);
 }
 
-static void f6_stop_aborts_the_remaining_streams(void **state) {
+TEST_CASE(f6_stop_aborts_the_remaining_streams) {
   site w;
   wire r[STREAMS];
   site_begin(&w, (vestry_options){0});
@@ -150,7 +150,7 @@ static void f6_stop_aborts_the_remaining_streams(void **state) {
   wires_end_array(&w, r, STREAMS);
 }
 
-static void f6_drain_refuses_invalid_arguments(void **state) {
+TEST_CASE(f6_drain_refuses_invalid_arguments) {
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_drain(NULL, 1), VESTRY_INVALID);
@@ -164,7 +164,7 @@ static void f6_drain_refuses_invalid_arguments(void **state) {
   site_end(&w);
 }
 
-static void f6_drain_without_memory_does_not_begin(void **state) {
+TEST_CASE(f6_drain_without_memory_does_not_begin) {
   bool begun = false;
   for (long n = 0; !begun; n++) {
     site w;
@@ -184,17 +184,4 @@ static void f6_drain_without_memory_does_not_begin(void **state) {
     assert_int_equal(all.open_count, begun ? 0 : STREAMS);
     wires_end_array(&w, r, STREAMS);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f6_drain_ends_streams_one_by_one_with_retry_hints),
-      cmocka_unit_test(f6_drain_refuses_new_streams_and_serves_other_requests),
-      cmocka_unit_test(f6_drain_without_window_ends_all_at_once),
-      cmocka_unit_test(f6_hang_ups_shorten_the_drain),
-      cmocka_unit_test(f6_stop_aborts_the_remaining_streams),
-      cmocka_unit_test(f6_drain_refuses_invalid_arguments),
-      cmocka_unit_test(f6_drain_without_memory_does_not_begin),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

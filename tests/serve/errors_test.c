@@ -41,7 +41,7 @@ static vestry_err err_itself(const vestry_request *req, vestry_reply *reply, voi
 
 #define ANSWERED "request: GET /some/where: answered 500: INVALID"
 
-static void mistakes_of_the_program_get_500_and_are_logged(void **state) {
+TEST_CASE(mistakes_of_the_program_get_500_and_are_logged) {
   /* The last two functions have no host whose log they could use. */
   static const char *const reasons[] = {"html: byte", "html: byte", "UTF-8",   "UTF-8",  "an effect must be a",
                                         "header",     "the status", "the key", ANSWERED, ANSWERED};
@@ -69,7 +69,7 @@ static void mistakes_of_the_program_get_500_and_are_logged(void **state) {
 }
 
 /* A client can repeat a request that fails. Paths, which it chooses, do not change the number of lines. */
-static void failing_requests_are_logged_once_a_minute(void **state) {
+TEST_CASE(failing_requests_are_logged_once_a_minute) {
   enum { REQUESTS = 100 };
   static const plan plans[] = {
       {.error = VESTRY_FAILED}, {.error = VESTRY_IO}, {.effects = "[[\"no-effect\"]]"}}; /* its dispatch is logged */
@@ -92,7 +92,7 @@ static void failing_requests_are_logged_once_a_minute(void **state) {
   site_end(&w);
 }
 
-static void errors_of_handlers_map_to_statuses(void **state) {
+TEST_CASE(errors_of_handlers_map_to_statuses) {
   static const struct {
     vestry_err error;
     int status;
@@ -130,7 +130,7 @@ static vestry_err add_a_signal(const vestry_request *req, vestry_reply *reply, v
 }
 
 /* capability: B7 */
-static void changed_signals_do_not_leak_into_other_requests(void **state) {
+TEST_CASE(changed_signals_do_not_leak_into_other_requests) {
   static const char *const bodies[] = {"{}", "{}", "", ""};
   site w;
   site_begin(&w, (vestry_options){0});
@@ -152,7 +152,7 @@ static vestry_err keep_signals(const vestry_request *req, vestry_reply *reply, v
 }
 
 /* capability: B7 */
-static void kept_signals_are_of_one_request(void **state) {
+TEST_CASE(kept_signals_are_of_one_request) {
   enum { REQUESTS = 4 };
   json_t *kept[REQUESTS];
   site w;
@@ -171,7 +171,7 @@ static void kept_signals_are_of_one_request(void **state) {
   }
 }
 
-static void stream_over_limit_gets_503(void **state) {
+TEST_CASE(stream_over_limit_gets_503) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.open_error = VESTRY_LIMIT}, broken = {.open_error = VESTRY_UNSUPPORTED};
@@ -187,7 +187,7 @@ static void stream_over_limit_gets_503(void **state) {
   wires_end(&w, &r, &broken);
 }
 
-static void a_closing_instance_answers_503(void **state) {
+TEST_CASE(a_closing_instance_answers_503) {
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_close(w.v);
@@ -204,7 +204,7 @@ static vestry_err close_instance(const vestry_request *req, vestry_reply *reply,
   return planned(req, reply, app);
 }
 
-static void closing_during_the_handler_opens_no_stream(void **state) {
+TEST_CASE(closing_during_the_handler_opens_no_stream) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
@@ -214,7 +214,7 @@ static void closing_during_the_handler_opens_no_stream(void **state) {
   wires_end(&w, &r);
 }
 
-static void answer_to_a_lost_peer_returns_io(void **state) {
+TEST_CASE(answer_to_a_lost_peer_returns_io) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.gone = true}, failed = {.gone = true};
@@ -223,7 +223,7 @@ static void answer_to_a_lost_peer_returns_io(void **state) {
   wires_end(&w, &r, &failed);
 }
 
-static void hang_up_before_the_head_removes_the_stream(void **state) {
+TEST_CASE(hang_up_before_the_head_removes_the_stream) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.open_io = VESTRY_IO_HANGUP};
@@ -237,7 +237,7 @@ static void hang_up_before_the_head_removes_the_stream(void **state) {
   wires_end(&w, &r);
 }
 
-static void incomplete_request_ops_are_invalid(void **state) {
+TEST_CASE(incomplete_request_ops_are_invalid) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -262,7 +262,7 @@ static vestry_err ignore_errors(const vestry_request *req, vestry_reply *reply, 
   return VESTRY_OK;
 }
 
-static void invalid_key_gets_500_and_runs_no_effect(void **state) {
+TEST_CASE(invalid_key_gets_500_and_runs_no_effect) {
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_key bad = vestry_key_string(NULL);
@@ -281,7 +281,7 @@ static void invalid_key_gets_500_and_runs_no_effect(void **state) {
   wires_end(&w, &r, &plain);
 }
 
-static void ignored_allocation_failure_gets_500(void **state) {
+TEST_CASE(ignored_allocation_failure_gets_500) {
   const vestry_key *key = VESTRY_KEY("a");
   long number = 0;
   for (bool failed = true; failed; number++) {
@@ -296,23 +296,4 @@ static void ignored_allocation_failure_gets_500(void **state) {
     wires_end(&w, &r);
   }
   assert_true(number > 4);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(mistakes_of_the_program_get_500_and_are_logged),
-      cmocka_unit_test(failing_requests_are_logged_once_a_minute),
-      cmocka_unit_test(errors_of_handlers_map_to_statuses),
-      cmocka_unit_test(stream_over_limit_gets_503),
-      cmocka_unit_test(a_closing_instance_answers_503),
-      cmocka_unit_test(closing_during_the_handler_opens_no_stream),
-      cmocka_unit_test(answer_to_a_lost_peer_returns_io),
-      cmocka_unit_test(changed_signals_do_not_leak_into_other_requests),
-      cmocka_unit_test(kept_signals_are_of_one_request),
-      cmocka_unit_test(hang_up_before_the_head_removes_the_stream),
-      cmocka_unit_test(incomplete_request_ops_are_invalid),
-      cmocka_unit_test(invalid_key_gets_500_and_runs_no_effect),
-      cmocka_unit_test(ignored_allocation_failure_gets_500),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

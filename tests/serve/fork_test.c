@@ -131,25 +131,16 @@ static void fork_some(uint32_t threads_count, bool is_busy) {
   test_host_assert_clean(&w.th);
 }
 
-static void calls_in_a_forked_child_return_closed(void **state) {
+TEST_CASE(calls_in_a_forked_child_return_closed) {
   fork_some(2, false);
 }
 
-static void child_forked_under_held_locks_returns_closed(void **state) {
+TEST_CASE(child_forked_under_held_locks_returns_closed) {
   if (TEST_UNDER_ASAN || TEST_UNDER_TSAN)
     TEST_SKIP("allocators of sanitizers, unlike glibc's, may be locked in a child");
   fork_some(2, true);
 }
 
-static void child_of_a_stepped_instance_returns_closed(void **state) {
+TEST_CASE(child_of_a_stepped_instance_returns_closed) {
   fork_some(VESTRY_THREADS_NONE, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(calls_in_a_forked_child_return_closed),
-      cmocka_unit_test(child_forked_under_held_locks_returns_closed),
-      cmocka_unit_test(child_of_a_stepped_instance_returns_closed),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static void must_refuse(vestry_options options, vestry_err wanted, const char *s
 }
 
 /* capability: A7 */
-static void options_are_checked(void **state) {
+TEST_CASE(options_are_checked) {
   site w;
   test_host_init(&w.th);
   assert_int_equal(vestry_create(NULL, NULL), VESTRY_INVALID);
@@ -68,7 +68,7 @@ static void options_are_checked(void **state) {
 }
 
 /* A larger body would get 503 with Retry-After, without end. */
-static void default_body_limit_fits_into_the_bytes_of_all_requests(void **state) {
+TEST_CASE(default_body_limit_fits_into_the_bytes_of_all_requests) {
   static const struct {
     size_t request_bytes, body_bytes;
   } rows[] = {{1600, 700}, {2 << 20, (2 << 20) / 16 * 7}, {3 << 20, 1 << 20}, {0, 1 << 20}, {SIZE_MAX, 1 << 20}};
@@ -91,12 +91,12 @@ static vestry_err create_one(test_host *th, void *ctx) {
   return error;
 }
 
-static void creation_survives_every_allocation_failure(void **state) {
+TEST_CASE(creation_survives_every_allocation_failure) {
   test_host_fail_each(create_one, &(vestry_options){0}, false);
   test_host_fail_each(create_one, &(vestry_options){.store = "hash"}, false);
 }
 
-static void an_instance_can_share_a_runtime(void **state) {
+TEST_CASE(an_instance_can_share_a_runtime) {
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime;
@@ -114,7 +114,7 @@ static void an_instance_can_share_a_runtime(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void registration_checks_arguments(void **state) {
+TEST_CASE(registration_checks_arguments) {
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "x", NULL, NULL), VESTRY_INVALID);
@@ -199,7 +199,7 @@ static void begin_noting(site *w, notes *n) {
 }
 
 /* capability: B2, C9 */
-static void hooks_of_open_and_close_run_in_order(void **state) {
+TEST_CASE(hooks_of_open_and_close_run_in_order) {
   site w;
   notes n = {.text = ""};
   begin_noting(&w, &n);
@@ -214,7 +214,7 @@ static void hooks_of_open_and_close_run_in_order(void **state) {
 }
 
 /* capability: B2 */
-static void close_hooks_run_for_a_stream_that_never_opened(void **state) {
+TEST_CASE(close_hooks_run_for_a_stream_that_never_opened) {
   site w;
   notes n = {.text = ""};
   begin_noting(&w, &n);
@@ -228,7 +228,7 @@ static vestry_err refuse(vestry_dispatch_context *context, const json_t *effect,
   return vestry_context_refuse(context, VESTRY_EXISTS);
 }
 
-static void abandoned_stream_runs_hooks_but_no_effects(void **state) {
+TEST_CASE(abandoned_stream_runs_hooks_but_no_effects) {
   site w;
   notes n = {.text = ""};
   begin_noting(&w, &n);
@@ -264,7 +264,7 @@ static vestry_verdict all_error(vestry_connection *connection, vestry_err error,
 }
 
 /* capability: C9 */
-static void c9_on_error_of_reply_and_instance(void **state) {
+TEST_CASE(c9_on_error_of_reply_and_instance) {
   static const struct {
     vestry_verdict own, all;
     bool goes_on;
@@ -303,7 +303,7 @@ static void tell_the_others(vestry_connection *connection, vestry_cause cause, v
 }
 
 /* capability: C9 */
-static void hooks_may_dispatch(void **state) {
+TEST_CASE(hooks_may_dispatch) {
   site w;
   notes n = {.text = ""};
   site_begin(&w, (vestry_options){.hooks = &(vestry_connection_hooks){.on_close = tell_the_others, .ctx = &n}});
@@ -350,7 +350,7 @@ static void serve_from_purge(const vestry_purged *purged, void *ctx) {
 }
 
 /* capability: A10 */
-static void purge_hook_may_serve_and_dispatch(void **state) {
+TEST_CASE(purge_hook_may_serve_and_dispatch) {
   site w;
   wire a = {0}, b = {0}, next = {0};
   purger p = {&w, &next, 0};
@@ -379,7 +379,7 @@ static void on_timer(vestry_timer *timer, void *ctx) {
 }
 
 /* capability: B14 */
-static void timers_dispatch_without_a_request(void **state) {
+TEST_CASE(timers_dispatch_without_a_request) {
   site w;
   site_begin(&w, (vestry_options){0});
   clock_face c = {.v = w.v};
@@ -404,7 +404,7 @@ static void timers_dispatch_without_a_request(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- the end ------- */
 
-static void close_stop_and_destroy_end_the_instance(void **state) {
+TEST_CASE(close_stop_and_destroy_end_the_instance) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, dedicated = {.dedicated = true};
@@ -434,7 +434,7 @@ static void close_stop_and_destroy_end_the_instance(void **state) {
 }
 
 /* A reference that an application keeps too long delays the release of its memory, not the end of the instance. */
-static void references_outlive_the_instance(void **state) {
+TEST_CASE(references_outlive_the_instance) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -448,7 +448,7 @@ static void references_outlive_the_instance(void **state) {
 }
 
 /* capability: E2 */
-static void instance_exposes_its_heartbeat(void **state) {
+TEST_CASE(instance_exposes_its_heartbeat) {
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_parts_of(w.v)->heartbeat_ms, 15000);
@@ -459,7 +459,7 @@ static void instance_exposes_its_heartbeat(void **state) {
 }
 
 /* capability: F4 */
-static void f4_queue_budget_is_enforced_and_counted(void **state) {
+TEST_CASE(f4_queue_budget_is_enforced_and_counted) {
   site w;
   wire a = {.write_io = VESTRY_IO_WOULD_BLOCK}, b = {0};
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_queued_bytes = 16384},
@@ -489,7 +489,7 @@ static void f4_queue_budget_is_enforced_and_counted(void **state) {
 }
 
 /* Without a bound of its own, a stream gets at most half of what all may queue: it ends by its own bound. */
-static void queue_of_a_stream_is_bounded_by_half_of_all(void **state) {
+TEST_CASE(queue_of_a_stream_is_bounded_by_half_of_all) {
   static const struct {
     size_t all, own;
     vestry_err at_half, beyond;
@@ -524,7 +524,7 @@ static vestry_err step_here(const vestry_request *req, vestry_reply *reply, void
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-static void stream_of_a_handler_that_steps_opens_after_it(void **state) {
+TEST_CASE(stream_of_a_handler_that_steps_opens_after_it) {
   site w;
   wire other = {0}, own = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -569,7 +569,7 @@ static void *end_again_and_again(void *ctx) {
 
 /* An end may come at any time, also while its run returns. The descriptor that is made next often has the number of the
  * one that was closed last. */
-static void late_end_writes_to_no_other_descriptor(void **state) {
+TEST_CASE(late_end_writes_to_no_other_descriptor) {
   enum { ENDERS = 4, RUNS = 1000 };
   site w;
   pthread_t enders[ENDERS];
@@ -612,7 +612,7 @@ static void begin_end_later(vestry_server *server, void *ctx) {
   pthread_detach(thread);
 }
 
-static void end_before_a_run_does_not_end_it(void **state) {
+TEST_CASE(end_before_a_run_does_not_end_it) {
   site w;
   site_begin(&w, (vestry_options){0});
   for (int i = 0; i < 3; i++) {
@@ -625,38 +625,11 @@ static void end_before_a_run_does_not_end_it(void **state) {
   site_end(&w);
 }
 
-static void drain_time_of_a_run_is_bounded(void **state) {
+TEST_CASE(drain_time_of_a_run_is_bounded) {
   site w;
   site_begin(&w, (vestry_options){0});
   const vestry_server_options options = {.drain_ms = VESTRY_DRAIN_MAX_MS + 1};
   assert_int_equal(vestry_server_run(w.v, &nothing_adapter, &options), VESTRY_INVALID);
   assert_string_equal(w.th.last_log, "vestry_server_run: drain_ms is 86400001, but must be from 1 to 86400000");
   site_end(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(instance_exposes_its_heartbeat),
-      cmocka_unit_test(options_are_checked),
-      cmocka_unit_test(default_body_limit_fits_into_the_bytes_of_all_requests),
-      cmocka_unit_test(creation_survives_every_allocation_failure),
-      cmocka_unit_test(an_instance_can_share_a_runtime),
-      cmocka_unit_test(registration_checks_arguments),
-      cmocka_unit_test(hooks_of_open_and_close_run_in_order),
-      cmocka_unit_test(close_hooks_run_for_a_stream_that_never_opened),
-      cmocka_unit_test(abandoned_stream_runs_hooks_but_no_effects),
-      cmocka_unit_test(c9_on_error_of_reply_and_instance),
-      cmocka_unit_test(hooks_may_dispatch),
-      cmocka_unit_test(purge_hook_may_serve_and_dispatch),
-      cmocka_unit_test(timers_dispatch_without_a_request),
-      cmocka_unit_test(close_stop_and_destroy_end_the_instance),
-      cmocka_unit_test(references_outlive_the_instance),
-      cmocka_unit_test(f4_queue_budget_is_enforced_and_counted),
-      cmocka_unit_test(queue_of_a_stream_is_bounded_by_half_of_all),
-      cmocka_unit_test(stream_of_a_handler_that_steps_opens_after_it),
-      cmocka_unit_test(late_end_writes_to_no_other_descriptor),
-      cmocka_unit_test(end_before_a_run_does_not_end_it),
-      cmocka_unit_test(drain_time_of_a_run_is_bounded),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   return VESTRY_OK;
 }
 
-static void invalid_start_arguments_are_logged(void **state) {
+TEST_CASE(invalid_start_arguments_are_logged) {
   site w;
   vestry_pages *pages = NULL;
   vestry_page *page = NULL;
@@ -112,7 +112,7 @@ static int status_of(vestry *v, vestry_handler_fn handler) {
   return status;
 }
 
-static void objects_of_another_instance_are_refused(void **state) {
+TEST_CASE(objects_of_another_instance_are_refused) {
   const vestry_scope everybody = {0};
   site w, other;
   site_begin_pages(&other, (vestry_options){0}, NULL);
@@ -252,7 +252,7 @@ static vestry_err keep_data(const vestry_request *req, vestry_reply *reply, void
   return keep(req, reply, app);
 }
 
-static void stop_and_destroy_in_callbacks_without_an_instance_are_refused(void **state) {
+TEST_CASE(stop_and_destroy_in_callbacks_without_an_instance_are_refused) {
   const vestry_tracer tracer = {.on_span = end_in_span};
   const vsi_route_follower follower = {.mounts = end_in_mounts, .unmounted = end_in_unmounted};
   site_begin(&ending, (vestry_options){0});
@@ -285,7 +285,7 @@ static void stop_and_destroy_in_callbacks_without_an_instance_are_refused(void *
   site_end(&ending);
 }
 
-static void stop_and_destroy_in_callbacks_are_refused(void **state) {
+TEST_CASE(stop_and_destroy_in_callbacks_are_refused) {
   const vestry_scope everybody = {0};
   const vestry_connection_hooks hooks = {.on_open = end_in_open, .on_close = end_in_close, .on_error = end_in_error};
   site_begin(&ending, (vestry_options){.purge = end_in_purge,
@@ -330,14 +330,4 @@ static void stop_and_destroy_in_callbacks_are_refused(void **state) {
   vestry_memory_destroy(stream);
   assert_int_equal(vestry_stop(v, 0), VESTRY_OK); /* outside of callbacks */
   site_end(&ending);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(invalid_start_arguments_are_logged),
-      cmocka_unit_test(objects_of_another_instance_are_refused),
-      cmocka_unit_test(stop_and_destroy_in_callbacks_are_refused),
-      cmocka_unit_test(stop_and_destroy_in_callbacks_without_an_instance_are_refused),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,7 +54,7 @@ static void serve(site *s, bool is_uncompressed) {
 }
 
 /* capability: L17 */
-static void server_offers_compression(void **state) {
+TEST_CASE(server_offers_compression) {
   site s;
   site_begin(&s, (vestry_options){0});
   assert_coding(&s, NULL); /* vestry_create offers identity only */
@@ -65,7 +65,7 @@ static void server_offers_compression(void **state) {
   site_end(&s);
 }
 
-static void server_without_compression_offers_none(void **state) {
+TEST_CASE(server_without_compression_offers_none) {
   site s;
   site_begin(&s, (vestry_options){0});
   serve(&s, true);
@@ -73,7 +73,7 @@ static void server_without_compression_offers_none(void **state) {
   site_end(&s);
 }
 
-static void profiles_of_the_instance_count(void **state) {
+TEST_CASE(profiles_of_the_instance_count) {
   site s;
   const vestry_profile gzip = {.ops = &vestry_profile_gzip}, identity = {.ops = &vestry_profile_identity};
   site_begin(&s, (vestry_options){.profiles = &gzip, .profiles_count = 1});
@@ -96,16 +96,6 @@ static vestry_err create_server(test_host *th, void *ctx) {
   return error;
 }
 
-static void each_failed_allocation_is_reported(void **state) {
+TEST_CASE(each_failed_allocation_is_reported) {
   test_host_fail_each(create_server, NULL, true);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(server_offers_compression),
-      cmocka_unit_test(server_without_compression_offers_none),
-      cmocka_unit_test(profiles_of_the_instance_count),
-      cmocka_unit_test(each_failed_allocation_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,7 +100,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
 }
 
 /* capability: A14 */
-static void racing_reuse_stores_one_stream_for_all(void **state) {
+TEST_CASE(racing_reuse_stores_one_stream_for_all) {
   static const plan reuse = {.key = "a", .keep = true, .policy = VESTRY_KEEP_REUSE, .effects = "[" TICK "]"};
   for (int i = 0; i < ROUNDS; i++) {
     int winners, reused, rejected;
@@ -110,7 +110,7 @@ static void racing_reuse_stores_one_stream_for_all(void **state) {
   }
 }
 
-static void racing_reject_stores_one_stream(void **state) {
+TEST_CASE(racing_reject_stores_one_stream) {
   static const plan reject = {.key = "a", .keep = true, .policy = VESTRY_KEEP_REJECT, .effects = "[" TICK "]"};
   for (int i = 0; i < ROUNDS; i++) {
     int winners, reused, rejected;
@@ -153,7 +153,7 @@ static vestry_err show_and_refuse(vestry_dispatch_context *context, const json_t
   return vestry_context_refuse(context, VESTRY_LIMIT);
 }
 
-static void stream_is_abandoned_while_its_error_hook_runs(void **state) {
+TEST_CASE(stream_is_abandoned_while_its_error_hook_runs) {
   static site w;
   outsider o = {.result = VESTRY_OK};
   site_begin(&w, (vestry_options){.threads_count = 2});
@@ -295,12 +295,12 @@ static void weather_the_storm(uint32_t seed, bool stop_early) {
   test_host_assert_clean(&s.w.th);
 }
 
-static void counters_add_up_under_concurrent_load(void **state) {
+TEST_CASE(counters_add_up_under_concurrent_load) {
   for (uint32_t seed = 1; seed <= 3; seed++) weather_the_storm(seed, false);
 }
 
 /* capability: A13 */
-static void counters_add_up_if_closed_under_load(void **state) {
+TEST_CASE(counters_add_up_if_closed_under_load) {
   for (uint32_t seed = 11; seed <= 13; seed++) weather_the_storm(seed, true);
 }
 
@@ -389,7 +389,7 @@ static uint64_t written_by(vestry *v) {
 /* While the only thread of the pool is blocked, a request writes the event of a dispatch with one effect itself, to
  * four streams in all, by one write each. The rest is left to the pool: further events, those of several effects, large
  * ones, and those of a client that does not read, in which case the request does not wait either. */
-static void request_writes_a_few_events_itself(void **state) {
+TEST_CASE(request_writes_a_few_events_itself) {
   static sending two = {.effects = 2, .bytes = 1}, one = {.effects = 1, .bytes = 1};
   static const struct {
     sending sends;
@@ -484,7 +484,7 @@ static void *request_more(void *ctx) {
 }
 
 /* As the thread of an act, which renders what it has changed when the request was answered. */
-static void stop_waits_for_what_a_request_does_at_last(void **state) {
+TEST_CASE(stop_waits_for_what_a_request_does_at_last) {
   for (int closes = 0; closes < 2; closes++) {
     ending e = {.closes = closes};
     pthread_t thread;
@@ -509,7 +509,7 @@ static void purge_slowly(const vestry_purged *purged, void *ctx) {
   atomic_store(&e->saw_the_end, atomic_load(&e->has_stopped));
 }
 
-static void stop_waits_for_a_purge_hook(void **state) {
+TEST_CASE(stop_waits_for_a_purge_hook) {
   ending e = {.closes = false};
   vestry_memory_exchange *stream;
   const vestry_options options = {.threads_count = 2, .lifetime_ms = 1, .purge = purge_slowly, .purge_ctx = &e};
@@ -522,18 +522,4 @@ static void stop_waits_for_a_purge_hook(void **state) {
   vestry_memory_destroy(stream);
   vestry_destroy(e.v);
   assert_false(atomic_load(&e.saw_the_end));
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(request_writes_a_few_events_itself),
-      cmocka_unit_test(racing_reuse_stores_one_stream_for_all),
-      cmocka_unit_test(racing_reject_stores_one_stream),
-      cmocka_unit_test(stream_is_abandoned_while_its_error_hook_runs),
-      cmocka_unit_test(counters_add_up_under_concurrent_load),
-      cmocka_unit_test(counters_add_up_if_closed_under_load),
-      cmocka_unit_test(stop_waits_for_what_a_request_does_at_last),
-      cmocka_unit_test(stop_waits_for_a_purge_hook),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

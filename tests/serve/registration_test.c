@@ -23,7 +23,7 @@ static uint64_t removed_for(site *w, vestry_cause cause) {
 /* ----------------------------------------------------------------------------------------------- policies --------- */
 
 /* capability: A14 */
-static void replace_ends_the_stored_stream(void **state) {
+TEST_CASE(replace_ends_the_stored_stream) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
@@ -39,7 +39,7 @@ static void replace_ends_the_stored_stream(void **state) {
 }
 
 /* capability: A14 */
-static void reuse_sends_to_the_stored_stream(void **state) {
+TEST_CASE(reuse_sends_to_the_stored_stream) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
@@ -52,7 +52,7 @@ static void reuse_sends_to_the_stored_stream(void **state) {
 }
 
 /* capability: A14 */
-static void reject_answers_409(void **state) {
+TEST_CASE(reject_answers_409) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, c = {0};
@@ -68,7 +68,7 @@ static void reject_answers_409(void **state) {
 }
 
 /* capability: A14 */
-static void many_stores_streams_with_separate_effects(void **state) {
+TEST_CASE(many_stores_streams_with_separate_effects) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, later = {0};
@@ -89,7 +89,7 @@ static void many_stores_streams_with_separate_effects(void **state) {
 }
 
 /* capability: A14 */
-static void many_over_limit_replaces_the_oldest(void **state) {
+TEST_CASE(many_over_limit_replaces_the_oldest) {
   for (size_t most = 0; most <= 3; most++) {
     size_t limit = most ? most : 8;
     site w;
@@ -109,7 +109,7 @@ static void many_over_limit_replaces_the_oldest(void **state) {
 
 /* A connection that is closing but still stored does not count against the limit of many, wherever it is in the
  * list. */
-static void closing_streams_do_not_count_against_many(void **state) {
+TEST_CASE(closing_streams_do_not_count_against_many) {
   for (size_t closing = 0; closing < 3; closing++) {
     site w;
     site_begin(&w, (vestry_options){0});
@@ -129,7 +129,7 @@ static void closing_streams_do_not_count_against_many(void **state) {
 
 /* Even if closing streams free places, the oldest open stream must go if the limit is exceeded. With one closing
  * stream, a and b, and a limit of two, storing c leaves b and c. */
-static void many_over_limit_replaces_oldest_open_beside_closing(void **state) {
+TEST_CASE(many_over_limit_replaces_oldest_open_beside_closing) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire wires[4] = {{0}};
@@ -152,7 +152,7 @@ static void many_over_limit_replaces_oldest_open_beside_closing(void **state) {
 /* ------------------------------------------------------------------------------------------------- leaving -------- */
 
 /* capability: A10, A12 */
-static void late_end_removes_only_its_own_entry(void **state) {
+TEST_CASE(late_end_removes_only_its_own_entry) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
@@ -173,7 +173,7 @@ static void late_end_removes_only_its_own_entry(void **state) {
 }
 
 /* capability: A4, A5 */
-static void eviction_and_expiry_close_with_their_cause(void **state) {
+TEST_CASE(eviction_and_expiry_close_with_their_cause) {
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 1}, .idle_ms = 1000});
   wire a = {0}, b = {0};
@@ -192,7 +192,7 @@ static void eviction_and_expiry_close_with_their_cause(void **state) {
 }
 
 /* No lookup touches the stream, but written events count as use; heartbeats do not. */
-static void a_stream_that_gets_events_is_not_idle(void **state) {
+TEST_CASE(a_stream_that_gets_events_is_not_idle) {
   site w;
   site_begin(&w, (vestry_options){.idle_ms = 1000, .connection = &(vestry_connection_options){.heartbeat_ms = 300}});
   wire busy = {0}, quiet = {0};
@@ -214,7 +214,7 @@ static void a_stream_that_gets_events_is_not_idle(void **state) {
   wires_end(&w, &busy, &quiet);
 }
 
-static void idle_stream_stays_by_default(void **state) {
+TEST_CASE(idle_stream_stays_by_default) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0};
@@ -224,7 +224,7 @@ static void idle_stream_stays_by_default(void **state) {
   wires_end(&w, &a);
 }
 
-static void removing_a_key_closes_all_its_streams(void **state) {
+TEST_CASE(removing_a_key_closes_all_its_streams) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
@@ -251,7 +251,7 @@ static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char
 }
 
 /* capability: A8 */
-static void equal_keys_of_different_scopes_are_separate(void **state) {
+TEST_CASE(equal_keys_of_different_scopes_are_separate) {
   site w;
   site_begin(&w, (vestry_options){.scope = by_cookie});
   wire ann = {.headers = {{"Cookie", "session=ann"}}}, bob = {.headers = {{"Cookie", "session=bob"}}};
@@ -274,7 +274,7 @@ static void equal_keys_of_different_scopes_are_separate(void **state) {
 }
 
 /* capability: A15 */
-static void full_scope_evicts_its_own_oldest(void **state) {
+TEST_CASE(full_scope_evicts_its_own_oldest) {
   site w;
   site_begin(&w, (vestry_options){.scope = by_cookie, .bounds = &(vestry_bounds){.max_per_scope_count = 2}});
   wire wires[3] = {{0}}, bob = {.headers = {{"Cookie", "session=bob"}}};
@@ -296,7 +296,7 @@ static void full_scope_evicts_its_own_oldest(void **state) {
   wire_finish(&bob);
 }
 
-static void full_hash_store_gets_503(void **state) {
+TEST_CASE(full_hash_store_gets_503) {
   site w;
   site_begin(&w, (vestry_options){.store = "hash", .bounds = &(vestry_bounds){.max_count = 1}});
   wire a = {0}, b = {0};
@@ -349,7 +349,7 @@ static void meddle_with(site *w, meddler *m) {
 }
 
 /* capability: A13 */
-static void stream_ended_before_registration_is_not_stored(void **state) {
+TEST_CASE(stream_ended_before_registration_is_not_stored) {
   const plan *plans[] = {&keep_replace, &keep_reuse, &keep_reject, &keep_many};
   for (size_t i = 0; i < 4; i++) {
     site w;
@@ -375,7 +375,7 @@ static void hang_up_the_new_one(const vestry_purged *purged, void *ctx) {
 }
 
 /* capability: A13 */
-static void stream_ended_during_registration_is_removed(void **state) {
+TEST_CASE(stream_ended_during_registration_is_removed) {
   site w;
   meddler m = {0};
   site_begin(&w, (vestry_options){.purge = hang_up_the_new_one, .purge_ctx = &m});
@@ -388,7 +388,7 @@ static void stream_ended_during_registration_is_removed(void **state) {
   wires_end(&w, &a, &b);
 }
 
-static void late_reuse_abandons_its_new_stream(void **state) {
+TEST_CASE(late_reuse_abandons_its_new_stream) {
   for (int dedicated = 0; dedicated < 2; dedicated++) {
     site w;
     site_begin(&w, (vestry_options){0});
@@ -415,7 +415,7 @@ static vestry_err close_rival(vestry_dispatch_context *context, const json_t *ar
 
 /* The new stream is abandoned in favour of the rival, which is closed while the effects run. A request can open only
  * one stream, so its effects are lost and it gets 503. */
-static void a_request_never_opens_two_streams(void **state) {
+TEST_CASE(a_request_never_opens_two_streams) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire rival = {0}, r = {0};
@@ -439,7 +439,7 @@ static vestry_err close_found(vestry_dispatch_context *context, const json_t *ef
 }
 
 /* The stream that was found closes before the decision: a new stream is opened and receives all effects. */
-static void stream_found_closing_is_replaced_by_a_new_one(void **state) {
+TEST_CASE(stream_found_closing_is_replaced_by_a_new_one) {
   site w;
   site_begin(&w, (vestry_options){0});
   int closed = 0;
@@ -458,7 +458,7 @@ static void stream_found_closing_is_replaced_by_a_new_one(void **state) {
   wires_end(&w, &kept, &r);
 }
 
-static void late_reject_gets_409(void **state) {
+TEST_CASE(late_reject_gets_409) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire rival = {0}, r = {0};
@@ -472,7 +472,7 @@ static void late_reject_gets_409(void **state) {
   wires_end(&w, &rival, &r);
 }
 
-static void late_replace_wins(void **state) {
+TEST_CASE(late_replace_wins) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire rival = {0}, r = {0};
@@ -485,7 +485,7 @@ static void late_replace_wins(void **state) {
 }
 
 /* The key is held by a connection that is closing, but still stored. The policies treat the key as free. */
-static void closing_connection_does_not_hold_its_key(void **state) {
+TEST_CASE(closing_connection_does_not_hold_its_key) {
   const plan *plans[] = {&keep_reuse, &keep_reject};
   for (size_t i = 0; i < 2; i++) {
     site w;
@@ -515,7 +515,7 @@ static vestry_err let_rival_in(vestry_dispatch_context *context, const json_t *a
   return VESTRY_OK;
 }
 
-static void new_stream_can_be_evicted_before_its_first_write(void **state) {
+TEST_CASE(new_stream_can_be_evicted_before_its_first_write) {
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 1}});
   wire r = {0}, rival = {0};
@@ -532,34 +532,4 @@ static void new_stream_can_be_evicted_before_its_first_write(void **state) {
   assert_int_equal(wire_count(&rival, tick), 1);
   assert_int_equal(live_count(&w), 1);
   wires_end(&w, &r, &rival);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(replace_ends_the_stored_stream),
-      cmocka_unit_test(reuse_sends_to_the_stored_stream),
-      cmocka_unit_test(reject_answers_409),
-      cmocka_unit_test(many_stores_streams_with_separate_effects),
-      cmocka_unit_test(many_over_limit_replaces_the_oldest),
-      cmocka_unit_test(closing_streams_do_not_count_against_many),
-      cmocka_unit_test(many_over_limit_replaces_oldest_open_beside_closing),
-      cmocka_unit_test(late_end_removes_only_its_own_entry),
-      cmocka_unit_test(eviction_and_expiry_close_with_their_cause),
-      cmocka_unit_test(a_stream_that_gets_events_is_not_idle),
-      cmocka_unit_test(idle_stream_stays_by_default),
-      cmocka_unit_test(removing_a_key_closes_all_its_streams),
-      cmocka_unit_test(equal_keys_of_different_scopes_are_separate),
-      cmocka_unit_test(full_scope_evicts_its_own_oldest),
-      cmocka_unit_test(full_hash_store_gets_503),
-      cmocka_unit_test(stream_ended_before_registration_is_not_stored),
-      cmocka_unit_test(stream_ended_during_registration_is_removed),
-      cmocka_unit_test(late_reuse_abandons_its_new_stream),
-      cmocka_unit_test(a_request_never_opens_two_streams),
-      cmocka_unit_test(stream_found_closing_is_replaced_by_a_new_one),
-      cmocka_unit_test(late_reject_gets_409),
-      cmocka_unit_test(late_replace_wins),
-      cmocka_unit_test(closing_connection_does_not_hold_its_key),
-      cmocka_unit_test(new_stream_can_be_evicted_before_its_first_write),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

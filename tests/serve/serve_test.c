@@ -9,7 +9,7 @@ static const char *const tick = "event: datastar-patch-signals\ndata: signals {\
 /* ------------------------------------------------------------------------------------------- plain requests ------- */
 
 /* capability: B6 */
-static void plain_request_gets_the_body_and_no_effects(void **state) {
+TEST_CASE(plain_request_gets_the_body_and_no_effects) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -26,7 +26,7 @@ static vestry_err tick_for_anybody(const vestry_request *req, vestry_reply *repl
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
-static void any_client_opens_a_stream_for_plain_requests(void **state) {
+TEST_CASE(any_client_opens_a_stream_for_plain_requests) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -54,7 +54,7 @@ static vestry_err seven_thrice(const vestry_request *req, vestry_reply *reply, v
   return error;
 }
 
-static void placeholders_in_reply_signals_are_not_expanded(void **state) {
+TEST_CASE(placeholders_in_reply_signals_are_not_expanded) {
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w.v)->registry, "seven", seven, NULL), VESTRY_OK);
@@ -67,7 +67,7 @@ static void placeholders_in_reply_signals_are_not_expanded(void **state) {
 }
 
 /* capability: B6 */
-static void headers_of_the_handler_win(void **state) {
+TEST_CASE(headers_of_the_handler_win) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -78,7 +78,7 @@ static void headers_of_the_handler_win(void **state) {
 }
 
 /* capability: B6 */
-static void datastar_request_without_effects_gets_plain_answer(void **state) {
+TEST_CASE(datastar_request_without_effects_gets_plain_answer) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire nothing = {0}, status = {0}, body = {0}, key_only = {0};
@@ -100,7 +100,7 @@ static void datastar_request_without_effects_gets_plain_answer(void **state) {
 /* -------------------------------------------------------------------------------------------- new streams --------- */
 
 /* capability: B1, B3 */
-static void new_stream_gets_head_effects_and_clean_end(void **state) {
+TEST_CASE(new_stream_gets_head_effects_and_clean_end) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -120,7 +120,7 @@ static void new_stream_gets_head_effects_and_clean_end(void **state) {
   wires_end(&w, &r);
 }
 
-static void handler_cannot_override_stream_headers(void **state) {
+TEST_CASE(handler_cannot_override_stream_headers) {
   site w;
   site_begin(&w, (vestry_options){0});
   static const char *const names[] = {"content-type", "Cache-Control", "x-accel-buffering", "Content-Encoding"};
@@ -136,7 +136,7 @@ static void handler_cannot_override_stream_headers(void **state) {
 }
 
 /* capability: B5 */
-static void auto_close_of_reply_overrides_keep_and_instance(void **state) {
+TEST_CASE(auto_close_of_reply_overrides_keep_and_instance) {
   static const struct {
     bool keep_open, keep;
     int auto_close;
@@ -164,7 +164,7 @@ static void auto_close_of_reply_overrides_keep_and_instance(void **state) {
 }
 
 /* capability: B5 */
-static void auto_close_ends_stream_after_failed_effect(void **state) {
+TEST_CASE(auto_close_ends_stream_after_failed_effect) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -177,7 +177,7 @@ static void auto_close_ends_stream_after_failed_effect(void **state) {
   wires_end(&w, &r);
 }
 
-static void keep_without_effects_opens_a_stream(void **state) {
+TEST_CASE(keep_without_effects_opens_a_stream) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -195,7 +195,7 @@ static void keep_without_effects_opens_a_stream(void **state) {
   wire_finish(&r);
 }
 
-static void dedicated_stream_is_run_by_its_thread(void **state) {
+TEST_CASE(dedicated_stream_is_run_by_its_thread) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.dedicated = true};
@@ -210,7 +210,7 @@ static void dedicated_stream_is_run_by_its_thread(void **state) {
 }
 
 /* capability: B1 */
-static void reply_sets_the_limits_of_its_stream(void **state) {
+TEST_CASE(reply_sets_the_limits_of_its_stream) {
   site w;
   site_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = 1000}});
   wire r = {0};
@@ -228,7 +228,7 @@ static void reply_sets_the_limits_of_its_stream(void **state) {
 /* ---------------------------------------------------------------------------------------- existing streams -------- */
 
 /* capability: A11, B4 */
-static void stored_stream_gets_effects_and_request_gets_204(void **state) {
+TEST_CASE(stored_stream_gets_effects_and_request_gets_204) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
@@ -250,7 +250,7 @@ static void stored_stream_gets_effects_and_request_gets_204(void **state) {
 }
 
 /* capability: B3 */
-static void connection_of_the_reply_overrides_its_key(void **state) {
+TEST_CASE(connection_of_the_reply_overrides_its_key) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, later = {0};
@@ -263,7 +263,7 @@ static void connection_of_the_reply_overrides_its_key(void **state) {
   wires_end(&w, &a, &b, &later);
 }
 
-static void closed_connection_of_the_reply_gets_410(void **state) {
+TEST_CASE(closed_connection_of_the_reply_gets_410) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, later = {0};
@@ -278,7 +278,7 @@ static void closed_connection_of_the_reply_gets_410(void **state) {
 }
 
 /* capability: B3 */
-static void closing_stored_stream_is_skipped(void **state) {
+TEST_CASE(closing_stored_stream_is_skipped) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
@@ -306,7 +306,7 @@ static vestry_err count_it(vestry_dispatch_context *context, const json_t *args,
 }
 
 /* capability: C12 */
-static void effects_of_a_reply_whose_stream_closes_get_503(void **state) {
+TEST_CASE(effects_of_a_reply_whose_stream_closes_get_503) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
@@ -326,7 +326,7 @@ static void effects_of_a_reply_whose_stream_closes_get_503(void **state) {
   wires_end(&w, &kept, &later);
 }
 
-static void accepted_events_are_not_repeated_on_a_new_stream(void **state) {
+TEST_CASE(accepted_events_are_not_repeated_on_a_new_stream) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
@@ -338,7 +338,7 @@ static void accepted_events_are_not_repeated_on_a_new_stream(void **state) {
   wires_end(&w, &kept, &later);
 }
 
-static void close_sse_opens_no_new_stream(void **state) {
+TEST_CASE(close_sse_opens_no_new_stream) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
@@ -351,7 +351,7 @@ static void close_sse_opens_no_new_stream(void **state) {
   wires_end(&w, &kept, &later);
 }
 
-static void stored_stream_closed_and_no_new_stream_gets_503(void **state) {
+TEST_CASE(stored_stream_closed_and_no_new_stream_gets_503) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {.open_error = VESTRY_LIMIT};
@@ -362,7 +362,7 @@ static void stored_stream_closed_and_no_new_stream_gets_503(void **state) {
   wires_end(&w, &kept, &later);
 }
 
-static void connection_of_the_reply_closed_by_effects_gets_410(void **state) {
+TEST_CASE(connection_of_the_reply_closed_by_effects_gets_410) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
@@ -372,31 +372,4 @@ static void connection_of_the_reply_closed_by_effects_gets_410(void **state) {
   assert_int_equal(later.status, 410);
   assert_int_equal(later.opens, 0);
   wires_end(&w, &kept, &later);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(plain_request_gets_the_body_and_no_effects),
-      cmocka_unit_test(any_client_opens_a_stream_for_plain_requests),
-      cmocka_unit_test(headers_of_the_handler_win),
-      cmocka_unit_test(datastar_request_without_effects_gets_plain_answer),
-      cmocka_unit_test(new_stream_gets_head_effects_and_clean_end),
-      cmocka_unit_test(handler_cannot_override_stream_headers),
-      cmocka_unit_test(auto_close_of_reply_overrides_keep_and_instance),
-      cmocka_unit_test(auto_close_ends_stream_after_failed_effect),
-      cmocka_unit_test(keep_without_effects_opens_a_stream),
-      cmocka_unit_test(dedicated_stream_is_run_by_its_thread),
-      cmocka_unit_test(reply_sets_the_limits_of_its_stream),
-      cmocka_unit_test(stored_stream_gets_effects_and_request_gets_204),
-      cmocka_unit_test(connection_of_the_reply_overrides_its_key),
-      cmocka_unit_test(closed_connection_of_the_reply_gets_410),
-      cmocka_unit_test(closing_stored_stream_is_skipped),
-      cmocka_unit_test(effects_of_a_reply_whose_stream_closes_get_503),
-      cmocka_unit_test(accepted_events_are_not_repeated_on_a_new_stream),
-      cmocka_unit_test(close_sse_opens_no_new_stream),
-      cmocka_unit_test(stored_stream_closed_and_no_new_stream_gets_503),
-      cmocka_unit_test(connection_of_the_reply_closed_by_effects_gets_410),
-      cmocka_unit_test(placeholders_in_reply_signals_are_not_expanded),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ static vestry_err tell(site *w, vestry_scope scope, const char *key) {
 }
 
 /* capability: K2 */
-static void each_key_reaches_the_stream(void **state) {
+TEST_CASE(each_key_reaches_the_stream) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -35,7 +35,7 @@ static void each_key_reaches_the_stream(void **state) {
 }
 
 /* capability: K2 */
-static void removing_one_key_removes_all_keys(void **state) {
+TEST_CASE(removing_one_key_removes_all_keys) {
   static const struct {
     vestry_scope scope;
     const char *key;
@@ -62,7 +62,7 @@ static void removing_one_key_removes_all_keys(void **state) {
 
 /* The entries of two streams fill the store: a third stream evicts all entries of the first. */
 /* capability: K2 */
-static void evicting_one_entry_removes_all_keys(void **state) {
+TEST_CASE(evicting_one_entry_removes_all_keys) {
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 4}});
   wire r[3] = {{0}, {0}, {0}};
@@ -84,7 +84,7 @@ static void evicting_one_entry_removes_all_keys(void **state) {
 }
 
 /* capability: K2 */
-static void each_key_has_its_own_limit(void **state) {
+TEST_CASE(each_key_has_its_own_limit) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r[3] = {{0}, {0}, {0}};
@@ -100,7 +100,7 @@ static void each_key_has_its_own_limit(void **state) {
 }
 
 /* The policy of the first key decides; an abandoned stream is stored under no key. */
-static void first_key_decides_the_policy(void **state) {
+TEST_CASE(first_key_decides_the_policy) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire first = {0}, second = {0}, third = {0};
@@ -117,7 +117,7 @@ static void first_key_decides_the_policy(void **state) {
   wires_end(&w, &first, &second, &third);
 }
 
-static void stream_without_first_key_is_stored(void **state) {
+TEST_CASE(stream_without_first_key_is_stored) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -128,7 +128,7 @@ static void stream_without_first_key_is_stored(void **state) {
   wires_end(&w, &r);
 }
 
-static void refused_key_refuses_the_stream(void **state) {
+TEST_CASE(refused_key_refuses_the_stream) {
   site w;
   site_begin(&w, (vestry_options){.store = "hash", .bounds = &(vestry_bounds){.max_count = 4}});
   wire first = {0}, r = {0}, next = {0};
@@ -162,7 +162,7 @@ static vestry_err look_at_devices(const vestry_request *req, vestry_reply *reply
 }
 
 /* capability: K2 */
-static void a_stream_may_have_many_keys(void **state) {
+TEST_CASE(a_stream_may_have_many_keys) {
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 200}});
   w.th.host.log = say;
@@ -207,7 +207,7 @@ static vestry_err open_many(test_host *th, void *ctx) {
 }
 
 /* Whichever allocation fails, the stream is under all of its keys or under none. */
-static void failed_allocation_stores_no_key(void **state) {
+TEST_CASE(failed_allocation_stores_no_key) {
   test_host th;
   test_host_init(&th);
   for (long fails = 0;; fails++) {
@@ -217,7 +217,7 @@ static void failed_allocation_stores_no_key(void **state) {
   }
 }
 
-static void too_many_or_invalid_keys_get_500(void **state) {
+TEST_CASE(too_many_or_invalid_keys_get_500) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire many = {0};
@@ -240,7 +240,7 @@ static void too_many_or_invalid_keys_get_500(void **state) {
   wires_end(&w, &many, &all, &bad);
 }
 
-static void allocation_failure_leaves_no_entries(void **state) {
+TEST_CASE(allocation_failure_leaves_no_entries) {
   bool failed = true;
   for (long number = 0; failed; number++) {
     assert_true(number < 1000);
@@ -256,16 +256,4 @@ static void allocation_failure_leaves_no_entries(void **state) {
     assert_int_equal(live, r.connection && vestry_connection_is_open(r.connection) ? 3 : 0);
     wires_end(&w, &r);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_key_reaches_the_stream),          cmocka_unit_test(removing_one_key_removes_all_keys),
-      cmocka_unit_test(evicting_one_entry_removes_all_keys),  cmocka_unit_test(each_key_has_its_own_limit),
-      cmocka_unit_test(first_key_decides_the_policy),         cmocka_unit_test(stream_without_first_key_is_stored),
-      cmocka_unit_test(refused_key_refuses_the_stream),       cmocka_unit_test(a_stream_may_have_many_keys),
-      cmocka_unit_test(failed_allocation_stores_no_key),      cmocka_unit_test(too_many_or_invalid_keys_get_500),
-      cmocka_unit_test(allocation_failure_leaves_no_entries),
-  };
-  return cmocka_run_group_tests_name("several keys", tests, NULL, NULL);
 }

@@ -112,7 +112,7 @@ static void assert_received(vestry_memory_exchange *exchange, const char *expect
 #define COUNTED(n) "event: datastar-patch-signals\ndata: signals {\"counter\":" #n "}\n\n"
 
 /* capability: B14, F8 */
-static void counter_streams_until_hang_up(void **state) {
+TEST_CASE(counter_streams_until_hang_up) {
   house h;
   house_begin(&h);
   vestry_memory_exchange *plain = ask(&h, (vestry_memory_call){.path = "/"}, page);
@@ -160,7 +160,7 @@ static vestry_err prefer(vestry_dispatch_context *context, const json_t *effect,
   return preferred && vestry_context_info(context)->opened ? vestry_context_target(context, preferred) : VESTRY_OK;
 }
 
-static void request_of_an_abandoned_stream_gets_204(void **state) {
+TEST_CASE(request_of_an_abandoned_stream_gets_204) {
   house h;
   house_begin(&h);
   vestry_connection *preferred = NULL;
@@ -181,7 +181,7 @@ static void request_of_an_abandoned_stream_gets_204(void **state) {
   house_end(&h);
 }
 
-static void adapter_without_room_gets_503(void **state) {
+TEST_CASE(adapter_without_room_gets_503) {
   house h;
   house_begin(&h);
   vestry_memory_exchange *stream = ask(&h, (vestry_memory_call){.datastar = true, .no_room = true}, start);
@@ -189,13 +189,4 @@ static void adapter_without_room_gets_503(void **state) {
   assert_string_equal(vestry_memory_header(stream, "Retry-After", 0), "2");
   vestry_memory_destroy(stream);
   house_end(&h);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(counter_streams_until_hang_up),
-      cmocka_unit_test(request_of_an_abandoned_stream_gets_204),
-      cmocka_unit_test(adapter_without_room_gets_503),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@ static vestry_session_options small_way(enum way way, shelf *s) {
 }
 
 /* The table has room for twenty sessions, and one user logs in two hundred times. */
-static void logins_of_one_user_end_no_other_users_session(void **state) {
+TEST_CASE(logins_of_one_user_end_no_other_users_session) {
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -51,7 +51,7 @@ static void logins_of_one_user_end_no_other_users_session(void **state) {
 }
 
 /* Many logins and logouts of one user do not evict the records of other users' logouts. */
-static void logouts_of_one_user_restore_no_ended_session(void **state) {
+TEST_CASE(logouts_of_one_user_restore_no_ended_session) {
   site w;
   shelf s;
   vestry_session_options options = small_way(SIGNED, &s);
@@ -89,7 +89,7 @@ static void *log_in_often(void *ctx) {
   return NULL;
 }
 
-static void concurrent_logins_are_bounded_per_user(void **state) {
+TEST_CASE(concurrent_logins_are_bounded_per_user) {
   site w;
   shelf s;
   vestry_session_options options = small_way(IN_MEMORY, &s);
@@ -108,13 +108,4 @@ static void concurrent_logins_are_bounded_per_user(void **state) {
   assert_int_equal(stats.live_count, 15);
   assert_int_equal(stats.displaced_count, 585);
   site_end(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(logins_of_one_user_end_no_other_users_session),
-      cmocka_unit_test(logouts_of_one_user_restore_no_ended_session),
-      cmocka_unit_test(concurrent_logins_are_bounded_per_user),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

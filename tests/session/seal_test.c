@@ -10,7 +10,7 @@ static const char secret[] = "a secret of more than thirty-two bytes",
 static const vestry_scope ann = {"ann", 3}, nobody = {NULL, 0};
 
 /* capability: D8 */
-static void seal_is_valid_only_for_its_purpose_scope_and_data(void **state) {
+TEST_CASE(seal_is_valid_only_for_its_purpose_scope_and_data) {
   test_host th;
   test_host_init(&th);
   vsi_seals seals, same, random;
@@ -33,7 +33,7 @@ static void seal_is_valid_only_for_its_purpose_scope_and_data(void **state) {
 }
 
 /* capability: D8 */
-static void changed_or_cut_seal_is_invalid(void **state) {
+TEST_CASE(changed_or_cut_seal_is_invalid) {
   test_host th;
   test_host_init(&th);
   vsi_seals seals;
@@ -53,7 +53,7 @@ static void changed_or_cut_seal_is_invalid(void **state) {
   assert_false(vsi_seal_is_good(&seals, VSI_SEAL_CSRF, ann, NULL, text, VSI_SEAL_LEN + 1));
 }
 
-static void previous_secret_verifies_old_seals(void **state) {
+TEST_CASE(previous_secret_verifies_old_seals) {
   test_host th;
   test_host_init(&th);
   vsi_seals before, after, far;
@@ -68,7 +68,7 @@ static void previous_secret_verifies_old_seals(void **state) {
   assert_true(vsi_seal_is_good(&far, VSI_SEAL_TAB, ann, NULL, text, VSI_SEAL_LEN)); /* sealed with the new secret */
 }
 
-static void short_secrets_and_missing_randomness_are_rejected(void **state) {
+TEST_CASE(short_secrets_and_missing_randomness_are_rejected) {
   test_host th;
   test_host_init(&th);
   vsi_seals seals;
@@ -82,7 +82,7 @@ static void short_secrets_and_missing_randomness_are_rejected(void **state) {
   assert_int_equal(vsi_seals_init(&seals, &th.host, NULL, 0, NULL, 0), VESTRY_IO);
 }
 
-static void scope_tags_differ_by_scope(void **state) {
+TEST_CASE(scope_tags_differ_by_scope) {
   test_host th;
   test_host_init(&th);
   vsi_seals seals;
@@ -95,7 +95,7 @@ static void scope_tags_differ_by_scope(void **state) {
   assert_string_not_equal(a, b);
 }
 
-static void text_equals_a_secret_only_as_a_whole(void **state) {
+TEST_CASE(text_equals_a_secret_only_as_a_whole) {
   assert_true(vestry_secret_is(secret, secret));
   assert_true(vestry_secret_is("", ""));
   static const char *const others[] = {NULL,
@@ -107,16 +107,4 @@ static void text_equals_a_secret_only_as_a_whole(void **state) {
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) assert_false(vestry_secret_is(others[i], secret));
   assert_false(vestry_secret_is(secret, NULL));
   assert_false(vestry_secret_is(NULL, NULL));
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(seal_is_valid_only_for_its_purpose_scope_and_data),
-      cmocka_unit_test(changed_or_cut_seal_is_invalid),
-      cmocka_unit_test(previous_secret_verifies_old_seals),
-      cmocka_unit_test(short_secrets_and_missing_randomness_are_rejected),
-      cmocka_unit_test(scope_tags_differ_by_scope),
-      cmocka_unit_test(text_equals_a_secret_only_as_a_whole),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

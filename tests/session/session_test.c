@@ -8,7 +8,7 @@
 #include "vestry/app/secret.h"
 
 /* capability: K6 */
-static void login_and_logout_replace_the_session_id(void **state) {
+TEST_CASE(login_and_logout_replace_the_session_id) {
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -44,7 +44,7 @@ static void login_and_logout_replace_the_session_id(void **state) {
   }
 }
 
-static void session_ends_after_idle_ms_and_lifetime_ms(void **state) {
+TEST_CASE(session_ends_after_idle_ms_and_lifetime_ms) {
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -72,7 +72,7 @@ static void session_ends_after_idle_ms_and_lifetime_ms(void **state) {
 }
 
 /* The system's clock is set, as on a device without a clock that asks the network for the time. */
-static void set_clock_ends_no_session(void **state) {
+TEST_CASE(set_clock_ends_no_session) {
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -101,7 +101,7 @@ static void set_clock_ends_no_session(void **state) {
 }
 
 /* capability: K6 */
-static void stored_and_signed_sessions_survive_a_restart(void **state) {
+TEST_CASE(stored_and_signed_sessions_survive_a_restart) {
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -118,7 +118,7 @@ static void stored_and_signed_sessions_survive_a_restart(void **state) {
   }
 }
 
-static void storage_holds_only_hashes_of_ids(void **state) {
+TEST_CASE(storage_holds_only_hashes_of_ids) {
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -135,7 +135,7 @@ static void storage_holds_only_hashes_of_ids(void **state) {
 /* ------------------------------------------------------------------------------------- forged cookies ------------- */
 
 /* capability: K6 */
-static void forged_cookies_have_no_user(void **state) {
+TEST_CASE(forged_cookies_have_no_user) {
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -163,7 +163,7 @@ static void forged_cookies_have_no_user(void **state) {
 }
 
 /* Another program of the domain above, or of another path, has a cookie of the same name. */
-static void cookies_of_others_do_not_hide_the_session(void **state) {
+TEST_CASE(cookies_of_others_do_not_hide_the_session) {
   static const char *const around[][2] = {{"x=1; ", "; __Host-session=0"},
                                           {"x=1; __Host-session=\"no\"; ", "; __Host-session=0"},
                                           {"__Host-session=eyJhIjoxfQ.aSb-cD.e_F; __Host-session; =; ", ""},
@@ -200,7 +200,7 @@ static void cookies_of_others_do_not_hide_the_session(void **state) {
   }
 }
 
-static void previous_secret_keeps_sessions_valid(void **state) {
+TEST_CASE(previous_secret_keeps_sessions_valid) {
   site w;
   shelf s;
   vestry_session_options options = members_way(SIGNED, &s);
@@ -222,7 +222,7 @@ static void previous_secret_keeps_sessions_valid(void **state) {
   site_end(&w);
 }
 
-static void cacheable_replies_set_no_cookie(void **state) {
+TEST_CASE(cacheable_replies_set_no_cookie) {
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
   browser b = {.cookie = ""};
@@ -237,7 +237,7 @@ static void cacheable_replies_set_no_cookie(void **state) {
 }
 
 /* A request without a login causes no database query. */
-static void anonymous_requests_do_not_query_storage(void **state) {
+TEST_CASE(anonymous_requests_do_not_query_storage) {
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -249,7 +249,7 @@ static void anonymous_requests_do_not_query_storage(void **state) {
   site_end(&w);
 }
 
-static void invalid_options_and_user_names_are_rejected(void **state) {
+TEST_CASE(invalid_options_and_user_names_are_rejected) {
   const vestry_session_storage_ops half = {.save = shelf_ops.save};
   const vestry_session_options bad[] = {
       {.secret = "short", .secret_len = 5},
@@ -300,7 +300,7 @@ static void invalid_options_and_user_names_are_rejected(void **state) {
 
 /* Sessions are rejected if an object that depends on them, or on their secret, was created before them. The log
  * states this. */
-static void sessions_after_their_dependents_are_rejected(void **state) {
+TEST_CASE(sessions_after_their_dependents_are_rejected) {
   const vestry_session_options is_signed = {.secret = members_secret, .secret_len = 34}, plain = {0};
   const vestry_secret own = {.secret = members_secret, .secret_len = 34};
   site w;
@@ -363,29 +363,10 @@ static vestry_err log_in_and_out(test_host *th, void *ctx) {
   return error;
 }
 
-static void allocation_failure_is_returned(void **state) {
+TEST_CASE(allocation_failure_is_returned) {
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     shelf s;
     vestry_session_options options = members_way(way, &s);
     test_host_fail_each(log_in_and_out, &options, true);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(login_and_logout_replace_the_session_id),
-      cmocka_unit_test(session_ends_after_idle_ms_and_lifetime_ms),
-      cmocka_unit_test(set_clock_ends_no_session),
-      cmocka_unit_test(stored_and_signed_sessions_survive_a_restart),
-      cmocka_unit_test(storage_holds_only_hashes_of_ids),
-      cmocka_unit_test(forged_cookies_have_no_user),
-      cmocka_unit_test(cookies_of_others_do_not_hide_the_session),
-      cmocka_unit_test(previous_secret_keeps_sessions_valid),
-      cmocka_unit_test(cacheable_replies_set_no_cookie),
-      cmocka_unit_test(anonymous_requests_do_not_query_storage),
-      cmocka_unit_test(invalid_options_and_user_names_are_rejected),
-      cmocka_unit_test(sessions_after_their_dependents_are_rejected),
-      cmocka_unit_test(allocation_failure_is_returned),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,7 +113,7 @@ void storage_let_in(storage_suite *s, const char *query, storage_cookie c) {
 }
 
 /* capability: M3 */
-static void login_survives_a_restart(void **state) {
+TEST_CASE(login_survives_a_restart) {
   storage_suite s;
   storage_cookie ann, bob;
   storage_begin(&s, (storage_bounds){0});
@@ -135,7 +135,7 @@ static void login_survives_a_restart(void **state) {
   storage_end(&s);
 }
 
-static void database_contains_no_session_id(void **state) {
+TEST_CASE(database_contains_no_session_id) {
   storage_suite s;
   storage_cookie ann;
   storage_begin(&s, (storage_bounds){0});
@@ -147,7 +147,7 @@ static void database_contains_no_session_id(void **state) {
 }
 
 /* No browser returns with these sessions. */
-static void expired_sessions_are_deleted_without_being_loaded(void **state) {
+TEST_CASE(expired_sessions_are_deleted_without_being_loaded) {
   storage_suite s;
   storage_cookie c;
   storage_begin(&s, (storage_bounds){.expired_at_once = 10});
@@ -189,7 +189,7 @@ static void expired_sessions_are_deleted_without_being_loaded(void **state) {
 
 /* A node whose clock is ahead deletes no sessions, and its sessions do not live longer. */
 /* capability: M3 */
-static void clock_of_the_database_counts(void **state) {
+TEST_CASE(clock_of_the_database_counts) {
   storage_suite s;
   storage_cookie ann, bob;
   storage_begin(&s, (storage_bounds){0});
@@ -213,7 +213,7 @@ static void clock_of_the_database_counts(void **state) {
   storage_end(&s);
 }
 
-static void login_over_the_limit_ends_the_users_oldest(void **state) {
+TEST_CASE(login_over_the_limit_ends_the_users_oldest) {
   storage_suite s;
   storage_cookie first, c, ann;
   storage_begin(&s, (storage_bounds){.max_per_user_count = 5});
@@ -233,7 +233,7 @@ static void login_over_the_limit_ends_the_users_oldest(void **state) {
 }
 
 /* More log-ins in a second than a user may have sessions: each is valid, and a later one removes the surplus. */
-static void login_over_the_limit_ends_no_session_of_the_same_second(void **state) {
+TEST_CASE(login_over_the_limit_ends_no_session_of_the_same_second) {
   enum { LOGINS = 20 };
   storage_suite s;
   storage_cookie all[LOGINS];
@@ -252,7 +252,7 @@ static void login_over_the_limit_ends_no_session_of_the_same_second(void **state
 }
 
 /* If another process has ended the session, a use does not restore its row. */
-static void use_does_not_restore_a_deleted_row(void **state) {
+TEST_CASE(use_does_not_restore_a_deleted_row) {
   storage_suite s;
   storage_cookie c;
   storage_begin(&s, (storage_bounds){0});
@@ -266,7 +266,7 @@ static void use_does_not_restore_a_deleted_row(void **state) {
   storage_end(&s);
 }
 
-static void storage_errors_are_returned_and_logged(void **state) {
+TEST_CASE(storage_errors_are_returned_and_logged) {
   storage_suite s;
   storage_cookie c = "";
   storage_begin(&s, (storage_bounds){0});
@@ -277,7 +277,7 @@ static void storage_errors_are_returned_and_logged(void **state) {
   storage_end(&s);
 }
 
-static void table_of_a_later_version_is_rejected(void **state) {
+TEST_CASE(table_of_a_later_version_is_rejected) {
   storage_suite s;
   storage_begin(&s, (storage_bounds){0});
   run(&s, "UPDATE vestry_schema SET version = 9 WHERE part = 'session'");
@@ -289,16 +289,5 @@ static void table_of_a_later_version_is_rejected(void **state) {
 }
 
 int storage_contract_run(const char *name) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(login_survives_a_restart),
-      cmocka_unit_test(database_contains_no_session_id),
-      cmocka_unit_test(expired_sessions_are_deleted_without_being_loaded),
-      cmocka_unit_test(clock_of_the_database_counts),
-      cmocka_unit_test(login_over_the_limit_ends_the_users_oldest),
-      cmocka_unit_test(login_over_the_limit_ends_no_session_of_the_same_second),
-      cmocka_unit_test(use_does_not_restore_a_deleted_row),
-      cmocka_unit_test(storage_errors_are_returned_and_logged),
-      cmocka_unit_test(table_of_a_later_version_is_rejected),
-  };
-  return _cmocka_run_group_tests(name, tests, sizeof tests / sizeof *tests, NULL, NULL);
+  return cases_run(name, NULL, NULL);
 }

@@ -3,7 +3,7 @@
 #include "app/session/owed.h"
 #include "session/members.h"
 
-static void failing_storage_gets_503_and_ends_the_session(void **state) {
+TEST_CASE(failing_storage_gets_503_and_ends_the_session) {
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -32,7 +32,7 @@ static void failing_storage_gets_503_and_ends_the_session(void **state) {
 /* The log-out, the end of all sessions of the user, and a login beyond max_per_user_count each end the session in
  * memory, but the storage does not remove it. The removal is tried again, and a restart does not undo the end. */
 /* capability: K6 */
-static void failed_removal_is_tried_again(void **state) {
+TEST_CASE(failed_removal_is_tried_again) {
   enum { LOGOUT, END_USER, DISPLACED, ENDS };
   enum { BY_REQUEST, BY_LOGIN, BY_TIMER, AT_THE_END, MOMENTS };
   for (int i = 0; i < ENDS * MOMENTS; i++) {
@@ -76,7 +76,7 @@ static void failed_removal_is_tried_again(void **state) {
 
 /* A removal of all sessions of a user that is tried later must not remove a session that began since. */
 /* capability: K6 */
-static void login_waits_for_the_removal_of_earlier_sessions(void **state) {
+TEST_CASE(login_waits_for_the_removal_of_earlier_sessions) {
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -99,7 +99,7 @@ static void login_waits_for_the_removal_of_earlier_sessions(void **state) {
 
 /* One line when removals begin to fail, one when some are dropped, and one, with their number, at the end. */
 /* capability: K6 */
-static void failing_removals_are_bounded_and_logged_once(void **state) {
+TEST_CASE(failing_removals_are_bounded_and_logged_once) {
   enum { MOST = 20 };
   for (int over = 0; over < 4; over++) {
     site w;
@@ -134,7 +134,7 @@ static void failing_removals_are_bounded_and_logged_once(void **state) {
 
 /* A user who logs in and out while removals fail displaces only the removals of this user. */
 /* capability: K6 */
-static void users_do_not_displace_removals_of_others(void **state) {
+TEST_CASE(users_do_not_displace_removals_of_others) {
   enum { MOST = 10, LOGOUTS = 20 };
   site w;
   shelf s;
@@ -183,7 +183,7 @@ static bool compare_call(const vsi_owed_call *call, const void *key) {
 
 /* A lookup compares only the calls with this hash, or one in a thousand by chance, even if one owner caused all. */
 /* capability: K6 */
-static void kept_calls_with_other_hashes_are_not_compared(void **state) {
+TEST_CASE(kept_calls_with_other_hashes_are_not_compared) {
   enum { COUNT = sizeof((owed_world *)0)->calls / sizeof(vsi_owed_call) };
   site w;
   static const vsi_owed_ops ops = {make_call, drop_call, .who = "a test", .what = "a call", .lost = "nothing"};
@@ -217,7 +217,7 @@ static void kept_calls_with_other_hashes_are_not_compared(void **state) {
 
 /* A storage that rejects one removal always performs the others. */
 /* capability: K6 */
-static void rejected_removal_does_not_hold_up_others(void **state) {
+TEST_CASE(rejected_removal_does_not_hold_up_others) {
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -239,7 +239,7 @@ static void rejected_removal_does_not_hold_up_others(void **state) {
 
 /* The clock of a second node is wrong. Its own users may have no session, but the other node's keep theirs. */
 /* capability: K6 */
-static void wrong_clock_of_a_node_ends_no_session_of_others(void **state) {
+TEST_CASE(wrong_clock_of_a_node_ends_no_session_of_others) {
   static const struct {
     int64_t ahead_s, now_s; /* of the node; the storage's clock */
     const char *user;       /* at that node */
@@ -270,7 +270,7 @@ static void wrong_clock_of_a_node_ends_no_session_of_others(void **state) {
 }
 
 /* The storage fails when the use is recorded, and the user does not come back for a while. */
-static void failed_record_of_a_use_is_made_up_for(void **state) {
+TEST_CASE(failed_record_of_a_use_is_made_up_for) {
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -294,7 +294,7 @@ static void failed_record_of_a_use_is_made_up_for(void **state) {
 }
 
 /* The session ends while its use is being recorded; the save must not leave a row behind. */
-static void session_ended_during_a_save_stays_ended(void **state) {
+TEST_CASE(session_ended_during_a_save_stays_ended) {
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -346,7 +346,7 @@ static void log_out_meanwhile(void *ctx) {
 /* A login writes to storage and to the table, and an end clears both. Between the two steps of one call, the other
  * call finds only half of its change. */
 /* capability: K6 */
-static void login_during_end_user_is_ended(void **state) {
+TEST_CASE(login_during_end_user_is_ended) {
   enum { BEFORE_SAVE, AFTER_SAVE, IN_THE_END, MOMENTS };
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     for (int moment = BEFORE_SAVE; moment < MOMENTS; moment++) {
@@ -385,7 +385,7 @@ static vestry_err change_password(const vestry_request *req, vestry_reply *reply
 
 /* All sessions end and one begins within one second. */
 /* capability: K6 */
-static void login_after_end_user_in_one_request_stays(void **state) {
+TEST_CASE(login_after_end_user_in_one_request_stays) {
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -404,7 +404,7 @@ static void login_after_end_user_in_one_request_stays(void **state) {
 
 /* A session that ends while a request loads it is not accepted: the request and its stream have no user. */
 /* capability: K6 */
-static void session_ended_while_loading_is_rejected(void **state) {
+TEST_CASE(session_ended_while_loading_is_rejected) {
   for (int by_user = 0; by_user < 2; by_user++) {
     meeting m = {.user = "a"};
     vestry_session_options options = members_way(STORED, &m.s);
@@ -436,7 +436,7 @@ static void open_meanwhile(void *ctx) {
 }
 
 /* Two requests that load the same session share one object. */
-static void concurrent_loads_share_one_session(void **state) {
+TEST_CASE(concurrent_loads_share_one_session) {
   meeting m = {.user = "a"};
   vestry_session_options options = members_way(STORED, &m.s);
   members_begin(&m.w, &options);
@@ -479,7 +479,7 @@ static vestry_err send_returning_request(test_host *th, void *ctx) {
   return error;
 }
 
-static void allocation_failure_never_changes_the_user(void **state) {
+TEST_CASE(allocation_failure_never_changes_the_user) {
   for (enum way way = STORED; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -494,7 +494,7 @@ static void allocation_failure_never_changes_the_user(void **state) {
   }
 }
 
-static void login_fails_if_the_old_session_cannot_end(void **state) {
+TEST_CASE(login_fails_if_the_old_session_cannot_end) {
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -506,26 +506,4 @@ static void login_fails_if_the_old_session_cannot_end(void **state) {
   s.fails = VESTRY_OK;
   members_assert_is(&w, &b, "nobody");
   site_end(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(failing_storage_gets_503_and_ends_the_session),
-      cmocka_unit_test(failed_removal_is_tried_again),
-      cmocka_unit_test(login_waits_for_the_removal_of_earlier_sessions),
-      cmocka_unit_test(failing_removals_are_bounded_and_logged_once),
-      cmocka_unit_test(users_do_not_displace_removals_of_others),
-      cmocka_unit_test(kept_calls_with_other_hashes_are_not_compared),
-      cmocka_unit_test(rejected_removal_does_not_hold_up_others),
-      cmocka_unit_test(wrong_clock_of_a_node_ends_no_session_of_others),
-      cmocka_unit_test(failed_record_of_a_use_is_made_up_for),
-      cmocka_unit_test(session_ended_during_a_save_stays_ended),
-      cmocka_unit_test(login_during_end_user_is_ended),
-      cmocka_unit_test(login_after_end_user_in_one_request_stays),
-      cmocka_unit_test(session_ended_while_loading_is_rejected),
-      cmocka_unit_test(concurrent_loads_share_one_session),
-      cmocka_unit_test(allocation_failure_never_changes_the_user),
-      cmocka_unit_test(login_fails_if_the_old_session_cannot_end),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 #include "vestry/registry.h"
 
 /* capability: K6 */
-static void logout_ends_the_streams_of_all_tabs(void **state) {
+TEST_CASE(logout_ends_the_streams_of_all_tabs) {
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -51,7 +51,7 @@ static vestry_err login_and_live(const vestry_request *req, vestry_reply *reply,
 
 /* Two processes share one storage. */
 /* capability: F10, K6 */
-static void check_ends_sessions_that_another_process_ended(void **state) {
+TEST_CASE(check_ends_sessions_that_another_process_ended) {
   site here, there;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -109,7 +109,7 @@ static void check_ends_sessions_that_another_process_ended(void **state) {
   site_end(&here);
 }
 
-static void login_ends_streams_of_the_previous_session(void **state) {
+TEST_CASE(login_ends_streams_of_the_previous_session) {
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
   assert_int_equal(vestry_route(w.v, "GET", "/both", login_and_live, NULL), VESTRY_OK);
@@ -129,7 +129,7 @@ static vestry_err only_login_and_live(const vestry_request *req, vestry_reply *r
   return error ? error : members_live(req, reply, app);
 }
 
-static void stream_can_begin_in_the_reply_to_its_login(void **state) {
+TEST_CASE(stream_can_begin_in_the_reply_to_its_login) {
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
   assert_int_equal(vestry_route(w.v, "GET", "/both", only_login_and_live, NULL), VESTRY_OK);
@@ -164,7 +164,7 @@ static vestry_err present_in_out_and_live(const vestry_request *req, vestry_repl
   return members_live(req, reply, NULL);
 }
 
-static void stream_after_logout_in_its_request_stays_open(void **state) {
+TEST_CASE(stream_after_logout_in_its_request_stays_open) {
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
   vestry_presence *presence;
@@ -200,7 +200,7 @@ static vestry_err try_login_and_show_user(const vestry_request *req, vestry_repl
 }
 
 /* capability: K6 */
-static void user_is_consistent_after_a_failed_login(void **state) {
+TEST_CASE(user_is_consistent_after_a_failed_login) {
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     short_of_memory s = {.error = VESTRY_NO_MEMORY};
     size_t ended_count = 0;
@@ -243,7 +243,7 @@ static vestry_err login_and_show_result(const vestry_request *req, vestry_reply 
 }
 
 /* capability: K6 */
-static void error_page_of_a_failed_login_has_no_user(void **state) {
+TEST_CASE(error_page_of_a_failed_login_has_no_user) {
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -284,7 +284,7 @@ static void *open_streams(void *ctx) {
 
 /* A thread opens streams with the old cookie during the logout. After it, no stream of the user is open. */
 /* capability: K6 */
-static void stream_opened_during_logout_ends(void **state) {
+TEST_CASE(stream_opened_during_logout_ends) {
   for (int round = 0; round < 60; round++) {
     site w;
     shelf s;
@@ -323,7 +323,7 @@ static void stream_opened_during_logout_ends(void **state) {
 }
 
 /* Streams are open when the lifetime ends. A restart does not extend the lifetime. */
-static void restart_does_not_extend_the_lifetime(void **state) {
+TEST_CASE(restart_does_not_extend_the_lifetime) {
   for (enum way way = STORED; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -358,19 +358,4 @@ static void restart_does_not_extend_the_lifetime(void **state) {
     for (int i = 0; i < 3; i++) wire_finish(&streams[i]);
     test_host_assert_clean(&w.th);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(logout_ends_the_streams_of_all_tabs),
-      cmocka_unit_test(check_ends_sessions_that_another_process_ended),
-      cmocka_unit_test(login_ends_streams_of_the_previous_session),
-      cmocka_unit_test(stream_can_begin_in_the_reply_to_its_login),
-      cmocka_unit_test(stream_after_logout_in_its_request_stays_open),
-      cmocka_unit_test(user_is_consistent_after_a_failed_login),
-      cmocka_unit_test(error_page_of_a_failed_login_has_no_user),
-      cmocka_unit_test(stream_opened_during_logout_ends),
-      cmocka_unit_test(restart_does_not_extend_the_lifetime),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

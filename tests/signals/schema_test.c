@@ -24,7 +24,7 @@ static vestry_err create(const vestry_field *fields, size_t count, size_t *ret_a
   "0123456789abcdef0123456789abcde"
 
 /* capability: E3 */
-static void e3_invalid_fields_are_refused_with_their_index(void **state) {
+TEST_CASE(e3_invalid_fields_are_refused_with_their_index) {
   static const struct {
     vestry_field field;
     vestry_err error;
@@ -94,7 +94,7 @@ static void e3_invalid_fields_are_refused_with_their_index(void **state) {
   vestry_schema_destroy(NULL);
 }
 
-static void e3_path_twice_or_inside_another_is_refused(void **state) {
+TEST_CASE(e3_path_twice_or_inside_another_is_refused) {
   static const struct {
     const char *paths[4];
     vestry_err error;
@@ -114,7 +114,7 @@ static void e3_path_twice_or_inside_another_is_refused(void **state) {
   }
 }
 
-static void fields_are_found_by_path(void **state) {
+TEST_CASE(fields_are_found_by_path) {
   static const vestry_field fields[] = {
       VESTRY_BOOLEAN_FIELD("m", false),   VESTRY_BOOLEAN_FIELD("a.b", false), VESTRY_BOOLEAN_FIELD("a-b", false),
       VESTRY_BOOLEAN_FIELD("a.a", false), VESTRY_BOOLEAN_FIELD("zz", false),  VESTRY_BOOLEAN_FIELD("z.z", false),
@@ -141,16 +141,6 @@ static vestry_err create_all(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_is_reported(void **state) {
+TEST_CASE(failed_allocation_is_reported) {
   test_host_fail_each(create_all, NULL, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(e3_invalid_fields_are_refused_with_their_index),
-      cmocka_unit_test(e3_path_twice_or_inside_another_is_refused),
-      cmocka_unit_test(fields_are_found_by_path),
-      cmocka_unit_test(failed_allocation_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ static void assert_saves(vestry_signal_state *r, bool all, const char *expected)
 #define DEFAULTS "1 5 0.5 nobody [] 0"
 
 /* capability: E3 */
-static void e3_absent_signals_have_their_defaults(void **state) {
+TEST_CASE(e3_absent_signals_have_their_defaults) {
   static const char *const inputs[] = {NULL,
                                        "{}",
                                        "{\"other\":1}",
@@ -104,7 +104,7 @@ static void e3_absent_signals_have_their_defaults(void **state) {
 }
 
 /* capability: E3 */
-static void e3_repository_is_filled_from_the_signals_sent(void **state) {
+TEST_CASE(e3_repository_is_filled_from_the_signals_sent) {
   vestry_signal_state *r = open_with("{\"open\":false,\"count\":-10,\"ratio\":1,\"user\":{\"name\":\"\\u00e4bc\","
                                      "\"cart\":{\"a\":[1,null]},\"else\":1},\"big\":9007199254740991}");
   assert_values(r, "0 -10 1 \xc3\xa4"
@@ -119,7 +119,7 @@ static void e3_repository_is_filled_from_the_signals_sent(void **state) {
 }
 
 /* capability: E3 */
-static void e3_bad_signals_have_defaults_and_errors(void **state) {
+TEST_CASE(e3_bad_signals_have_defaults_and_errors) {
   static const struct {
     const char *json, *path;
     vestry_err error;
@@ -160,7 +160,7 @@ static void e3_bad_signals_have_defaults_and_errors(void **state) {
   }
 }
 
-static void e3_several_errors_are_collected(void **state) {
+TEST_CASE(e3_several_errors_are_collected) {
   vestry_signal_state *r =
       open_with("{\"open\":0,\"count\":\"\",\"ratio\":2,\"user\":[\"name\"],\"big\":3,\"more\":{\"x\":1}}");
   assert_values(r, "1 5 0.5 nobody [] 3");
@@ -180,7 +180,7 @@ static void e3_several_errors_are_collected(void **state) {
   vestry_signal_state_destroy(r);
 }
 
-static void e3_setting_beyond_bounds_is_an_error(void **state) {
+TEST_CASE(e3_setting_beyond_bounds_is_an_error) {
   vestry_signal_state *r = open_with(NULL);
   assert_int_equal(vestry_signal_state_set(r, "count", VESTRY_VALUES(101)), VESTRY_LIMIT);
   assert_int_equal(vestry_signal_state_set(r, "count", VESTRY_VALUES(-11)), VESTRY_LIMIT);
@@ -233,7 +233,7 @@ static void e3_setting_beyond_bounds_is_an_error(void **state) {
 }
 
 /* capability: E3 */
-static void e3_save_sends_only_what_changed(void **state) {
+TEST_CASE(e3_save_sends_only_what_changed) {
   vestry_signal_state *r = open_with("{\"count\":5,\"user\":{\"name\":\"anna\"},\"open\":true}");
   assert_int_equal(vestry_signal_state_set(r, "count", VESTRY_VALUES(6)), VESTRY_OK);
   /* equal to the page's value */
@@ -253,7 +253,7 @@ static void e3_save_sends_only_what_changed(void **state) {
 }
 
 /* capability: E3 */
-static void e3_save_all_sends_all(void **state) {
+TEST_CASE(e3_save_all_sends_all) {
   vestry_signal_state *r = open_with("{\"count\":9,\"user\":{\"cart\":{\"a\":1,\"b\":2}}}");
   json_t *cart = json_pack("{s:i}", "a", 1);
   assert_int_equal(vestry_signal_state_set(r, "user.cart", VESTRY_VALUES(cart)), VESTRY_OK);
@@ -274,7 +274,7 @@ static void set_cart(vestry_signal_state *r, const char *json) {
   json_decref(cart);
 }
 
-static void e3_objects_are_patched_by_their_members(void **state) {
+TEST_CASE(e3_objects_are_patched_by_their_members) {
   vestry_signal_state *r = open_with("{\"user\":{\"cart\":{\"a\":1,\"b\":{\"c\":2,\"d\":3}}}}");
   set_cart(r, "{\"a\":1,\"b\":{\"d\":4,\"e\":5}}");
   assert_saves(r, false, "{\"user\":{\"cart\":{\"b\":{\"d\":4,\"e\":5,\"c\":null}}}}");
@@ -320,7 +320,7 @@ static json_t *at_path(json_t *page, const char *path) {
 
 /* For random signals of a page and random sets: after a save, the page has the state's value of each field that
  * the page sent, that was invalid, or that was set. A state created from that page is unchanged. */
-static void e3_page_has_the_saved_values_after_random_edits(void **state) {
+TEST_CASE(e3_page_has_the_saved_values_after_random_edits) {
   static const char *const paths[] = {"a", "b.c", "b.d.e"};
   static const vestry_field some[] = {VESTRY_JSON_FIELD("a", "{\"a\":1}", 0), VESTRY_JSON_FIELD("b.c", "7", 0),
                                       VESTRY_JSON_FIELD("b.d.e", "[]", 0)};
@@ -380,7 +380,7 @@ static void e3_page_has_the_saved_values_after_random_edits(void **state) {
 
 /* ------------------------------------------------------------------------------------------ connections ------ */
 
-static void e3_save_to_connection_sends_and_e6_closed_is_refused(void **state) {
+TEST_CASE(e3_save_to_connection_sends_and_e6_closed_is_refused) {
   site w;
   wire to = {0};
   site_begin(&w, (vestry_options){0});
@@ -424,7 +424,7 @@ static vestry_err count_up(const vestry_request *req, vestry_reply *reply, void 
   return error;
 }
 
-static void e3_handler_saves_into_its_reply(void **state) {
+TEST_CASE(e3_handler_saves_into_its_reply) {
   site w;
   wire up = {.method = "POST", .datastar = true, .body = "{\"count\":41}", .body_len = 12};
   site_begin(&w, (vestry_options){0});
@@ -484,14 +484,14 @@ static json_t *some_signals(void) {
                    1, "b", "c", 2, "other", "b", "d", 3, "e", 4);
 }
 
-static void failed_allocation_changes_no_state(void **state) {
+TEST_CASE(failed_allocation_changes_no_state) {
   json_t *signals = some_signals();
   assert_non_null(signals);
   test_host_fail_each(work, signals, false);
   json_decref(signals);
 }
 
-static void failed_jansson_allocation_changes_no_state(void **state) {
+TEST_CASE(failed_jansson_allocation_changes_no_state) {
   json_malloc_t old_malloc;
   json_free_t old_free;
   json_get_alloc_funcs(&old_malloc, &old_free);
@@ -521,7 +521,7 @@ static void failed_jansson_allocation_changes_no_state(void **state) {
   json_set_alloc_funcs(old_malloc, old_free);
 }
 
-static void save_after_failed_allocation_sends_the_change(void **state) {
+TEST_CASE(save_after_failed_allocation_sends_the_change) {
   site w;
   wire to = {0};
   site_begin(&w, (vestry_options){0});
@@ -566,7 +566,7 @@ static void *use_the_schema(void *start) {
 }
 
 /* For the thread sanitizer: two threads never change the reference count of one default. */
-static void e3_threads_may_share_a_schema(void **state) {
+TEST_CASE(e3_threads_may_share_a_schema) {
   pthread_t threads[THREADS];
   pthread_barrier_t start;
   pthread_barrier_init(&start, NULL, THREADS);
@@ -576,22 +576,5 @@ static void e3_threads_may_share_a_schema(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(e3_threads_may_share_a_schema),
-      cmocka_unit_test(e3_absent_signals_have_their_defaults),
-      cmocka_unit_test(e3_repository_is_filled_from_the_signals_sent),
-      cmocka_unit_test(e3_bad_signals_have_defaults_and_errors),
-      cmocka_unit_test(e3_several_errors_are_collected),
-      cmocka_unit_test(e3_setting_beyond_bounds_is_an_error),
-      cmocka_unit_test(e3_save_sends_only_what_changed),
-      cmocka_unit_test(e3_save_all_sends_all),
-      cmocka_unit_test(e3_objects_are_patched_by_their_members),
-      cmocka_unit_test(e3_page_has_the_saved_values_after_random_edits),
-      cmocka_unit_test(e3_save_to_connection_sends_and_e6_closed_is_refused),
-      cmocka_unit_test(e3_handler_saves_into_its_reply),
-      cmocka_unit_test(failed_allocation_changes_no_state),
-      cmocka_unit_test(failed_jansson_allocation_changes_no_state),
-      cmocka_unit_test(save_after_failed_allocation_sends_the_change),
-  };
-  return cmocka_run_group_tests(tests, make_schema, drop_schema);
+  return cases_run("signals/signal_state", make_schema, drop_schema);
 }

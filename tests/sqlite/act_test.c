@@ -122,7 +122,7 @@ static void send(const char *url, int status) {
 }
 
 /* capability: L26 */
-static void act_renders_on_its_own_thread(void **state) {
+TEST_CASE(act_renders_on_its_own_thread) {
   begin();
   pass();
   send("/add/1/1", 204);
@@ -138,7 +138,7 @@ static void act_renders_on_its_own_thread(void **state) {
 
 /* A page that waits for the result of a submission (app/page/sent.c). */
 /* capability: L26 */
-static void act_reports_that_its_result_is_shown(void **state) {
+TEST_CASE(act_reports_that_its_result_is_shown) {
   static const vestry_header of_page = {"Vestry-Sent", "00000000000000ad"},
                              of_act = {"Vestry-Sent", "00000000000000ad.1"};
   const vestry_memory_call open = {.headers = &of_page, .headers_count = 1, .datastar = true},
@@ -168,7 +168,7 @@ static void act_reports_that_its_result_is_shown(void **state) {
 }
 
 /* capability: L26 */
-static void other_threads_render_what_is_slow_or_much(void **state) {
+TEST_CASE(other_threads_render_what_is_slow_or_much) {
   begin();
   pass();
   atomic_store(&w.slow, 3);
@@ -197,7 +197,7 @@ static void other_threads_render_what_is_slow_or_much(void **state) {
 }
 
 /* capability: L26 */
-static void act_that_is_undone_leaves_its_thread_alone(void **state) {
+TEST_CASE(act_that_is_undone_leaves_its_thread_alone) {
   begin();
   pass();
   send("/add/0/6", 404);
@@ -221,7 +221,7 @@ static void act_that_is_undone_leaves_its_thread_alone(void **state) {
 
 /* All workers render, and are held, so the thread of an act can take the place of none. */
 /* capability: L26 */
-static void workers_at_work_render_what_an_act_has_changed(void **state) {
+TEST_CASE(workers_at_work_render_what_an_act_has_changed) {
   begin();
   pass();
   atomic_store(&w.held, 5);
@@ -258,7 +258,7 @@ static void *act_often(void *ctx) {
 }
 
 /* capability: L26 */
-static void acts_of_many_threads_lose_nothing(void **state) {
+TEST_CASE(acts_of_many_threads_lose_nothing) {
   pthread_t threads[THREADS];
   int firsts[THREADS];
   begin();
@@ -278,14 +278,4 @@ static void acts_of_many_threads_lose_nothing(void **state) {
     assert_int_equal(vestry_browser_wait(w.page, text, WAIT_MS), VESTRY_OK);
   }
   end();
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(act_renders_on_its_own_thread),
-                                     cmocka_unit_test(act_reports_that_its_result_is_shown),
-                                     cmocka_unit_test(other_threads_render_what_is_slow_or_much),
-                                     cmocka_unit_test(act_that_is_undone_leaves_its_thread_alone),
-                                     cmocka_unit_test(workers_at_work_render_what_an_act_has_changed),
-                                     cmocka_unit_test(acts_of_many_threads_lose_nothing)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,7 +134,7 @@ static void assert_metrics(vestry_application *app) {
 }
 
 /* capability: L16 */
-static void commits_jobs_sessions_and_secret_are_in_one_file(void **state) {
+TEST_CASE(commits_jobs_sessions_and_secret_are_in_one_file) {
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -204,7 +204,7 @@ static vestry_err own_job(vestry_job *job, void *ctx) {
 }
 
 /* capability: L23 */
-static void act_is_committed_or_undone_as_a_whole(void **state) {
+TEST_CASE(act_is_committed_or_undone_as_a_whole) {
   static const struct {
     int status, notes; /* written notes */
     const char *answer;
@@ -260,7 +260,7 @@ static vestry_err create_and_end(test_host *th, void *ctx) {
 }
 
 /* capability: L16 */
-static void each_failed_allocation_is_undone(void **state) {
+TEST_CASE(each_failed_allocation_is_undone) {
   folder_make(folder, "application");
   snprintf(path, sizeof path, "%s/notes.db", folder);
   test_host_fail_each(create_and_end, NULL, true);
@@ -268,7 +268,7 @@ static void each_failed_allocation_is_undone(void **state) {
 }
 
 /* capability: L23 */
-static void text_without_memory_is_an_error(void **state) {
+TEST_CASE(text_without_memory_is_an_error) {
   const vestry_memory_call get = {.path = "/first"};
   bool has_failed = true;
   folder_make(folder, "application");
@@ -299,7 +299,7 @@ static void run(const char *sql) {
 }
 
 /* capability: L16 */
-static void damaged_secret_is_reported(void **state) {
+TEST_CASE(damaged_secret_is_reported) {
   test_host th;
   vestry_application *app = NULL;
   folder_make(folder, "application");
@@ -445,7 +445,7 @@ static void end_marked(process *one, process *other) {
 }
 
 /* capability: D18 */
-static void act_killed_after_its_commit_does_not_run_again(void **state) {
+TEST_CASE(act_killed_after_its_commit_does_not_run_again) {
   process one, other;
   char nonce[VESTRY_ONCE_NONCE_BYTES];
   begin_marked(&one, &other, SHORT_MS);
@@ -480,7 +480,7 @@ static char *action_of(process *p, const char *path_of_act, const char *nonce) {
 }
 
 /* capability: D18 */
-static void repetition_of_an_act_that_was_killed_after_its_commit_gets_its_response(void **state) {
+TEST_CASE(repetition_of_an_act_that_was_killed_after_its_commit_gets_its_response) {
   for (int round = 0; round < 2; round++) {
     process one, other;
     char nonce[VESTRY_ONCE_NONCE_BYTES];
@@ -503,7 +503,7 @@ static void repetition_of_an_act_that_was_killed_after_its_commit_gets_its_respo
 }
 
 /* capability: D18 */
-static void guest_of_an_act_that_was_killed_after_its_commit_is_the_same(void **state) {
+TEST_CASE(guest_of_an_act_that_was_killed_after_its_commit_is_the_same) {
   process one, other;
   char nonce[VESTRY_ONCE_NONCE_BYTES], guest[VESTRY_GUEST_ID_BYTES];
   vestry_memory_exchange *page;
@@ -531,7 +531,7 @@ static void guest_of_an_act_that_was_killed_after_its_commit_is_the_same(void **
 }
 
 /* The mark is the response, so an act takes one write less. A repetition gets its cookies anew. */
-static void response_of_an_act_is_written_with_its_mark(void **state) {
+TEST_CASE(response_of_an_act_is_written_with_its_mark) {
   enum { EMPTY, REDIRECT, SIGNALS, REDIRECT_BY_SCRIPT, FORM, COOKIE, ROUNDS };
   for (int round = 0; round < ROUNDS; round++) {
     process one, other;
@@ -566,7 +566,7 @@ static void response_of_an_act_is_written_with_its_mark(void **state) {
 }
 
 /* capability: D18 */
-static void act_killed_before_its_commit_runs_again_after_the_lease(void **state) {
+TEST_CASE(act_killed_before_its_commit_runs_again_after_the_lease) {
   for (int round = 0; round < 2; round++) {
     process one, other;
     char nonce[VESTRY_ONCE_NONCE_BYTES];
@@ -614,7 +614,7 @@ static vestry_err be_late(const vestry_request *req, vestry_reply *reply, void *
 }
 
 /* capability: D18 */
-static void act_that_was_taken_over_is_rolled_back(void **state) {
+TEST_CASE(act_that_was_taken_over_is_rolled_back) {
   process one, other;
   char nonce[VESTRY_ONCE_NONCE_BYTES];
   begin_marked(&one, &other, SHORT_MS);
@@ -629,21 +629,4 @@ static void act_that_was_taken_over_is_rolled_back(void **state) {
   assert_int_equal(marks, 2);
   assert_int_equal(number_of(&one, NOTES), 1);
   end_marked(&one, &other);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(commits_jobs_sessions_and_secret_are_in_one_file),
-      cmocka_unit_test(act_is_committed_or_undone_as_a_whole),
-      cmocka_unit_test(each_failed_allocation_is_undone),
-      cmocka_unit_test(text_without_memory_is_an_error),
-      cmocka_unit_test(damaged_secret_is_reported),
-      cmocka_unit_test(act_killed_after_its_commit_does_not_run_again),
-      cmocka_unit_test(repetition_of_an_act_that_was_killed_after_its_commit_gets_its_response),
-      cmocka_unit_test(guest_of_an_act_that_was_killed_after_its_commit_is_the_same),
-      cmocka_unit_test(response_of_an_act_is_written_with_its_mark),
-      cmocka_unit_test(act_killed_before_its_commit_runs_again_after_the_lease),
-      cmocka_unit_test(act_that_was_taken_over_is_rolled_back),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,7 +139,7 @@ static const struct beginning {
     {"a rollback journal that stays", "PRAGMA journal_mode = PERSIST; CREATE TABLE u(x)", false},
 };
 
-static void cleanly_left_database_is_followed_again(void **state) {
+TEST_CASE(cleanly_left_database_is_followed_again) {
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_DEFAULT,
                                                VESTRY_SQLITE_FILE_PAGES};
   for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
@@ -166,7 +166,7 @@ static void cleanly_left_database_is_followed_again(void **state) {
 }
 
 /* Files of the WAL that are empty, or do not belong to this database. */
-static void stale_wal_files_do_not_prevent_following(void **state) {
+TEST_CASE(stale_wal_files_do_not_prevent_following) {
   static const struct {
     const char *suffix;
     size_t bytes;
@@ -257,7 +257,7 @@ static int end_of(const process *o) {
 }
 
 /* Processes create the file, or find it created, at the same time. */
-static void concurrent_processes_can_start_on_one_file(void **state) {
+TEST_CASE(concurrent_processes_can_start_on_one_file) {
   enum { PROCESSES = 3, ROUNDS = 12 };
   for (int mode = 0; mode < 2; mode++) {
     make_folder();
@@ -300,7 +300,7 @@ static int open_pool_as_second_process(void) {
 static int rows(void);
 
 /* Processes create the file, set its mode and create the tables at the same time. */
-static void concurrent_pools_can_create_one_file(void **state) {
+TEST_CASE(concurrent_pools_can_create_one_file) {
   enum { PROCESSES = 4, ROUNDS = 25 };
   make_folder();
   char path[sizeof file];
@@ -329,7 +329,7 @@ static int rows(void) {
   return count;
 }
 
-static void process_killed_while_writing_blocks_no_other(void **state) {
+TEST_CASE(process_killed_while_writing_blocks_no_other) {
   static const char *const modes[] = {"PRAGMA journal_mode = WAL", "PRAGMA journal_mode = DELETE",
                                       "PRAGMA journal_mode = PERSIST"};
   for (size_t mode = 0; mode < sizeof modes / sizeof *modes; mode++) {
@@ -389,7 +389,7 @@ static char *read_file(size_t *ret_len) {
   return bytes;
 }
 
-static void unusable_file_is_rejected_with_a_remedy(void **state) {
+TEST_CASE(unusable_file_is_rejected_with_a_remedy) {
   static const char junk[4096] = "This is a letter, not a database.";
   make_folder();
   char path[sizeof file];
@@ -411,7 +411,7 @@ static void unusable_file_is_rejected_with_a_remedy(void **state) {
   folder_remove(folder);
 }
 
-static void invalid_option_is_named_in_the_log(void **state) {
+TEST_CASE(invalid_option_is_named_in_the_log) {
   static const struct {
     vestry_sqlite_options options;
     const char *expected_log;
@@ -439,7 +439,7 @@ static bool have_small_disk(const char *size) {
 }
 
 /* The file is removed, or replaced by another one, while it is in use. */
-static void removed_or_replaced_file_is_logged_once(void **state) {
+TEST_CASE(removed_or_replaced_file_is_logged_once) {
   for (int is_replaced = 0; is_replaced < 2; is_replaced++) {
     program l;
     char kept[160];
@@ -467,7 +467,7 @@ static void removed_or_replaced_file_is_logged_once(void **state) {
   }
 }
 
-static void failed_attach_logs_its_reason(void **state) {
+TEST_CASE(failed_attach_logs_its_reason) {
   program l;
   make_folder();
   prepare(&l);
@@ -531,7 +531,7 @@ static int read_only(void) {
   return 0;
 }
 
-static void read_only_user_sees_commits_of_others(void **state) {
+TEST_CASE(read_only_user_sees_commits_of_others) {
   if (getuid() != 0) TEST_SKIP("only root runs a process as another user");
   for (int is_wal = 0; is_wal < 2; is_wal++) {
     program l;
@@ -567,7 +567,7 @@ static int run_as_second_process(const char *how) {
   return WEXITSTATUS(status);
 }
 
-static void missing_room_is_logged_with_a_remedy(void **state) {
+TEST_CASE(missing_room_is_logged_with_a_remedy) {
   make_folder();
   assert_int_equal(chmod(folder, 0755), 0);
   assert_int_equal(run_as_second_process("a limit"), 0);
@@ -579,7 +579,7 @@ static void missing_room_is_logged_with_a_remedy(void **state) {
   assert_int_equal(status, 0);
 }
 
-static void missing_permission_is_logged_with_a_remedy(void **state) {
+TEST_CASE(missing_permission_is_logged_with_a_remedy) {
   if (getuid() != 0) TEST_SKIP("only root runs a process as another user");
   make_folder();
   assert_int_equal(chmod(folder, 0755), 0);
@@ -601,7 +601,7 @@ static const char released[] =
     " PRIMARY KEY(scope, tab)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)";
 
-static void tables_of_a_later_version_are_rejected_unchanged(void **state) {
+TEST_CASE(tables_of_a_later_version_are_rejected_unchanged) {
   for (int is_wal = 0; is_wal < 2; is_wal++) {
     size_t len, len_after;
     program l;
@@ -643,7 +643,7 @@ static int tables_count(sqlite3 *db, const char *name) {
 }
 
 /* With and without tables from before parts had versions; another connection reads in between. */
-static void each_part_is_upgraded_separately(void **state) {
+TEST_CASE(each_part_is_upgraded_separately) {
   for (int is_old = 0; is_old < 2; is_old++) {
     test_host th;
     sqlite3 *db, *other;
@@ -693,22 +693,6 @@ static void each_part_is_upgraded_separately(void **state) {
 }
 
 int main(int count, char **arguments) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(cleanly_left_database_is_followed_again),
-      cmocka_unit_test(stale_wal_files_do_not_prevent_following),
-      cmocka_unit_test(concurrent_processes_can_start_on_one_file),
-      cmocka_unit_test(concurrent_pools_can_create_one_file),
-      cmocka_unit_test(process_killed_while_writing_blocks_no_other),
-      cmocka_unit_test(unusable_file_is_rejected_with_a_remedy),
-      cmocka_unit_test(invalid_option_is_named_in_the_log),
-      cmocka_unit_test(removed_or_replaced_file_is_logged_once),
-      cmocka_unit_test(failed_attach_logs_its_reason),
-      cmocka_unit_test(missing_room_is_logged_with_a_remedy),
-      cmocka_unit_test(missing_permission_is_logged_with_a_remedy),
-      cmocka_unit_test(read_only_user_sees_commits_of_others),
-      cmocka_unit_test(tables_of_a_later_version_are_rejected_unchanged),
-      cmocka_unit_test(each_part_is_upgraded_separately),
-  };
   if (vestry_sqlite_record_pages()) return 1;
   if (count == 3) {
     snprintf(file, sizeof file, "%s", arguments[1]);
@@ -718,5 +702,5 @@ int main(int count, char **arguments) {
     return is_program ? commit_as_second_process(strcmp(arguments[2], "on") == 0)
                       : fail_as_second_process(arguments[2]);
   }
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/begin", NULL, NULL);
 }

@@ -266,11 +266,11 @@ static void processes_checkpoint(int count) {
   }
 }
 
-static void checkpoint_that_pauses_loses_no_commit(void **state) {
+TEST_CASE(checkpoint_that_pauses_loses_no_commit) {
   for_counts(processes_checkpoint);
 }
 
-static void late_transaction_beside_a_checkpoint_loses_no_commit(void **state) {
+TEST_CASE(late_transaction_beside_a_checkpoint_loses_no_commit) {
   sqlite3 *db[2];
   int frames, copied;
   begin();
@@ -346,7 +346,7 @@ static void others_import(int count) {
   test_host_assert_clean(&th);
 }
 
-static void process_writes_beside_those_that_import(void **state) {
+TEST_CASE(process_writes_beside_those_that_import) {
   for_counts(others_import);
 }
 
@@ -390,14 +390,14 @@ static void processes_meet_programs(int count) {
   end();
 }
 
-static void other_programs_and_kills_stop_nobody(void **state) {
+TEST_CASE(other_programs_and_kills_stop_nobody) {
   for_counts(processes_meet_programs);
 }
 
 /* ---- stopped and killed in the queue ---- */
 
 /* A process that waits for its turn is stopped. The others go on. */
-static void process_that_stops_in_the_queue_stops_nobody(void **state) {
+TEST_CASE(process_that_stops_in_the_queue_stops_nobody) {
   test_host th;
   begin();
   test_host_init(&th);
@@ -489,7 +489,7 @@ static void others_read(int count) {
   test_host_assert_clean(&th);
 }
 
-static void readers_that_overlap_do_not_make_the_wal_grow(void **state) {
+TEST_CASE(readers_that_overlap_do_not_make_the_wal_grow) {
   others_read(3);
   others_read(PROCESSES_MOST);
 }
@@ -632,17 +632,6 @@ static void processes_fill_the_disk(int count) {
 
 /* No row is lost or there twice, each process writes again when there is room, and the WAL stays bounded. A page whose
  * reads need room keeps its state, says that it fails, and follows again. */
-static void processes_and_pages_recover_from_a_full_disk(void **state) {
+TEST_CASE(processes_and_pages_recover_from_a_full_disk) {
   for_counts(processes_fill_the_disk);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(checkpoint_that_pauses_loses_no_commit),
-                                     cmocka_unit_test(late_transaction_beside_a_checkpoint_loses_no_commit),
-                                     cmocka_unit_test(process_writes_beside_those_that_import),
-                                     cmocka_unit_test(other_programs_and_kills_stop_nobody),
-                                     cmocka_unit_test(process_that_stops_in_the_queue_stops_nobody),
-                                     cmocka_unit_test(readers_that_overlap_do_not_make_the_wal_grow),
-                                     cmocka_unit_test(processes_and_pages_recover_from_a_full_disk)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

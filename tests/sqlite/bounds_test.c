@@ -8,7 +8,7 @@
 #include "sqlite/shown.h"
 
 /* capability: D21 */
-static void reads_over_the_limits_are_followed_by_tables(void **state) {
+TEST_CASE(reads_over_the_limits_are_followed_by_tables) {
   const vestry_sqlite_options bounds[] = {{.max_file_pages = 3}, {.max_bytes = 700}, {.max_bytes = 1}};
   for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
     shown_site s;
@@ -31,7 +31,7 @@ static void reads_over_the_limits_are_followed_by_tables(void **state) {
 }
 
 /* capability: D21 */
-static void pages_over_max_bytes_are_followed_by_their_tables(void **state) {
+TEST_CASE(pages_over_max_bytes_are_followed_by_their_tables) {
   shown_site s;
   shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.max_bytes = 1});
   size_t eight = shown_watch(&s, shown_eighth), one = shown_watch(&s, "SELECT text FROM name WHERE id = 1"),
@@ -64,7 +64,7 @@ static void watch_until_logged(shown_site *s, long lines) {
   assert_int_equal(s->on.th.log_lines, lines);
 }
 
-static void max_bytes_are_logged_once_until_there_is_room_again(void **state) {
+TEST_CASE(max_bytes_are_logged_once_until_there_is_room_again) {
   shown_site s;
   shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.max_bytes = 600});
   watch_until_logged(&s, 1);
@@ -82,7 +82,7 @@ static void max_bytes_are_logged_once_until_there_is_room_again(void **state) {
 }
 
 /* capability: D21 */
-static void transaction_of_many_rows_is_followed_by_their_keys(void **state) {
+TEST_CASE(transaction_of_many_rows_is_followed_by_their_keys) {
   shown_site s;
   shown_open(&s, "CREATE TABLE name(id INTEGER PRIMARY KEY, owner INT, text); CREATE INDEX by_owner ON name(owner)",
              VESTRY_SQLITE_DEFAULT);
@@ -145,7 +145,7 @@ static void commit_much(shown_site *s, vestry_render *render) {
   s->ahead = NULL;
 }
 
-static void render_that_many_commits_overtake_is_counted(void **state) {
+TEST_CASE(render_that_many_commits_overtake_is_counted) {
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_TABLES);
   size_t one = shown_watch(&s, "SELECT text FROM name WHERE id = 1");
@@ -167,7 +167,7 @@ static void name_row(vestry_sqlite_change *change, const char *table, int64_t ro
 }
 
 /* Its rows are still known, to other processes, too. */
-static void transaction_of_too_many_topics_refreshes_every_page(void **state) {
+TEST_CASE(transaction_of_too_many_topics_refreshes_every_page) {
   shown_site s, there;
   shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.topics = name_row});
   shown_join(&there, &s, VESTRY_SQLITE_FILE_PAGES);
@@ -194,7 +194,7 @@ static void transaction_of_too_many_topics_refreshes_every_page(void **state) {
 }
 
 /* capability: D21 */
-static void tables_without_room_for_their_names_are_logged_once(void **state) {
+TEST_CASE(tables_without_room_for_their_names_are_logged_once) {
   shown_site s;
   char name[24];
   uint32_t table;
@@ -218,7 +218,7 @@ static void tables_without_room_for_their_names_are_logged_once(void **state) {
 }
 
 /* Beside the pages of the file, which many sets share. */
-static void set_of_one_row_takes_at_most_160_bytes(void **state) {
+TEST_CASE(set_of_one_row_takes_at_most_160_bytes) {
   static const char *const rows[] = {
       "SELECT body FROM message WHERE channel = 1", "SELECT text FROM name WHERE id = 1",
       "SELECT text FROM name WHERE id = 2",         "SELECT text FROM name WHERE id = 3",
@@ -236,15 +236,5 @@ static void set_of_one_row_takes_at_most_160_bytes(void **state) {
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reads_over_the_limits_are_followed_by_tables),
-      cmocka_unit_test(pages_over_max_bytes_are_followed_by_their_tables),
-      cmocka_unit_test(max_bytes_are_logged_once_until_there_is_room_again),
-      cmocka_unit_test(transaction_of_many_rows_is_followed_by_their_keys),
-      cmocka_unit_test(render_that_many_commits_overtake_is_counted),
-      cmocka_unit_test(transaction_of_too_many_topics_refreshes_every_page),
-      cmocka_unit_test(tables_without_room_for_their_names_are_logged_once),
-      cmocka_unit_test(set_of_one_row_takes_at_most_160_bytes),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/bounds", NULL, NULL);
 }

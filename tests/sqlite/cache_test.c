@@ -20,7 +20,7 @@ int __wrap_sqlite3_config(int what, ...) {
 
 /* The call fails. A program that follows a database at the default level gets one log line with the level and the
  * reason. */
-static void rejected_page_cache_is_logged_with_the_level(void **state) {
+TEST_CASE(rejected_page_cache_is_logged_with_the_level) {
   ledger s;
   vestry_sqlite *again;
   rejects_cache = true;
@@ -40,7 +40,17 @@ static void rejected_page_cache_is_logged_with_the_level(void **state) {
   rejects_cache = false;
 }
 
-static void recording_is_set_before_sqlite_is_initialized(void **state) {
+/* Before the recording is set, which stays. */
+TEST_CASE(level_file_pages_needs_recording) {
+  ledger s;
+  vestry_sqlite *again;
+  ledger_open(&s, "WAL", &(vestry_sqlite_options){.level = VESTRY_SQLITE_TABLES, .poll_ms = 60000});
+  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_FILE_PAGES};
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &options, &again), VESTRY_UNSUPPORTED);
+  ledger_close(&s);
+}
+
+TEST_CASE(recording_is_set_before_sqlite_is_initialized) {
   assert_int_equal(sqlite3_initialize(), SQLITE_OK);
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_BUSY);
   assert_false(vsi_sqlite_cache_is_recorded());
@@ -51,16 +61,7 @@ static void recording_is_set_before_sqlite_is_initialized(void **state) {
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK); /* already done */
 }
 
-static void level_file_pages_needs_recording(void **state) {
-  ledger s;
-  vestry_sqlite *again;
-  ledger_open(&s, "WAL", &(vestry_sqlite_options){.level = VESTRY_SQLITE_TABLES, .poll_ms = 60000});
-  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_FILE_PAGES};
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &options, &again), VESTRY_UNSUPPORTED);
-  ledger_close(&s);
-}
-
-static void cache_has_one_owner_until_it_forgets(void **state) {
+TEST_CASE(cache_has_one_owner_until_it_forgets) {
   vsi_sqlite_cache cache = {NULL, NULL, false, 0}, second = {NULL, NULL, false, 0};
   sqlite3 *db;
   assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
@@ -72,12 +73,4 @@ static void cache_has_one_owner_until_it_forgets(void **state) {
   assert_int_equal(sqlite3_close(db), SQLITE_OK);
   assert_null(second.cache);
   assert_true(second.is_lost);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(rejected_page_cache_is_logged_with_the_level),
-                                     cmocka_unit_test(level_file_pages_needs_recording),
-                                     cmocka_unit_test(recording_is_set_before_sqlite_is_initialized),
-                                     cmocka_unit_test(cache_has_one_owner_until_it_forgets)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

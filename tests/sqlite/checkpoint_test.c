@@ -59,7 +59,7 @@ static void write_row(scene *s) {
 
 /* With a reader of another program, commits continue and one line is logged. After the reader's end the WAL is
  * reset. */
-static void reader_that_blocks_the_checkpoint_is_logged_once(void **state) {
+TEST_CASE(reader_that_blocks_the_checkpoint_is_logged_once) {
   scene s;
   sqlite3 *other;
   sqlite3_stmt *statement;
@@ -93,7 +93,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
 }
 
 /* The commit before the reset is followed, and no commit counts as lost. */
-static void commits_before_a_wal_reset_are_followed(void **state) {
+TEST_CASE(commits_before_a_wal_reset_are_followed) {
   scene s;
   vestry_page *page;
   open_scene(&s);
@@ -118,7 +118,5 @@ static void commits_before_a_wal_reset_are_followed(void **state) {
 
 int main(void) {
   (void)vestry_sqlite_record_pages();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(reader_that_blocks_the_checkpoint_is_logged_once),
-                                     cmocka_unit_test(commits_before_a_wal_reset_are_followed)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/checkpoint", NULL, NULL);
 }

@@ -62,7 +62,7 @@ static unsigned seen(ledger *s) {
 enum { T = 1, K = 2, CHILD = 4, LOG = 8, ALL = 15 };
 
 /* capability: D10 */
-static void each_kind_of_change_refreshes_its_tables(void **state) {
+TEST_CASE(each_kind_of_change_refreshes_its_tables) {
   static const struct {
     const char *sql;
     unsigned seen;
@@ -119,7 +119,7 @@ static void each_kind_of_change_refreshes_its_tables(void **state) {
 }
 
 /* capability: D10 */
-static void vacuum_refreshes_all(void **state) {
+TEST_CASE(vacuum_refreshes_all) {
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
@@ -133,7 +133,7 @@ static void vacuum_refreshes_all(void **state) {
 }
 
 /* capability: D10 */
-static void transaction_refreshes_at_its_commit(void **state) {
+TEST_CASE(transaction_refreshes_at_its_commit) {
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
@@ -152,7 +152,7 @@ static void transaction_refreshes_at_its_commit(void **state) {
 
 /* At the moment of the refresh, before the statement returns. */
 /* capability: D10 */
-static void refresh_comes_after_the_commit_is_visible(void **state) {
+TEST_CASE(refresh_comes_after_the_commit_is_visible) {
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
@@ -175,7 +175,7 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
 }
 
 /* capability: D10 */
-static void final_step_refreshes_before_the_reset(void **state) {
+TEST_CASE(final_step_refreshes_before_the_reset) {
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
@@ -208,7 +208,7 @@ static void reset_before_its_end(ledger *s, int x) {
 }
 
 /* capability: D10 */
-static void commit_by_an_early_reset_is_seen(void **state) {
+TEST_CASE(commit_by_an_early_reset_is_seen) {
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
@@ -239,7 +239,7 @@ static void commit_by_an_early_reset_is_seen(void **state) {
 }
 
 /* capability: D10 */
-static void blob_write_is_seen_after_its_close(void **state) {
+TEST_CASE(blob_write_is_seen_after_its_close) {
   EACH_MODE(mode) {
     ledger s;
     sqlite3_blob *blob;
@@ -259,7 +259,7 @@ static void blob_write_is_seen_after_its_close(void **state) {
 
 /* A statement prepared without hooks would delete all rows at once, and call no hook. */
 /* capability: D10 */
-static void statement_prepared_before_attach_is_seen(void **state) {
+TEST_CASE(statement_prepared_before_attach_is_seen) {
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
@@ -280,7 +280,7 @@ static void statement_prepared_before_attach_is_seen(void **state) {
 
 /* A COMMIT blocked by a reader has called the hook. */
 /* capability: D10 */
-static void busy_commit_refreshes_nothing(void **state) {
+TEST_CASE(busy_commit_refreshes_nothing) {
   ledger s;
   open_watched(&s, "delete");
   ledger_run(s.reader, "BEGIN; SELECT * FROM t");
@@ -303,7 +303,7 @@ static void busy_commit_refreshes_nothing(void **state) {
 }
 
 /* capability: D10 */
-static void changed_journal_mode_is_followed(void **state) {
+TEST_CASE(changed_journal_mode_is_followed) {
   ledger s;
   open_watched(&s, "delete");
   ledger_run(s.db, "INSERT INTO t(x) VALUES(1); INSERT INTO t(x) VALUES(2)");
@@ -328,7 +328,7 @@ static int set_wal(unsigned what, void *other, void *statement, void *took) {
 
 /* Another program sets WAL mode between two reads of the library. From then on the library's connection keeps others
  * from leaving the mode, in which commits are found otherwise. */
-static void journal_mode_does_not_change_while_it_is_determined(void **state) {
+TEST_CASE(journal_mode_does_not_change_while_it_is_determined) {
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES};
   for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
     ledger s;
@@ -385,7 +385,7 @@ static void open_by_row(ledger *s) {
 }
 
 /* capability: D10 */
-static void topic_function_names_the_topics_of_a_row(void **state) {
+TEST_CASE(topic_function_names_the_topics_of_a_row) {
   ledger s;
   flavour = NULL;
   open_by_row(&s);
@@ -409,7 +409,7 @@ static void topic_function_names_the_topics_of_a_row(void **state) {
   ledger_close(&s);
 }
 
-static void invalid_topics_are_ignored(void **state) {
+TEST_CASE(invalid_topics_are_ignored) {
   ledger s;
   flavour = "none";
   open_by_row(&s);
@@ -420,7 +420,7 @@ static void invalid_topics_are_ignored(void **state) {
   ledger_close(&s);
 }
 
-static void topic_is_refreshed_once_per_transaction(void **state) {
+TEST_CASE(topic_is_refreshed_once_per_transaction) {
   ledger s;
   open_by_row(&s);
   ledger_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
@@ -433,7 +433,7 @@ static void topic_is_refreshed_once_per_transaction(void **state) {
 }
 
 /* The name of a table is not compared with that of the row before if they are equal, but its topic must be added. */
-static void rows_in_a_row_refresh_the_topic_of_their_table(void **state) {
+TEST_CASE(rows_in_a_row_refresh_the_topic_of_their_table) {
   for (int level = VESTRY_SQLITE_TOPICS; level <= VESTRY_SQLITE_TABLES; level++) {
     ledger s;
     ledger_open(&s, "wal", &(vestry_sqlite_options){.poll_ms = 60000, .level = (vestry_sqlite_level)level});
@@ -465,7 +465,7 @@ static void rows_in_a_row_refresh_the_topic_of_their_table(void **state) {
 }
 
 /* capability: D10 */
-static void too_many_topics_refresh_all_pages(void **state) {
+TEST_CASE(too_many_topics_refresh_all_pages) {
   ledger s;
   open_by_row(&s);
   ledger_watch(&s, "nothing of the kind");
@@ -481,7 +481,7 @@ static void too_many_topics_refresh_all_pages(void **state) {
 }
 
 /* Emptied under the database's lock: a few short topics are neither allocated nor freed again, and many are freed. */
-static void memory_of_few_topics_is_kept(void **state) {
+TEST_CASE(memory_of_few_topics_is_kept) {
   enum { FEW = 16, MANY = 200, ROUNDS = 6 };
   test_host th;
   test_host_init(&th);
@@ -508,7 +508,7 @@ static void memory_of_few_topics_is_kept(void **state) {
 }
 
 /* Names that share a bucket if they are hashed without a secret. */
-static void chosen_topics_share_no_bucket(void **state) {
+TEST_CASE(chosen_topics_share_no_bucket) {
   enum { COUNT = 256, CHAIN_MOST = 32 };
   test_host th;
   test_host_init(&th);
@@ -534,7 +534,7 @@ static void chosen_topics_share_no_bucket(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- attaching ------ */
 
-static void attach_and_create_reject_invalid_arguments(void **state) {
+TEST_CASE(attach_and_create_reject_invalid_arguments) {
   ledger s;
   ledger_open(&s, "wal", NULL);
   vestry_sqlite *database = NULL;
@@ -587,7 +587,7 @@ static void attach_and_create_reject_invalid_arguments(void **state) {
 }
 
 /* Another file by the same name. */
-static void connection_to_a_replaced_file_is_not_attached(void **state) {
+TEST_CASE(connection_to_a_replaced_file_is_not_attached) {
   ledger s;
   sqlite3 *same;
   char moved[128];
@@ -608,7 +608,7 @@ static void connection_to_a_replaced_file_is_not_attached(void **state) {
 }
 
 /* By another name, SQLite uses another WAL and another journal. */
-static void connection_by_a_hard_link_is_not_attached(void **state) {
+TEST_CASE(connection_by_a_hard_link_is_not_attached) {
   static const char *const journals[] = {"wal", "delete"};
   for (int i = 0; i < 2; i++) {
     ledger s;
@@ -633,7 +633,7 @@ static void connection_by_a_hard_link_is_not_attached(void **state) {
   }
 }
 
-static void other_names_of_the_file_are_logged(void **state) {
+TEST_CASE(other_names_of_the_file_are_logged) {
   ledger s;
   char other[128];
   ledger_open(&s, "wal", NULL);
@@ -650,7 +650,7 @@ static void other_names_of_the_file_are_logged(void **state) {
   ledger_close(&s);
 }
 
-static void commit_of_a_detached_connection_refreshes_all(void **state) {
+TEST_CASE(commit_of_a_detached_connection_refreshes_all) {
   ledger s;
   open_watched(&s, "wal");
   vestry_sqlite_detach(s.connection);
@@ -667,33 +667,4 @@ static void commit_of_a_detached_connection_refreshes_all(void **state) {
   assert_int_equal(seen(&s), T);
   assert_int_equal(vestry_sqlite_attach(s.database, s.db, &s.connection), VESTRY_OK);
   ledger_close(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_kind_of_change_refreshes_its_tables),
-      cmocka_unit_test(vacuum_refreshes_all),
-      cmocka_unit_test(transaction_refreshes_at_its_commit),
-      cmocka_unit_test(refresh_comes_after_the_commit_is_visible),
-      cmocka_unit_test(final_step_refreshes_before_the_reset),
-      cmocka_unit_test(commit_by_an_early_reset_is_seen),
-      cmocka_unit_test(blob_write_is_seen_after_its_close),
-      cmocka_unit_test(statement_prepared_before_attach_is_seen),
-      cmocka_unit_test(busy_commit_refreshes_nothing),
-      cmocka_unit_test(changed_journal_mode_is_followed),
-      cmocka_unit_test(journal_mode_does_not_change_while_it_is_determined),
-      cmocka_unit_test(topic_function_names_the_topics_of_a_row),
-      cmocka_unit_test(invalid_topics_are_ignored),
-      cmocka_unit_test(topic_is_refreshed_once_per_transaction),
-      cmocka_unit_test(rows_in_a_row_refresh_the_topic_of_their_table),
-      cmocka_unit_test(too_many_topics_refresh_all_pages),
-      cmocka_unit_test(memory_of_few_topics_is_kept),
-      cmocka_unit_test(chosen_topics_share_no_bucket),
-      cmocka_unit_test(attach_and_create_reject_invalid_arguments),
-      cmocka_unit_test(connection_to_a_replaced_file_is_not_attached),
-      cmocka_unit_test(connection_by_a_hard_link_is_not_attached),
-      cmocka_unit_test(other_names_of_the_file_are_logged),
-      cmocka_unit_test(commit_of_a_detached_connection_refreshes_all),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ static const char range[] = "SELECT max(id) FROM message WHERE channel > 0 AND c
 /* ------------------------------------------------------------------------------------------ affected pages -------- */
 
 /* capability: D21 */
-static void commit_renders_only_the_pages_it_affects(void **state) {
+TEST_CASE(commit_renders_only_the_pages_it_affects) {
   static const char insert[] = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
@@ -60,7 +60,7 @@ static size_t rendered_queries(const shown_site *s) {
 }
 
 /* Each render that a commit requests is counted, and each read set; renders of the same query share one. */
-static void refreshed_count_counts_each_render(void **state) {
+TEST_CASE(refreshed_count_counts_each_render) {
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
     shown_open(&s, shown_channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
@@ -91,7 +91,7 @@ static void refreshed_count_counts_each_render(void **state) {
 }
 
 /* capability: D21 */
-static void commit_of_another_program_renders_affected_pages(void **state) {
+TEST_CASE(commit_of_another_program_renders_affected_pages) {
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
     shown_open(&s, shown_channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
@@ -106,7 +106,7 @@ static void commit_of_another_program_renders_affected_pages(void **state) {
 }
 
 /* capability: D21 */
-static void change_of_an_unread_column_renders_nothing(void **state) {
+TEST_CASE(change_of_an_unread_column_renders_nothing) {
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
     shown_open(&s, shown_channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
@@ -130,7 +130,7 @@ static void change_of_an_unread_column_renders_nothing(void **state) {
 /* The row's pages were written without a render. Tables are followed from then on, for commits of other connections
  * too, until the page renders again. */
 /* capability: D21 */
-static void page_whose_rows_moved_is_still_followed(void **state) {
+TEST_CASE(page_whose_rows_moved_is_still_followed) {
   for (int is_other = 0; is_other < 2; is_other++) {
     shown_site s;
     shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
@@ -149,7 +149,7 @@ static void page_whose_rows_moved_is_still_followed(void **state) {
 /* A commit of another row of the same file page leaves the set of a page void; a tab that is opened later gets another
  * one. */
 /* capability: D21 */
-static void page_after_a_void_set_is_exact(void **state) {
+TEST_CASE(page_after_a_void_set_is_exact) {
   static const char row[] = "SELECT text FROM name WHERE id = 1";
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
@@ -171,7 +171,7 @@ static void page_after_a_void_set_is_exact(void **state) {
 
 /* SQLite's authorizer does not report these columns as read. */
 /* capability: D21 */
-static void join_columns_count_as_read(void **state) {
+TEST_CASE(join_columns_count_as_read) {
   static const char *const queries[] = {
       "SELECT count(*) FROM message JOIN name USING(id)",
       "SELECT count(*) FROM name NATURAL JOIN (SELECT id, likes AS text FROM message)", "SELECT n FROM joined"};
@@ -190,7 +190,7 @@ static void join_columns_count_as_read(void **state) {
   }
 }
 
-static void rolled_back_changes_render_nothing(void **state) {
+TEST_CASE(rolled_back_changes_render_nothing) {
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
   size_t eight = shown_watch(&s, shown_eighth);
@@ -206,7 +206,7 @@ static void rolled_back_changes_render_nothing(void **state) {
 }
 
 /* On a single connection, which no application should use this way: the rows shown disappear with the rollback. */
-static void render_of_uncommitted_rows_is_repeated(void **state) {
+TEST_CASE(render_of_uncommitted_rows_is_repeated) {
   for (int is_undone = 0; is_undone < 3; is_undone++) {
     shown_site s;
     shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
@@ -221,7 +221,7 @@ static void render_of_uncommitted_rows_is_repeated(void **state) {
 }
 
 /* capability: D21 */
-static void writes_of_a_render_cause_no_render(void **state) {
+TEST_CASE(writes_of_a_render_cause_no_render) {
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s, shown_channels, (vestry_sqlite_level)level);
@@ -257,7 +257,7 @@ static void follow(shown_site *s, vestry_render *render) {
 }
 
 /* capability: D21 */
-static void commit_followed_right_after_a_render_is_not_missed(void **state) {
+TEST_CASE(commit_followed_right_after_a_render_is_not_missed) {
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s, shown_channels, (vestry_sqlite_level)level);
@@ -314,7 +314,7 @@ static void enter_rows(shown_site *s, vestry_render *render) {
 
 /* The tables by which sets are found grow step by step; the sets stay the same from render to render. */
 /* capability: D21 */
-static void each_of_many_sets_is_found(void **state) {
+TEST_CASE(each_of_many_sets_is_found) {
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_TABLES);
   s.ahead = enter_rows;
@@ -350,7 +350,7 @@ static void assert_only(shown_site *s, size_t key, bool renders_row, bool render
 
 /* Runs of keys end where integers end, and do not wrap. */
 /* capability: D21 */
-static void keys_at_the_ends_of_their_range_are_exact(void **state) {
+TEST_CASE(keys_at_the_ends_of_their_range_are_exact) {
   enum { KEYS = 5, NONE = KEYS };
   static const struct {
     const char *row, *count, *key, *near;
@@ -406,7 +406,7 @@ static void enter_large(shown_site *s, vestry_render *render) {
   enter(s, render, 1, 2000);
 }
 
-static void render_without_room_in_the_reserve_is_counted(void **state) {
+TEST_CASE(render_without_room_in_the_reserve_is_counted) {
   shown_site s;
   shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.max_bytes = 1});
   s.behind = enter_large;
@@ -417,7 +417,7 @@ static void render_without_room_in_the_reserve_is_counted(void **state) {
 }
 
 /* capability: D21 */
-static void reads_are_kept_until_the_page_depends_on_them(void **state) {
+TEST_CASE(reads_are_kept_until_the_page_depends_on_them) {
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
   s.behind = enter_many;
@@ -431,7 +431,7 @@ static void reads_are_kept_until_the_page_depends_on_them(void **state) {
 /* ----------------------------------------------------------------------------- schema, virtual tables and views --- */
 
 /* capability: D21 */
-static void schema_change_refreshes_all_readers(void **state) {
+TEST_CASE(schema_change_refreshes_all_readers) {
   static const char *const changes[] = {"CREATE INDEX i ON message(body)",
                                         "DROP VIEW v; CREATE VIEW v AS SELECT 2 AS x",
                                         "ALTER TABLE message ADD COLUMN more", "VACUUM"};
@@ -454,7 +454,7 @@ static void schema_change_refreshes_all_readers(void **state) {
 }
 
 /* capability: D21 */
-static void virtual_tables_and_pragmas_are_followed(void **state) {
+TEST_CASE(virtual_tables_and_pragmas_are_followed) {
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s,
@@ -495,7 +495,7 @@ static void virtual_tables_and_pragmas_are_followed(void **state) {
   }
 }
 
-static void temporary_view_hides_the_table_of_its_name(void **state) {
+TEST_CASE(temporary_view_hides_the_table_of_its_name) {
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_TABLES);
   shown_run(s.writer, "INSERT INTO other VALUES(1)");
@@ -518,7 +518,7 @@ static void temporary_view_hides_the_table_of_its_name(void **state) {
 
 /* ------------------------------------------------------------------------------------------- memory and WAL ------ */
 
-static void sets_of_closed_pages_are_freed(void **state) {
+TEST_CASE(sets_of_closed_pages_are_freed) {
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
   size_t before = 0;
@@ -538,7 +538,7 @@ static void sets_of_closed_pages_are_freed(void **state) {
 
 /* The WAL was reset, and its frames overwritten, before they were read. */
 /* capability: D21 */
-static void commit_with_lost_wal_frames_refreshes_all(void **state) {
+TEST_CASE(commit_with_lost_wal_frames_refreshes_all) {
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
   size_t eight = shown_watch(&s, shown_eighth), one = shown_watch(&s, shown_first);
@@ -568,7 +568,7 @@ static void keep_asleep(shown_site *s) {
 
 /* The same, but attached connections have announced the rows. A commit of another connection among them is lost. */
 /* capability: D21 */
-static void own_commits_with_lost_wal_frames_are_followed_by_their_rows(void **state) {
+TEST_CASE(own_commits_with_lost_wal_frames_are_followed_by_their_rows) {
   static const char checkpoint[] = "PRAGMA wal_checkpoint(TRUNCATE)";
   for (int has_stranger = 0; has_stranger < 2; has_stranger++) {
     shown_site s;
@@ -597,7 +597,7 @@ static void own_commits_with_lost_wal_frames_are_followed_by_their_rows(void **s
   }
 }
 
-static void rollback_journal_is_followed_by_tables(void **state) {
+TEST_CASE(rollback_journal_is_followed_by_tables) {
   shown_site s;
   shown_open_with(&s, "DELETE", shown_channels, (vestry_sqlite_options){.level = VESTRY_SQLITE_DEFAULT});
   size_t eight = shown_watch(&s, shown_eighth), name = shown_watch(&s, "SELECT * FROM name"),
@@ -619,7 +619,7 @@ static void rollback_journal_is_followed_by_tables(void **state) {
 
 /* Without memory a page renders needlessly, or later, but every change is shown. */
 /* capability: D21 */
-static void allocation_failure_hides_no_change(void **state) {
+TEST_CASE(allocation_failure_hides_no_change) {
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s, shown_channels, (vestry_sqlite_level)level);
@@ -698,7 +698,7 @@ static vestry_err race_render(vestry_render *render, vestry_html *html, void *ap
   return vestry_render_end(render, html);
 }
 
-static void pages_are_current_after_concurrent_writes(void **state) {
+TEST_CASE(pages_are_current_after_concurrent_writes) {
   shown_site s;
   race r = {&s, PTHREAD_MUTEX_INITIALIZER, {""}};
   race_writer writers[WRITERS];
@@ -760,31 +760,5 @@ static void pages_are_current_after_concurrent_writes(void **state) {
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(commit_renders_only_the_pages_it_affects),
-      cmocka_unit_test(refreshed_count_counts_each_render),
-      cmocka_unit_test(commit_of_another_program_renders_affected_pages),
-      cmocka_unit_test(change_of_an_unread_column_renders_nothing),
-      cmocka_unit_test(page_whose_rows_moved_is_still_followed),
-      cmocka_unit_test(page_after_a_void_set_is_exact),
-      cmocka_unit_test(join_columns_count_as_read),
-      cmocka_unit_test(rolled_back_changes_render_nothing),
-      cmocka_unit_test(render_of_uncommitted_rows_is_repeated),
-      cmocka_unit_test(writes_of_a_render_cause_no_render),
-      cmocka_unit_test(commit_followed_right_after_a_render_is_not_missed),
-      cmocka_unit_test(reads_are_kept_until_the_page_depends_on_them),
-      cmocka_unit_test(render_without_room_in_the_reserve_is_counted),
-      cmocka_unit_test(each_of_many_sets_is_found),
-      cmocka_unit_test(keys_at_the_ends_of_their_range_are_exact),
-      cmocka_unit_test(schema_change_refreshes_all_readers),
-      cmocka_unit_test(virtual_tables_and_pragmas_are_followed),
-      cmocka_unit_test(temporary_view_hides_the_table_of_its_name),
-      cmocka_unit_test(sets_of_closed_pages_are_freed),
-      cmocka_unit_test(commit_with_lost_wal_frames_refreshes_all),
-      cmocka_unit_test(own_commits_with_lost_wal_frames_are_followed_by_their_rows),
-      cmocka_unit_test(rollback_journal_is_followed_by_tables),
-      cmocka_unit_test(allocation_failure_hides_no_change),
-      cmocka_unit_test(pages_are_current_after_concurrent_writes),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/exact", NULL, NULL);
 }

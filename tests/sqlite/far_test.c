@@ -41,7 +41,7 @@ static void end(scene *s) {
   test_host_assert_clean(&s->th);
 }
 
-static void one_process_uses_a_file_without_shared_memory(void **state) {
+TEST_CASE(one_process_uses_a_file_without_shared_memory) {
   static const long types[] = {0x65735546, 0x01021997, NFS_SUPER_MAGIC, 0x00c36400};
   for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
     scene s;
@@ -60,7 +60,7 @@ static void one_process_uses_a_file_without_shared_memory(void **state) {
   }
 }
 
-static void several_processes_use_a_local_file(void **state) {
+TEST_CASE(several_processes_use_a_local_file) {
   static const long types[] = {0, EXT4_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, 0x2fc12fc1 /* ZFS */};
   for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
     scene s;
@@ -74,10 +74,4 @@ static void several_processes_use_a_local_file(void **state) {
     vestry_sql_pool_destroy(second);
     end(&s);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(one_process_uses_a_file_without_shared_memory),
-                                     cmocka_unit_test(several_processes_use_a_local_file)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 #include "support/descriptors.h"
 
 /* capability: D9 */
-static void locked_database_returns_limit(void **state) {
+TEST_CASE(locked_database_returns_limit) {
   ledger s;
   char one[TAB_TOKEN_BYTES];
   ledger_open(&s, "wal", NULL);
@@ -34,7 +34,7 @@ static void locked_database_returns_limit(void **state) {
 }
 
 /* capability: D9 */
-static void full_database_returns_limit_and_loses_nothing(void **state) {
+TEST_CASE(full_database_returns_limit_and_loses_nothing) {
   static char large[60000];
   ledger s;
   char one[TAB_TOKEN_BYTES], sql[64];
@@ -86,7 +86,7 @@ static void set_query_only(ledger *s, const char *sql) {
 }
 
 /* capability: D9 */
-static void read_only_database_returns_io(void **state) {
+TEST_CASE(read_only_database_returns_io) {
   ledger s;
   char one[TAB_TOKEN_BYTES];
   ledger_open(&s, "wal", NULL);
@@ -106,7 +106,7 @@ static void read_only_database_returns_io(void **state) {
 }
 
 /* capability: D9 */
-static void corrupt_database_returns_io_and_is_logged(void **state) {
+TEST_CASE(corrupt_database_returns_io_and_is_logged) {
   ledger s;
   char one[TAB_TOKEN_BYTES], junk[4096];
   ledger_open(&s, "wal", NULL);
@@ -158,7 +158,7 @@ static void corrupt_database_returns_io_and_is_logged(void **state) {
 
 /* Acknowledged writes are present after the disk is back, and pages show them. */
 /* capability: D10 */
-static void acknowledged_writes_survive_a_lost_disk(void **state) {
+TEST_CASE(acknowledged_writes_survive_a_lost_disk) {
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
     const bool has_states = i == 0; /* a pool needs WAL mode */
@@ -208,7 +208,7 @@ static void write_head(const char *path, const char head[16], unsigned char coun
 
 /* Without a WAL, each check reads the file's header and then the file. */
 /* capability: D10 */
-static void file_that_is_no_database_is_logged_once(void **state) {
+TEST_CASE(file_that_is_no_database_is_logged_once) {
   ledger s;
   ledger_open(&s, "delete", &(vestry_sqlite_options){.poll_ms = 60000});
   ledger_watch(&s, "table/t");
@@ -294,7 +294,7 @@ static void stop_sqlite(trial *l) {
 }
 
 /* capability: D10 */
-static void allocation_failure_loses_no_acknowledged_write(void **state) {
+TEST_CASE(allocation_failure_loses_no_acknowledged_write) {
   for (long number = 0, failed = 1; failed; number++) {
     trial l;
     open_trial(&l);
@@ -311,7 +311,7 @@ static void allocation_failure_loses_no_acknowledged_write(void **state) {
 }
 
 /* capability: D10 */
-static void sqlite_allocation_failure_loses_no_acknowledged_write(void **state) {
+TEST_CASE(sqlite_allocation_failure_loses_no_acknowledged_write) {
   for (long number = 0, failed = 1; failed; number++) {
     trial l;
     open_trial(&l);
@@ -328,7 +328,7 @@ static void sqlite_allocation_failure_loses_no_acknowledged_write(void **state) 
 }
 
 /* A failed create leaves no allocation behind. */
-static void failed_create_leaks_nothing(void **state) {
+TEST_CASE(failed_create_leaks_nothing) {
   trial l;
   open_trial(&l);
   ledger *s = &l.s;
@@ -368,7 +368,7 @@ static vestry_err insert(vestry_sql_pool *pool) {
 
 /* An administrator puts another file in place of the one that a program has open. The program has a pool, and no pages
  * that follow it. */
-static void replaced_file_is_neither_written_nor_read(void **state) {
+TEST_CASE(replaced_file_is_neither_written_nor_read) {
   test_host th;
   char folder[FOLDER_BYTES], path[96], kept[96], copy[96], sql[120];
   vestry_sql_pool *pool;
@@ -421,7 +421,7 @@ static void replaced_file_is_neither_written_nor_read(void **state) {
 /* -------------------------------------------------------------------------------------- without descriptors ------ */
 
 /* A flood of clients has taken all descriptors. Connections that were never used have their files open already. */
-static void missing_descriptors_are_a_passing_failure(void **state) {
+TEST_CASE(missing_descriptors_are_a_passing_failure) {
   test_host th;
   char folder[FOLDER_BYTES], path[96], sql[120];
   vestry_sql_pool *pool;
@@ -465,7 +465,7 @@ static vestry_err end_session(vestry_sql_sessions *stored, bool by_user) {
 
 /* With `synchronous` NORMAL, commits do not wait for the disk, except those that end a session or begin a
  * submission. */
-static void ends_of_sessions_and_submissions_wait_for_the_disk(void **state) {
+TEST_CASE(ends_of_sessions_and_submissions_wait_for_the_disk) {
   static const char *const setups[] = {"PRAGMA synchronous = NORMAL", "PRAGMA synchronous = OFF"};
   for (unsigned is_off = 0; is_off < 2; is_off++) {
     test_host th;
@@ -518,20 +518,6 @@ static void ends_of_sessions_and_submissions_wait_for_the_disk(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(locked_database_returns_limit),
-      cmocka_unit_test(full_database_returns_limit_and_loses_nothing),
-      cmocka_unit_test(read_only_database_returns_io),
-      cmocka_unit_test(corrupt_database_returns_io_and_is_logged),
-      cmocka_unit_test(acknowledged_writes_survive_a_lost_disk),
-      cmocka_unit_test(file_that_is_no_database_is_logged_once),
-      cmocka_unit_test(allocation_failure_loses_no_acknowledged_write),
-      cmocka_unit_test(sqlite_allocation_failure_loses_no_acknowledged_write),
-      cmocka_unit_test(failed_create_leaks_nothing),
-      cmocka_unit_test(replaced_file_is_neither_written_nor_read),
-      cmocka_unit_test(missing_descriptors_are_a_passing_failure),
-      cmocka_unit_test(ends_of_sessions_and_submissions_wait_for_the_disk),
-  };
   sqlite3_mem_methods own;
   sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
   own = real_memory;
@@ -539,5 +525,5 @@ int main(void) {
   own.xRealloc = reallocate;
   sqlite3_config(SQLITE_CONFIG_MALLOC, &own);
   sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/fault", NULL, NULL);
 }

@@ -200,7 +200,7 @@ static bool is_known_by(int way, int page_bytes, location where, bool is_watched
 }
 
 /* capability: D21 */
-static void every_way_of_reading_is_recorded(void **state) {
+TEST_CASE(every_way_of_reading_is_recorded) {
   static const int sizes[] = {512, 4096, 32768};
   for (int way = 0; way < (int)(sizeof ways / sizeof *ways); way++)
     for (int where = 0; where < STANDS; where++)
@@ -212,7 +212,7 @@ static void every_way_of_reading_is_recorded(void **state) {
 
 /* vsi_sqlite_file_is_read_past_cache must match the behaviour: without it, the cache alone reports all pages. */
 /* capability: D21 */
-static void versions_that_read_past_the_cache_are_detected(void **state) {
+TEST_CASE(versions_that_read_past_the_cache_are_detected) {
   bool is_cache_enough = true;
   for (int way = 0; way < (int)(sizeof ways / sizeof *ways); way++) {
     is_cache_enough &= is_known_by(way, 4096, IN_FILE, false);
@@ -230,7 +230,7 @@ static void *read_elsewhere(void *ctx) {
   return NULL;
 }
 
-static void reads_outside_the_recording_are_not_recorded(void **state) {
+TEST_CASE(reads_outside_the_recording_are_not_recorded) {
   fixture b;
   pthread_t thread;
   open_fixture(&b, 4096, IN_FILE, true);
@@ -247,7 +247,7 @@ static void reads_outside_the_recording_are_not_recorded(void **state) {
 
 /* ------------------------------------------------------------------------------------------------ watching -------- */
 
-static void file_is_watched_until_it_is_closed(void **state) {
+TEST_CASE(file_is_watched_until_it_is_closed) {
   fixture b;
   open_fixture(&b, 4096, IN_FILE, true);
   sqlite3_file *file = file_of(b.db);
@@ -275,7 +275,7 @@ static void file_is_watched_until_it_is_closed(void **state) {
   close_fixture(&b);
 }
 
-static void file_is_not_watched_after_an_allocation_failure(void **state) {
+TEST_CASE(file_is_not_watched_after_an_allocation_failure) {
   fixture b;
   open_fixture(&b, 4096, IN_FILE, false);
   const sqlite3_io_methods *before = file_of(b.db)->pMethods;
@@ -298,7 +298,7 @@ static int read_nothing(sqlite3_file *file, void *buffer, int bytes, sqlite3_int
   return SQLITE_OK;
 }
 
-static void files_of_all_io_versions_are_watched(void **state) {
+TEST_CASE(files_of_all_io_versions_are_watched) {
   for (int version = 1; version <= 4; version++) {
     fixture b;
     vsi_sqlite_watch watch = {NULL, NULL, NULL};
@@ -351,7 +351,7 @@ static void write_byte(sqlite3 *db, int row, int at, char is) {
 /* At level FILE_PAGES, with all content in the file, and commits by attached and other connections. The queries read
  * a range, so no key narrows the rows. */
 /* capability: D21 */
-static void byte_of_a_long_value_renders_only_its_readers(void **state) {
+TEST_CASE(byte_of_a_long_value_renders_only_its_readers) {
   for (int is_mapped = 0; is_mapped < 2; is_mapped++) {
     shown_site s;
     shown_open(&s, letters, VESTRY_SQLITE_FILE_PAGES);
@@ -378,7 +378,7 @@ static void byte_of_a_long_value_renders_only_its_readers(void **state) {
 
 /* With either VFS as the default, and no VFS named. */
 /* capability: D21 */
-static void any_default_vfs_is_watched(void **state) {
+TEST_CASE(any_default_vfs_is_watched) {
   static const char *const names[] = {"unix-excl", "unix"};
   sqlite3_vfs *before = sqlite3_vfs_find(NULL);
   for (int i = 0; i < 2; i++) {
@@ -399,7 +399,7 @@ static void any_default_vfs_is_watched(void **state) {
 /* Other methods replace the watching ones. Renders are then followed by tables, so that no change is missed; if
  * SQLite reads all pages through its cache, pages still suffice. */
 /* capability: D21 */
-static void unwatched_file_is_followed_by_tables(void **state) {
+TEST_CASE(unwatched_file_is_followed_by_tables) {
   shown_site s;
   shown_open(&s, letters, VESTRY_SQLITE_FILE_PAGES);
   shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
@@ -420,7 +420,7 @@ static void unwatched_file_is_followed_by_tables(void **state) {
 }
 
 /* Two connections share a cache and a file. Only the first is followed by pages, and the log states this once. */
-static void shared_cache_is_logged_once(void **state) {
+TEST_CASE(shared_cache_is_logged_once) {
   shown_site s;
   sqlite3 *db[2];
   vestry_sqlite_connection *attached[2];
@@ -447,15 +447,5 @@ static void shared_cache_is_logged_once(void **state) {
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_way_of_reading_is_recorded),
-                                     cmocka_unit_test(versions_that_read_past_the_cache_are_detected),
-                                     cmocka_unit_test(reads_outside_the_recording_are_not_recorded),
-                                     cmocka_unit_test(file_is_watched_until_it_is_closed),
-                                     cmocka_unit_test(file_is_not_watched_after_an_allocation_failure),
-                                     cmocka_unit_test(files_of_all_io_versions_are_watched),
-                                     cmocka_unit_test(byte_of_a_long_value_renders_only_its_readers),
-                                     cmocka_unit_test(any_default_vfs_is_watched),
-                                     cmocka_unit_test(unwatched_file_is_followed_by_tables),
-                                     cmocka_unit_test(shared_cache_is_logged_once)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/file", NULL, NULL);
 }

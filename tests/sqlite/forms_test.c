@@ -150,7 +150,7 @@ static bool submit_in_a_process(long points) {
 }
 
 /* capability: L4 */
-static void killed_process_has_either_submitted_or_kept_the_form(void **state) {
+TEST_CASE(killed_process_has_either_submitted_or_kept_the_form) {
   form_suite s;
   int sent = 0, kept = 0;
   make_file();
@@ -181,7 +181,7 @@ static void killed_process_has_either_submitted_or_kept_the_form(void **state) {
 /* ------------------------------------------------------------------------------------------------- faults --------- */
 
 /* capability: L4 */
-static void locked_or_full_database_keeps_the_form(void **state) {
+TEST_CASE(locked_or_full_database_keeps_the_form) {
   form_suite s;
   form_tab t = {.cookie = ""};
   sqlite3 *other;
@@ -219,7 +219,7 @@ static void locked_or_full_database_keeps_the_form(void **state) {
 }
 
 /* For each message and each submit, a trigger of another program causes a line. */
-static void row_that_a_trigger_drops_is_logged_once_a_minute(void **state) {
+TEST_CASE(row_that_a_trigger_drops_is_logged_once_a_minute) {
   enum { TRIES = 10 };
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -242,7 +242,7 @@ static void row_that_a_trigger_drops_is_logged_once_a_minute(void **state) {
 }
 
 /* capability: L4 */
-static void old_file_is_upgraded_and_later_version_is_rejected(void **state) {
+TEST_CASE(old_file_is_upgraded_and_later_version_is_rejected) {
   test_host th;
   vestry_sql_pool *pool;
   vestry_forms_storage *stored = NULL;
@@ -281,7 +281,7 @@ static void old_file_is_upgraded_and_later_version_is_rejected(void **state) {
 
 /* For example by a script that empties all tables. */
 /* capability: L4 */
-static void version_is_written_again_after_vestry_schema_was_emptied(void **state) {
+TEST_CASE(version_is_written_again_after_vestry_schema_was_emptied) {
   form_suite s;
   form_tab t = {.cookie = ""};
   make_file();
@@ -303,7 +303,7 @@ static void version_is_written_again_after_vestry_schema_was_emptied(void **stat
 }
 
 /* An operator drops a table, an index or a trigger, whose part still has its version. */
-static void dropped_tables_are_created_again(void **state) {
+TEST_CASE(dropped_tables_are_created_again) {
   static const char *const drops[] = {NULL, /* nothing */
                                       "DROP TABLE vestry_form",
                                       "DROP TABLE vestry_form_total",
@@ -341,7 +341,7 @@ static void store_one(form_suite *s) {
 
 /* Totals that are too low would end the bound, and totals that are too high would evict forms for ever. */
 /* capability: L4 */
-static void bounds_hold_after_others_changed_the_tables(void **state) {
+TEST_CASE(bounds_hold_after_others_changed_the_tables) {
   enum { MOST = 40000, FEW = 5, MANY = 60 };
   static const char *const changes[] = {
       "DELETE FROM vestry_form_total", "UPDATE vestry_form_total SET forms = 1000000, bytes = 1000000000",
@@ -452,14 +452,5 @@ int main(void) {
                                    .settle_live = settle_live,
                                    .levels = levels,
                                    .levels_count = sizeof levels / sizeof *levels};
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(killed_process_has_either_submitted_or_kept_the_form),
-      cmocka_unit_test(locked_or_full_database_keeps_the_form),
-      cmocka_unit_test(row_that_a_trigger_drops_is_logged_once_a_minute),
-      cmocka_unit_test(old_file_is_upgraded_and_later_version_is_rejected),
-      cmocka_unit_test(version_is_written_again_after_vestry_schema_was_emptied),
-      cmocka_unit_test(dropped_tables_are_created_again),
-      cmocka_unit_test(bounds_hold_after_others_changed_the_tables),
-  };
-  return form_database_run("forms in a file", &in_a_file) + cmocka_run_group_tests(tests, NULL, NULL);
+  return form_database_run("forms in a file", &in_a_file) + cases_run("sqlite/forms", NULL, NULL);
 }

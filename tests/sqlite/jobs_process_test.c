@@ -210,19 +210,11 @@ static void kill_at_each_point(bool has_companion) {
 }
 
 /* capability: L7 */
-static void processes_killed_at_each_point_lose_no_job(void **state) {
+TEST_CASE(processes_killed_at_each_point_lose_no_job) {
   kill_at_each_point(false);
 }
 
 /* capability: L7 */
-static void processes_killed_beside_a_running_one_lose_no_job(void **state) {
+TEST_CASE(processes_killed_beside_a_running_one_lose_no_job) {
   kill_at_each_point(true);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(processes_killed_at_each_point_lose_no_job),
-      cmocka_unit_test(processes_killed_beside_a_running_one_lose_no_job),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,7 +86,7 @@ static const crew_database database = {.kinds = kinds,
 /* ------------------------------------------------------------------------------------- specific to SQLite --------- */
 
 /* capability: L7 */
-static void full_disk_returns_limit(void **state) {
+TEST_CASE(full_disk_returns_limit) {
   static char bytes[1 << 20];
   crew c;
   vestry_sql_transaction *transaction;
@@ -111,7 +111,7 @@ static int count_step(void *ctx) {
 
 /* Otherwise, an order with each message of a site would read all jobs of a day, while no other thread can write. */
 /* capability: L7 */
-static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
+TEST_CASE(order_does_not_read_the_done_jobs_of_its_key) {
   static const vestry_job_unique uniques[] = {VESTRY_JOB_UNIQUE_OPEN, VESTRY_JOB_UNIQUE_WAITING};
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
@@ -155,7 +155,7 @@ static void lose_work(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7 */
-static void lost_transaction_neither_enqueues_nor_finishes(void **state) {
+TEST_CASE(lost_transaction_neither_enqueues_nor_finishes) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_node *n = &c.nodes[0];
@@ -184,7 +184,7 @@ static void lock_out(crew *c, crew_node *n, vestry_job *job) {
 /* Another program holds the write lock for long. With threads, which can wait, the job does not run again because of
  * that. */
 /* capability: L7 */
-static void end_blocked_by_another_writer_is_written_later(void **state) {
+TEST_CASE(end_blocked_by_another_writer_is_written_later) {
   for (int has_threads = 0; has_threads < 2; has_threads++) {
     crew c;
     busy_ms = 1;
@@ -217,15 +217,8 @@ static void end_blocked_by_another_writer_is_written_later(void **state) {
 
 int main(void) {
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK);
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(full_disk_returns_limit),
-      cmocka_unit_test(order_does_not_read_the_done_jobs_of_its_key),
-      cmocka_unit_test(lost_transaction_neither_enqueues_nor_finishes),
-      cmocka_unit_test(end_blocked_by_another_writer_is_written_later),
-  };
   int failed = 0;
-  if (!jobs_contract_is_model_alone())
-    failed = jobs_contract_run(&database) + cmocka_run_group_tests(tests, NULL, NULL);
+  if (!jobs_contract_is_model_alone()) failed = jobs_contract_run(&database) + cases_run("sqlite/jobs", NULL, NULL);
   busy_ms = 1;
   return failed + jobs_contract_run_model(&database, HISTORIES);
 }

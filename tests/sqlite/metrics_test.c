@@ -23,7 +23,7 @@ static void assert_has(const char *text, const char *line) {
 }
 
 /* capability: H2 */
-static void metrics_count_commits_and_checkouts(void **state) {
+TEST_CASE(metrics_count_commits_and_checkouts) {
   enum { COMMITS = 3 };
   static char text[65536];
   suite s = {0};
@@ -62,9 +62,4 @@ static void metrics_count_commits_and_checkouts(void **state) {
   site_end(&s.on);
   sqlite3_close(s.writer);
   folder_remove(s.folder);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(metrics_count_commits_and_checkouts)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ static void step_once(sqlite3 *db, const char *sql) {
 
 /* A commit that changes no byte has announced a number, and the next commit, of another connection, gets that
  * number. */
-static void commit_after_one_that_changes_nothing_is_seen(void **state) {
+TEST_CASE(commit_after_one_that_changes_nothing_is_seen) {
   static const char *const modes[] = {"WAL", "DELETE", "DELETE", "WAL"};
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TOPICS,
                                                VESTRY_SQLITE_FILE_PAGES};
@@ -71,7 +71,7 @@ static void commit_after_one_that_changes_nothing_is_seen(void **state) {
 }
 
 /* Modules that cache what they read: FTS5 caches its segments, also for fts5vocab; other modules are unknown. */
-static void change_cached_by_a_virtual_table_is_seen(void **state) {
+TEST_CASE(change_cached_by_a_virtual_table_is_seen) {
   shown_site s;
   char text[SHOWN_TEXT_BYTES];
   shown_open(
@@ -108,7 +108,7 @@ static void change_cached_by_a_virtual_table_is_seen(void **state) {
 }
 
 /* The authorizer does not report the join columns of a TEMP view. */
-static void commit_behind_a_temp_view_is_seen(void **state) {
+TEST_CASE(commit_behind_a_temp_view_is_seen) {
   static const char *const views[] = {"CREATE TEMP VIEW both AS SELECT t, u FROM a JOIN b USING(c)",
                                       "CREATE TEMP VIEW both AS SELECT t, u FROM (SELECT t, c FROM a) NATURAL JOIN "
                                       "(SELECT u, c FROM b)"};
@@ -130,7 +130,7 @@ static void commit_behind_a_temp_view_is_seen(void **state) {
 }
 
 /* One connection has locked the file exclusively, so the number in the file does not change. */
-static void commit_under_exclusive_locking_is_seen(void **state) {
+TEST_CASE(commit_under_exclusive_locking_is_seen) {
   for (int level = VESTRY_SQLITE_TOPICS; level <= VESTRY_SQLITE_TABLES; level++) {
     shown_site s;
     shown_open_with(&s, "DELETE", notes, (vestry_sqlite_options){.level = (vestry_sqlite_level)level});
@@ -164,7 +164,7 @@ static void commit_under_exclusive_locking_is_seen(void **state) {
 /* The same for a commit that may change no byte, because changes in a table with a generated column are unknown.
  * Such a commit counts if a page is written after its hook. Here all pages were written earlier: the cache holds one
  * or two pages, and others are read after the change. The oracle's seed 200000255. */
-static void exclusive_commit_with_a_small_cache_is_seen(void **state) {
+TEST_CASE(exclusive_commit_with_a_small_cache_is_seen) {
   static const char *const begun[] = {NULL,
                                       "BEGIN; UPDATE wide SET b = b + 1 WHERE id = 1; SELECT count(likes) FROM note"};
   for (int level = VESTRY_SQLITE_TOPICS; level <= VESTRY_SQLITE_TABLES; level++) {
@@ -212,7 +212,7 @@ static vestry_err show_added(vestry_render *render, vestry_html *html, void *app
   return vestry_render_end(render, html);
 }
 
-static void statement_that_becomes_valid_is_seen(void **state) {
+TEST_CASE(statement_that_becomes_valid_is_seen) {
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     vestry_page *page;
@@ -234,7 +234,7 @@ static void statement_that_becomes_valid_is_seen(void **state) {
 }
 
 /* Each allocation for the first set of pages fails once. */
-static void allocation_failure_in_the_first_render_hides_nothing(void **state) {
+TEST_CASE(allocation_failure_in_the_first_render_hides_nothing) {
   for (int i = 0; i < 60; i++) {
     shown_site s;
     shown_open(&s, notes, VESTRY_SQLITE_FILE_PAGES);
@@ -261,14 +261,5 @@ static void allocation_failure_in_the_first_render_hides_nothing(void **state) {
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(commit_after_one_that_changes_nothing_is_seen),
-      cmocka_unit_test(change_cached_by_a_virtual_table_is_seen),
-      cmocka_unit_test(commit_behind_a_temp_view_is_seen),
-      cmocka_unit_test(commit_under_exclusive_locking_is_seen),
-      cmocka_unit_test(statement_that_becomes_valid_is_seen),
-      cmocka_unit_test(allocation_failure_in_the_first_render_hides_nothing),
-      cmocka_unit_test(exclusive_commit_with_a_small_cache_is_seen),
-  };
-  return cmocka_run_group_tests_name("no commit is unheard", tests, NULL, NULL);
+  return cases_run("no commit is unheard", NULL, NULL);
 }

@@ -73,7 +73,7 @@ static vestry_err run_beside_deletions(vestry_sql_pool *pool, const char *sql, c
   return error;
 }
 
-static void submission_that_others_delete_and_begin_again_is_found(void **state) {
+TEST_CASE(submission_that_others_delete_and_begin_again_is_found) {
   once_node one, other;
   once_nonce nonce;
   once_clear();
@@ -95,7 +95,7 @@ static void submission_that_others_delete_and_begin_again_is_found(void **state)
 }
 
 /* capability: L7 */
-static void restart_keeps_the_answer(void **state) {
+TEST_CASE(restart_keeps_the_answer) {
   once_node one;
   once_nonce nonce;
   once_clear();
@@ -126,7 +126,7 @@ static vestry_sql_pool *open_pool(test_host *th) {
 
 /* Otherwise a repetition would run while the first run still has its lease. */
 /* capability: D18 */
-static void lease_longer_than_the_lifetime_is_rejected(void **state) {
+TEST_CASE(lease_longer_than_the_lifetime_is_rejected) {
   static const struct {
     uint64_t lifetime_ms, lease_ms;
     vestry_err error;
@@ -152,7 +152,7 @@ static void lease_longer_than_the_lifetime_is_rejected(void **state) {
 }
 
 /* capability: D18 */
-static void end_of_a_run_that_was_taken_over_is_not_found(void **state) {
+TEST_CASE(end_of_a_run_that_was_taken_over_is_not_found) {
   test_host th;
   vestry_sql_once *stored;
   vestry_once_found found;
@@ -195,7 +195,7 @@ static void *post(void *ctx) {
 
 /* Its client gets the response, the log says that the response was not stored, and nothing waits to be stored later. */
 /* capability: D18 */
-static void run_whose_submission_was_deleted_is_logged_once(void **state) {
+TEST_CASE(run_whose_submission_was_deleted_is_logged_once) {
   once_node one;
   once_nonce nonce, next;
   sem_t inside, go;
@@ -228,15 +228,8 @@ static void run_whose_submission_was_deleted_is_logged_once(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(submission_that_others_delete_and_begin_again_is_found),
-      cmocka_unit_test(restart_keeps_the_answer),
-      cmocka_unit_test(lease_longer_than_the_lifetime_is_rejected),
-      cmocka_unit_test(end_of_a_run_that_was_taken_over_is_not_found),
-      cmocka_unit_test(run_whose_submission_was_deleted_is_logged_once),
-  };
   once_contract_world = &in_a_file;
-  const int failed = once_contract_run("actions that run once, in a file") + cmocka_run_group_tests(tests, NULL, NULL);
+  const int failed = once_contract_run("actions that run once, in a file") + cases_run("sqlite/once", NULL, NULL);
   folder_remove(folder);
   return failed;
 }

@@ -124,19 +124,19 @@ static void run_worlds(uint64_t commits, circumstances are) {
 }
 
 /* capability: D21 */
-static void random_commits_leave_all_pages_current(void **state) {
+TEST_CASE(random_commits_leave_all_pages_current) {
   run_worlds(from_environment("VESTRY_COMMITS", COMMITS_SHORT), USUAL);
 }
 
 /* A miss found here may not repeat with the same seed, because the timing of the following thread is not determined
  * by it. */
 /* capability: D21 */
-static void random_commits_beside_a_follower_leave_pages_current(void **state) {
+TEST_CASE(random_commits_beside_a_follower_leave_pages_current) {
   run_worlds(from_environment("VESTRY_LOOKED_COMMITS", COMMITS_LOOKED), LOOKED);
 }
 
 /* capability: D21 */
-static void random_commits_over_small_bounds_leave_pages_current(void **state) {
+TEST_CASE(random_commits_over_small_bounds_leave_pages_current) {
   run_worlds(from_environment("VESTRY_BOUNDED_COMMITS", COMMITS_BOUNDED), BOUNDED);
 }
 
@@ -144,10 +144,7 @@ int main(void) {
   oracle_process_start();
   seed = from_environment("VESTRY_SEED", 1);
   level_begin();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(random_commits_leave_all_pages_current),
-                                     cmocka_unit_test(random_commits_beside_a_follower_leave_pages_current),
-                                     cmocka_unit_test(random_commits_over_small_bounds_leave_pages_current)};
-  int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  int failed = cases_run("sqlite/oracle", NULL, NULL);
   oracle_process_stop();
   return failed;
 }

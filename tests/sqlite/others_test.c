@@ -29,7 +29,7 @@ static void pass_ms(ledger *s, uint64_t ms) {
 }
 
 /* capability: D22 */
-static void commit_of_an_unattached_connection_refreshes_all(void **state) {
+TEST_CASE(commit_of_an_unattached_connection_refreshes_all) {
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
     ledger s;
@@ -64,7 +64,7 @@ static void commit_of_an_unattached_connection_refreshes_all(void **state) {
 
 /* Thousands of commits of another connection between two reads of the counter. */
 /* capability: D22 */
-static void thousands_of_commits_between_polls_are_seen(void **state) {
+TEST_CASE(thousands_of_commits_between_polls_are_seen) {
   ledger s;
   ledger_open(&s, "wal", NULL);
   ledger_watch(&s, "table/k");
@@ -82,7 +82,7 @@ static void thousands_of_commits_between_polls_are_seen(void **state) {
 }
 
 /* Other cluster nodes follow the database themselves, so they receive no message about commits of other programs. */
-static void commits_of_others_send_no_cluster_messages(void **state) {
+TEST_CASE(commits_of_others_send_no_cluster_messages) {
   static const char secret[32] = "the same on all of our machines";
   for (int mode = 0; mode < 2; mode++) {
     ledger s;
@@ -166,7 +166,7 @@ static void must_end(pid_t pid) {
 
 /* By the following thread, with the default of poll_ms. */
 /* capability: D22 */
-static void commit_of_another_process_is_polled(void **state) {
+TEST_CASE(commit_of_another_process_is_polled) {
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
     ledger s;
@@ -237,24 +237,16 @@ static void race(const char *mode, int commits, const char *others, int others_c
 }
 
 /* capability: D10 */
-static void concurrent_writers_lose_no_refresh(void **state) {
+TEST_CASE(concurrent_writers_lose_no_refresh) {
   race("wal", 1000, NULL, 0);
 }
 
 /* capability: D22 */
-static void writers_beside_another_process_lose_no_refresh(void **state) {
+TEST_CASE(writers_beside_another_process_lose_no_refresh) {
   race("wal", 300, "500", 500);
 }
 
 int main(int count, char **arguments) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(commits_of_others_send_no_cluster_messages),
-      cmocka_unit_test(commit_of_an_unattached_connection_refreshes_all),
-      cmocka_unit_test(thousands_of_commits_between_polls_are_seen),
-      cmocka_unit_test(commit_of_another_process_is_polled),
-      cmocka_unit_test(concurrent_writers_lose_no_refresh),
-      cmocka_unit_test(writers_beside_another_process_lose_no_refresh),
-  };
   if (count == 3) return write_as_second_process(arguments[1], strtol(arguments[2], NULL, 10));
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/others", NULL, NULL);
 }

@@ -62,7 +62,7 @@ static void assert_shown(pair *p, unsigned one, unsigned eight) {
 }
 
 /* capability: D22 */
-static void commit_of_a_peer_renders_only_the_pages_of_its_rows(void **state) {
+TEST_CASE(commit_of_a_peer_renders_only_the_pages_of_its_rows) {
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     pair p;
     open_pair(&p, (vestry_sqlite_level)level);
@@ -83,7 +83,7 @@ static void commit_of_a_peer_renders_only_the_pages_of_its_rows(void **state) {
 }
 
 /* capability: D22 */
-static void commit_of_a_stranger_between_those_of_peers_is_followed(void **state) {
+TEST_CASE(commit_of_a_stranger_between_those_of_peers_is_followed) {
   pair p;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
   commit_known(&p);
@@ -102,7 +102,7 @@ static void commit_of_a_stranger_between_those_of_peers_is_followed(void **state
 
 /* A statement that is reset after its first row commits in the reset, after the last hook of its connection. The second
  * one may write nothing, if the row is equal, so the number that it has announced proves no commit. */
-static void commit_of_a_statement_that_was_reset_shares_its_rows(void **state) {
+TEST_CASE(commit_of_a_statement_that_was_reset_shares_its_rows) {
   static const char *const statements[] = {"INSERT INTO message VALUES(8, 1000, 'x', 0) RETURNING id",
                                            "REPLACE INTO message VALUES(8, 3, 'y', 0) RETURNING id"};
   for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
@@ -132,7 +132,7 @@ static void wait_for_rest(vestry_sqlite *database) {
 }
 
 /* A peer has announced a commit, and is stopped. */
-static void stopped_peer_delays_once(void **state) {
+TEST_CASE(stopped_peer_delays_once) {
   pair p;
   vsi_sqlite_number last;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -154,7 +154,7 @@ static void stopped_peer_delays_once(void **state) {
 }
 
 /* A record of the same number, of a commit that was lost, must not hide another commit. */
-static void record_of_another_commit_is_not_used(void **state) {
+TEST_CASE(record_of_another_commit_is_not_used) {
   for (int wrong = 0; wrong < 5; wrong++) {
     pair p;
     open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -189,7 +189,7 @@ static void damage(const char *path, off_t at, size_t len) {
   close(fd);
 }
 
-static void damaged_records_and_heads_hide_nothing(void **state) {
+TEST_CASE(damaged_records_and_heads_hide_nothing) {
   enum { HEADS = 64, RING = 4096 };
   for (int of_head = 0; of_head < 2; of_head++) {
     pair p;
@@ -207,7 +207,7 @@ static void damaged_records_and_heads_hide_nothing(void **state) {
   }
 }
 
-static void cut_side_file_hides_nothing(void **state) {
+TEST_CASE(cut_side_file_hides_nothing) {
   for (off_t len = 0; len < 5000; len += 1100) {
     pair p;
     open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -222,7 +222,7 @@ static void cut_side_file_hides_nothing(void **state) {
 }
 
 /* While processes use a side file, no other one can replace it. */
-static void process_that_comes_after_a_cut_joins(void **state) {
+TEST_CASE(process_that_comes_after_a_cut_joins) {
   pair p;
   shown_site third;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -235,7 +235,7 @@ static void process_that_comes_after_a_cut_joins(void **state) {
   close_pair(&p);
 }
 
-static void removed_side_file_is_made_again(void **state) {
+TEST_CASE(removed_side_file_is_made_again) {
   for (int is_replaced = 0; is_replaced < 2; is_replaced++) {
     pair p;
     open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -267,7 +267,7 @@ static void removed_side_file_is_made_again(void **state) {
 }
 
 /* Others may write it, who may not write the database. */
-static void side_file_with_more_rights_is_not_used(void **state) {
+TEST_CASE(side_file_with_more_rights_is_not_used) {
   shown_site there, here;
   char side[110];
   shown_open(&there, channels, VESTRY_SQLITE_FILE_PAGES);
@@ -288,7 +288,7 @@ static void side_file_with_more_rights_is_not_used(void **state) {
   shown_close(&there);
 }
 
-static void side_file_has_the_rights_of_the_database(void **state) {
+TEST_CASE(side_file_has_the_rights_of_the_database) {
   for (int i = 0; i < 2; i++) {
     shown_site s;
     struct stat side, file;
@@ -305,7 +305,7 @@ static void side_file_has_the_rights_of_the_database(void **state) {
 }
 
 /* Other processes have all places. */
-static void process_without_a_place_learns_rows(void **state) {
+TEST_CASE(process_without_a_place_learns_rows) {
   shown_site there, here;
   char side[110];
   shown_open(&there, channels, VESTRY_SQLITE_FILE_PAGES);
@@ -340,7 +340,7 @@ static void process_without_a_place_learns_rows(void **state) {
 }
 
 /* The ring of the second place begins behind the limit. */
-static void full_disk_hides_nothing(void **state) {
+TEST_CASE(full_disk_hides_nothing) {
   pair p;
   struct rlimit was, little;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -364,7 +364,7 @@ static void full_disk_hides_nothing(void **state) {
 }
 
 /* More was written than a ring has room for, before this process looked. */
-static void overwritten_records_hide_nothing(void **state) {
+TEST_CASE(overwritten_records_hide_nothing) {
   pair p;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
   commit_known(&p);
@@ -385,7 +385,7 @@ static void overwritten_records_hide_nothing(void **state) {
 }
 
 /* capability: D22 */
-static void commit_with_more_keys_than_a_record_holds_is_followed_by_tables(void **state) {
+TEST_CASE(commit_with_more_keys_than_a_record_holds_is_followed_by_tables) {
   pair p;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
   commit_known(&p);
@@ -418,7 +418,7 @@ static void run_for_each(sqlite3 *db, int count, const char *begin, const char *
 
 /* A process whose peers have named too many tables still learns the rows of those that it knows. */
 /* capability: D22 */
-static void peer_that_names_too_many_tables_is_followed_by_known_ones(void **state) {
+TEST_CASE(peer_that_names_too_many_tables_is_followed_by_known_ones) {
   enum { TABLES = 4100 };
   pair p;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -447,7 +447,7 @@ static void peer_that_names_too_many_tables_is_followed_by_known_ones(void **sta
 
 /* The WAL is restarted before this process has read it. */
 /* capability: D22 */
-static void commits_overwritten_in_the_wal_are_followed_by_their_records(void **state) {
+TEST_CASE(commits_overwritten_in_the_wal_are_followed_by_their_records) {
   for (int has_stranger = 0; has_stranger < 2; has_stranger++) {
     pair p;
     open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -470,7 +470,7 @@ static void commits_overwritten_in_the_wal_are_followed_by_their_records(void **
 }
 
 /* capability: D22 */
-static void peer_that_joins_later_and_one_that_leaves_are_noticed(void **state) {
+TEST_CASE(peer_that_joins_later_and_one_that_leaves_are_noticed) {
   pair p;
   shown_site third;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -500,7 +500,7 @@ static void peer_that_joins_later_and_one_that_leaves_are_noticed(void **state) 
 }
 
 /* capability: D22 */
-static void schema_of_a_peer_changes_everything_once(void **state) {
+TEST_CASE(schema_of_a_peer_changes_everything_once) {
   pair p;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
   commit_known(&p);
@@ -512,7 +512,7 @@ static void schema_of_a_peer_changes_everything_once(void **state) {
   close_pair(&p);
 }
 
-static void rollback_journal_has_no_side_file(void **state) {
+TEST_CASE(rollback_journal_has_no_side_file) {
   shown_site s;
   char side[110];
   shown_open_with(&s, "DELETE", channels, (vestry_sqlite_options){.level = VESTRY_SQLITE_DEFAULT});
@@ -524,27 +524,5 @@ static void rollback_journal_has_no_side_file(void **state) {
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(commit_of_a_peer_renders_only_the_pages_of_its_rows),
-      cmocka_unit_test(commit_of_a_stranger_between_those_of_peers_is_followed),
-      cmocka_unit_test(commit_of_a_statement_that_was_reset_shares_its_rows),
-      cmocka_unit_test(stopped_peer_delays_once),
-      cmocka_unit_test(record_of_another_commit_is_not_used),
-      cmocka_unit_test(damaged_records_and_heads_hide_nothing),
-      cmocka_unit_test(cut_side_file_hides_nothing),
-      cmocka_unit_test(process_that_comes_after_a_cut_joins),
-      cmocka_unit_test(removed_side_file_is_made_again),
-      cmocka_unit_test(side_file_with_more_rights_is_not_used),
-      cmocka_unit_test(side_file_has_the_rights_of_the_database),
-      cmocka_unit_test(process_without_a_place_learns_rows),
-      cmocka_unit_test(full_disk_hides_nothing),
-      cmocka_unit_test(overwritten_records_hide_nothing),
-      cmocka_unit_test(commit_with_more_keys_than_a_record_holds_is_followed_by_tables),
-      cmocka_unit_test(peer_that_names_too_many_tables_is_followed_by_known_ones),
-      cmocka_unit_test(commits_overwritten_in_the_wal_are_followed_by_their_records),
-      cmocka_unit_test(peer_that_joins_later_and_one_that_leaves_are_noticed),
-      cmocka_unit_test(schema_of_a_peer_changes_everything_once),
-      cmocka_unit_test(rollback_journal_has_no_side_file),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/peers", NULL, NULL);
 }

@@ -81,7 +81,7 @@ static void append(const vestry_sql_row *row, void *ctx) {
   }
 }
 
-static void values_are_bound_and_rows_returned(void **state) {
+TEST_CASE(values_are_bound_and_rows_returned) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   vestry_sql_transaction *transaction;
@@ -106,7 +106,7 @@ static void values_are_bound_and_rows_returned(void **state) {
   end(&l);
 }
 
-static void wrong_values_and_statements_are_logged(void **state) {
+TEST_CASE(wrong_values_and_statements_are_logged) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   static const char two[] = "SELECT ?, ?";
@@ -128,7 +128,7 @@ static void wrong_values_and_statements_are_logged(void **state) {
   end(&l);
 }
 
-static void statements_stay_prepared(void **state) {
+TEST_CASE(statements_stay_prepared) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .statements_count = 4});
   vestry_sql_transaction *transaction;
@@ -167,7 +167,7 @@ static void go_deeper(const vestry_sql_row *row, void *ctx) {
   n->depth--;
 }
 
-static void statement_can_run_within_its_own_rows(void **state) {
+TEST_CASE(statement_can_run_within_its_own_rows) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   nest n = {0};
@@ -182,7 +182,7 @@ static void statement_can_run_within_its_own_rows(void **state) {
 }
 
 /* An open statement would keep its snapshot, and the WAL would grow without bound. */
-static void open_statement_is_reset_on_release(void **state) {
+TEST_CASE(open_statement_is_reset_on_release) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
   vestry_sql_transaction *transaction;
@@ -206,7 +206,7 @@ static void open_statement_is_reset_on_release(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- transactions --- */
 
-static void transaction_commits_or_rolls_back_as_a_whole(void **state) {
+TEST_CASE(transaction_commits_or_rolls_back_as_a_whole) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   vestry_sql_transaction *transaction, *again;
@@ -260,7 +260,7 @@ static void assert_rejects_all(lender *l, vestry_sql_transaction *transaction, v
 }
 
 /* Such a statement would be committed alone. */
-static void statement_after_a_lost_transaction_is_rejected(void **state) {
+TEST_CASE(statement_after_a_lost_transaction_is_rejected) {
   static const struct {
     vestry_sql_kind kind;
     vestry_err end;
@@ -317,7 +317,7 @@ static vestry_sql_transaction *begin_with_a_row(lender *l, vestry_sql_kind kind)
 static const vestry_sql_kind holders[] = {VESTRY_SQL_WRITE, VESTRY_SQL_READ, VESTRY_SQL_READ_ASIDE};
 
 /* The first end of a connection's life needs no memory. */
-static void transaction_ends_without_memory(void **state) {
+TEST_CASE(transaction_ends_without_memory) {
   for (int i = 0; i < 6; i++) {
     const bool is_kept = holders[i / 2] == VESTRY_SQL_WRITE && i % 2;
     lender l;
@@ -339,7 +339,7 @@ static int permit(void *ctx, int action, const char *first, const char *second, 
 }
 
 /* SQLite must prepare ROLLBACK again, and has no memory. */
-static void connection_that_cannot_roll_back_is_not_used(void **state) {
+TEST_CASE(connection_that_cannot_roll_back_is_not_used) {
   for (int i = 0; i < 9; i++) {
     lender l;
     vestry_sql_transaction *transaction;
@@ -377,7 +377,7 @@ static int64_t seen_by(vestry_sql_transaction *transaction) {
   return found;
 }
 
-static void read_checkout_is_no_snapshot(void **state) {
+TEST_CASE(read_checkout_is_no_snapshot) {
   lender l, other;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
   other = l;
@@ -412,7 +412,7 @@ static void count_commit(void *ctx) {
   l->rows_at_call = number(l, "SELECT count(*) FROM t"); /* the commit is visible, and the connection is free */
 }
 
-static void commit_callback_runs_after_each_commit(void **state) {
+TEST_CASE(commit_callback_runs_after_each_commit) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
   vestry_sql_transaction *transaction;
@@ -448,7 +448,7 @@ static vestry_err in_a_thread(lender *l, vestry_sql_kind kind) {
   return (vestry_err)(uintptr_t)error;
 }
 
-static void waits_for_a_connection_are_bounded(void **state) {
+TEST_CASE(waits_for_a_connection_are_bounded) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .wait_ms = 20, .busy_ms = 5});
   vestry_sql_transaction *transaction, *aside;
@@ -481,7 +481,7 @@ static bool is_there_at_the_third_look(const void *ctx) {
 }
 
 /* A process was stopped (SIGSTOP) beyond the time, with the thread that has the connection. */
-static void thread_that_wakes_up_late_waits_once_more(void **state) {
+TEST_CASE(thread_that_wakes_up_late_waits_once_more) {
   vsi_thread_line line = {0};
   vsi_mutex lock = VSI_MUTEX_INITIALIZER(VSI_LOCK_SQLITE_POOL);
   const uint64_t until_ns = vsi_monotonic_ns() - VSI_LINE_LATE_NS;
@@ -516,7 +516,7 @@ static void *work(void *ctx) {
   return NULL;
 }
 
-static void many_threads_share_two_connections(void **state) {
+TEST_CASE(many_threads_share_two_connections) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 2, .wait_ms = 60000});
   insert(&l, 0);
@@ -538,7 +538,7 @@ static void many_threads_share_two_connections(void **state) {
 
 /* ----------------------------------------------------------------------------------------------- opening a pool --- */
 
-static void schema_is_upgraded_and_later_version_rejected(void **state) {
+TEST_CASE(schema_is_upgraded_and_later_version_rejected) {
   lender l;
   make_folder(&l);
   vestry_sqlite_pool_options first = {.schema = schema, .schema_version = 1};
@@ -568,7 +568,7 @@ static void schema_is_upgraded_and_later_version_rejected(void **state) {
   end(&l);
 }
 
-static void created_files_have_file_mode(void **state) {
+TEST_CASE(created_files_have_file_mode) {
   static const struct {
     uint32_t asked;
     mode_t mode;
@@ -590,7 +590,7 @@ static void created_files_have_file_mode(void **state) {
   umask(before);
 }
 
-static void failed_open_logs_its_remedy(void **state) {
+TEST_CASE(failed_open_logs_its_remedy) {
   lender l;
   char path[128];
   make_folder(&l);
@@ -629,7 +629,7 @@ static void failed_open_logs_its_remedy(void **state) {
 
 /* ---------------------------------------------------------------------------------------------- followed pools ---- */
 
-static void pages_follow_commits_of_the_pool(void **state) {
+TEST_CASE(pages_follow_commits_of_the_pool) {
   ledger s;
   ledger_open(&s, "wal", NULL);
   ledger_watch(&s, "table/t");
@@ -667,7 +667,7 @@ static void pages_follow_commits_of_the_pool(void **state) {
   ledger_close(&s);
 }
 
-static void unfollow_does_not_wait_for_a_rollback(void **state) {
+TEST_CASE(unfollow_does_not_wait_for_a_rollback) {
   ledger s;
   ledger_open(&s, "wal", NULL);
   vestry_sql_pool *pool;
@@ -714,7 +714,7 @@ static void *let_it_end(void *of) {
   return NULL;
 }
 
-static void unfollow_waits_for_checked_out_connections(void **state) {
+TEST_CASE(unfollow_waits_for_checked_out_connections) {
   ledger s;
   ledger_open(&s, "wal", NULL);
   late_reader reader = {.pool = NULL};
@@ -754,36 +754,9 @@ static vestry_err open_and_close(test_host *th, void *ctx) {
   return error;
 }
 
-static void allocation_failure_is_returned(void **state) {
+TEST_CASE(allocation_failure_is_returned) {
   lender l;
   make_folder(&l);
   test_host_fail_each(open_and_close, &l, false);
   folder_remove(l.folder);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_are_bound_and_rows_returned),
-      cmocka_unit_test(wrong_values_and_statements_are_logged),
-      cmocka_unit_test(statements_stay_prepared),
-      cmocka_unit_test(statement_can_run_within_its_own_rows),
-      cmocka_unit_test(open_statement_is_reset_on_release),
-      cmocka_unit_test(transaction_commits_or_rolls_back_as_a_whole),
-      cmocka_unit_test(statement_after_a_lost_transaction_is_rejected),
-      cmocka_unit_test(transaction_ends_without_memory),
-      cmocka_unit_test(connection_that_cannot_roll_back_is_not_used),
-      cmocka_unit_test(read_checkout_is_no_snapshot),
-      cmocka_unit_test(commit_callback_runs_after_each_commit),
-      cmocka_unit_test(waits_for_a_connection_are_bounded),
-      cmocka_unit_test(thread_that_wakes_up_late_waits_once_more),
-      cmocka_unit_test(many_threads_share_two_connections),
-      cmocka_unit_test(schema_is_upgraded_and_later_version_rejected),
-      cmocka_unit_test(created_files_have_file_mode),
-      cmocka_unit_test(failed_open_logs_its_remedy),
-      cmocka_unit_test(pages_follow_commits_of_the_pool),
-      cmocka_unit_test(unfollow_does_not_wait_for_a_rollback),
-      cmocka_unit_test(unfollow_waits_for_checked_out_connections),
-      cmocka_unit_test(allocation_failure_is_returned),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

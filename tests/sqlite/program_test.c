@@ -22,7 +22,7 @@ static const char lots[] =
     "100, i % 7, i, i FROM n; INSERT INTO bid SELECT NULL, id, 1, 100 FROM lot; INSERT INTO watch SELECT id % 9, id, 0 "
     "FROM lot; INSERT INTO made(id, a, b) SELECT id, id, id FROM lot";
 
-static void changed_row_renders_only_lookups_of_its_key(void **state) {
+TEST_CASE(changed_row_renders_only_lookups_of_its_key) {
   static const struct {
     const char *sql, *change;
     unsigned renders;
@@ -102,7 +102,7 @@ static void changed_row_renders_only_lookups_of_its_key(void **state) {
 }
 
 /* Pages of the file combine with keys; for commits of others only pages are known. */
-static void only_foreign_commits_render_rows_on_the_same_page(void **state) {
+TEST_CASE(only_foreign_commits_render_rows_on_the_same_page) {
   shown_site s;
   shown_open(&s, lots, VESTRY_SQLITE_FILE_PAGES);
   size_t seven = shown_watch(&s, "SELECT price FROM lot WHERE id = 7");
@@ -121,7 +121,7 @@ static void only_foreign_commits_render_rows_on_the_same_page(void **state) {
 }
 
 /* So many keys that they are not stored separately. */
-static void too_many_keys_match_every_row(void **state) {
+TEST_CASE(too_many_keys_match_every_row) {
   shown_site s;
   shown_open(&s, lots, VESTRY_SQLITE_TABLES);
   size_t seven = shown_watch(&s, "SELECT price FROM lot WHERE id = 7");
@@ -147,7 +147,7 @@ static void too_many_keys_match_every_row(void **state) {
 }
 
 /* A statement that looks up as many keys of a table as a render may is followed by them; with more, it is counted. */
-static void many_keys_in_one_statement_are_followed(void **state) {
+TEST_CASE(many_keys_in_one_statement_are_followed) {
   for (size_t keys = 40; keys <= 70; keys += 30) {
     shown_site s;
     char sql[6000] = "SELECT count(*) FROM bid WHERE id = 0";
@@ -184,7 +184,7 @@ static void read_by_parameters(vestry_render *render, void *ctx) {
 
 static void end(vestry_render *render, void *ctx) {}
 
-static void many_bound_keys_in_one_statement_are_followed(void **state) {
+TEST_CASE(many_bound_keys_in_one_statement_are_followed) {
   for (bound_count = 30; bound_count <= 70; bound_count += 40) {
     shown_site s;
     shown_open(&s, lots, VESTRY_SQLITE_TABLES);
@@ -206,7 +206,7 @@ static void many_bound_keys_in_one_statement_are_followed(void **state) {
 
 /* Each bound is logged when it is reached first; later renders are only counted. */
 /* capability: D21 */
-static void other_lookups_of_any_row_are_counted_and_logged(void **state) {
+TEST_CASE(other_lookups_of_any_row_are_counted_and_logged) {
   static char little[40000], large[40000];
   const struct {
     const char *sql, *reason;
@@ -251,7 +251,7 @@ static void other_lookups_of_any_row_are_counted_and_logged(void **state) {
 }
 
 /* Names and numbers are no bounds. */
-static void lookups_by_long_names_are_followed(void **state) {
+TEST_CASE(lookups_by_long_names_are_followed) {
   shown_site s;
   char name[301], create[400], sql[400], change[400];
   memset(name, 'n', sizeof name - 1);
@@ -279,7 +279,7 @@ static void read_by_a_far_parameter(vestry_render *render, void *ctx) {
   sqlite3_finalize(statement);
 }
 
-static void lookups_by_a_far_parameter_are_followed(void **state) {
+TEST_CASE(lookups_by_a_far_parameter_are_followed) {
   shown_site s;
   shown_open(&s, lots, VESTRY_SQLITE_TABLES);
   const bool has_parameter = sqlite3_limit(s.reader, SQLITE_LIMIT_VARIABLE_NUMBER, -1) >= FAR_PARAMETER;
@@ -301,7 +301,7 @@ static void lookups_by_a_far_parameter_are_followed(void **state) {
 }
 
 /* A program that SQLite does not write as yet. */
-static void key_is_found_through_many_copies(void **state) {
+TEST_CASE(key_is_found_through_many_copies) {
   enum { COPIES = 10, ROOT = 5 };
   test_host th;
   test_host_init(&th);
@@ -320,7 +320,7 @@ static void key_is_found_through_many_copies(void **state) {
 }
 
 /* A run of keys contains another key of the transaction, which was noted when the run was not among the last ones. */
-static void overlapping_keys_are_found(void **state) {
+TEST_CASE(overlapping_keys_are_found) {
   shown_site s;
   shown_open(&s, lots, VESTRY_SQLITE_TABLES);
   size_t eight = shown_watch(&s, "SELECT price FROM lot WHERE id = 8");
@@ -335,7 +335,7 @@ static void overlapping_keys_are_found(void **state) {
 
 /* Sets are found by their keys, or all sets of a table if no keys are recorded. Some sets share keys; sets of closed
  * pages are removed during the search. */
-static void commit_finds_pages_by_their_keys(void **state) {
+TEST_CASE(commit_finds_pages_by_their_keys) {
   static const char *const queries[] = {
       "SELECT price FROM lot WHERE id = 1",
       "SELECT price FROM lot WHERE id = 2",
@@ -393,7 +393,7 @@ static void commit_finds_pages_by_their_keys(void **state) {
   }
 }
 
-static void bound_integers_are_found_in_the_expanded_text(void **state) {
+TEST_CASE(bound_integers_are_found_in_the_expanded_text) {
   static const struct {
     const char *sql;
     uint32_t wanted;
@@ -449,17 +449,5 @@ static void bound_integers_are_found_in_the_expanded_text(void **state) {
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(changed_row_renders_only_lookups_of_its_key),
-                                     cmocka_unit_test(only_foreign_commits_render_rows_on_the_same_page),
-                                     cmocka_unit_test(too_many_keys_match_every_row),
-                                     cmocka_unit_test(many_keys_in_one_statement_are_followed),
-                                     cmocka_unit_test(many_bound_keys_in_one_statement_are_followed),
-                                     cmocka_unit_test(other_lookups_of_any_row_are_counted_and_logged),
-                                     cmocka_unit_test(lookups_by_long_names_are_followed),
-                                     cmocka_unit_test(lookups_by_a_far_parameter_are_followed),
-                                     cmocka_unit_test(key_is_found_through_many_copies),
-                                     cmocka_unit_test(overlapping_keys_are_found),
-                                     cmocka_unit_test(commit_finds_pages_by_their_keys),
-                                     cmocka_unit_test(bound_integers_are_found_in_the_expanded_text)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/program", NULL, NULL);
 }

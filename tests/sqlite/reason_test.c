@@ -45,7 +45,7 @@ static void run_and_expect(shown_site *s, sqlite3 *db, const char *sql, const ch
 }
 
 /* capability: H8 */
-static void attached_commit_is_reported_by_its_table(void **state) {
+TEST_CASE(attached_commit_is_reported_by_its_table) {
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
   static const char *const modes[] = {"WAL", "DELETE"};
   for (size_t i = 0; i < 4; i++) {
@@ -68,7 +68,7 @@ static void attached_commit_is_reported_by_its_table(void **state) {
 }
 
 /* capability: H8 */
-static void unattached_commit_is_reported_by_its_file_page(void **state) {
+TEST_CASE(unattached_commit_is_reported_by_its_file_page) {
   shown_site s;
   shown_open(&s, SCHEMA, VESTRY_SQLITE_FILE_PAGES);
   shown_watch(&s, "SELECT text FROM messages");
@@ -85,7 +85,7 @@ static void unattached_commit_is_reported_by_its_file_page(void **state) {
 }
 
 /* capability: H8 */
-static void commit_of_unknown_tables_is_reported_as_database(void **state) {
+TEST_CASE(commit_of_unknown_tables_is_reported_as_database) {
   shown_site s;
   shown_open_with(&s, "DELETE", SCHEMA, (vestry_sqlite_options){.level = VESTRY_SQLITE_TABLES});
   shown_watch(&s, "SELECT text FROM messages");
@@ -101,7 +101,7 @@ static void commit_behind(shown_site *s, vestry_render *render) {
 
 /* A commit during the page's render, after its reads. */
 /* capability: H8 */
-static void commit_during_a_render_is_reported_by_its_table(void **state) {
+TEST_CASE(commit_during_a_render_is_reported_by_its_table) {
   shown_site s;
   shown_open(&s, SCHEMA, VESTRY_SQLITE_TABLES);
   shown_watch(&s, "SELECT text FROM messages; SELECT name FROM users");
@@ -115,7 +115,7 @@ static void commit_during_a_render_is_reported_by_its_table(void **state) {
 /* The time from a commit to its page is measured for all writers, but not for a commit that does not change the
  * page. */
 /* capability: H2 */
-static void time_from_commit_to_page_is_measured(void **state) {
+TEST_CASE(time_from_commit_to_page_is_measured) {
   shown_site s;
   vestry_observe *observe;
   char text[60000];
@@ -154,7 +154,7 @@ static void check_times(const shown_site *s, unsigned long long count, double su
 
 /* From the end of the commit's statement, whenever pages follow it. */
 /* capability: H2 */
-static void attached_commit_is_timed_from_its_end(void **state) {
+TEST_CASE(attached_commit_is_timed_from_its_end) {
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
   static const char *const modes[] = {"WAL", "DELETE"};
   for (size_t i = 0; i < 4; i++) {
@@ -178,7 +178,7 @@ static void attached_commit_is_timed_from_its_end(void **state) {
 
 /* Vestry detects such a commit when it reads the counter. */
 /* capability: H2 */
-static void unattached_commit_is_timed_from_its_detection(void **state) {
+TEST_CASE(unattached_commit_is_timed_from_its_detection) {
   shown_site s;
   vestry_observe *observe;
   shown_open(&s, SCHEMA, VESTRY_SQLITE_FILE_PAGES);
@@ -197,12 +197,5 @@ static void unattached_commit_is_timed_from_its_detection(void **state) {
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(attached_commit_is_reported_by_its_table),
-                                     cmocka_unit_test(unattached_commit_is_reported_by_its_file_page),
-                                     cmocka_unit_test(commit_of_unknown_tables_is_reported_as_database),
-                                     cmocka_unit_test(commit_during_a_render_is_reported_by_its_table),
-                                     cmocka_unit_test(time_from_commit_to_page_is_measured),
-                                     cmocka_unit_test(attached_commit_is_timed_from_its_end),
-                                     cmocka_unit_test(unattached_commit_is_timed_from_its_detection)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/reason", NULL, NULL);
 }

@@ -106,7 +106,7 @@ static void *hold(void *ctx) {
 }
 
 /* After any commit, unless the page reads aside; otherwise after one second, and then two. */
-static void page_without_a_free_connection_renders_again(void **state) {
+TEST_CASE(page_without_a_free_connection_renders_again) {
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_DEFAULT, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TOPICS};
   for (int i = 0; i < 12; i++) {
     scene s;
@@ -141,7 +141,7 @@ static void page_without_a_free_connection_renders_again(void **state) {
 }
 
 /* Time does not help, but a commit may. */
-static void page_with_a_failed_statement_depends_on_all_commits(void **state) {
+TEST_CASE(page_with_a_failed_statement_depends_on_all_commits) {
   scene s;
   open_scene(&s, "SELECT abs(-9223372036854775808) FROM t WHERE v = 'one'", VESTRY_SQL_READ, VESTRY_SQLITE_DEFAULT);
   assert_string_equal(s.text, "IO");
@@ -159,7 +159,7 @@ static void render_and_expect(scene *s, const char *text) {
   assert_string_equal(s->text, text);
 }
 
-static void page_whose_read_cannot_be_prepared_renders_again(void **state) {
+TEST_CASE(page_whose_read_cannot_be_prepared_renders_again) {
   for (int by_commit = 0; by_commit < 2; by_commit++) {
     scene s;
     open_scene(&s, "SELECT v FROM t WHERE id = 1", (vestry_sql_kind)0, VESTRY_SQLITE_DEFAULT);
@@ -178,7 +178,7 @@ static void page_whose_read_cannot_be_prepared_renders_again(void **state) {
 }
 
 /* The read also writes, and another program is writing. */
-static void page_that_cannot_begin_to_write_renders_again(void **state) {
+TEST_CASE(page_that_cannot_begin_to_write_renders_again) {
   static const vestry_sql_kind uses[] = {(vestry_sql_kind)0, VESTRY_SQL_WRITE};
   for (int i = 0; i < 2; i++) {
     scene s;
@@ -197,9 +197,5 @@ static void page_that_cannot_begin_to_write_renders_again(void **state) {
 
 int main(void) {
   (void)vestry_sqlite_record_pages();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(page_without_a_free_connection_renders_again),
-                                     cmocka_unit_test(page_with_a_failed_statement_depends_on_all_commits),
-                                     cmocka_unit_test(page_whose_read_cannot_be_prepared_renders_again),
-                                     cmocka_unit_test(page_that_cannot_begin_to_write_renders_again)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/recording", NULL, NULL);
 }

@@ -55,7 +55,7 @@ static int64_t number(lender *l, vestry_sql_kind kind, const char *sql) {
 static const char temp_sql[] = "SELECT count(*) FROM sqlite_temp_schema";
 static const char files_sql[] = "SELECT count(*) FROM pragma_database_list WHERE seq > 1";
 
-static void settings_and_names_do_not_stay_on_a_connection(void **state) {
+TEST_CASE(settings_and_names_do_not_stay_on_a_connection) {
   static const struct {
     const char *sql, *query;
     int64_t value;
@@ -84,7 +84,7 @@ static void settings_and_names_do_not_stay_on_a_connection(void **state) {
   end(&l);
 }
 
-static void connection_on_which_nothing_is_left_stays(void **state) {
+TEST_CASE(connection_on_which_nothing_is_left_stays) {
   static const char *const texts[] = {"PRAGMA recursive_triggers",
                                       "PRAGMA table_info(t)",
                                       "PRAGMA wal_checkpoint(TRUNCATE)",
@@ -107,7 +107,7 @@ static void starve(bool is_starved) {
 }
 
 /* No thread gets a connection with changed settings, also if it cannot be replaced when it is released. */
-static void connection_is_not_used_without_memory_for_another(void **state) {
+TEST_CASE(connection_is_not_used_without_memory_for_another) {
   for (int i = 0; i < 4; i++) {
     const vestry_sql_kind kind = i % 2 ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ;
     lender l;
@@ -140,7 +140,7 @@ static int permit(void *ctx, int action, const char *first, const char *second, 
 }
 
 /* The transaction cannot be rolled back at its end, and is rolled back by the next check-out. */
-static void connection_that_was_stuck_is_replaced(void **state) {
+TEST_CASE(connection_that_was_stuck_is_replaced) {
   static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE, VESTRY_SQL_READ, VESTRY_SQL_READ_ASIDE};
   for (int i = 0; i < 3; i++) {
     lender l;
@@ -162,7 +162,7 @@ static void connection_that_was_stuck_is_replaced(void **state) {
 }
 
 /* A transaction whose commit waits for the disk changes PRAGMA synchronous until its end, which has no memory here. */
-static void flushed_transaction_leaves_no_setting_without_memory(void **state) {
+TEST_CASE(flushed_transaction_leaves_no_setting_without_memory) {
   lender l;
   vestry_sql_transaction *transaction;
   begin(&l, "PRAGMA synchronous = NORMAL");
@@ -176,7 +176,7 @@ static void flushed_transaction_leaves_no_setting_without_memory(void **state) {
   end(&l);
 }
 
-static void pages_follow_a_replaced_connection(void **state) {
+TEST_CASE(pages_follow_a_replaced_connection) {
   ledger s;
   ledger_open(&s, "wal", NULL);
   ledger_watch(&s, "table/t");
@@ -198,16 +198,4 @@ static void pages_follow_a_replaced_connection(void **state) {
   assert_int_equal(number(&l, VESTRY_SQL_READ, temp_sql), 0);
   vestry_sql_pool_destroy(l.pool);
   ledger_close(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(settings_and_names_do_not_stay_on_a_connection),
-      cmocka_unit_test(connection_on_which_nothing_is_left_stays),
-      cmocka_unit_test(connection_is_not_used_without_memory_for_another),
-      cmocka_unit_test(connection_that_was_stuck_is_replaced),
-      cmocka_unit_test(flushed_transaction_leaves_no_setting_without_memory),
-      cmocka_unit_test(pages_follow_a_replaced_connection),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

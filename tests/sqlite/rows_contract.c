@@ -119,7 +119,7 @@ static vestry_err see(void *row, void *ctx) {
 }
 
 /* Columns are in another order, have other cases, and there are more of them. */
-static void columns_are_found_by_name(void **state) {
+TEST_CASE(columns_are_found_by_name) {
   static const unsigned char mark[] = {0, 1, 0xfe, 0xff};
   seen of = {0};
   note room;
@@ -151,7 +151,7 @@ static vestry_err see_declared(void *row, void *ctx) {
   return VESTRY_OK;
 }
 
-static void struct_is_declared_with_its_shape(void **state) {
+TEST_CASE(struct_is_declared_with_its_shape) {
   declared room;
   int count = 0;
   add_note(11, "bob");
@@ -163,7 +163,7 @@ static void struct_is_declared_with_its_shape(void **state) {
   assert_int_equal(count, 1);
 }
 
-static void null_sets_the_member_to_zero_if_it_is_allowed(void **state) {
+TEST_CASE(null_sets_the_member_to_zero_if_it_is_allowed) {
   maybe is = {"full", false};
   assert_int_equal(read_one("SELECT CAST(NULL AS TEXT) AS value", VESTRY_ONE_ROW(&maybe_shape, &is)), VESTRY_OK);
   assert_true(is.is_null);
@@ -177,7 +177,7 @@ static void null_sets_the_member_to_zero_if_it_is_allowed(void **state) {
   assert_non_null(strstr(th.last_log, "column \"value\" is null; name it as (value, is_null) in VESTRY_ROW"));
 }
 
-static void number_of_rows_is_checked(void **state) {
+TEST_CASE(number_of_rows_is_checked) {
   number is[3];
   size_t count = 99;
   const char *const none = "SELECT id AS value FROM note", *const three = "SELECT id AS value FROM note ORDER BY id";
@@ -205,7 +205,7 @@ static void number_of_rows_is_checked(void **state) {
   assert_non_null(strstr(th.last_log, "more rows than the array has elements"));
 }
 
-static void error_of_the_function_ends_the_rows(void **state) {
+TEST_CASE(error_of_the_function_ends_the_rows) {
   seen of = {.stop_at = 2};
   note room;
   for (int i = 1; i <= 4; i++) add_note(i, "cay");
@@ -217,7 +217,7 @@ static void error_of_the_function_ends_the_rows(void **state) {
   assert_int_equal(of.count, 2);
 }
 
-static void missing_or_doubled_column_is_named(void **state) {
+TEST_CASE(missing_or_doubled_column_is_named) {
   number is;
   add_note(1, "dan");
   assert_int_equal(read_one("SELECT id FROM note", VESTRY_ONE_ROW(&number_shape, &is)), VESTRY_INVALID);
@@ -229,7 +229,7 @@ static void missing_or_doubled_column_is_named(void **state) {
 }
 
 /* A statement, the shape that receives its column "value", and the result. */
-static void each_type_accepts_its_values_only(void **state) {
+TEST_CASE(each_type_accepts_its_values_only) {
   static const struct {
     const char *sql;
     const vestry_sql_shape *shape;
@@ -277,7 +277,7 @@ static void each_type_accepts_its_values_only(void **state) {
   }
 }
 
-static void bytes_of_another_length_are_refused(void **state) {
+TEST_CASE(bytes_of_another_length_are_refused) {
   add_note(1, "eve");
   assert_int_equal(
       vestry_sql_run_alone(pool, "UPDATE note SET mark = $1", VESTRY_LIST(vestry_value_bytes("abc", 3)), NULL, NULL),
@@ -288,7 +288,7 @@ static void bytes_of_another_length_are_refused(void **state) {
 }
 
 /* A log line contains no values, neither those of the row nor literals. */
-static void refusal_contains_no_value(void **state) {
+TEST_CASE(refusal_contains_no_value) {
   word is;
   assert_int_equal(read_one("SELECT 'secret' AS value", VESTRY_ONE_ROW(&word_shape, &is)), VESTRY_TOO_LARGE);
   assert_null(strstr(th.last_log, "secret"));
@@ -310,7 +310,7 @@ static vestry_err add_in(vestry_sql_transaction *transaction, void *ctx) {
   return error;
 }
 
-static void transaction_reads_its_rows_and_fails_with_them(void **state) {
+TEST_CASE(transaction_reads_its_rows_and_fails_with_them) {
   number is;
   bool fails = true;
   size_t count;
@@ -329,7 +329,7 @@ static void transaction_reads_its_rows_and_fails_with_them(void **state) {
 }
 
 /* Shapes that the macros cannot make, and a text that is borrowed beyond its row. */
-static void invalid_shape_is_refused_and_nothing_runs(void **state) {
+TEST_CASE(invalid_shape_is_refused_and_nothing_runs) {
   number is;
   note room;
   size_t count;
@@ -355,7 +355,7 @@ static void invalid_shape_is_refused_and_nothing_runs(void **state) {
   assert_int_equal(count, 0);
 }
 
-static void real_numbers_do_not_depend_on_the_locale(void **state) {
+TEST_CASE(real_numbers_do_not_depend_on_the_locale) {
   static const struct {
     const char *sql;
     double value;
@@ -374,18 +374,5 @@ static void real_numbers_do_not_depend_on_the_locale(void **state) {
 }
 
 int rows_contract_run(const char *name) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(columns_are_found_by_name, open_world, close_world),
-      cmocka_unit_test_setup_teardown(struct_is_declared_with_its_shape, open_world, close_world),
-      cmocka_unit_test_setup_teardown(null_sets_the_member_to_zero_if_it_is_allowed, open_world, close_world),
-      cmocka_unit_test_setup_teardown(number_of_rows_is_checked, open_world, close_world),
-      cmocka_unit_test_setup_teardown(error_of_the_function_ends_the_rows, open_world, close_world),
-      cmocka_unit_test_setup_teardown(missing_or_doubled_column_is_named, open_world, close_world),
-      cmocka_unit_test_setup_teardown(each_type_accepts_its_values_only, open_world, close_world),
-      cmocka_unit_test_setup_teardown(bytes_of_another_length_are_refused, open_world, close_world),
-      cmocka_unit_test_setup_teardown(refusal_contains_no_value, open_world, close_world),
-      cmocka_unit_test_setup_teardown(transaction_reads_its_rows_and_fails_with_them, open_world, close_world),
-      cmocka_unit_test_setup_teardown(invalid_shape_is_refused_and_nothing_runs, open_world, close_world),
-      cmocka_unit_test_setup_teardown(real_numbers_do_not_depend_on_the_locale, open_world, close_world)};
-  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+  return cases_run_each(name, open_world, close_world);
 }

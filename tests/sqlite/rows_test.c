@@ -25,7 +25,7 @@ typedef struct word {
 } word;
 static const vestry_sql_shape word_shape = VESTRY_ROW(word, value);
 
-static void text_with_a_zero_character_is_refused(void **state) {
+TEST_CASE(text_with_a_zero_character_is_refused) {
   test_host th;
   vestry_sql_pool *pool;
   word is;
@@ -41,7 +41,6 @@ static void text_with_a_zero_character_is_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(text_with_a_zero_character_is_refused)};
   rows_contract_world = &in_sqlite;
-  return rows_contract_run("contract") + cmocka_run_group_tests(tests, NULL, NULL);
+  return rows_contract_run("contract") + cases_run("sqlite/rows", NULL, NULL);
 }

@@ -12,7 +12,7 @@ static void expect_bring(const vsi_call *call, sqlite3 *db, const vsi_sql_schema
 }
 
 /* Another client drops an object, whose part still has its version, or has none any more. */
-static void dropped_objects_are_created_again(void **state) {
+TEST_CASE(dropped_objects_are_created_again) {
   static const char *const object_steps[] = {
       ("CREATE TABLE a(x);CREATE INDEX a_x ON a(x);CREATE TABLE c(x);INSERT INTO c VALUES(1);"
        "CREATE TRIGGER a_comes AFTER INSERT ON a BEGIN UPDATE c SET x = 2; DELETE FROM c WHERE x = 3; END"),
@@ -89,7 +89,7 @@ static int watch_connection(sqlite3 *db, char **ret_message, const struct sqlite
 }
 
 /* The version is read, and then another program writes a later one, before the tables are created. */
-static void pool_rejects_a_later_version_that_comes_meanwhile(void **state) {
+TEST_CASE(pool_rejects_a_later_version_that_comes_meanwhile) {
   test_host th;
   char folder[FOLDER_BYTES], file[128];
   vestry_sql_pool *pool = NULL;
@@ -109,10 +109,4 @@ static void pool_rejects_a_later_version_that_comes_meanwhile(void **state) {
   assert_int_equal(sqlite3_close(later), SQLITE_OK);
   test_host_assert_clean(&th);
   folder_remove(folder);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(dropped_objects_are_created_again),
-                                     cmocka_unit_test(pool_rejects_a_later_version_that_comes_meanwhile)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -181,18 +181,18 @@ static void follow(vestry_sqlite_level level, const char *has) {
 }
 
 /* capability: H1, H4 */
-static void observe_routes_contain_no_value(void **state) {
+TEST_CASE(observe_routes_contain_no_value) {
   follow(VESTRY_SQLITE_TOPICS, "\"topic table/bird\"");
   follow(VESTRY_SQLITE_TABLES, "\"table bird\"");
 }
 
 /* capability: H1, H4 */
-static void observe_routes_contain_no_value_by_file_pages(void **state) {
+TEST_CASE(observe_routes_contain_no_value_by_file_pages) {
   level_needs_pages();
   follow(VESTRY_SQLITE_FILE_PAGES, "\"table bird\"");
 }
 
-static void log_contains_no_value(void **state) {
+TEST_CASE(log_contains_no_value) {
   suite s;
   begin(&s, VESTRY_SQLITE_TABLES);
   fail_all(&s);
@@ -200,11 +200,6 @@ static void log_contains_no_value(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(observe_routes_contain_no_value),
-      cmocka_unit_test(observe_routes_contain_no_value_by_file_pages),
-      cmocka_unit_test(log_contains_no_value),
-  };
   level_begin();
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/secrets", NULL, NULL);
 }

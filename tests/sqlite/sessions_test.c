@@ -22,14 +22,13 @@ static vestry_err open_pool(const vestry_host *host, vestry_sql_pool **ret_pool)
 
 static const storage_world in_a_file = {make_file, remove_file, open_pool};
 
-static void null_arguments_are_rejected(void **state) {
+TEST_CASE(null_arguments_are_rejected) {
   vestry_sql_sessions *stored;
   assert_int_equal(vestry_sql_sessions_create(NULL, NULL, &stored), VESTRY_INVALID);
   assert_int_equal(vestry_sql_sessions_expire(NULL, NULL), VESTRY_INVALID);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(null_arguments_are_rejected)};
   storage_contract_world = &in_a_file;
-  return storage_contract_run("sessions in a file") + cmocka_run_group_tests(tests, NULL, NULL);
+  return storage_contract_run("sessions in a file") + cases_run("sqlite/sessions", NULL, NULL);
 }

@@ -82,7 +82,7 @@ static void make_empty(const char *path) {
 static const char *const suffixes[] = {"-wal", "-shm"};
 
 /* An administrator "cleans up": commits would go to a file that nobody else reads, and that ends with the program. */
-static void removed_wal_is_neither_written_nor_read(void **state) {
+TEST_CASE(removed_wal_is_neither_written_nor_read) {
   for (int i = 0; i < 4; i++) {
     user u;
     char file[112], kept[112];
@@ -120,7 +120,7 @@ static int64_t insert_until_held(const user *u) {
 }
 
 /* The first write after the change is refused, whatever the change of the name is. */
-static void renamed_or_removed_file_is_not_written(void **state) {
+TEST_CASE(renamed_or_removed_file_is_not_written) {
   for (int way = 0; way < 4; way++) {
     user u;
     char kept[112], other[112];
@@ -148,7 +148,7 @@ static void renamed_or_removed_file_is_not_written(void **state) {
 }
 
 /* Rights of the folder apply to names, and the connections have their files open. */
-static void file_in_a_locked_folder_is_still_used(void **state) {
+TEST_CASE(file_in_a_locked_folder_is_still_used) {
   user u;
   begin(&u, NULL);
   assert_int_equal(insert(&u), VESTRY_OK);
@@ -168,7 +168,7 @@ static void file_in_a_locked_folder_is_still_used(void **state) {
 }
 
 /* "Emptying" the WAL: the next checkpoint would write zeros into the database. */
-static void cut_wal_is_neither_written_nor_read(void **state) {
+TEST_CASE(cut_wal_is_neither_written_nor_read) {
   user u;
   char file[112];
   begin(&u, "PRAGMA journal_mode = WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1); PRAGMA user_version = 1");
@@ -194,7 +194,7 @@ static void cut_wal_is_neither_written_nor_read(void **state) {
 }
 
 /* Nothing committed is lost if the program ends normally. */
-static void commits_survive_a_removed_wal(void **state) {
+TEST_CASE(commits_survive_a_removed_wal) {
   for (int i = 0; i < 2; i++) {
     user u;
     char file[112];
@@ -213,7 +213,7 @@ static void commits_survive_a_removed_wal(void **state) {
 }
 
 /* Pages would not see commits of other programs any more. */
-static void followed_database_logs_a_removed_wal(void **state) {
+TEST_CASE(followed_database_logs_a_removed_wal) {
   for (int i = 0; i < 2; i++) {
     ledger s;
     char file[112], kept[112];
@@ -233,7 +233,7 @@ static void followed_database_logs_a_removed_wal(void **state) {
 /* ------------------------------------------------------------------------------------------------- rights --------- */
 
 /* The user may not write the file for a while. SQLite then opens a connection for reading only, which would stay so. */
-static void connection_is_not_replaced_by_one_that_cannot_write(void **state) {
+TEST_CASE(connection_is_not_replaced_by_one_that_cannot_write) {
   user u;
   vestry_sql_transaction *transaction;
   if (getuid() != 0) TEST_SKIP("only root can become another user for a while");
@@ -254,7 +254,7 @@ static void connection_is_not_replaced_by_one_that_cannot_write(void **state) {
 /* ------------------------------------------------------------------------------------------------ objects --------- */
 
 /* The log says what is missing, although the statement was prepared before. */
-static void statement_that_is_not_valid_any_more_is_explained(void **state) {
+TEST_CASE(statement_that_is_not_valid_any_more_is_explained) {
   user u;
   begin(&u, NULL);
   assert_int_equal(insert(&u), VESTRY_OK);
@@ -282,7 +282,7 @@ static vestry_err count_run(vestry_job *job, void *runs) {
   return VESTRY_OK;
 }
 
-static void dropped_job_is_an_error(void **state) {
+TEST_CASE(dropped_job_is_an_error) {
   user u;
   vestry_jobs *jobs;
   int runs = 0;
@@ -309,7 +309,7 @@ static void dropped_job_is_an_error(void **state) {
 }
 
 /* Threads try about once a second, as long as the table is missing. */
-static void equal_failures_of_jobs_are_logged_once(void **state) {
+TEST_CASE(equal_failures_of_jobs_are_logged_once) {
   user u;
   vestry_jobs *jobs;
   int runs = 0;
@@ -329,7 +329,7 @@ static void equal_failures_of_jobs_are_logged_once(void **state) {
   end(&u);
 }
 
-static void dropped_session_is_an_error(void **state) {
+TEST_CASE(dropped_session_is_an_error) {
   user u;
   vestry_sql_sessions *sessions;
   const vestry_session_record record = {.user = "ann", .created_s = 1, .used_s = 1};
@@ -346,7 +346,7 @@ static void dropped_session_is_an_error(void **state) {
 }
 
 /* Commits to a table behind a view would not be known by the name of the table. */
-static void view_in_place_of_a_table_is_rejected(void **state) {
+TEST_CASE(view_in_place_of_a_table_is_rejected) {
   user u;
   vestry_sql_sessions *sessions;
   begin(&u, NULL);
@@ -366,7 +366,7 @@ static void copy_bytes(const vestry_sql_row *row, void *text) {
 }
 
 /* The file was created by a program that keeps texts as UTF-16. */
-static void bytes_of_a_text_are_utf8_in_any_encoding(void **state) {
+TEST_CASE(bytes_of_a_text_are_utf8_in_any_encoding) {
   static const char *const encodings[] = {"PRAGMA encoding = 'UTF-8'", "PRAGMA encoding = 'UTF-16le'",
                                           "PRAGMA encoding = 'UTF-16be'"};
   for (size_t i = 0; i < sizeof encodings / sizeof *encodings; i++) {
@@ -382,23 +382,4 @@ static void bytes_of_a_text_are_utf8_in_any_encoding(void **state) {
     assert_string_equal(text, "4711");
     end(&u);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(removed_wal_is_neither_written_nor_read),
-      cmocka_unit_test(renamed_or_removed_file_is_not_written),
-      cmocka_unit_test(file_in_a_locked_folder_is_still_used),
-      cmocka_unit_test(cut_wal_is_neither_written_nor_read),
-      cmocka_unit_test(commits_survive_a_removed_wal),
-      cmocka_unit_test(followed_database_logs_a_removed_wal),
-      cmocka_unit_test(connection_is_not_replaced_by_one_that_cannot_write),
-      cmocka_unit_test(statement_that_is_not_valid_any_more_is_explained),
-      cmocka_unit_test(dropped_job_is_an_error),
-      cmocka_unit_test(equal_failures_of_jobs_are_logged_once),
-      cmocka_unit_test(dropped_session_is_an_error),
-      cmocka_unit_test(view_in_place_of_a_table_is_rejected),
-      cmocka_unit_test(bytes_of_a_text_are_utf8_in_any_encoding),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,7 +55,7 @@ static void run_others(fixture *d, int count) {
 }
 
 /* More statements are handed out than stay prepared, and others run afterwards. */
-static void prepared_statement_is_valid_until_its_release(void **state) {
+TEST_CASE(prepared_statement_is_valid_until_its_release) {
   fixture d;
   sqlite3_stmt *own[2 * KEPT], *again;
   open_fixture(&d);
@@ -85,7 +85,7 @@ static void prepared_statement_is_valid_until_its_release(void **state) {
 }
 
 /* vestry_sql_run prepares the same text again, so that it does not overwrite the bindings of a statement handed out. */
-static void run_does_not_overwrite_a_prepared_statement(void **state) {
+TEST_CASE(run_does_not_overwrite_a_prepared_statement) {
   fixture d;
   sqlite3_stmt *own;
   int64_t found = 0;
@@ -118,7 +118,7 @@ static void go_down(const vestry_sql_row *row, void *ctx) {
 }
 
 /* A statement runs within its own rows, recursively. */
-static void statement_nests_300_deep_in_its_rows(void **state) {
+TEST_CASE(statement_nests_300_deep_in_its_rows) {
   enum { DEEP = 300 };
   fixture d;
   open_fixture(&d);
@@ -139,7 +139,7 @@ static void statement_nests_300_deep_in_its_rows(void **state) {
 }
 
 /* Only the first statement would run, and the result would be that of all. */
-static void text_of_several_statements_is_not_run(void **state) {
+TEST_CASE(text_of_several_statements_is_not_run) {
   static const char *const several[] = {
       "INSERT INTO reply VALUES(1, 0); INSERT INTO reply VALUES(2, 0)",
       "DELETE FROM reply; SELEKT 1",
@@ -177,7 +177,7 @@ static void text_of_several_statements_is_not_run(void **state) {
   close_fixture(&d);
 }
 
-static void wrong_arguments_are_logged_with_the_function(void **state) {
+TEST_CASE(wrong_arguments_are_logged_with_the_function) {
   fixture d;
   open_fixture(&d);
   assert_int_equal(vestry_sql_begin(d.pool, VESTRY_SQL_READ, NULL), VESTRY_INVALID);
@@ -195,13 +195,4 @@ static void wrong_arguments_are_logged_with_the_function(void **state) {
   assert_int_equal(vestry_sql_end(d.transaction, VESTRY_OK), VESTRY_OK);
   assert_int_equal(d.th.log_lines, 6);
   close_fixture(&d);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(prepared_statement_is_valid_until_its_release),
-                                     cmocka_unit_test(run_does_not_overwrite_a_prepared_statement),
-                                     cmocka_unit_test(text_of_several_statements_is_not_run),
-                                     cmocka_unit_test(wrong_arguments_are_logged_with_the_function),
-                                     cmocka_unit_test(statement_nests_300_deep_in_its_rows)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static vsi_stepped_link *find_key(const vsi_stepped_map *map, uint64_t is, hash_
 }
 
 /* While it grows to NUMBERS / SAME keys, of which each has no member at times. */
-static void stepped_map_agrees_with_a_set_of_numbers(void **state) {
+TEST_CASE(stepped_map_agrees_with_a_set_of_numbers) {
   enum { NUMBERS = 3000, STEPS = 60000 };
   hash_fn *const hashes[] = {vsi_hash_number, few};
   for (size_t h = 0; h < sizeof hashes / sizeof *hashes; h++) {
@@ -86,9 +86,4 @@ static void stepped_map_agrees_with_a_set_of_numbers(void **state) {
     vsi_stepped_map_finish(&map, &th.host);
     test_host_assert_clean(&th);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(stepped_map_agrees_with_a_set_of_numbers)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

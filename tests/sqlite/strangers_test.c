@@ -6,7 +6,7 @@
 
 /* Rows of other keys were inserted until file pages were split, so rows of each page may have moved. */
 /* capability: D22 */
-static void commit_of_another_program_renders_no_moved_page_of_another_table(void **state) {
+TEST_CASE(commit_of_another_program_renders_no_moved_page_of_another_table) {
   static const char grow[] = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99) "
                              "INSERT INTO message SELECT 5, 5000 + i, hex(zeroblob(400)), 0 FROM n";
   for (int of_same = 0; of_same < 2; of_same++) {
@@ -32,7 +32,7 @@ static void commit_of_another_program_renders_no_moved_page_of_another_table(voi
 /* A row is removed from an inner page of the tree, and the one before it takes its place. Rows between the two, which
  * do not exist yet, then belong on a leaf that was neither read nor written. */
 /* capability: D22 */
-static void place_of_an_absent_row_that_moves_to_an_unread_file_page_is_followed(void **state) {
+TEST_CASE(place_of_an_absent_row_that_moves_to_an_unread_file_page_is_followed) {
   enum { PAGES = SHOWN_MOST };
   char queries[PAGES][80], sql[120];
   shown_site s;
@@ -58,9 +58,5 @@ static void place_of_an_absent_row_that_moves_to_an_unread_file_page_is_followed
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(commit_of_another_program_renders_no_moved_page_of_another_table),
-      cmocka_unit_test(place_of_an_absent_row_that_moves_to_an_unread_file_page_is_followed),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/strangers", NULL, NULL);
 }

@@ -36,7 +36,7 @@ static const struct {
     {VSI_SQL_POSTGRES, "SELECT E'open\\", "SELECT ..."},
 };
 
-static void log_omits_values_of_statements(void **state) {
+TEST_CASE(log_omits_values_of_statements) {
   char shown[128];
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     vsi_sql_show(rows[i].of, rows[i].sql, shown, sizeof shown);
@@ -44,7 +44,7 @@ static void log_omits_values_of_statements(void **state) {
   }
 }
 
-static void shown_statement_is_cut_to_its_buffer(void **state) {
+TEST_CASE(shown_statement_is_cut_to_its_buffer) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const size_t len = strlen(rows[i].shown);
     for (size_t room = 1; room <= len + 1; room++) {
@@ -58,7 +58,7 @@ static void shown_statement_is_cut_to_its_buffer(void **state) {
 }
 
 /* However a text is cut, no byte after its end is read: a sanitizer checks it. */
-static void truncated_statements_are_not_read_beyond_their_end(void **state) {
+TEST_CASE(truncated_statements_are_not_read_beyond_their_end) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     for (size_t len = 0; len < strlen(rows[i].sql); len++) {
       char shown[128], *sql = strndup(rows[i].sql, len);
@@ -67,13 +67,4 @@ static void truncated_statements_are_not_read_beyond_their_end(void **state) {
       assert_true(strlen(shown) <= strlen(sql) * 3);
       free(sql);
     }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(log_omits_values_of_statements),
-      cmocka_unit_test(shown_statement_is_cut_to_its_buffer),
-      cmocka_unit_test(truncated_statements_are_not_read_beyond_their_end),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ static int64_t count(void) {
 }
 
 /* capability: D9 */
-static void calls_without_a_request_are_invalid_and_logged(void **state) {
+TEST_CASE(calls_without_a_request_are_invalid_and_logged) {
   ledger s;
   size_t len;
   ledger_open(&s, "wal", NULL);
@@ -68,7 +68,7 @@ static void check_renders(tab_shown *w, size_t one, size_t other) {
 }
 
 /* capability: D9 */
-static void any_write_of_a_state_renders_only_its_tab(void **state) {
+TEST_CASE(any_write_of_a_state_renders_only_its_tab) {
   ledger s;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES], sql[200];
@@ -98,7 +98,7 @@ static void any_write_of_a_state_renders_only_its_tab(void **state) {
 }
 
 /* capability: D9 */
-static void write_belongs_to_the_application_transaction(void **state) {
+TEST_CASE(write_belongs_to_the_application_transaction) {
   ledger s;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
@@ -126,7 +126,7 @@ static void write_belongs_to_the_application_transaction(void **state) {
 }
 
 /* In a transaction that changes something else, too, or not. */
-static void write_of_an_equal_state_changes_and_renders_nothing(void **state) {
+TEST_CASE(write_of_an_equal_state_changes_and_renders_nothing) {
   ledger s;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
@@ -147,7 +147,7 @@ static void write_of_an_equal_state_changes_and_renders_nothing(void **state) {
 }
 
 /* A trigger of the application changes the states of other tabs within the update of a state. */
-static void states_that_a_trigger_changes_are_shown(void **state) {
+TEST_CASE(states_that_a_trigger_changes_are_shown) {
   ledger s;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
@@ -167,7 +167,7 @@ static void states_that_a_trigger_changes_are_shown(void **state) {
 }
 
 /* Another server uses the same database. Only its commits that may change states render tabs. */
-static void state_written_by_another_process_is_shown(void **state) {
+TEST_CASE(state_written_by_another_process_is_shown) {
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
   for (size_t i = 0; i < 3; i++) {
     ledger s;
@@ -208,7 +208,7 @@ static void state_written_by_another_process_is_shown(void **state) {
 /* ---------------------------------------------------------------------------------------------------- time -------- */
 
 /* capability: D9 */
-static void state_expires_ttl_s_after_its_last_use(void **state) {
+TEST_CASE(state_expires_ttl_s_after_its_last_use) {
   ledger s;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
@@ -250,7 +250,7 @@ static void state_expires_ttl_s_after_its_last_use(void **state) {
 
 /* Another connection holds the write lock. Reads succeed, and the use is recorded at the next read. */
 /* capability: D9 */
-static void recording_a_use_waits_for_no_writer(void **state) {
+TEST_CASE(recording_a_use_waits_for_no_writer) {
   ledger s;
   char one[TAB_TOKEN_BYTES];
   ledger_clock(1000000);
@@ -274,7 +274,7 @@ static void recording_a_use_waits_for_no_writer(void **state) {
 }
 
 /* capability: D9 */
-static void expired_states_are_deleted_in_batches(void **state) {
+TEST_CASE(expired_states_are_deleted_in_batches) {
   ledger s;
   char one[TAB_TOKEN_BYTES];
   ledger_clock(1000000);
@@ -311,7 +311,7 @@ static int states(ledger *s) {
 }
 
 /* Scopes are limited separately, and their number is unlimited. */
-static void states_of_all_scopes_are_bounded(void **state) {
+TEST_CASE(states_of_all_scopes_are_bounded) {
   static const struct {
     uint32_t most;
     int least_left; /* after the limit is reached, some more are removed than necessary */
@@ -383,7 +383,7 @@ static void crowd(crowded *c, int64_t since_s) {
 }
 
 /* A client can create any number of anonymous scopes; their states are evicted before those of users. */
-static void anonymous_states_are_evicted_before_users_states(void **state) {
+TEST_CASE(anonymous_states_are_evicted_before_users_states) {
   crowded c;
   crowd(&c, 1000010); /* each later than the user's */
   assert_string_equal(tabs_get(&c.s, c.anonymous, c.one), "x");
@@ -394,7 +394,7 @@ static void anonymous_states_are_evicted_before_users_states(void **state) {
 }
 
 /* Anonymous states do not evict a user's state that expires sooner. Evictions are counted. */
-static void anonymous_states_evict_no_user_state_that_expires_sooner(void **state) {
+TEST_CASE(anonymous_states_evict_no_user_state_that_expires_sooner) {
   crowded c;
   crowd(&c, 1000600); /* theirs expire at 1001100 and later, the user's at 1001000 */
   vestry_sql_tabs_stats stats = {0};
@@ -407,7 +407,7 @@ static void anonymous_states_evict_no_user_state_that_expires_sooner(void **stat
 /* -------------------------------------------------------------------------------------------------- schema -------- */
 
 /* capability: D9 */
-static void tables_are_created_once_and_have_a_version(void **state) {
+TEST_CASE(tables_are_created_once_and_have_a_version) {
   ledger s;
   vestry_sqlite *again = NULL;
   char one[TAB_TOKEN_BYTES];
@@ -432,7 +432,7 @@ static void tables_are_created_once_and_have_a_version(void **state) {
   ledger_close(&s);
 }
 
-static void visitors_of_an_earlier_version_get_the_column_of_persons(void **state) {
+TEST_CASE(visitors_of_an_earlier_version_get_the_column_of_persons) {
   ledger s;
   vestry_sqlite *again = NULL;
   char one[TAB_TOKEN_BYTES];
@@ -456,22 +456,6 @@ static void visitors_of_an_earlier_version_get_the_column_of_persons(void **stat
 int main(void) {
   level_begin();         /* without file pages, commits of others refresh all tabs */
   ledger_clock(1000000); /* before any database is opened */
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(calls_without_a_request_are_invalid_and_logged),
-      cmocka_unit_test(any_write_of_a_state_renders_only_its_tab),
-      cmocka_unit_test(write_belongs_to_the_application_transaction),
-      cmocka_unit_test(write_of_an_equal_state_changes_and_renders_nothing),
-      cmocka_unit_test(states_that_a_trigger_changes_are_shown),
-      cmocka_unit_test(state_written_by_another_process_is_shown),
-      cmocka_unit_test(state_expires_ttl_s_after_its_last_use),
-      cmocka_unit_test(recording_a_use_waits_for_no_writer),
-      cmocka_unit_test(expired_states_are_deleted_in_batches),
-      cmocka_unit_test(states_of_all_scopes_are_bounded),
-      cmocka_unit_test(anonymous_states_are_evicted_before_users_states),
-      cmocka_unit_test(anonymous_states_evict_no_user_state_that_expires_sooner),
-      cmocka_unit_test(tables_are_created_once_and_have_a_version),
-      cmocka_unit_test(visitors_of_an_earlier_version_get_the_column_of_persons),
-  };
   const tab_world world = {.nodes_count = 1,
                            .clear = clear,
                            .open = open_node,
@@ -480,5 +464,5 @@ int main(void) {
                            .count = count,
                            .clock = ledger_clock};
   const int failed = tab_contract_run("sqlite_tab_contract", &world);
-  return failed + cmocka_run_group_tests(tests, NULL, NULL);
+  return failed + cases_run("sqlite/tab", NULL, NULL);
 }

@@ -4,7 +4,7 @@
 #include "data/sqlite/statements.h"
 #include "support/test.h"
 
-static void messages_that_quote_a_value_are_detected(void **state) {
+TEST_CASE(messages_that_quote_a_value_are_detected) {
   static const char *const do_not[] = {"no such table: nest", "near \"FRM\": syntax error", "near \",\": syntax error",
                                        "incomplete input", "near \"x\": syntax error"};
   static const char *const cite[] = {
@@ -15,19 +15,11 @@ static void messages_that_quote_a_value_are_detected(void **state) {
   for (size_t i = 0; i < sizeof cite / sizeof *cite; i++) assert_true(vsi_sqlite_text_cites(cite[i]));
 }
 
-static void blanks_and_comments_are_skipped(void **state) {
+TEST_CASE(blanks_and_comments_are_skipped) {
   static const char *const nothing[] = {"", ";", " \t\r\n;; ", "-- a", "/* a */ ; -- b\n", "/* a", "/* a *"};
   static const char *const rest[] = {"x", ";x", "-- a\nx", "/* a */x", "/* -- */ -- /*\n x"};
   for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
     assert_string_equal(vsi_sqlite_text_rest(nothing[i]), "");
   for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) assert_string_equal(vsi_sqlite_text_rest(rest[i]), "x");
   assert_string_equal(vsi_sqlite_text_rest("- 1"), "- 1");
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(messages_that_quote_a_value_are_detected),
-      cmocka_unit_test(blanks_and_comments_are_skipped),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,22 +58,18 @@ static void follow(const char *mode, vestry_sqlite_level level) {
 }
 
 /* capability: L12 */
-static void render_is_a_child_of_the_committing_request(void **state) {
+TEST_CASE(render_is_a_child_of_the_committing_request) {
   follow("WAL", VESTRY_SQLITE_TABLES);
   follow("DELETE", VESTRY_SQLITE_TABLES);
 }
 
 /* capability: L12 */
-static void render_is_a_child_of_the_request_by_file_pages(void **state) {
+TEST_CASE(render_is_a_child_of_the_request_by_file_pages) {
   level_needs_pages();
   follow("WAL", VESTRY_SQLITE_FILE_PAGES);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(render_is_a_child_of_the_committing_request),
-      cmocka_unit_test(render_is_a_child_of_the_request_by_file_pages),
-  };
   level_begin();
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/trace", NULL, NULL);
 }

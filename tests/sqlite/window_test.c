@@ -36,7 +36,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
 }
 
 /* capability: L2 */
-static void commit_outside_the_window_renders_nothing(void **state) {
+TEST_CASE(commit_outside_the_window_renders_nothing) {
   suite s = {0};
   vestry_page *page;
   vestry_sqlite *database;
@@ -93,6 +93,5 @@ static void commit_outside_the_window_renders_nothing(void **state) {
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(commit_outside_the_window_renders_nothing)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("sqlite/window", NULL, NULL);
 }

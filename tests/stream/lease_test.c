@@ -110,7 +110,7 @@ static void pass_ms(suite *s, uint64_t ms) {
 }
 
 /* capability: L9 */
-static void stream_ends_when_its_lease_expires(void **state) {
+TEST_CASE(stream_ends_when_its_lease_expires) {
   suite s;
   char lease[DIGITS + 1];
   begin(&s);
@@ -142,7 +142,7 @@ static void stream_ends_when_its_lease_expires(void **state) {
 }
 
 /* capability: L9 */
-static void stream_without_a_renewal_stays_open(void **state) {
+TEST_CASE(stream_without_a_renewal_stays_open) {
   suite s;
   begin(&s);
   vestry_memory_exchange *page = open_stream(&s);
@@ -154,7 +154,7 @@ static void stream_without_a_renewal_stays_open(void **state) {
 }
 
 /* capability: L9 */
-static void renewal_runs_no_guard_and_no_handler(void **state) {
+TEST_CASE(renewal_runs_no_guard_and_no_handler) {
   suite s;
   char lease[DIGITS + 1];
   begin(&s);
@@ -173,7 +173,7 @@ static void renewal_runs_no_guard_and_no_handler(void **state) {
 }
 
 /* capability: L9 */
-static void forged_lease_renews_nothing(void **state) {
+TEST_CASE(forged_lease_renews_nothing) {
   suite s;
   char lease[DIGITS + 1], other[DIGITS + 1];
   begin(&s);
@@ -209,7 +209,7 @@ static void forged_lease_renews_nothing(void **state) {
 
 /* A process that cannot pass renewals on has refused one: the stream must not end for want of renewals. */
 /* capability: L9 */
-static void released_lease_does_not_end_its_stream(void **state) {
+TEST_CASE(released_lease_does_not_end_its_stream) {
   suite s;
   char lease[DIGITS + 1], other[DIGITS + 1];
   begin(&s);
@@ -238,7 +238,7 @@ static void released_lease_does_not_end_its_stream(void **state) {
 }
 
 /* capability: L9 */
-static void leases_begin_anew_after_a_standstill(void **state) {
+TEST_CASE(leases_begin_anew_after_a_standstill) {
   suite s;
   static vestry_memory_exchange *pages[STREAMS];
   char lease[DIGITS + 1];
@@ -265,7 +265,7 @@ static void leases_begin_anew_after_a_standstill(void **state) {
 }
 
 /* capability: L9 */
-static void each_stream_has_its_own_lease(void **state) {
+TEST_CASE(each_stream_has_its_own_lease) {
   suite s;
   static vestry_memory_exchange *pages[STREAMS];
   static char leases[STREAMS][DIGITS + 1];
@@ -293,7 +293,7 @@ static void each_stream_has_its_own_lease(void **state) {
 }
 
 /* capability: L9 */
-static void streams_without_signs_or_heartbeats_have_no_lease(void **state) {
+TEST_CASE(streams_without_signs_or_heartbeats_have_no_lease) {
   suite s;
   char lease[DIGITS + 1];
   begin(&s);
@@ -320,7 +320,7 @@ static void streams_without_signs_or_heartbeats_have_no_lease(void **state) {
 }
 
 /* capability: L9 */
-static void lease_time_has_a_default_and_a_minimum(void **state) {
+TEST_CASE(lease_time_has_a_default_and_a_minimum) {
   suite s;
   char lease[DIGITS + 1];
   begin_for(&s, VESTRY_NEVER_MS);
@@ -361,7 +361,7 @@ static void lease_time_has_a_default_and_a_minimum(void **state) {
 
 /* A stream ends for another reason while its lease runs, and at the moment of its expiry. */
 /* capability: L9 */
-static void lease_ends_with_its_stream(void **state) {
+TEST_CASE(lease_ends_with_its_stream) {
   suite s;
   char lease[DIGITS + 1];
   begin(&s);
@@ -386,7 +386,7 @@ static void lease_ends_with_its_stream(void **state) {
 }
 
 /* capability: L9 */
-static void failed_allocation_refuses_the_stream_or_keeps_its_lease(void **state) {
+TEST_CASE(failed_allocation_refuses_the_stream_or_keeps_its_lease) {
   suite s;
   char lease[DIGITS + 1];
   begin(&s);
@@ -409,21 +409,4 @@ static void failed_allocation_refuses_the_stream_or_keeps_its_lease(void **state
     assert_int_equal(leases_of(&s).live_count, 0);
   }
   site_end(&s.on);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(stream_ends_when_its_lease_expires),
-      cmocka_unit_test(stream_without_a_renewal_stays_open),
-      cmocka_unit_test(renewal_runs_no_guard_and_no_handler),
-      cmocka_unit_test(forged_lease_renews_nothing),
-      cmocka_unit_test(released_lease_does_not_end_its_stream),
-      cmocka_unit_test(leases_begin_anew_after_a_standstill),
-      cmocka_unit_test(each_stream_has_its_own_lease),
-      cmocka_unit_test(streams_without_signs_or_heartbeats_have_no_lease),
-      cmocka_unit_test(lease_time_has_a_default_and_a_minimum),
-      cmocka_unit_test(lease_ends_with_its_stream),
-      cmocka_unit_test(failed_allocation_refuses_the_stream_or_keeps_its_lease),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

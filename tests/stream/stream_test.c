@@ -56,7 +56,7 @@ static const char *show(suite *s, vestry_memory_exchange **ret) {
 }
 
 /* capability: L10 */
-static void element_requests_signs_and_checks_them(void **state) {
+TEST_CASE(element_requests_signs_and_checks_them) {
   suite s;
   vestry_memory_exchange *shown;
   begin(&s);
@@ -76,7 +76,7 @@ static void element_requests_signs_and_checks_them(void **state) {
 }
 
 /* A URL is too short for all signals of a page. */
-static void request_has_only_the_tab_id_or_the_filtered_signals(void **state) {
+TEST_CASE(request_has_only_the_tab_id_or_the_filtered_signals) {
   static const char tab_alone[] = "filterSignals:{include:&#39;^tabId\\x24&#39;}";
   static const struct {
     vestry_backend_action_options options;
@@ -99,7 +99,7 @@ static void request_has_only_the_tab_id_or_the_filtered_signals(void **state) {
 }
 
 /* capability: L10 */
-static void unsupported_options_are_refused(void **state) {
+TEST_CASE(unsupported_options_are_refused) {
   suite s;
   vestry_memory_exchange *shown;
   vestry_attribute headers[64];
@@ -134,7 +134,7 @@ static const char *since(vestry_memory_exchange *page) {
 }
 
 /* capability: L10 */
-static void supervised_stream_sends_signs_at_heartbeats(void **state) {
+TEST_CASE(supervised_stream_sends_signs_at_heartbeats) {
   suite s;
   begin(&s);
   vestry_memory_exchange *one = open_stream(&s, true);
@@ -156,7 +156,7 @@ static void supervised_stream_sends_signs_at_heartbeats(void **state) {
 }
 
 /* capability: L10 */
-static void failed_allocation_yields_no_element_or_a_whole_one(void **state) {
+TEST_CASE(failed_allocation_yields_no_element_or_a_whole_one) {
   suite s;
   begin(&s);
   bool has_failed = true;
@@ -178,15 +178,4 @@ static void failed_allocation_yields_no_element_or_a_whole_one(void **state) {
     site_settle(&s.on);
   }
   site_end(&s.on);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(element_requests_signs_and_checks_them),
-      cmocka_unit_test(request_has_only_the_tab_id_or_the_filtered_signals),
-      cmocka_unit_test(unsupported_options_are_refused),
-      cmocka_unit_test(supervised_stream_sends_signs_at_heartbeats),
-      cmocka_unit_test(failed_allocation_yields_no_element_or_a_whole_one),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,3 +43,26 @@ int suites_run(const suite *suites, size_t count, int argc, char **argv) {
   for (size_t i = 0; i < count; i++) fprintf(stderr, "  %s\n", suites[i].name);
   return 2;
 }
+
+void test_cases_add(test_cases *cases, test_case *one) {
+  *(cases->last ? &cases->last->next : &cases->first) = one;
+  cases->last = one;
+  cases->count++;
+}
+
+int test_cases_run(const test_cases *cases, const char *name, test_fixture all, test_fixture each) {
+  if (!cases->count) {
+    fprintf(stderr, "%s has no case\n", name);
+    return 1;
+  }
+  struct CMUnitTest *tests = malloc(cases->count * sizeof *tests);
+  size_t count = 0;
+  for (const test_case *one = cases->first; one; one = one->next) {
+    tests[count] = one->test;
+    tests[count].setup_func = each.setup;
+    tests[count++].teardown_func = each.teardown;
+  }
+  const int failed = _cmocka_run_group_tests(name, tests, count, all.setup, all.teardown);
+  free(tests);
+  return failed;
+}

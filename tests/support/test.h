@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The headers that cmocka needs before it, and cmocka. */
+/* The headers that cmocka needs before it, cmocka, and the cases of a file:
+ *
+ *     TEST_CASE(removed_entry_is_not_found) {
+ *       …
+ *     }
+ *
+ * The build gives a file without a main function one that runs its cases, in the order of their definitions. */
 #ifndef TESTS_SUPPORT_TEST_H
 #define TESTS_SUPPORT_TEST_H
 
@@ -30,6 +36,54 @@
 #endif
 #ifndef TEST_UNDER_ASAN
 #define TEST_UNDER_ASAN 0
+#endif
+
+typedef struct test_case {
+  struct CMUnitTest test;
+  struct test_case *next;
+} test_case;
+
+typedef struct test_cases {
+  test_case *first, *last;
+  size_t count;
+} test_cases;
+
+/* The cases of this file. */
+static test_cases cases_of_file;
+
+/* Functions before and after: of all cases of a file, or of each one. Both may be NULL. */
+typedef struct test_fixture {
+  CMFixtureFunction setup, teardown;
+} test_fixture;
+
+/* Append a case to those of a file. */
+void test_cases_add(test_cases *cases, test_case *one);
+/* Run cases, and return the number of those that failed. name: printed above the results. */
+int test_cases_run(const test_cases *cases, const char *name, test_fixture all, test_fixture each);
+
+/* Define a case of this file. Its function has cmocka's parameter: void **state. */
+#define TEST_CASE(name)                                                                                                \
+  static void name(void **state);                                                                                      \
+  __attribute__((constructor)) static void name##_is_added(void) {                                                     \
+    static test_case one = {.test = cmocka_unit_test(name)};                                                           \
+    test_cases_add(&cases_of_file, &one);                                                                              \
+  }                                                                                                                    \
+  static void name(void **state)
+
+/* Run the cases of this file: once each function `setup` and `teardown`. */
+static inline int cases_run(const char *name, CMFixtureFunction setup, CMFixtureFunction teardown) {
+  return test_cases_run(&cases_of_file, name, (test_fixture){setup, teardown}, (test_fixture){0});
+}
+
+/* The same, with both functions for each case. */
+static inline int cases_run_each(const char *name, CMFixtureFunction setup, CMFixtureFunction teardown) {
+  return test_cases_run(&cases_of_file, name, (test_fixture){0}, (test_fixture){setup, teardown});
+}
+
+#ifdef TEST_NEEDS_MAIN
+int main(void) {
+  return cases_run(TEST_NEEDS_MAIN, NULL, NULL);
+}
 #endif
 
 /* Skip the rest of a case. tests/ctest.sh shows the reason, a string literal, in its list of skipped cases. */

@@ -159,7 +159,7 @@ static void close_world(world *w) {
 }
 
 /* capability: K11 */
-static void form_is_filled_and_submitted_by_its_labels(void **state) {
+TEST_CASE(form_is_filled_and_submitted_by_its_labels) {
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_press(w.page, "Add & show"), VESTRY_OK);
@@ -185,7 +185,7 @@ static void form_is_filled_and_submitted_by_its_labels(void **state) {
 }
 
 /* capability: K11 */
-static void fields_links_and_plain_forms_work(void **state) {
+TEST_CASE(fields_links_and_plain_forms_work) {
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_press(w.page, "Send fields"), VESTRY_OK);
@@ -204,7 +204,7 @@ static void fields_links_and_plain_forms_work(void **state) {
 }
 
 /* capability: K11 */
-static void delegated_action_is_that_of_the_pressed_button(void **state) {
+TEST_CASE(delegated_action_is_that_of_the_pressed_button) {
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_press(w.page, "Move"), VESTRY_OK);
@@ -217,7 +217,7 @@ static void delegated_action_is_that_of_the_pressed_button(void **state) {
   close_world(&w);
 }
 
-static void redirect_of_an_action_is_followed(void **state) {
+TEST_CASE(redirect_of_an_action_is_followed) {
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_press(w.page, "Remove"), VESTRY_OK);
@@ -225,7 +225,7 @@ static void redirect_of_an_action_is_followed(void **state) {
   close_world(&w);
 }
 
-static void what_is_missing_is_reported(void **state) {
+TEST_CASE(what_is_missing_is_reported) {
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_press(w.page, "Nowhere"), VESTRY_NOT_FOUND);
@@ -237,7 +237,7 @@ static void what_is_missing_is_reported(void **state) {
 }
 
 /* capability: K11 */
-static void browser_takes_its_cookies_to_another_instance(void **state) {
+TEST_CASE(browser_takes_its_cookies_to_another_instance) {
   world w;
   vestry_application *other;
   vestry_browser *there;
@@ -272,7 +272,7 @@ static vestry_err use(test_host *th, void *ctx) {
 }
 
 /* Each failure is an error, or the page lacks a part; nothing leaks. */
-static void each_allocation_may_fail(void **state) {
+TEST_CASE(each_allocation_may_fail) {
   world w;
   open_world(&w);
   for (long number = 0;; number++) {
@@ -297,7 +297,7 @@ static void assert_literal(const char *text, const char *wanted) {
   json_decref(made);
 }
 
-static void literals_of_javascript_are_read(void **state) {
+TEST_CASE(literals_of_javascript_are_read) {
   assert_literal("{a: 1, 'b-c': [true, null, -2.5], d: {e: ''}}",
                  "{\"a\":1,\"b-c\":[true,null,-2.5],\"d\":{\"e\":\"\"}}");
   assert_literal("'it\\'s \\x26 \\u00e4\\n'", "\"it's & \xc3\xa4\\n\"");
@@ -307,7 +307,7 @@ static void literals_of_javascript_are_read(void **state) {
   assert_literal("", NULL);
 }
 
-static void numbers_do_not_depend_on_the_locale(void **state) {
+TEST_CASE(numbers_do_not_depend_on_the_locale) {
   test_locale locale;
   if (!test_locale_begin(&locale, "de_DE")) TEST_SKIP("the definitions of locales are not installed");
   const char *text = "-2.5";
@@ -318,7 +318,7 @@ static void numbers_do_not_depend_on_the_locale(void **state) {
   test_locale_end(&locale);
 }
 
-static void damaged_documents_are_read_to_their_end(void **state) {
+TEST_CASE(damaged_documents_are_read_to_their_end) {
   static const char *const texts[] = {
       "<",        "</",        "<a", "<a href='", "<!--",       "<p>a<b>b</p>c",
       "</p></p>", "<script>a", "&",  "&#",        "&#x110000;", "<textarea><p></textarea>"};
@@ -358,7 +358,7 @@ static void put_random(vsi_buffer *to, unsigned *seed, int depth) {
 }
 
 /* After each of many patches, the index of elements is that of the whole document. */
-static void patched_index_is_that_of_the_document(void **state) {
+TEST_CASE(patched_index_is_that_of_the_document) {
   const vestry_host *host = vestry_host_default();
   for (unsigned seed = 1; seed <= 2000; seed++) {
     vsi_buffer html, part;
@@ -410,7 +410,7 @@ static void patched_index_is_that_of_the_document(void **state) {
 }
 
 /* capability: K11 */
-static void signals_are_assigned_before_the_request(void **state) {
+TEST_CASE(signals_are_assigned_before_the_request) {
   world w;
   vestry_browser_page *page;
   open_world(&w);
@@ -428,7 +428,7 @@ static void signals_are_assigned_before_the_request(void **state) {
   close_world(&w);
 }
 
-static void arguments_of_a_network_are_checked(void **state) {
+TEST_CASE(arguments_of_a_network_are_checked) {
   vestry_browser *browser = NULL;
   bool arrived;
   assert_int_equal(vestry_browser_connect(NULL, &browser), VESTRY_INVALID);
@@ -437,23 +437,4 @@ static void arguments_of_a_network_are_checked(void **state) {
   assert_int_equal(vestry_browser_connect(&(vestry_browser_server){.port = 1}, NULL), VESTRY_INVALID);
   assert_null(browser);
   assert_int_equal(vestry_browser_poll(NULL, 0, 0, &arrived), VESTRY_INVALID);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(form_is_filled_and_submitted_by_its_labels),
-      cmocka_unit_test(fields_links_and_plain_forms_work),
-      cmocka_unit_test(delegated_action_is_that_of_the_pressed_button),
-      cmocka_unit_test(redirect_of_an_action_is_followed),
-      cmocka_unit_test(what_is_missing_is_reported),
-      cmocka_unit_test(browser_takes_its_cookies_to_another_instance),
-      cmocka_unit_test(each_allocation_may_fail),
-      cmocka_unit_test(literals_of_javascript_are_read),
-      cmocka_unit_test(numbers_do_not_depend_on_the_locale),
-      cmocka_unit_test(damaged_documents_are_read_to_their_end),
-      cmocka_unit_test(patched_index_is_that_of_the_document),
-      cmocka_unit_test(signals_are_assigned_before_the_request),
-      cmocka_unit_test(arguments_of_a_network_are_checked),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,7 +57,7 @@ static void assert_text(vestry_slice got, const char *wanted) {
 }
 
 /* capability: K11 */
-static void browser_logs_in_and_receives_events(void **state) {
+TEST_CASE(browser_logs_in_and_receives_events) {
   test_host th;
   vestry *v;
   vestry_browser *ada, *bob;
@@ -101,7 +101,7 @@ static void browser_logs_in_and_receives_events(void **state) {
 }
 
 /* capability: K11 */
-static void bad_urls_redirect_loops_and_forms_are_refused(void **state) {
+TEST_CASE(bad_urls_redirect_loops_and_forms_are_refused) {
   test_host th;
   vestry *v;
   vestry_browser *one;
@@ -132,7 +132,7 @@ static vestry_err bake(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 /* capability: K11 */
-static void cookie_expires_and_is_removed(void **state) {
+TEST_CASE(cookie_expires_and_is_removed) {
   test_host th;
   vestry *v;
   vestry_browser *one;
@@ -162,7 +162,7 @@ static vestry_err set_cookie(const vestry_request *req, vestry_reply *reply, voi
 }
 
 /* The attributes of a cookie, with the blanks that RFC 6265, section 5.2, permits. */
-static void browser_ends_cookies_by_their_age(void **state) {
+TEST_CASE(browser_ends_cookies_by_their_age) {
   static const struct {
     const char *path;
     bool stays;
@@ -188,14 +188,4 @@ static void browser_ends_cookies_by_their_age(void **state) {
     vestry_browser_destroy(ada);
   }
   vestry_destroy(v);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(browser_ends_cookies_by_their_age),
-      cmocka_unit_test(browser_logs_in_and_receives_events),
-      cmocka_unit_test(bad_urls_redirect_loops_and_forms_are_refused),
-      cmocka_unit_test(cookie_expires_and_is_removed),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

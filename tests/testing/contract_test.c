@@ -55,7 +55,7 @@ static unsigned failed_cases(const vestry_contract_adapter *adapter, const char 
   return failed;
 }
 
-static void failed_check_fails_its_case(void **state) {
+TEST_CASE(failed_check_fails_its_case) {
   assert_int_equal(failed_cases(&broken, "watches"), WATCHES);
   assert_non_null(strstr(report, "[  FAILED  ] stop_ends_all_watches"));
   assert_non_null(strstr(report, "server.c:")); /* the place of the check */
@@ -63,7 +63,7 @@ static void failed_check_fails_its_case(void **state) {
   assert_int_equal(failed_cases(&broken, ""), 0);
 }
 
-static void failed_case_shows_its_rule_and_flags(void **state) {
+TEST_CASE(failed_case_shows_its_rule_and_flags) {
   failed_cases(&broken, "readings");
   assert_non_null(strstr(report, "is VESTRY_UNSUPPORTED, not VESTRY_OK"));
   assert_null(strstr(report, "vsi_")); /* names that no public header has */
@@ -99,7 +99,7 @@ static void assert_word(const char *row, const char *word, size_t len, const cha
   if (!strstr(row, marked)) fail_msg("%s: the row of its rule lacks %s: %s", name, marked, row);
 }
 
-static void guide_lists_the_rule_of_each_case(void **state) {
+TEST_CASE(guide_lists_the_rule_of_each_case) {
   static const vsi_suite *const suites[] = {&vsi_requests_suite, &vsi_wire_suite,      &vsi_hostile_suite,
                                             &vsi_readings_suite, &vsi_lifecycle_suite, &vsi_peers_suite,
                                             &vsi_watches_suite,  &vsi_answers_suite,   &vsi_uploads_suite,
@@ -120,14 +120,14 @@ static void guide_lists_the_rule_of_each_case(void **state) {
     }
 }
 
-static void crash_fails_only_its_case(void **state) {
+TEST_CASE(crash_fails_only_its_case) {
   vestry_contract_adapter crashes = broken;
   crashes.start = crash;
   assert_int_equal(failed_cases(&crashes, "watches"), WATCHES);
   assert_non_null(strstr(report, "[  FAILED  ] watch_sends_steps_until_it_ends: signal 6"));
 }
 
-static void excepted_cases_are_skipped_with_their_reason(void **state) {
+TEST_CASE(excepted_cases_are_skipped_with_their_reason) {
   const vestry_contract_exception exceptions[] = {
       {"watches/stop_ends_all_watches", "it has no end"}, {"peers", "it has no peers"}, {NULL, NULL}};
   vestry_contract_adapter excepted = broken;
@@ -137,7 +137,7 @@ static void excepted_cases_are_skipped_with_their_reason(void **state) {
   assert_non_null(strstr(report, "skipped: it has no peers\n[  SKIPPED ] peers"));
 }
 
-static void unknown_suites_and_incomplete_adapters_fail(void **state) {
+TEST_CASE(unknown_suites_and_incomplete_adapters_fail) {
   assert_int_equal(failed_cases(&broken, "wire ,none"), 2);
   assert_non_null(strstr(report, "there is no suite \"none\""));
   assert_int_equal(failed_cases(NULL, ""), 1);
@@ -151,24 +151,11 @@ static void unknown_suites_and_incomplete_adapters_fail(void **state) {
   }
 }
 
-static void single_case_is_selected_by_the_environment(void **state) {
+TEST_CASE(single_case_is_selected_by_the_environment) {
   setenv("VESTRY_CONTRACT_CASE", "watches/none", 1);
   assert_int_equal(failed_cases(&broken, "watches"), 1);
   assert_non_null(strstr(report, "there is no case watches/none"));
   setenv("VESTRY_CONTRACT_CASE", "watches", 1);
   assert_int_equal(failed_cases(&broken, NULL), 1);
   unsetenv("VESTRY_CONTRACT_CASE");
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(failed_check_fails_its_case),
-      cmocka_unit_test(failed_case_shows_its_rule_and_flags),
-      cmocka_unit_test(guide_lists_the_rule_of_each_case),
-      cmocka_unit_test(crash_fails_only_its_case),
-      cmocka_unit_test(excepted_cases_are_skipped_with_their_reason),
-      cmocka_unit_test(unknown_suites_and_incomplete_adapters_fail),
-      cmocka_unit_test(single_case_is_selected_by_the_environment),
-  };
-  return cmocka_run_group_tests_name("the report of the contract", tests, NULL, NULL);
 }

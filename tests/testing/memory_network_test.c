@@ -148,7 +148,7 @@ static uint64_t run(uint64_t seed, bool others_talk, uint64_t digests[NODES]) {
 }
 
 /* capability: G1 */
-static void same_seed_gives_the_same_run(void **state) {
+TEST_CASE(same_seed_gives_the_same_run) {
   uint64_t seen[20];
   for (uint64_t seed = 0; seed < 20; seed++) {
     seen[seed] = run(seed, false, NULL);
@@ -158,7 +158,7 @@ static void same_seed_gives_the_same_run(void **state) {
 }
 
 /* capability: G1 */
-static void messages_to_other_nodes_change_nothing(void **state) {
+TEST_CASE(messages_to_other_nodes_change_nothing) {
   uint64_t quiet[NODES], loud[NODES];
   run(11, false, quiet);
   run(11, true, loud);
@@ -166,7 +166,7 @@ static void messages_to_other_nodes_change_nothing(void **state) {
 }
 
 /* capability: G1 */
-static void counters_are_consistent_for_10000_seeds(void **state) {
+TEST_CASE(counters_are_consistent_for_10000_seeds) {
   for (uint64_t seed = 0; seed < 10000; seed++) {
     uint64_t chance = seed * UINT64_C(0x9E3779B97F4A7C15);
     const vestry_memory_network_options options = {.seed = seed,
@@ -204,7 +204,7 @@ static void counters_are_consistent_for_10000_seeds(void **state) {
   }
 }
 
-static void each_fault_occurs_at_its_rate(void **state) {
+TEST_CASE(each_fault_occurs_at_its_rate) {
   enum { COUNT = 4000 };
   network n;
   begin(&n, &(vestry_memory_network_options){.seed = 3, .drop = 2500, .tell = 5000, .duplicate = 1000}, 1);
@@ -225,7 +225,7 @@ static void each_fault_occurs_at_its_rate(void **state) {
   end(&n);
 }
 
-static void delay_keeps_the_order_of_each_sender(void **state) {
+TEST_CASE(delay_keeps_the_order_of_each_sender) {
   network n;
   begin(&n, &(vestry_memory_network_options){.delay = 10000, .max_delay_ms = 50}, 2);
   assert_int_equal(publish_number(&n, 0, "s0", 1), VESTRY_OK);
@@ -250,7 +250,7 @@ static void delay_keeps_the_order_of_each_sender(void **state) {
 /* -------------------------------------------------------------------------------------- partitions and ends ------- */
 
 /* capability: G1 */
-static void partitions_receive_no_messages_of_each_other(void **state) {
+TEST_CASE(partitions_receive_no_messages_of_each_other) {
   network n;
   begin(&n, NULL, 4);
   assert_int_equal(vestry_memory_network_divide(n.network, (uint8_t[]){0, 1, 0, 1}, 4), VESTRY_OK);
@@ -273,7 +273,7 @@ static void partitions_receive_no_messages_of_each_other(void **state) {
   end(&n);
 }
 
-static void message_in_transit_between_partitions_is_lost(void **state) {
+TEST_CASE(message_in_transit_between_partitions_is_lost) {
   network n;
   begin(&n, &(vestry_memory_network_options){.delay = 10000}, 2);
   for (long i = 1; i <= 20; i++) assert_int_equal(publish_number(&n, 0, "s0", i), VESTRY_OK);
@@ -286,7 +286,7 @@ static void message_in_transit_between_partitions_is_lost(void **state) {
   end(&n);
 }
 
-static void brief_disconnection_is_reported(void **state) {
+TEST_CASE(brief_disconnection_is_reported) {
   network n;
   begin(&n, NULL, 2);
   for (int i = 0; i < 3; i++) {
@@ -300,7 +300,7 @@ static void brief_disconnection_is_reported(void **state) {
   end(&n);
 }
 
-static void message_of_a_destroyed_node_arrives(void **state) {
+TEST_CASE(message_of_a_destroyed_node_arrives) {
   network n;
   begin(&n, &(vestry_memory_network_options){.delay = 10000}, 2);
   assert_int_equal(publish_number(&n, 0, "s0", 1), VESTRY_OK);
@@ -315,7 +315,7 @@ static void message_of_a_destroyed_node_arrives(void **state) {
   end(&n);
 }
 
-static void invalid_arguments_are_refused(void **state) {
+TEST_CASE(invalid_arguments_are_refused) {
   network n;
   begin(&n, NULL, 1);
   vestry_memory_network *made = NULL;
@@ -373,23 +373,6 @@ static vestry_err run_network(test_host *th, void *ctx) {
 }
 
 /* capability: G1 */
-static void failed_allocation_is_reported(void **state) {
+TEST_CASE(failed_allocation_is_reported) {
   test_host_fail_each(run_network, NULL, false);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(same_seed_gives_the_same_run),
-      cmocka_unit_test(messages_to_other_nodes_change_nothing),
-      cmocka_unit_test(counters_are_consistent_for_10000_seeds),
-      cmocka_unit_test(each_fault_occurs_at_its_rate),
-      cmocka_unit_test(delay_keeps_the_order_of_each_sender),
-      cmocka_unit_test(partitions_receive_no_messages_of_each_other),
-      cmocka_unit_test(message_in_transit_between_partitions_is_lost),
-      cmocka_unit_test(brief_disconnection_is_reported),
-      cmocka_unit_test(message_of_a_destroyed_node_arrives),
-      cmocka_unit_test(invalid_arguments_are_refused),
-      cmocka_unit_test(failed_allocation_is_reported),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

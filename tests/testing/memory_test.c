@@ -56,7 +56,7 @@ static void assert_received(desk *d, const char *text) {
 #define EVENT(json) "event: datastar-patch-signals\ndata: signals " json "\n\n"
 
 /* capability: C15 */
-static void head_is_written_when_the_runtime_runs(void **state) {
+TEST_CASE(head_is_written_when_the_runtime_runs) {
   desk d;
   desk_open(&d);
   assert_int_equal(vestry_memory_look(d.exchange).status, 0);
@@ -71,7 +71,7 @@ static void head_is_written_when_the_runtime_runs(void **state) {
 }
 
 /* capability: C15 */
-static void queued_events_are_one_write(void **state) {
+TEST_CASE(queued_events_are_one_write) {
   desk d;
   desk_open(&d);
   for (int i = 0; i < 5; i++) send(&d, "{\"a\":1}");
@@ -84,7 +84,7 @@ static void queued_events_are_one_write(void **state) {
 }
 
 /* capability: C15 */
-static void blocked_exchange_receives_events_when_it_reads(void **state) {
+TEST_CASE(blocked_exchange_receives_events_when_it_reads) {
   desk d;
   desk_open(&d);
   vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_BLOCKS);
@@ -103,7 +103,7 @@ static void blocked_exchange_receives_events_when_it_reads(void **state) {
 
 /* The counts of superseded events, of two streams and in the sums of the instance, also after one stream has ended. */
 /* capability: F3 */
-static void f3_instance_counts_superseded_events(void **state) {
+TEST_CASE(f3_instance_counts_superseded_events) {
   static const char *const states[] = {"a", "b", "a", NULL, "a"};
   test_host th;
   vsi_recorder w;
@@ -138,7 +138,7 @@ static void f3_instance_counts_superseded_events(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void trickling_exchange_receives_one_byte_per_write(void **state) {
+TEST_CASE(trickling_exchange_receives_one_byte_per_write) {
   desk d;
   desk_open(&d);
   vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_TRICKLES);
@@ -172,7 +172,7 @@ static void ends_for(vestry_memory_mode mode, bool opened, vestry_cause cause) {
 }
 
 /* capability: C15 */
-static void stall_and_failure_end_the_stream(void **state) {
+TEST_CASE(stall_and_failure_end_the_stream) {
   ends_for(VESTRY_MEMORY_STALLS, true, VESTRY_CAUSE_STALLED);
   ends_for(VESTRY_MEMORY_STALLS, false, VESTRY_CAUSE_STALLED);
   ends_for(VESTRY_MEMORY_FAILS, true, VESTRY_CAUSE_ERROR);
@@ -180,7 +180,7 @@ static void stall_and_failure_end_the_stream(void **state) {
 }
 
 /* capability: C15 */
-static void hangup_ends_the_stream_before_or_after_open(void **state) {
+TEST_CASE(hangup_ends_the_stream_before_or_after_open) {
   for (int settled = 0; settled < 2; settled++) {
     desk d;
     desk_open(&d);
@@ -195,7 +195,7 @@ static void hangup_ends_the_stream_before_or_after_open(void **state) {
   }
 }
 
-static void exchange_is_destroyed_before_or_after_the_instance(void **state) {
+TEST_CASE(exchange_is_destroyed_before_or_after_the_instance) {
   desk d;
   desk_open(&d);
   vestry_memory_settle(d.v);
@@ -221,7 +221,7 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *a
   return vestry_reply_body(reply, "text/plain", body.data, body.len);
 }
 
-static void call_without_options_gets_the_root(void **state) {
+TEST_CASE(call_without_options_gets_the_root) {
   desk d;
   desk_open(&d);
   vestry_memory_exchange *plain = NULL;
@@ -266,12 +266,12 @@ static vestry_err live(test_host *th, void *ctx) {
   return error;
 }
 
-static void failed_allocation_is_answered_or_reported(void **state) {
+TEST_CASE(failed_allocation_is_answered_or_reported) {
   test_host_fail_each(live, NULL, false);
 }
 
 /* With pool threads: exchanges are destroyed while the pool runs their streams. */
-static void exchange_is_destroyed_while_the_pool_runs(void **state) {
+TEST_CASE(exchange_is_destroyed_while_the_pool_runs) {
   test_host th;
   test_host_init(&th);
   vsi_recorder w;
@@ -308,7 +308,7 @@ static vestry_err open_narrow(const vestry_request *req, vestry_reply *reply, vo
 }
 
 /* A page reads one byte at a time: bytes in transit must not fill the queue. */
-static void trickling_page_receives_the_last_state(void **state) {
+TEST_CASE(trickling_page_receives_the_last_state) {
   enum { LEN = 850, MORPHS = 2000 };
   desk d;
   char html[LEN + 1], last[32];
@@ -341,7 +341,7 @@ static vestry_err show_forwarded(const vestry_request *req, vestry_reply *reply,
   return vestry_reply_bodyf(reply, "%s", value ? value : "");
 }
 
-static void lines_of_a_proxy_are_joined(void **state) {
+TEST_CASE(lines_of_a_proxy_are_joined) {
   static const vestry_header lines[] = {{"X-Forwarded-For", "192.0.2.1"}, {"x-forwarded-for", "198.51.100.7"}};
   vestry *v;
   vestry_memory_exchange *exchange;
@@ -354,22 +354,7 @@ static void lines_of_a_proxy_are_joined(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lines_of_a_proxy_are_joined),
-      cmocka_unit_test(trickling_page_receives_the_last_state),
-      cmocka_unit_test(head_is_written_when_the_runtime_runs),
-      cmocka_unit_test(queued_events_are_one_write),
-      cmocka_unit_test(blocked_exchange_receives_events_when_it_reads),
-      cmocka_unit_test(trickling_exchange_receives_one_byte_per_write),
-      cmocka_unit_test(f3_instance_counts_superseded_events),
-      cmocka_unit_test(stall_and_failure_end_the_stream),
-      cmocka_unit_test(hangup_ends_the_stream_before_or_after_open),
-      cmocka_unit_test(exchange_is_destroyed_before_or_after_the_instance),
-      cmocka_unit_test(call_without_options_gets_the_root),
-      cmocka_unit_test(failed_allocation_is_answered_or_reported),
-      cmocka_unit_test(exchange_is_destroyed_while_the_pool_runs),
-  };
-  int failed = cmocka_run_group_tests_name("memory adapter", tests, NULL, NULL);
+  int failed = cases_run("memory adapter", NULL, NULL);
   vsi_seam = &memory_seam;
   return failed + (int)vsi_suite_run(&vsi_requests_suite, &(vsi_runner){.title = "memory"});
 }

@@ -126,7 +126,7 @@ static void await_bytes(vestry_browser_page *page) {
 }
 
 /* capability: K11 */
-static void divided_event_is_applied_when_it_is_complete(void **state) {
+TEST_CASE(divided_event_is_applied_when_it_is_complete) {
   static server s;
   vestry_browser *browser;
   vestry_browser_page *page;
@@ -160,9 +160,4 @@ static void divided_event_is_applied_when_it_is_complete(void **state) {
   assert_true(s.is_right);
   assert_non_null(strstr(s.requests[2], "X-Once: nonce.1\r\n"));
   assert_string_equal(s.requests[2], s.requests[3]);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(divided_event_is_applied_when_it_is_complete)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -430,7 +430,7 @@ static void run(uint64_t seed, failure kind, int fails_at, bool is_boot, int *re
 
 /* Each call of the first seeds fails once, in each way. */
 /* capability: L1 */
-static void each_failing_disk_call_keeps_files_consistent(void **state) {
+TEST_CASE(each_failing_disk_call_keeps_files_consistent) {
   size_t runs = 0;
   for (uint64_t seed = 0; seed < 8; seed++)
     for (int of = 0; of < KINDS; of++)
@@ -439,7 +439,7 @@ static void each_failing_disk_call_keeps_files_consistent(void **state) {
 }
 
 /* capability: L1 */
-static void random_disk_failures_keep_files_consistent(void **state) {
+TEST_CASE(random_disk_failures_keep_files_consistent) {
   const uint64_t first = random_setting("UPLOAD_DISK_SEED", 100), count = random_setting("UPLOAD_DISK_SEEDS", 150);
   for (uint64_t seed = first; seed < first + count; seed++) {
     int calls;
@@ -461,9 +461,5 @@ static int end(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_failing_disk_call_keeps_files_consistent),
-      cmocka_unit_test(random_disk_failures_keep_files_consistent),
-  };
-  return cmocka_run_group_tests(tests, begin, end);
+  return cases_run("upload/disk", begin, end);
 }

@@ -173,7 +173,7 @@ static void assert_text(const char *path, const char *expected, size_t len) {
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 /* capability: L1 */
-static void uploaded_files_are_kept(void **state) {
+TEST_CASE(uploaded_files_are_kept) {
   suite s;
   begin(&s, 0);
   assert_int_equal(post_bytes(&s, 300000, 0, NULL), 201);
@@ -195,7 +195,7 @@ static void uploaded_files_are_kept(void **state) {
 }
 
 /* capability: L1 */
-static void failed_uploads_leave_no_file(void **state) {
+TEST_CASE(failed_uploads_leave_no_file) {
   suite s;
   begin(&s, 0);
   assert_int_equal(post_bytes(&s, 1000, 2000, NULL), 400); /* the body breaks off */
@@ -237,7 +237,7 @@ static vestry_receiving *push(suite *s, wire *r) {
 /* An upload that can be resumed keeps the bytes that arrived before its client broke off. They are written without the
  * request, which the server may have freed. */
 /* capability: L1 */
-static void last_bytes_of_a_broken_request_are_kept(void **state) {
+TEST_CASE(last_bytes_of_a_broken_request_are_kept) {
   suite s;
   size_t room;
   begin(&s, 100000);
@@ -259,7 +259,7 @@ static void last_bytes_of_a_broken_request_are_kept(void **state) {
 }
 
 /* capability: L1 */
-static void upload_over_max_bytes_gets_507(void **state) {
+TEST_CASE(upload_over_max_bytes_gets_507) {
   suite s;
   size_t read;
   vestry_connection *none;
@@ -313,7 +313,7 @@ static bool has(const suite *s, const char *name) {
 }
 
 /* capability: L1 */
-static void unfinished_files_of_a_crash_are_removed(void **state) {
+TEST_CASE(unfinished_files_of_a_crash_are_removed) {
   static const char kept[] = "0123456789abcdef0123456789abcdef", left[] = "0123456789abcdef0123456789abcdee.part",
                     others[] = "0123456789ABCDEF0123456789abcdee.part";
   suite s;
@@ -371,7 +371,7 @@ static int free_room(int folder, uint64_t *ret_bytes) {
 }
 
 /* capability: L1 */
-static void failing_disk_leaves_no_partial_file(void **state) {
+TEST_CASE(failing_disk_leaves_no_partial_file) {
   static const int errors[] = {ENOSPC, EDQUOT, EIO, EINTR};
   vsi_disk failing = vsi_disk_of_system;
   failing.make = make_file;
@@ -437,7 +437,7 @@ static ssize_t move_and_write(int fd, const void *bytes, size_t len, off_t at) {
 /* An administrator moves the folder and creates another one. A file that went into the moved folder would be missing at
  * its path, so it is not accepted, whenever the folder was moved. */
 /* capability: L1 */
-static void uploads_to_a_moved_folder_are_rejected(void **state) {
+TEST_CASE(uploads_to_a_moved_folder_are_rejected) {
   suite s;
   vsi_disk disk_that_moves = vsi_disk_of_system;
   disk_that_moves.write = move_and_write;
@@ -462,7 +462,7 @@ static void uploads_to_a_moved_folder_are_rejected(void **state) {
 }
 
 /* Each upload of a client fails, and the log stays short. */
-static void full_disk_is_logged_once_a_minute(void **state) {
+TEST_CASE(full_disk_is_logged_once_a_minute) {
   enum { UPLOADS = 10 };
   suite s;
   vsi_disk failing = vsi_disk_of_system;
@@ -484,7 +484,7 @@ static void full_disk_is_logged_once_a_minute(void **state) {
   end(&s);
 }
 
-static void allocation_failure_leaves_no_partial_file(void **state) {
+TEST_CASE(allocation_failure_leaves_no_partial_file) {
   suite s;
   begin(&s, 0);
   bool failed = true;
@@ -540,7 +540,7 @@ static int create_from(suite *s, const char *peer) {
 }
 
 /* capability: L1 */
-static void step_of_the_system_clock_removes_no_upload(void **state) {
+TEST_CASE(step_of_the_system_clock_removes_no_upload) {
   suite s;
   char location[128] = "";
   begin(&s, 0);
@@ -565,7 +565,7 @@ static void step_of_the_system_clock_removes_no_upload(void **state) {
 
 /* Sixteen uploads that were begun and left do not lock an address out until they expire. */
 /* capability: L1 */
-static void person_at_the_limit_replaces_an_idle_upload(void **state) {
+TEST_CASE(person_at_the_limit_replaces_an_idle_upload) {
   suite s;
   begin(&s, 0);
   assert_int_equal(create_from(&s, "192.0.2.2"), 201);
@@ -598,7 +598,7 @@ static void log_in_as(suite *s, const char *query, char cookie[256]) {
 }
 
 /* capability: L1 */
-static void user_continues_an_upload_after_a_new_login(void **state) {
+TEST_CASE(user_continues_an_upload_after_a_new_login) {
   suite s = {.dropped = 0};
   char first[256], second[256], other[256], made[128];
   site_begin_with(&s.on, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){.insecure = true}});
@@ -617,7 +617,7 @@ static void user_continues_an_upload_after_a_new_login(void **state) {
   end(&s);
 }
 
-static void invalid_options_are_rejected(void **state) {
+TEST_CASE(invalid_options_are_rejected) {
   suite s;
   begin(&s, 0);
   vestry_uploads *none = NULL;
@@ -633,23 +633,4 @@ static void invalid_options_are_rejected(void **state) {
   vestry_kept_file file;
   assert_int_equal(vestry_uploads_kept(NULL, 0, &file), VESTRY_INVALID);
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(uploaded_files_are_kept),
-      cmocka_unit_test(failed_uploads_leave_no_file),
-      cmocka_unit_test(last_bytes_of_a_broken_request_are_kept),
-      cmocka_unit_test(upload_over_max_bytes_gets_507),
-      cmocka_unit_test(unfinished_files_of_a_crash_are_removed),
-      cmocka_unit_test(failing_disk_leaves_no_partial_file),
-      cmocka_unit_test(uploads_to_a_moved_folder_are_rejected),
-      cmocka_unit_test(full_disk_is_logged_once_a_minute),
-      cmocka_unit_test(allocation_failure_leaves_no_partial_file),
-      cmocka_unit_test(step_of_the_system_clock_removes_no_upload),
-      cmocka_unit_test(person_at_the_limit_replaces_an_idle_upload),
-      cmocka_unit_test(user_continues_an_upload_after_a_new_login),
-      cmocka_unit_test(invalid_options_are_rejected),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

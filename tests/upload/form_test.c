@@ -99,7 +99,7 @@ static void check(const char *body, size_t len) {
   "Content-Disposition: form-data; name=\"" name "\"; filename=\"" of "\"\r\nContent-Type: image/png\r\n\r\n"
 
 /* capability: L1 */
-static void split_form_gives_the_parts_of_the_whole(void **state) {
+TEST_CASE(split_form_gives_the_parts_of_the_whole) {
   static const char *const bodies[] = {
       "--XyZ\r\n" FIELD("a") "1\r\n--XyZ\r\n" FILE_("b", "c.png") "\r\n--Xy\r\n--XyYZ\r\r\n--\r\n--XyZ--\r\n",
       "before\r\n--XyZ  \r\n" FIELD("a") "\r\n--XyZ--",
@@ -115,7 +115,7 @@ static void split_form_gives_the_parts_of_the_whole(void **state) {
 }
 
 /* Random values of the characters that boundaries consist of. */
-static void value_that_resembles_a_boundary_stays_a_value(void **state) {
+TEST_CASE(value_that_resembles_a_boundary_stays_a_value) {
   static const char letters[] = "\r\n--XyZ\0a";
   uint64_t seed = 1;
   for (int round = 0; round < 300; round++) {
@@ -140,7 +140,7 @@ static void value_that_resembles_a_boundary_stays_a_value(void **state) {
   }
 }
 
-static void head_and_parts_over_the_limit_are_rejected(void **state) {
+TEST_CASE(head_and_parts_over_the_limit_are_rejected) {
   static char body[1 << 20];
   static seen s;
   bool is_whole;
@@ -157,7 +157,7 @@ static void head_and_parts_over_the_limit_are_rejected(void **state) {
   assert_int_equal(vsi_form_init(&form, "multipart/form-data", &reported, &s), VESTRY_MALFORMED);
 }
 
-static void file_names_and_types_are_sanitized(void **state) {
+TEST_CASE(file_names_and_types_are_sanitized) {
   static const struct {
     const char *given, *name;
   } names[] = {
@@ -225,14 +225,4 @@ static void file_names_and_types_are_sanitized(void **state) {
   assert_false(vsi_declared_type_is_in("text/plain", "text/plai"));
   assert_false(vsi_declared_type_is_in("image/*", "imagex/png"));
   assert_false(vsi_declared_type_is_in("", "a/b"));
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(split_form_gives_the_parts_of_the_whole),
-      cmocka_unit_test(value_that_resembles_a_boundary_stays_a_value),
-      cmocka_unit_test(head_and_parts_over_the_limit_are_rejected),
-      cmocka_unit_test(file_names_and_types_are_sanitized),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

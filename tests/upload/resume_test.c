@@ -210,7 +210,7 @@ static void assert_kept(const suite *s, size_t len) {
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 /* capability: L1 */
-static void broken_upload_is_resumed(void **state) {
+TEST_CASE(broken_upload_is_resumed) {
   suite s;
   begin(&s);
   reply_head made = create(&s, "100000"), a;
@@ -252,7 +252,7 @@ static void broken_upload_is_resumed(void **state) {
 }
 
 /* capability: L1 */
-static void invalid_requests_are_rejected(void **state) {
+TEST_CASE(invalid_requests_are_rejected) {
   suite s;
   begin(&s);
   assert_int_equal(create(&s, "1048577").status, 413);
@@ -341,7 +341,7 @@ static void push_end(vestry_receiving *receiving) {
 
 /* If two requests send to one upload, the later one takes over, provided that its offset is right. */
 /* capability: L1 */
-static void later_request_takes_an_upload_over(void **state) {
+TEST_CASE(later_request_takes_an_upload_over) {
   suite s;
   begin(&s);
   reply_head made = create(&s, "20");
@@ -386,7 +386,7 @@ static void later_request_takes_an_upload_over(void **state) {
 }
 
 /* capability: L1 */
-static void expired_uploads_are_removed(void **state) {
+TEST_CASE(expired_uploads_are_removed) {
   suite s;
   begin(&s);
   reply_head made = create(&s, "100000"), whole = create(&s, "10");
@@ -412,7 +412,7 @@ static void expired_uploads_are_removed(void **state) {
 
 /* Files that a process leaves if it ends between two steps. */
 /* capability: L1 */
-static void upload_is_resumed_after_a_crash_between_steps(void **state) {
+TEST_CASE(upload_is_resumed_after_a_crash_between_steps) {
   suite s;
   char from[PATH + 8], to[PATH + 16];
   begin(&s);
@@ -511,7 +511,7 @@ static void upload_is_resumed_after_a_crash_between_steps(void **state) {
 }
 
 /* capability: L1 */
-static void file_that_done_rejects_is_removed(void **state) {
+TEST_CASE(file_that_done_rejects_is_removed) {
   suite s;
   begin(&s);
   static const struct {
@@ -543,7 +543,7 @@ static reply_head create_from(suite *s, const char *peer, const char *header, co
 
 /* An address identifies a person, an IPv6 address by its /64; a proxy, or a peer on this machine, does not. */
 /* capability: L1 */
-static void unfinished_uploads_are_limited_per_address(void **state) {
+TEST_CASE(unfinished_uploads_are_limited_per_address) {
   suite s;
   begin(&s);
   for (int i = 0; i < 3; i++) assert_int_equal(create_from(&s, "192.0.2.1", NULL, "5").status, 201);
@@ -563,7 +563,7 @@ static void unfinished_uploads_are_limited_per_address(void **state) {
 }
 
 /* capability: L1 */
-static void unfinished_uploads_are_limited_behind_a_proxy(void **state) {
+TEST_CASE(unfinished_uploads_are_limited_behind_a_proxy) {
   suite s = {.max_bytes = 10 * MB};
   site_begin(&s.on, (vestry_options){.is_behind_proxy = true});
   folder_make(s.path, "resume");
@@ -577,7 +577,7 @@ static void unfinished_uploads_are_limited_behind_a_proxy(void **state) {
 
 /* Records of finished uploads do not count against the limit of unfinished ones. */
 /* capability: L1 */
-static void finished_uploads_do_not_count_as_unfinished(void **state) {
+TEST_CASE(finished_uploads_do_not_count_as_unfinished) {
   suite s;
   begin(&s);
   s.folder->max_unfinished = 6;
@@ -601,7 +601,7 @@ static void finished_uploads_do_not_count_as_unfinished(void **state) {
 
 /* Unidentified clients get half of the uploads, and evict each other: first the upload with the fewest bytes. */
 /* capability: L1 */
-static void unidentified_clients_get_half_of_the_uploads(void **state) {
+TEST_CASE(unidentified_clients_get_half_of_the_uploads) {
   suite s;
   begin(&s);
   s.folder->max_unfinished = 8;
@@ -646,7 +646,7 @@ static int rename_file(int folder, const char *from, const char *to) {
 
 /* After any failure the client resumes at the reported offset, and the file is kept. */
 /* capability: L1 */
-static void upload_is_resumed_after_a_disk_failure(void **state) {
+TEST_CASE(upload_is_resumed_after_a_disk_failure) {
   bool has_failed = true;
   for (int at = 0; has_failed; at++) {
     suite s;
@@ -705,7 +705,7 @@ static int fail_folder_once(int fd) {
 /* The folder's sync fails after the file got its final name, and so does the rename back. The client resumes, even
  * after a restart; without that no file is left. */
 /* capability: L1 */
-static void upload_is_resumed_after_a_failed_rename_back(void **state) {
+TEST_CASE(upload_is_resumed_after_a_failed_rename_back) {
   for (int way = 0; way < 4; way++) {
     suite s;
     begin(&s);
@@ -737,7 +737,7 @@ static void upload_is_resumed_after_a_failed_rename_back(void **state) {
   }
 }
 
-static void upload_is_resumed_after_an_allocation_failure(void **state) {
+TEST_CASE(upload_is_resumed_after_an_allocation_failure) {
   bool failed = true;
   suite s;
   begin(&s);
@@ -771,23 +771,4 @@ static void upload_is_resumed_after_an_allocation_failure(void **state) {
   open_folder(&s);
   assert_string_equal(head(&s, &made).offset, "0");
   end(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(broken_upload_is_resumed),
-      cmocka_unit_test(invalid_requests_are_rejected),
-      cmocka_unit_test(later_request_takes_an_upload_over),
-      cmocka_unit_test(expired_uploads_are_removed),
-      cmocka_unit_test(upload_is_resumed_after_a_crash_between_steps),
-      cmocka_unit_test(file_that_done_rejects_is_removed),
-      cmocka_unit_test(unfinished_uploads_are_limited_per_address),
-      cmocka_unit_test(unfinished_uploads_are_limited_behind_a_proxy),
-      cmocka_unit_test(finished_uploads_do_not_count_as_unfinished),
-      cmocka_unit_test(unidentified_clients_get_half_of_the_uploads),
-      cmocka_unit_test(upload_is_resumed_after_a_disk_failure),
-      cmocka_unit_test(upload_is_resumed_after_a_failed_rename_back),
-      cmocka_unit_test(upload_is_resumed_after_an_allocation_failure),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

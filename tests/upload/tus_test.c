@@ -3,7 +3,7 @@
 #include "app/upload/tus.h"
 #include "support/test.h"
 
-static void numbers_and_metadata_are_parsed_strictly(void **state) {
+TEST_CASE(numbers_and_metadata_are_parsed_strictly) {
   char name[VSI_DECLARED_NAME_BYTES], type[VSI_DECLARED_TYPE_BYTES], text[VSI_TUS_METADATA_BYTES + 2];
   uint64_t number = 7;
   static const char *const none[] = {"", "-1", "+1", " 1", "1 ", "0x1", "9999999999999999999", "1.0"};
@@ -22,11 +22,4 @@ static void numbers_and_metadata_are_parsed_strictly(void **state) {
   memset(text, 'a', sizeof text - 1);
   text[sizeof text - 1] = '\0';
   assert_int_equal(vsi_tus_metadata(text, name, type), VESTRY_TOO_LARGE);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(numbers_and_metadata_are_parsed_strictly),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -166,7 +166,7 @@ static const char *pattern_text(size_t len) {
 /* ---- a body that is a file --------------------------------------------------------------------------------------- */
 
 /* capability: L1 */
-static void body_reaches_the_writer_in_pieces(void **state) {
+TEST_CASE(body_reaches_the_writer_in_pieces) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
   const char *text = pattern_text(100000);
@@ -204,7 +204,7 @@ static void body_reaches_the_writer_in_pieces(void **state) {
 }
 
 /* capability: L1 */
-static void rejected_body_is_not_read(void **state) {
+TEST_CASE(rejected_body_is_not_read) {
   suite s;
   size_t read;
   begin_with(&s, (vestry_uploads_options){.types = "image/*, application/pdf", .max_file_bytes = 1000});
@@ -232,7 +232,7 @@ static void rejected_body_is_not_read(void **state) {
 }
 
 /* capability: L1 */
-static void body_of_another_length_than_announced_is_aborted(void **state) {
+TEST_CASE(body_of_another_length_than_announced_is_aborted) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 1000});
   const char *text = pattern_text(5000);
@@ -246,7 +246,7 @@ static void body_of_another_length_than_announced_is_aborted(void **state) {
 }
 
 /* capability: L1 */
-static void failed_file_is_aborted_once(void **state) {
+TEST_CASE(failed_file_is_aborted_once) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
   const char *text = pattern_text(50000);
@@ -275,7 +275,7 @@ static void failed_file_is_aborted_once(void **state) {
   end_suite(&s);
 }
 
-static void empty_body_is_a_file(void **state) {
+TEST_CASE(empty_body_is_a_file) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
   assert_int_equal(post(&s, &(wire){.body = ""}, NULL), 201);
@@ -297,7 +297,7 @@ static int post_form(suite *s, const char *body, size_t piece) {
 }
 
 /* capability: L1 */
-static void form_files_and_fields_are_parsed(void **state) {
+TEST_CASE(form_files_and_fields_are_parsed) {
   static const char body[] = FIELD("pass") "yes\r\n" FILE_("one", "C:\\x\\a.png") "first\r\n" FILE_(
       "none", "") "\r\n" FILE_("two", "b%22.png") "second\r\n" FIELD("title") "T \xC3\xA9\r\n--XyZ--\r\n";
   for (size_t piece = 0; piece < 40; piece++) {
@@ -318,7 +318,7 @@ static void form_files_and_fields_are_parsed(void **state) {
 
 /* Some clients that are no browsers encode a file's name as in RFC 8187, beside another name or alone. */
 /* capability: L1 */
-static void encoded_file_names_are_read(void **state) {
+TEST_CASE(encoded_file_names_are_read) {
   static const char body[] = FILE_(
       "one",
       "=?utf-8?B?w6kucG5n?=\"; filename*=\"utf-8''%C3%A9.png") "first\r\n"
@@ -343,7 +343,7 @@ static void encoded_file_names_are_read(void **state) {
 }
 
 /* capability: L1 */
-static void invalid_form_aborts_all_files(void **state) {
+TEST_CASE(invalid_form_aborts_all_files) {
   static const struct {
     const char *body;
     int status;
@@ -374,7 +374,7 @@ static void invalid_form_aborts_all_files(void **state) {
 /* A script that sends the form follows redirects unseen. So it gets the redirect of `done` as a 200 with a header, and
  * that of a guard as a 403. */
 /* capability: L1 */
-static void script_gets_a_confirmation_instead_of_a_redirect(void **state) {
+TEST_CASE(script_gets_a_confirmation_instead_of_a_redirect) {
   static const char body[] = FILE_("a", "x") "1\r\n--XyZ--";
   static const struct {
     int status;
@@ -408,7 +408,7 @@ static void script_gets_a_confirmation_instead_of_a_redirect(void **state) {
 
 /* The first of three files has ended, and the end of the second fails. The first stays ended, and is not aborted as
  * well. */
-static void failed_end_aborts_only_later_files(void **state) {
+TEST_CASE(failed_end_aborts_only_later_files) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_files_count = 3});
   s.end_error = VESTRY_IO;
@@ -421,7 +421,7 @@ static void failed_end_aborts_only_later_files(void **state) {
   end_suite(&s);
 }
 
-static void form_fields_are_bounded_in_total(void **state) {
+TEST_CASE(form_fields_are_bounded_in_total) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_fields_bytes = 65536});
   char *body = malloc(200000);
@@ -462,7 +462,7 @@ static int post_letters(suite *s, const char *letter, size_t count, bool *ret_is
 }
 
 /* capability: L1 */
-static void text_beside_a_file_has_the_bound_of_other_bodies(void **state) {
+TEST_CASE(text_beside_a_file_has_the_bound_of_other_bodies) {
   suite s;
   bool is_named;
   enum { BOUND = 1 << 20, NAME = sizeof "text" }; /* each text has a byte for its end */
@@ -480,7 +480,7 @@ static void text_beside_a_file_has_the_bound_of_other_bodies(void **state) {
 }
 
 /* Text that waits for its files uses at most half of the memory of all requests. */
-static void text_beside_a_file_leaves_room_for_other_requests(void **state) {
+TEST_CASE(text_beside_a_file_leaves_room_for_other_requests) {
   suite s;
   bool is_named;
   vestry_stats stats = {0};
@@ -533,7 +533,7 @@ static int push_end(vestry_receiving *receiving, wire *r) {
 }
 
 /* capability: L1 */
-static void pushed_uploads_are_limited_per_person(void **state) {
+TEST_CASE(pushed_uploads_are_limited_per_person) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_count = 3, .max_per_person_count = 2});
   wire one = {.announced = 6}, two = {.announced = 6}, three = {.announced = 6},
@@ -565,7 +565,7 @@ static void pushed_uploads_are_limited_per_person(void **state) {
 /* The server may have freed the request when its client breaks off: the rest of the body is not parsed any more,
  * because it could contain the first file, for which the guards run. */
 /* capability: L1 */
-static void broken_form_calls_neither_guard_nor_writer(void **state) {
+TEST_CASE(broken_form_calls_neither_guard_nor_writer) {
   static const char file[] = "--XyZ\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\nabc";
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
@@ -585,7 +585,7 @@ static void broken_form_calls_neither_guard_nor_writer(void **state) {
   end_suite(&s);
 }
 
-static void upload_over_max_count_gets_503(void **state) {
+TEST_CASE(upload_over_max_count_gets_503) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_count = 1});
   wire one = {.announced = 6}, two = {.peer = "192.0.2.2", .announced = 6};
@@ -600,7 +600,7 @@ static void upload_over_max_count_gets_503(void **state) {
 
 /* ---- invalid options, memory ------------------------------------------------------------------------------------- */
 
-static void invalid_options_are_rejected_and_logged(void **state) {
+TEST_CASE(invalid_options_are_rejected_and_logged) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_count = 1});
   vestry_uploads *none = NULL;
@@ -626,7 +626,7 @@ static void invalid_options_are_rejected_and_logged(void **state) {
   end_suite(&s);
 }
 
-static void allocation_failure_ends_each_file_once(void **state) {
+TEST_CASE(allocation_failure_ends_each_file_once) {
   static const char body[] = FIELD("title") "T\r\n" FILE_("a", "x") "1\r\n" FILE_("b", "y") "2\r\n--XyZ--";
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_files_count = 2});
@@ -659,7 +659,7 @@ static void allocation_failure_ends_each_file_once(void **state) {
 }
 
 /* A guard against repeats lets each upload pass, also an interrupted one, with a nonce that is already used. */
-static void uploads_pass_a_guard_against_repeats(void **state) {
+TEST_CASE(uploads_pass_a_guard_against_repeats) {
   suite s;
   vestry_once *once;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
@@ -677,7 +677,7 @@ static void uploads_pass_a_guard_against_repeats(void **state) {
 }
 
 /* An upload is a request, and so has a span in its trace. */
-static void upload_is_a_request_span(void **state) {
+TEST_CASE(upload_is_a_request_span) {
   suite s;
   spans reported;
   vestry_trace given;
@@ -690,30 +690,4 @@ static void upload_is_a_request_span(void **state) {
   spans_assert_child(spans_one(&reported, VESTRY_SPAN_REQUEST), &given);
   assert_null(vestry_trace_here());
   end_suite(&s);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(uploads_pass_a_guard_against_repeats),
-      cmocka_unit_test(upload_is_a_request_span),
-      cmocka_unit_test(body_reaches_the_writer_in_pieces),
-      cmocka_unit_test(rejected_body_is_not_read),
-      cmocka_unit_test(body_of_another_length_than_announced_is_aborted),
-      cmocka_unit_test(failed_file_is_aborted_once),
-      cmocka_unit_test(empty_body_is_a_file),
-      cmocka_unit_test(form_files_and_fields_are_parsed),
-      cmocka_unit_test(encoded_file_names_are_read),
-      cmocka_unit_test(invalid_form_aborts_all_files),
-      cmocka_unit_test(script_gets_a_confirmation_instead_of_a_redirect),
-      cmocka_unit_test(failed_end_aborts_only_later_files),
-      cmocka_unit_test(form_fields_are_bounded_in_total),
-      cmocka_unit_test(text_beside_a_file_has_the_bound_of_other_bodies),
-      cmocka_unit_test(text_beside_a_file_leaves_room_for_other_requests),
-      cmocka_unit_test(pushed_uploads_are_limited_per_person),
-      cmocka_unit_test(broken_form_calls_neither_guard_nor_writer),
-      cmocka_unit_test(upload_over_max_count_gets_503),
-      cmocka_unit_test(invalid_options_are_rejected_and_logged),
-      cmocka_unit_test(allocation_failure_ends_each_file_once),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@ static vestry_err make(vestry_html *html, const vestry_upload_view_options *opti
 }
 
 /* capability: L1 */
-static void element_has_signals_progress_button_and_status(void **state) {
+TEST_CASE(element_has_signals_progress_button_and_status) {
   vestry_html html;
   const char *text;
   vestry_html_init(&html, NULL);
@@ -43,7 +43,7 @@ static void element_has_signals_progress_button_and_status(void **state) {
 }
 
 /* capability: L1 */
-static void invalid_signal_name_is_rejected(void **state) {
+TEST_CASE(invalid_signal_name_is_rejected) {
   static const char *const none[] = {
       "", "a'b", "a.b", "a1", "a b", "a__b", "\"", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
   vestry_html html;
@@ -57,7 +57,7 @@ static void invalid_signal_name_is_rejected(void **state) {
   vestry_html_finish(&html);
 }
 
-static void allocation_failure_gives_whole_element_or_error(void **state) {
+TEST_CASE(allocation_failure_gives_whole_element_or_error) {
   test_host th;
   test_host_init(&th);
   bool has_failed = true;
@@ -74,13 +74,4 @@ static void allocation_failure_gives_whole_element_or_error(void **state) {
     vestry_html_finish(&html);
   }
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(element_has_signals_progress_button_and_status),
-      cmocka_unit_test(invalid_signal_name_is_rejected),
-      cmocka_unit_test(allocation_failure_gives_whole_element_or_error),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ static vestry_err refuse_it(vestry_dispatch_context *context, const json_t *effe
 }
 
 /* capability: E1 */
-static void watch_ends_once_for_every_cause(void **state) {
+TEST_CASE(watch_ends_once_for_every_cause) {
   static const struct {
     wire wire;
     vestry_handler_fn handler;
@@ -109,7 +109,7 @@ static vestry_err wrong(const vestry_request *req, vestry_reply *reply, void *ap
   return VESTRY_OK;
 }
 
-static void invalid_watch_is_refused(void **state) {
+TEST_CASE(invalid_watch_is_refused) {
   site w;
   wire r = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -144,7 +144,7 @@ static vestry_err survive(site *w, attempt *ret) {
 }
 
 /* capability: E1 */
-static void watch_ends_once_after_failed_allocation(void **state) {
+TEST_CASE(watch_ends_once_after_failed_allocation) {
   int without_steps = 0, cut = 0;
   for (long number = 0;; number++) {
     site w;
@@ -172,7 +172,7 @@ static vestry_err measured(const vestry_request *req, vestry_reply *reply, void 
   return error;
 }
 
-static void watch_needs_one_allocation_and_steps_none(void **state) {
+TEST_CASE(watch_needs_one_allocation_and_steps_none) {
   site w;
   wire r = {.datastar = true}, first = {.method = "HEAD"};
   site_begin(&w, (vestry_options){0});
@@ -192,14 +192,4 @@ static void watch_needs_one_allocation_and_steps_none(void **state) {
   assert_int_equal(atomic_load(&w.th.allocations), before); /* steps allocate nothing */
   feed_close(&w, &r);
   feed_finish(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(watch_ends_once_for_every_cause),
-      cmocka_unit_test(invalid_watch_is_refused),
-      cmocka_unit_test(watch_ends_once_after_failed_allocation),
-      cmocka_unit_test(watch_needs_one_allocation_and_steps_none),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,7 +100,7 @@ static void *open_and_close(void *ctx) {
 }
 
 /* capability: E1 */
-static void each_watch_ends_once_with_threads(void **state) {
+TEST_CASE(each_watch_ends_once_with_threads) {
   for (unsigned seed = 1; seed <= 3; seed++) {
     vestry *v;
     atomic_store(&ends, 0);
@@ -158,7 +158,7 @@ static void *request_and_wait(void *ctx) {
 }
 
 /* capability: E1 */
-static void no_wake_is_lost_with_threads(void **state) {
+TEST_CASE(no_wake_is_lost_with_threads) {
   vestry *v;
   vestry_memory_exchange *page;
   echo e = {0};
@@ -214,7 +214,7 @@ static vestry_err slow_handler(const vestry_request *req, vestry_reply *reply, v
 }
 
 /* capability: E1 */
-static void step_on_own_runtime_may_block(void **state) {
+TEST_CASE(step_on_own_runtime_may_block) {
   vestry *v;
   vestry_memory_exchange *page, *other;
   slow s = {.gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}};
@@ -245,13 +245,4 @@ static void step_on_own_runtime_may_block(void **state) {
   vestry_memory_destroy(page);
   vestry_memory_destroy(other);
   vestry_destroy(v);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_watch_ends_once_with_threads),
-      cmocka_unit_test(no_wake_is_lost_with_threads),
-      cmocka_unit_test(step_on_own_runtime_may_block),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

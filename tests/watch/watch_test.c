@@ -12,7 +12,7 @@ static vestry_err two(const vestry_request *req, vestry_reply *reply, void *app)
 /* ------------------------------------------------------------------------------------------- times of steps ------- */
 
 /* capability: E1 */
-static void watch_ticks_without_drift(void **state) {
+TEST_CASE(watch_ticks_without_drift) {
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -43,7 +43,7 @@ static void watch_ticks_without_drift(void **state) {
 }
 
 /* capability: E1 */
-static void step_sets_the_time_of_the_next_step(void **state) {
+TEST_CASE(step_sets_the_time_of_the_next_step) {
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -62,7 +62,7 @@ static void step_sets_the_time_of_the_next_step(void **state) {
   feed_finish(&w);
 }
 
-static void watch_without_interval_waits_for_a_wake(void **state) {
+TEST_CASE(watch_without_interval_waits_for_a_wake) {
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -74,7 +74,7 @@ static void watch_without_interval_waits_for_a_wake(void **state) {
   feed_finish(&w);
 }
 
-static void finish_ends_the_stream_cleanly(void **state) {
+TEST_CASE(finish_ends_the_stream_cleanly) {
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -95,7 +95,7 @@ static void finish_ends_the_stream_cleanly(void **state) {
 }
 
 /* capability: E1 */
-static void error_of_a_step_ends_and_logs_the_stream(void **state) {
+TEST_CASE(error_of_a_step_ends_and_logs_the_stream) {
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -124,7 +124,7 @@ static void error_of_a_step_ends_and_logs_the_stream(void **state) {
   feed_finish(&w);
 }
 
-static void steps_keep_the_pause_between_them(void **state) {
+TEST_CASE(steps_keep_the_pause_between_them) {
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -164,7 +164,7 @@ static void take_turn(vestry_actor *self, void *ctx) {
 }
 
 /* capability: E1 */
-static void immediate_steps_alternate_with_other_actors(void **state) {
+TEST_CASE(immediate_steps_alternate_with_other_actors) {
   site w;
   wire r = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -197,7 +197,7 @@ static void block(site *w, wire *r, bool blocks) {
 }
 
 /* capability: E1 */
-static void blocked_client_delays_only_its_own_watch(void **state) {
+TEST_CASE(blocked_client_delays_only_its_own_watch) {
   site w;
   wire slow, quick;
   site_begin(&w, (vestry_options){0});
@@ -227,7 +227,7 @@ static void blocked_client_delays_only_its_own_watch(void **state) {
   feed_finish(&w);
 }
 
-static void ahead_count_allows_unwritten_events(void **state) {
+TEST_CASE(ahead_count_allows_unwritten_events) {
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -248,7 +248,7 @@ static vestry_err after_effects(const vestry_request *req, vestry_reply *reply, 
   return feed_handler(req, reply, app);
 }
 
-static void effects_of_the_reply_precede_the_first_step(void **state) {
+TEST_CASE(effects_of_the_reply_precede_the_first_step) {
   site w;
   wire r = {.datastar = true, .write_io = VESTRY_IO_WOULD_BLOCK};
   site_begin(&w, (vestry_options){0});
@@ -262,7 +262,7 @@ static void effects_of_the_reply_precede_the_first_step(void **state) {
   feed_finish(&w);
 }
 
-static void superseded_and_dropped_events_count_as_written(void **state) {
+TEST_CASE(superseded_and_dropped_events_count_as_written) {
   for (size_t i = 0; i < 2; i++) {
     site w;
     wire r;
@@ -284,7 +284,7 @@ static void superseded_and_dropped_events_count_as_written(void **state) {
   }
 }
 
-static void step_that_fills_the_queue_ends_with_full(void **state) {
+TEST_CASE(step_that_fills_the_queue_ends_with_full) {
   site w;
   wire r;
   site_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.max_queued_count = 3}});
@@ -301,7 +301,7 @@ static void step_that_fills_the_queue_ends_with_full(void **state) {
 /* ---------------------------------------------------------------------------------------------------- wakes ------- */
 
 /* capability: E1 */
-static void wakes_are_coalesced_and_none_is_lost(void **state) {
+TEST_CASE(wakes_are_coalesced_and_none_is_lost) {
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -338,7 +338,7 @@ static void wakes_are_coalesced_and_none_is_lost(void **state) {
   test_host_assert_clean(&w.th);
 }
 
-static void watch_is_woken_by_connection_effect_and_bus(void **state) {
+TEST_CASE(watch_is_woken_by_connection_effect_and_bus) {
   site w;
   wire r = {.datastar = true}, s = {.datastar = true}, other = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -382,7 +382,7 @@ static vestry_err with_hooks(const vestry_request *req, vestry_reply *reply, voi
   return feed_handler(req, reply, app);
 }
 
-static void wake_before_open_is_merged_into_the_first_step(void **state) {
+TEST_CASE(wake_before_open_is_merged_into_the_first_step) {
   site w;
   wire r = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -400,7 +400,7 @@ static vestry_err too_many(const vestry_request *req, vestry_reply *reply, void 
   return feed_watch(reply, app);
 }
 
-static void stream_has_several_watches_up_to_the_limit(void **state) {
+TEST_CASE(stream_has_several_watches_up_to_the_limit) {
   site w;
   wire r = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -434,7 +434,7 @@ static vestry_err reused(const vestry_request *req, vestry_reply *reply, void *a
   return feed_keyed(req, reply, app);
 }
 
-static void watches_under_one_key_keep_their_streams(void **state) {
+TEST_CASE(watches_under_one_key_keep_their_streams) {
   site w;
   wire r = {.datastar = true}, s = {.datastar = true}, t = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -456,27 +456,4 @@ static void watches_under_one_key_keep_their_streams(void **state) {
   feed_close(&w, &s);
   wire_finish(&t);
   feed_finish(&w);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(watch_ticks_without_drift),
-      cmocka_unit_test(step_sets_the_time_of_the_next_step),
-      cmocka_unit_test(watch_without_interval_waits_for_a_wake),
-      cmocka_unit_test(finish_ends_the_stream_cleanly),
-      cmocka_unit_test(error_of_a_step_ends_and_logs_the_stream),
-      cmocka_unit_test(steps_keep_the_pause_between_them),
-      cmocka_unit_test(immediate_steps_alternate_with_other_actors),
-      cmocka_unit_test(blocked_client_delays_only_its_own_watch),
-      cmocka_unit_test(ahead_count_allows_unwritten_events),
-      cmocka_unit_test(effects_of_the_reply_precede_the_first_step),
-      cmocka_unit_test(superseded_and_dropped_events_count_as_written),
-      cmocka_unit_test(step_that_fills_the_queue_ends_with_full),
-      cmocka_unit_test(wakes_are_coalesced_and_none_is_lost),
-      cmocka_unit_test(watch_is_woken_by_connection_effect_and_bus),
-      cmocka_unit_test(wake_before_open_is_merged_into_the_first_step),
-      cmocka_unit_test(stream_has_several_watches_up_to_the_limit),
-      cmocka_unit_test(watches_under_one_key_keep_their_streams),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

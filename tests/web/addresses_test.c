@@ -47,7 +47,7 @@ static bool same(const char *one, const char *other) {
   return x.prefix == y.prefix && x.family == y.family;
 }
 
-static void clients_are_ipv4_addresses_or_64_bit_prefixes(void **state) {
+TEST_CASE(clients_are_ipv4_addresses_or_64_bit_prefixes) {
   assert_true(same("192.0.2.1", "192.0.2.1"));
   assert_false(same("192.0.2.1", "192.0.2.2"));
   assert_true(same("192.0.2.1", "::ffff:192.0.2.1"));
@@ -61,7 +61,7 @@ static void clients_are_ipv4_addresses_or_64_bit_prefixes(void **state) {
 }
 
 /* RFC 6052: the well-known prefix of a translator from IPv4. */
-static void translated_ipv4_addresses_are_separate_clients(void **state) {
+TEST_CASE(translated_ipv4_addresses_are_separate_clients) {
   assert_true(same("192.0.2.1", "64:ff9b::192.0.2.1"));
   assert_false(same("64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2"));
   assert_true(same("64:ff9b:1::192.0.2.1", "64:ff9b:1::192.0.2.2")); /* a prefix of its network's own */
@@ -69,7 +69,7 @@ static void translated_ipv4_addresses_are_separate_clients(void **state) {
   assert_false(vsi_address_is_loopback(address("64:ff9b::127.0.0.1"))); /* such a peer is on another machine */
 }
 
-static void connections_per_address_are_limited(void **state) {
+TEST_CASE(connections_per_address_are_limited) {
   begin(2);
   vsi_address one = address("192.0.2.1"), other = address("2001:db8::1");
   assert_int_equal(count_of(one), 0);
@@ -90,7 +90,7 @@ static void connections_per_address_are_limited(void **state) {
   end();
 }
 
-static void without_a_limit_no_address_is_counted(void **state) {
+TEST_CASE(without_a_limit_no_address_is_counted) {
   begin(0);
   for (int i = 0; i < 100; i++) assert_int_equal(vsi_web_addresses_enter(&a, address("192.0.2.1")), VESTRY_OK);
   assert_int_equal(atomic_load(&th.allocations), 0);
@@ -99,7 +99,7 @@ static void without_a_limit_no_address_is_counted(void **state) {
 }
 
 /* Random entries and exits of a thousand addresses, compared with plain counters. */
-static void address_counts_agree_with_plain_counters(void **state) {
+TEST_CASE(address_counts_agree_with_plain_counters) {
   enum { ADDRESSES = 1000, LIMIT = 3 };
   static uint32_t counts[ADDRESSES];
   begin(LIMIT);
@@ -133,7 +133,7 @@ static void address_counts_agree_with_plain_counters(void **state) {
   end();
 }
 
-static void addresses_survive_allocation_failures(void **state) {
+TEST_CASE(addresses_survive_allocation_failures) {
   begin(1);
   enum { ADDRESSES = 200 };
   bool in[ADDRESSES] = {false};
@@ -155,16 +155,4 @@ static void addresses_survive_allocation_failures(void **state) {
   }
   assert_int_equal(a.map.count, 0);
   end();
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(clients_are_ipv4_addresses_or_64_bit_prefixes),
-      cmocka_unit_test(translated_ipv4_addresses_are_separate_clients),
-      cmocka_unit_test(connections_per_address_are_limited),
-      cmocka_unit_test(without_a_limit_no_address_is_counted),
-      cmocka_unit_test(address_counts_agree_with_plain_counters),
-      cmocka_unit_test(addresses_survive_allocation_failures),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

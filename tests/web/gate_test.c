@@ -6,7 +6,7 @@
 #include "support/test_host.h"
 #include "vestry/instance.h"
 
-static void gate_counts_requests_and_streams(void **state) {
+TEST_CASE(gate_counts_requests_and_streams) {
   vestry *v = NULL;
   vsi_web_gate gate;
   assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
@@ -41,7 +41,7 @@ static void *leave(void *gate) {
   return NULL;
 }
 
-static void gate_waits_for_the_last_stream(void **state) {
+TEST_CASE(gate_waits_for_the_last_stream) {
   vestry *v = NULL;
   vsi_web_gate gate;
   assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
@@ -58,7 +58,7 @@ static void gate_waits_for_the_last_stream(void **state) {
 }
 
 /* A log that a flood of refused streams cannot fill; while the server stops, 503 is expected. */
-static void stream_without_a_place_is_logged_once(void **state) {
+TEST_CASE(stream_without_a_place_is_logged_once) {
   test_host th;
   vsi_web_gate gate;
   test_host_init(&th);
@@ -75,13 +75,4 @@ static void stream_without_a_place_is_logged_once(void **state) {
   assert_string_equal(th.last_log, "");
   vsi_web_gate_finish(&gate);
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(gate_counts_requests_and_streams),
-      cmocka_unit_test(gate_waits_for_the_last_stream),
-      cmocka_unit_test(stream_without_a_place_is_logged_once),
-  };
-  return cmocka_run_group_tests_name("the gate", tests, NULL, NULL);
 }

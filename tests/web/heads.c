@@ -30,7 +30,7 @@ static void destroy(void *server) {
   vestry_server_destroy(server);
 }
 
-static void invalid_max_head_bytes_is_refused(void **state) {
+TEST_CASE(invalid_max_head_bytes_is_refused) {
   vestry *v;
   vestry_server *server = NULL;
   vestry_server_options options = defaults;
@@ -45,7 +45,7 @@ static void invalid_max_head_bytes_is_refused(void **state) {
 }
 
 /* RFC 9112, 3.2.2: a server must accept a target with a host, of any name by which clients reach it. */
-static void targets_with_any_host_are_answered(void **state) {
+TEST_CASE(targets_with_any_host_are_answered) {
   static const char *const hosts[] = {"127.0.0.1", "localhost", "web.example"};
   vestry *v;
   vestry_server *server = NULL;
@@ -68,9 +68,7 @@ int heads_run(const vestry_server_adapter *of, const vestry_server_options *opti
   defaults = *options;
   const vestry_contract_adapter made = {
       .name = of->name, .start = start, .stop = stop, .destroy = destroy, .patience_s = PATIENCE_S};
-  const struct CMUnitTest tests[] = {cmocka_unit_test(invalid_max_head_bytes_is_refused),
-                                     cmocka_unit_test(targets_with_any_host_are_answered)};
-  return (int)vestry_contract_run(&made, "heads") + cmocka_run_group_tests_name("limits", tests, NULL, NULL);
+  return (int)vestry_contract_run(&made, "heads") + cases_run("limits", NULL, NULL);
 }
 
 int heads_run_tls(const vestry_server_adapter *of, const vestry_server_options *options, const char *key,

@@ -185,12 +185,11 @@ static void one_history(uint64_t seed) {
 }
 
 /* capability: E5, F8 */
-static void e5_subscriptions_end_once_under_seeded_schedules(void **state) {
+TEST_CASE(e5_subscriptions_end_once_under_seeded_schedules) {
   schedule_run_seeds(HISTORIES, one_history);
 }
 
 int main(int argc, char **argv) {
   schedule_take_seed(argc, argv);
-  const struct CMUnitTest tests[] = {cmocka_unit_test(e5_subscriptions_end_once_under_seeded_schedules)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("channel/bus", NULL, NULL);
 }

@@ -107,12 +107,11 @@ static void one_history(uint64_t seed) {
   for (int i = 0; i < STREAMS; i++) probe_finish(&h.probes[i]);
 }
 
-static void channels_leave_nothing_under_seeded_schedules(void **state) {
+TEST_CASE(channels_leave_nothing_under_seeded_schedules) {
   schedule_run_seeds(HISTORIES, one_history);
 }
 
 int main(int argc, char **argv) {
   schedule_take_seed(argc, argv);
-  const struct CMUnitTest tests[] = {cmocka_unit_test(channels_leave_nothing_under_seeded_schedules)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("channel/channels", NULL, NULL);
 }

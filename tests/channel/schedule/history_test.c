@@ -162,12 +162,11 @@ static void one_run(uint64_t seed) {
   for (int i = 0; i < STREAMS; i++) probe_finish(&h.probes[i]);
 }
 
-static void g12_resume_is_complete_under_seeded_schedules(void **state) {
+TEST_CASE(g12_resume_is_complete_under_seeded_schedules) {
   schedule_run_seeds(RUNS, one_run);
 }
 
 int main(int argc, char **argv) {
   schedule_take_seed(argc, argv);
-  const struct CMUnitTest tests[] = {cmocka_unit_test(g12_resume_is_complete_under_seeded_schedules)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("channel/history", NULL, NULL);
 }

@@ -234,7 +234,7 @@ static void one_history(uint64_t seed) {
 static uint64_t first_seed = 1, seeds_count = HISTORIES;
 
 /* capability: E1 */
-static void e1_watch_is_correct_under_seeded_schedules(void **state) {
+TEST_CASE(e1_watch_is_correct_under_seeded_schedules) {
   for (uint64_t i = 0; i < seeds_count; i++) one_history(first_seed + i);
 }
 
@@ -243,6 +243,5 @@ int main(int argc, char **argv) {
     first_seed = strtoull(argv[1], NULL, 10);
     seeds_count = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
   }
-  const struct CMUnitTest tests[] = {cmocka_unit_test(e1_watch_is_correct_under_seeded_schedules)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run("watch/schedule", NULL, NULL);
 }
