@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Accept-Encoding: any bytes. Input: the header's value. The chosen coding is offered, and does not depend on
  * codings that are not; a refusal needs a q of 0 in the header. */
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz/target.h"
 #include "http/encoding.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const char *const all[] = {"br", "gzip", "x-own"}, *const none[] = {NULL, NULL, NULL};

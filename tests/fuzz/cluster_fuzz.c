@@ -3,18 +3,12 @@
  * nothing crashes, counters are consistent, and forbidden requests are not performed.
  * Input: messages, each with a kind, flags, a sender, a number, a length of two bytes, and a body; unchanged, and
  * sealed, from one node or two. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/members.h"
+#include "fuzz/target.h"
 #include "vestry/testing/memory.h"
 #include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 static const char secret[32] = "0123456789abcdef0123456789abcde";
 static size_t performed;
@@ -98,8 +92,6 @@ static void listen(vestry_cluster *cluster, vestry_runtime *runtime, const uint8
     size -= 6 + len;
   }
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   vestry_runtime *runtime;

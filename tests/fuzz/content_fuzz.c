@@ -6,18 +6,10 @@
  * up, it begins and ends in text. */
 #include "app/page/content.h"
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
+#include "fuzz/target.h"
 #include "html/place.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 static void check_place(const char *html, size_t len) {
   vsi_html_place place;

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Copies of requests: for any query, a shared copy has no signals, a private copy has those of the request, and all
  * other data is unchanged. Input: the query. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "app/page/copy.h"
 #include "event/query.h"
+#include "fuzz/target.h"
 #include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 static bool has_signals(const char *query) {
   vestry_slice value;
@@ -64,8 +58,6 @@ static vestry_err handle(const vestry_request *req, vestry_reply *reply, void *a
   }
   return VESTRY_OK;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static vestry *v;

@@ -3,18 +3,12 @@
  * actions and placeholders of every kind.
  * Input: a byte each for max_depth, max_count, and bits (1: fail fast; 2: data is the first effect's first
  * argument), then the text. */
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz/target.h"
 #include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 #include "json/value.h"
 
 enum { INPUTS_AN_INSTANCE = 500 };
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 /* ---------------------------------------------------------------------------------------- actions and others ----- */
 
@@ -93,8 +87,6 @@ static void check_dispatch(json_t *effects, unsigned bits) {
   json_decref(results);
   vestry_memory_settle(v);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 3) return 0;

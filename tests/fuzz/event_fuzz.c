@@ -3,10 +3,9 @@
  * Input: a byte for the kind, one for mode and namespace, one for flags, one for retry; id, selector and a third
  * field, each ended by a NUL; the text. Flag bits select the fields that are set. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "event/roundtrip.h"
+#include "fuzz/target.h"
 
 enum { HAS_ID = 1, HAS_SELECTOR = 2, HAS_THIRD = 4, FIRST_SWITCH = 8 };
 
@@ -48,8 +47,6 @@ static const char *round_trip(const uint8_t *head, const char *const *fields, co
   default: return roundtrip_comment(flags & HAS_ID ? fields[0] : NULL);
   }
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 4) return 0;

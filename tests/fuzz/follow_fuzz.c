@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* An event after another event, both any bytes: the decoders read both. Input: a byte each for the coding, the
  * window, the encoding of the former event, and its end in the rest; the remaining bytes are the event. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/memory.h"
 #include "coding/coding.h"
 #include "decode/decode.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
+#include "fuzz/target.h"
 
 static void pass(decoder *d, vsi_sink *sink) {
   require(!sink->buffer.error);
@@ -19,8 +13,6 @@ static void pass(decoder *d, vsi_sink *sink) {
   vsi_sink_init(sink, NULL);
   require(!d->broken);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 6) return 0;

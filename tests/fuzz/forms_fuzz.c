@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Forms: any body, in either coding, gives values that are texts, or none. */
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz/target.h"
 #include "support/test_host.h"
 #include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
@@ -22,7 +20,6 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
   return VESTRY_OK;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static vestry *v;
   if (!v && vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v)) abort();

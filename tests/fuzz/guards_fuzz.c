@@ -7,18 +7,12 @@
  * - A valid origin is the origin of its own authority, in any case, and equal to itself; two origins of one host
  *   differ at most in their scheme. */
 #include <ctype.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
 #include "app/guard/proof.h"
 #include "base/trace.h"
+#include "fuzz/target.h"
 #include "vestry/trace.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 /* A separate copy, so that the sanitizer detects reads past its end. */
 static char *copy_of(const void *bytes, size_t len) {
@@ -80,8 +74,6 @@ static void check_trace(const char *text, size_t len) {
   require(!memcmp(trace.trace_id, again.trace_id, 16) && !memcmp(trace.span_id, again.span_id, 8));
   require(trace.is_sampled == again.is_sampled && !memcmp(written + 3, text + 3, 49));
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static vsi_seals seals;

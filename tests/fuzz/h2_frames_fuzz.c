@@ -2,8 +2,6 @@
 /* Frames that a client sends to the HTTP/2 adapter. Input: a byte of flags, then frames. With SHORT, the head of a
  * frame is its type, its flags, its stream and its length, in a byte each; otherwise all bytes are sent as they are.
  * The checks are those of h2_peer.h. */
-#include <string.h>
-
 #include "fuzz/h2_peer.h"
 #include "vestry/vestry.h"
 
@@ -32,7 +30,6 @@ static void prepare(void) {
   require(!vestry_route(v, "GET", "/l", answer_large, NULL));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static bool is_ready;
   peer p;

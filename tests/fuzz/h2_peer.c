@@ -2,8 +2,6 @@
 #include "fuzz/h2_peer.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -14,10 +12,6 @@
 static vestry *v;
 static vestry_server *server;
 static vsi_h2_loop loop; /* without a thread */
-
-void require(bool condition) {
-  if (!condition) abort();
-}
 
 static void log_nothing(void *ctx, vestry_log_level level, const char *text) {}
 

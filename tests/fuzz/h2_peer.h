@@ -9,6 +9,7 @@
 #define TESTS_FUZZ_H2_PEER_H
 
 #include "adapter/h2/adapter.h"
+#include "fuzz/target.h"
 
 enum { PEER_STREAMS = 256 };
 
@@ -27,8 +28,6 @@ typedef struct peer {
   uint64_t window;                   /* bytes of DATA that the server may have sent */
   peer_stream streams[PEER_STREAMS]; /* by id */
 } peer;
-
-void require(bool condition);
 
 /* Return the instance, which the first call creates with a server on a free port. */
 vestry *peer_vestry(void);

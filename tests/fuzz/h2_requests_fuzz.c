@@ -5,9 +5,6 @@
  *
  * Input: a byte of flags, and one that says where the head is split; then the fields, "name: value" and a line feed
  * each; an empty line; the body up to a NUL; and trailers in the form of the fields. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "fuzz/h2_peer.h"
 #include "vestry/vestry.h"
 
@@ -193,7 +190,6 @@ static void prepare(void) {
       require(!vestry_route(peer_vestry(), methods[i], paths[k], check, NULL));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static bool is_ready;
   peer p;

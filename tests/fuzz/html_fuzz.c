@@ -3,19 +3,13 @@
  * Input: HTML, a NUL, more HTML, a NUL, and a text, which may contain NULs. The text is inserted between the two in
  * every possible way. If the builder accepts it, its output must be inert and read back as the text. The first HTML
  * is used as a format, too. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/utf8.h"
+#include "fuzz/target.h"
 #include "html/builder.h"
 #include "html/place.h"
 #include "vestry/vestry.h"
 
 enum { MAX_TEXT = 4096 * 4 };
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 /* Return the length of the text as a reader gets it: valid, and without NUL. */
 static size_t readable(const char *text, size_t len, char *to) {
@@ -175,8 +169,6 @@ static void check_format(const char *format, const char *text) {
   }
   vestry_html_finish(&html);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *before = (const char *)data, *end = before + size;

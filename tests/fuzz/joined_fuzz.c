@@ -2,16 +2,8 @@
 /* A message of a broker, which may contain several joined messages. For any input, these lie inside of it, do not
  * overlap, and leave no remainder; joining them again gives the same message.
  * Input: a message. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "cluster/nats/send_queue.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz/target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   vsi_nats_joined joined;

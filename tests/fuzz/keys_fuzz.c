@@ -4,16 +4,11 @@
  * bytes: its encoding must be accepted.
  * Input: a byte that selects the kind and the size of the text buffer, then the bytes. */
 #include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "fuzz/target.h"
 #include "store/key.h"
 
 enum { MOST_PARTS = 4096 };
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 /* ------------------------------------------------------------------------------------------ accepted encodings ---- */
 
@@ -107,8 +102,6 @@ static void encode_any(const uint8_t *data, size_t size, size_t room) {
   require(error ? small_error != VESTRY_OK : small_error == (measured <= room ? VESTRY_OK : VESTRY_TOO_LARGE));
   free(encoded);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size == 0 || size > MOST_PARTS) return 0;

@@ -2,18 +2,12 @@
 /* Paths of signals. Removal: for any paths, the event is an object in which each path, or a prefix of it, ends at a
  * null, and there are no other nulls. Reading: any path in any signals is found, or rejected with a message.
  * Input: paths, each ended by a NUL, and then JSON text. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "event/layout.h"
+#include "fuzz/target.h"
 #include "vestry/event.h"
 #include "vestry/signals.h"
 
 enum { MAX_PATHS = 16 };
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 static size_t count_nulls(const json_t *value) {
   size_t nulls = 0;
@@ -72,8 +66,6 @@ static void try_read(const json_t *signals, const char *path) {
   require(!error ==
           (json_is_integer(value) && json_integer_value(value) == integer && integer >= -100 && integer <= 100));
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *at = (const char *)data, *end = at + size, *paths[MAX_PATHS];

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Query strings: any bytes. Input: a name, a NUL, the query. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "event/query.h"
+#include "fuzz/target.h"
 #include "vestry/signals.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 /* A value must be the same in a large buffer and in one of the exact size, and must not fit into one byte less. */
 static void check_value(const char *query, size_t len, const char *name) {
@@ -49,8 +43,6 @@ static void check_signals(const char *query, size_t len) {
   json_decref(expected);
   free(buffer);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const uint8_t *zero = size ? memchr(data, 0, size) : NULL;

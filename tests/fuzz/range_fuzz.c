@@ -2,16 +2,9 @@
 /* Range: any bytes. Input: a byte for the file's length, then the header's value. A part lies within the file, and
  * formatted again it is the same part. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "app/files/conditions.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz/target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!size) return 0;

@@ -2,15 +2,10 @@
 /* Request targets. An accepted target names one path: other spellings are read as the same path, and it contains
  * nothing that a proxy could normalize. Input: a target. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "fuzz/target.h"
 #include "http/target.h"
 #include "vestry/adapter.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 /* A single segment may be encoded completely; several segments only where necessary. */
 static bool is_encoded(unsigned char c, bool is_one_segment) {

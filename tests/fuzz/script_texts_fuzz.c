@@ -4,14 +4,9 @@
  * Input: a byte for the kind, then the text. */
 #include <ctype.h>
 #include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "fuzz/target.h"
 #include "vestry/event.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 static size_t count_of(vestry_slice bytes, const char *what) {
   size_t count = 0, len = strlen(what);
@@ -106,8 +101,6 @@ static void check_address(vestry_err error, const vestry_event *event, const cha
   else
     check_string(vestry_event_bytes(event), before, ")", url, strlen(url));
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static vestry_host quiet; /* without a log */
 

@@ -5,15 +5,8 @@
  * - A parsed cookie is formatted again as the same text, with one of the two secrets.
  * - A signed token is parsed as it was, also by the previous secret; it is rejected by another secret, without a
  *   secret, cut short, with more bytes after it, and with a changed byte. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "app/session/token.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
+#include "fuzz/target.h"
 
 /* A separate copy, so that the sanitizer detects reads past its end. */
 static bool read_token(const void *text, size_t len, const vsi_secret *secret, const vsi_secret *previous,
@@ -67,8 +60,6 @@ static void check_made(const vsi_token *made, size_t place, unsigned char change
   text[place] = (char)(text[place] ^ change);
   require(!read_token(text, len, secret, other, &token));
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   enum { NUMBERS = 2 * sizeof(uint64_t), HEAD = NUMBERS + 3 };

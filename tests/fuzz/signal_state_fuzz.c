@@ -3,10 +3,8 @@
  * result is saved to the page. All values are within their bounds, and after everything was saved the page has no
  * invalid value.
  * Input: JSON of the page's signals, a zero byte, JSON of a value in an object: {"v": …}. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "event/layout.h"
+#include "fuzz/target.h"
 #include "http/reply.h"
 #include "signals/merge.h"
 #include "support/reply_effects.h"
@@ -19,10 +17,6 @@ static const vestry_field fields[] = {
     VESTRY_STRING_FIELD("o.s", "x", 8),   VESTRY_JSON_FIELD("j", "{\"a\":1}", 60),
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 static void check_values(const vestry_signal_state *r) {
   bool b;
@@ -97,8 +91,6 @@ static void work(const vestry_schema *schema, json_t *signals, json_t *value) {
   vestry_signal_state_destroy(r);
   json_decref(page);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static vestry_schema *schema;

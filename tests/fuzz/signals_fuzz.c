@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Signals from a client: any bytes, under any limits. The result is compared with jansson's, without limits.
  * Input: a byte each for max_depth, max_count and max_bytes (times 16), then the text. */
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz/target.h"
 #include "vestry/signals.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 /* Compare both results for an accepted text. */
 static void check_accepted(const char *json, size_t len, json_t *signals) {
@@ -26,8 +20,6 @@ static void check_refused(const char *json, size_t len, vestry_err error, const 
   require(!json_is_object(other));
   json_decref(other);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 3) return 0;

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* State tags, and ids of histories, which clients send: a parsed tag equals the formatted one, and all other texts
  * are rejected. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "app/history/history.h"
 #include "app/page/state_tag.h"
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
+#include "fuzz/target.h"
 
 static bool have_equal_parts(const vsi_state_tag *a, const vsi_state_tag *b) {
   for (size_t i = 0; i < a->parts_count; i++)
@@ -77,8 +71,6 @@ static void check_id_read(const char *text) {
   require(vsi_history_id_write(id, again) == strlen(text) && strcmp(again, text) == 0);
   require(!vsi_state_tag_read(text, &tag));
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   char *text = malloc(size + 1);

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Uploads: however a form is cut into pieces, it has the same parts with the same bytes; and file names, types and
  * offsets of clients are parsed as a name, a type and a number, or rejected. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "app/upload/form.h"
 #include "app/upload/tus.h"
+#include "fuzz/target.h"
 
 enum { SAID_BYTES = 65536 };
 
@@ -66,7 +64,6 @@ static void read_headers(const uint8_t *data, size_t size) {
   free(said);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static heard whole, cut;
   bool is_whole, is_cut_whole;

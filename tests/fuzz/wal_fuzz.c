@@ -3,17 +3,11 @@
  * the size of pieces; the bytes. Even: a stream, from the head of a page on. Odd: the content of one record after
  * its head, with its manager and info before it. The result is the same in one piece and in many, and lies inside of
  * the record. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/memory.h"
 #include "data/postgres/record.h"
+#include "fuzz/target.h"
 
 enum { AT = 3 << 16, PAGE = 512, SEGMENT = 4096, LARGE = 65536 };
-
-static void require(bool condition) {
-  if (!condition) abort();
-}
 
 typedef struct reported {
   const vsi_postgres_format *format;
@@ -100,8 +94,6 @@ static size_t wrap(const vsi_postgres_format *format, const uint8_t *data, size_
   memcpy(page + 64, data + 2, size - 2);
   return 64 + size - 2;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 4 || size > LARGE / 2) return 0;
