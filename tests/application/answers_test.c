@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* How an application answers what it refuses: forbidden calls, sentences of acts, secrets of forms. */
 #include "app/page/input.h"
-#include "support/test.h"
-#include "support/test_host.h"
-#include "vestry/app/application.h"
+#include "application/world.h"
 #include "vestry/app/upload.h"
-#include "vestry/testing/browser.h"
 
 /* A log-in: the secret is declared in both ways. */
 typedef struct login {
@@ -78,33 +75,9 @@ static const vestry_entry entries[] = {VESTRY_PAGE("/", home),
                                        VESTRY_HANDLER("GET", "/guarded/by", yes),
                                        {0}};
 
-typedef struct world {
-  test_host th;
-  vestry_application *app;
-  vestry_browser *ada;
-  vestry_browser_page *page;
-} world;
-
 static void open_world(world *w) {
-  test_host_init(&w->th);
-  const vestry_options instance = {.host = &w->th.host, .threads_count = VESTRY_THREADS_NONE};
-  const vestry_application_options options = {
-      .insecure = true,
-      .instance = &instance,
-      .forms = &(vestry_forms_options){0},
-      .entries = entries,
-      .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32}};
   is_forbidden = false;
-  assert_int_equal(vestry_application_create(&options, &w->app), VESTRY_OK);
-  assert_int_equal(vestry_browser_create(w->app->instance, &w->ada), VESTRY_OK);
-  assert_int_equal(vestry_browser_open(w->ada, "/", &w->page), VESTRY_OK);
-}
-
-static void close_world(world *w) {
-  vestry_browser_close(w->page);
-  vestry_browser_destroy(w->ada);
-  assert_int_equal(vestry_application_destroy(w->app), VESTRY_OK);
-  test_host_assert_clean(&w->th);
+  world_open(w, (vestry_application_options){.entries = entries}, "/");
 }
 
 /* capability: L23 */
@@ -117,7 +90,7 @@ TEST_CASE(next_press_clears_the_sentence_of_a_refused_act) {
     assert_true(vestry_browser_shows(w.page, "Nobody is waiting."));
     assert_int_equal(vestry_browser_press(w.page, next[i]), VESTRY_OK);
     assert_false(vestry_browser_shows(w.page, "Nobody is waiting."));
-    close_world(&w);
+    world_close(&w);
   }
 }
 
@@ -144,19 +117,11 @@ TEST_CASE(failed_of_each_kind_of_entry_is_forbidden) {
   assert_int_equal(vestry_browser_fill(w.page, "Name", "ada"), VESTRY_OK);
   assert_int_equal(vestry_browser_press(w.page, "Log in"), VESTRY_OK);
   assert_int_equal(vestry_browser_status(w.page), 403);
-  close_world(&w);
-}
-
-static void cut(const char *html, const char *before, char *ret_text, size_t capacity) {
-  const char *at = strstr(html, before);
-  assert_non_null(at);
-  at += strlen(before);
-  snprintf(ret_text, capacity, "%.*s", (int)strcspn(at, "\""), at);
+  world_close(&w);
 }
 
 /* capability: L22 */
 TEST_CASE(secret_is_in_no_document_and_not_stored) {
-  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
   vestry_memory_exchange *document, *refused;
   world w;
   open_world(&w);
@@ -166,13 +131,13 @@ TEST_CASE(secret_is_in_no_document_and_not_stored) {
   assert_non_null(strstr(html, "name=\"password\" dir=\"auto\" maxlength=\"40\" type=\"password\""));
   assert_non_null(strstr(html, "name=\"name\" dir=\"auto\" maxlength=\"20\" required " VESTRY_FORM_FIELD));
   assert_null(strstr(html, "type=\"password\" " VESTRY_FORM_FIELD));
-  cut(html, "name=\"csrf\" value=\"", token, sizeof token);
-  cut(html, "name=\"once\" value=\"", once, sizeof once);
-  assert_int_equal(vestry_browser_form(w.ada, "/login",
-                                       VESTRY_OBJECT("csrf", (const char *)token, "once", (const char *)once, "name",
-                                                     "ada", "password", " s3cret ", "code", "c0de"),
-                                       &refused),
-                   VESTRY_OK);
+  const world_proofs proofs = world_proofs_in(html);
+  assert_int_equal(
+      vestry_browser_form(w.ada, "/login",
+                          VESTRY_OBJECT("csrf", (const char *)proofs.csrf, "once", (const char *)proofs.once, "name",
+                                        "ada", "password", " s3cret ", "code", "c0de"),
+                          &refused),
+      VESTRY_OK);
   assert_int_equal(vestry_memory_look(refused).status, 422);
   assert_non_null(strstr(vestry_memory_look(refused).received.data, "value=\"ada\""));
   assert_null(strstr(vestry_memory_look(refused).received.data, "s3cret"));
@@ -180,13 +145,12 @@ TEST_CASE(secret_is_in_no_document_and_not_stored) {
   assert_string_equal(password, " s3cret ");
   vestry_memory_destroy(document);
   vestry_memory_destroy(refused);
-  close_world(&w);
+  world_close(&w);
 }
 
 /* capability: L22 */
 TEST_CASE(each_field_has_its_own_message) {
-  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
-  vestry_memory_exchange *document, *refused;
+  vestry_memory_exchange *refused;
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_fill(w.page, "Name", "a"), VESTRY_OK);
@@ -200,12 +164,10 @@ TEST_CASE(each_field_has_its_own_message) {
   assert_int_equal(vestry_browser_press(w.page, "Log in"), VESTRY_OK); /* refused by its function */
   assert_string_equal(json_string_value(vestry_browser_signal(w.page, "_said.form")), "Wrong.");
   assert_string_equal(json_string_value(vestry_browser_signal(w.page, "_wrong.form")), "");
-  assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
-  cut(vestry_memory_look(document).received.data, "name=\"csrf\" value=\"", token, sizeof token);
-  cut(vestry_memory_look(document).received.data, "name=\"once\" value=\"", once, sizeof once);
+  const world_proofs proofs = world_proofs_at(&w, "/");
   assert_int_equal(vestry_browser_form(w.ada, "/login",
-                                       VESTRY_OBJECT("csrf", (const char *)token, "once", (const char *)once, "name",
-                                                     "a", "code", "C0DE"),
+                                       VESTRY_OBJECT("csrf", (const char *)proofs.csrf, "once",
+                                                     (const char *)proofs.once, "name", "a", "code", "C0DE"),
                                        &refused),
                    VESTRY_OK);
   const char *html = vestry_memory_look(refused).received.data;
@@ -216,9 +178,8 @@ TEST_CASE(each_field_has_its_own_message) {
       "<small id=\"form-name-wrong\" data-ignore-morph data-wrong=\"name\">Name: at least 2 characters.</small>"));
   assert_non_null(strstr(html, "data-wrong=\"password\"></small>"));
   assert_non_null(strstr(html, "data-wrong=\"code\">code: only the characters 0-9a-z.</small>"));
-  vestry_memory_destroy(document);
   vestry_memory_destroy(refused);
-  close_world(&w);
+  world_close(&w);
 }
 
 TEST_CASE(secret_that_cannot_be_one_is_refused_by_name) {
@@ -250,5 +211,5 @@ TEST_CASE(refusal_for_a_script_that_sends_files_is_a_line) {
     assert_null(strchr(vestry_memory_look(answer).received.data, '<'));
     vestry_memory_destroy(answer);
   }
-  close_world(&w);
+  world_close(&w);
 }

@@ -5,12 +5,10 @@
 
 #include <stdlib.h>
 
-#include "support/test.h"
-#include "support/test_host.h"
+#include "application/world.h"
 #include "vestry/app/bus.h"
 #include "vestry/app/history.h"
 #include "vestry/app/stream.h"
-#include "vestry/testing/browser.h"
 
 static int presses;
 
@@ -44,13 +42,9 @@ static const vestry_application_document frame = {
 static const vestry_file table[] = {{.path = "a.css", .bytes = "p{}", .len = 3}};
 
 static vestry_err begin(test_host *th, unsigned without, vestry_application **ret_app) {
-  const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
   const vestry_application_options options = {
       .name = "tea",
       .without = without,
-      .insecure = true,
-      .instance = &instance,
-      .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32},
       .csrf = &(vestry_csrf_options){.trusted_origins = &origin, .trusted_origins_count = 1},
       .rate = &(vestry_rate_options){.count = 100},
       .guests = without & VESTRY_WITHOUT_SESSIONS ? NULL : &(vestry_guests_options){0},
@@ -60,7 +54,7 @@ static vestry_err begin(test_host *th, unsigned without, vestry_application **re
       .entries = entries,
       .document = &frame,
   };
-  vestry_err error = vestry_application_create(&options, ret_app);
+  vestry_err error = world_create(th, options, ret_app);
   return error ? error : vestry_route((*ret_app)->instance, "POST", "/guest", become_guest, NULL);
 }
 
@@ -70,14 +64,6 @@ static int status_of(vestry_browser *browser, const char *method, const char *ur
   const int status = vestry_memory_look(answer).status;
   vestry_memory_destroy(answer);
   return status;
-}
-
-/* Return the text between two marks. */
-static void cut(const char *html, const char *before, const char *end, char *ret_text, size_t capacity) {
-  const char *at = strstr(html, before);
-  assert_non_null(at);
-  at += strlen(before);
-  snprintf(ret_text, capacity, "%.*s", (int)(strstr(at, end) - at), at);
 }
 
 /* capability: L16 */
@@ -107,7 +93,7 @@ TEST_CASE(parts_serve_and_guard_a_page) {
   assert_non_null(strstr(html, "<p>0</p>"));
   assert_non_null(strstr(html, "><nav></nav><main"));
   assert_non_null(strstr(html, "<hr></body></html>"));
-  cut(html, "data-signals:_csrf=\"'", "'", token, sizeof token);
+  world_cut(html, "data-signals:_csrf=\"'", "'", token, sizeof token);
   assert_int_equal(strlen(token), VESTRY_CSRF_TOKEN_BYTES - 1);
   vestry_memory_destroy(document);
   assert_non_null(vestry_browser_cookie(ada, "tea-session")); /* plain http, and of this application */
@@ -302,8 +288,8 @@ TEST_CASE(each_kind_of_entry_is_served) {
   begin_kinds(&th, &app);
   assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
   const char *html = got(ada, "/lobby", 200, &document);
-  cut(html, "<i>", "<", guest, sizeof guest);
-  cut(html, "data-signals:_csrf=\"'", "'", token, sizeof token);
+  world_cut(html, "<i>", "<", guest, sizeof guest);
+  world_cut(html, "data-signals:_csrf=\"'", "'", token, sizeof token);
   assert_int_equal(strlen(guest), VESTRY_GUEST_ID_BYTES - 1);
   assert_non_null(strstr(html, "<b id=\"score\" data-ignore-morph class=\"x\">0</b>"
                                "<b id=\"score--9\" data-ignore-morph class=\"x\">-9</b></main>"));

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Documents of pages without a content, of forms that cannot be sent, and of forms in the content, whose language and
  * choices are those of the request. */
-#include "support/test.h"
-#include "support/test_host.h"
-#include "vestry/app/application.h"
-#include "vestry/testing/browser.h"
+#include "application/world.h"
 
 typedef struct note {
   char text[81];
@@ -85,30 +82,8 @@ static const vestry_entry entries[] = {VESTRY_FORM(&form, take),
 
 static const vestry_application_document frame = {.language = language_of};
 
-typedef struct world {
-  test_host th;
-  vestry_application *app;
-  vestry_browser *ada;
-} world;
-
 static void open_world(world *w) {
-  test_host_init(&w->th);
-  const vestry_options instance = {.host = &w->th.host, .threads_count = VESTRY_THREADS_NONE};
-  const vestry_application_options options = {
-      .insecure = true,
-      .instance = &instance,
-      .forms = &(vestry_forms_options){0},
-      .entries = entries,
-      .document = &frame,
-      .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32}};
-  assert_int_equal(vestry_application_create(&options, &w->app), VESTRY_OK);
-  assert_int_equal(vestry_browser_create(w->app->instance, &w->ada), VESTRY_OK);
-}
-
-static void close_world(world *w) {
-  vestry_browser_destroy(w->ada);
-  assert_int_equal(vestry_application_destroy(w->app), VESTRY_OK);
-  test_host_assert_clean(&w->th);
+  world_open(w, (vestry_application_options){.entries = entries, .document = &frame}, NULL);
 }
 
 static int status_at(world *w, const char *url) {
@@ -131,7 +106,7 @@ TEST_CASE(page_without_a_content_is_reported_unless_it_is_a_form) {
     assert_int_equal(status_at(&w, urls[i]), 200);
     assert_int_equal(w.th.log_lines, lines + 1);
     assert_non_null(strstr(w.th.last_log, "has no content"));
-    close_world(&w);
+    world_close(&w);
   }
 }
 
@@ -142,7 +117,7 @@ TEST_CASE(form_whose_action_has_no_route_is_reported) {
     world w;
     open_world(&w);
     assert_int_equal(status_at(&w, urls[i]), 500);
-    close_world(&w);
+    world_close(&w);
   }
 }
 
@@ -174,16 +149,7 @@ TEST_CASE(form_in_the_content_comes_and_goes) {
     is_closed = false;
   }
   vestry_browser_close(page);
-  close_world(&w);
-}
-
-/* Copy the value of a hidden field of the form, which follows the content. */
-static void cut(const char *html, const char *name, char *ret_value, size_t capacity) {
-  char before[80];
-  snprintf(before, sizeof before, " form=\"form-seat\" name=\"%s\" value=\"", name);
-  const char *at = strstr(strstr(html, "</main>"), before);
-  assert_non_null(at);
-  snprintf(ret_value, capacity, "%.*s", (int)capacity - 1, at + strlen(before));
+  world_close(&w);
 }
 
 /* capability: L22 */
@@ -191,16 +157,14 @@ TEST_CASE(form_without_javascript_has_the_language_and_the_choices_of_its_reques
   for (int i = 0; i < 2; i++) {
     world w;
     vestry_memory_exchange *document, *refused;
-    char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
-    const char *csrf = token, *nonce = once;
     free_row = 0;
     is_german = i == 1;
     open_world(&w);
     assert_int_equal(vestry_browser_get(w.ada, "/hall", &document), VESTRY_OK);
     const char *html = vestry_memory_look(document).received.data;
     assert_non_null(strstr(html, i ? "<html lang=\"de\">" : "<html lang=\"en\">"));
-    cut(html, "csrf", token, sizeof token);
-    cut(html, "once", once, sizeof once);
+    const world_proofs proofs = world_proofs_in(strstr(html, "</main>")); /* the form follows the content */
+    const char *csrf = proofs.csrf, *nonce = proofs.once;
     assert_int_equal(
         vestry_browser_form(w.ada, "/seat", VESTRY_OBJECT("csrf", csrf, "once", nonce, "row", "b"), &refused),
         VESTRY_OK);
@@ -211,6 +175,6 @@ TEST_CASE(form_without_javascript_has_the_language_and_the_choices_of_its_reques
     assert_non_null(strstr(html, ">Row a</option></select>"));
     vestry_memory_destroy(document);
     vestry_memory_destroy(refused);
-    close_world(&w);
+    world_close(&w);
   }
 }

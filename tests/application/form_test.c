@@ -5,10 +5,8 @@
 #include <stdlib.h>
 
 #include "app/page/input.h"
+#include "application/world.h"
 #include "base/utf8.h"
-#include "support/test.h"
-#include "support/test_host.h"
-#include "vestry/testing/browser.h"
 
 typedef struct note {
   char text[4 * 20 + 1], code[9], tag[7], colour[6];
@@ -138,42 +136,14 @@ static const vestry_entry entries[] = {VESTRY_ACT("/refuse", refuse),
 
 static vestry_application_document frame;
 
-static vestry_err begin(test_host *th, vestry_application **ret_app) {
-  const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
-  const vestry_application_options options = {
-      .insecure = true,
-      .instance = &instance,
-      .forms = &(vestry_forms_options){0},
-      .once = &(vestry_once_options){.required = true},
-      .entries = entries,
-      .document = &frame,
-      .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32}};
+static void open_world(world *w) {
   memset(&last, 0, sizeof last);
   notes = 0;
   is_full = is_inside = is_leading = is_hasty = false;
-  return vestry_application_create(&options, ret_app);
-}
-
-typedef struct world {
-  test_host th;
-  vestry_application *app;
-  vestry_browser *ada;
-  vestry_browser_page *page;
-} world;
-
-static void open_world(world *w) {
-  test_host_init(&w->th);
-  assert_int_equal(begin(&w->th, &w->app), VESTRY_OK);
-  assert_int_equal(vestry_browser_create(w->app->instance, &w->ada), VESTRY_OK);
-  assert_int_equal(vestry_browser_open(w->ada, "/", &w->page), VESTRY_OK);
-  assert_int_equal(vestry_browser_status(w->page), 200);
-}
-
-static void close_world(world *w) {
-  vestry_browser_close(w->page);
-  vestry_browser_destroy(w->ada);
-  assert_int_equal(vestry_application_destroy(w->app), VESTRY_OK);
-  test_host_assert_clean(&w->th);
+  world_open(w,
+             (vestry_application_options){
+                 .once = &(vestry_once_options){.required = true}, .entries = entries, .document = &frame},
+             "/");
 }
 
 /* Press the button, and return the message that the page then shows. */
@@ -201,7 +171,7 @@ TEST_CASE(form_is_sent_by_the_client) {
   assert_true(json_integer_value(vestry_browser_signal(w.page, "_done.note")) > 0);
   assert_int_equal(vestry_application_settle(w.app, 1000), VESTRY_OK);
   assert_true(vestry_browser_shows(w.page, "1 notes, last: Tea at <4>"));
-  close_world(&w);
+  world_close(&w);
 }
 
 /* capability: L22 */
@@ -233,7 +203,7 @@ TEST_CASE(broken_rule_is_reported_in_the_form) {
     assert_int_equal(vestry_browser_fill(w.page, "Size", "9"), VESTRY_OK);
     assert_string_equal(said_after_press(&w), "");
     assert_int_equal(notes, 1);
-    close_world(&w);
+    world_close(&w);
   }
 }
 
@@ -246,27 +216,19 @@ TEST_CASE(handler_refuses_with_a_message) {
   assert_string_equal(said_after_press(&w), "No <room> is left.");
   assert_true(vestry_browser_shows(w.page, "No <room> is left."));
   assert_int_equal(notes, 0);
-  close_world(&w);
-}
-
-static void cut(const char *html, const char *before, char *ret_text, size_t capacity) {
-  const char *at = strstr(html, before);
-  assert_non_null(at);
-  at += strlen(before);
-  snprintf(ret_text, capacity, "%.*s", (int)strcspn(at, "\""), at);
+  world_close(&w);
 }
 
 /* Send the form of a document as a browser without JavaScript does. */
 static vestry_memory_exchange *send_plain(world *w, const char *html, const char *text) {
-  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
   vestry_memory_exchange *answer;
-  cut(html, "name=\"csrf\" value=\"", token, sizeof token);
-  cut(html, "name=\"once\" value=\"", once, sizeof once);
-  assert_int_equal(vestry_browser_form(w->ada, "/note",
-                                       VESTRY_OBJECT("csrf", (const char *)token, "once", (const char *)once, "tabId",
-                                                     "", "text", text, "code", "a", "size", 4, "weight", "-1"),
-                                       &answer),
-                   VESTRY_OK);
+  const world_proofs proofs = world_proofs_in(html);
+  assert_int_equal(
+      vestry_browser_form(w->ada, "/note",
+                          VESTRY_OBJECT("csrf", (const char *)proofs.csrf, "once", (const char *)proofs.once, "tabId",
+                                        "", "text", text, "code", "a", "size", 4, "weight", "-1"),
+                          &answer),
+      VESTRY_OK);
   return answer;
 }
 
@@ -284,7 +246,7 @@ TEST_CASE(refusal_wins_over_an_earlier_way) {
   assert_int_equal(notes, 0);
   vestry_memory_destroy(document);
   vestry_memory_destroy(refused);
-  close_world(&w);
+  world_close(&w);
 }
 
 /* capability: L22 */
@@ -314,7 +276,7 @@ TEST_CASE(form_is_sent_without_javascript) {
   vestry_memory_destroy(document);
   vestry_memory_destroy(refused);
   vestry_memory_destroy(accepted);
-  close_world(&w);
+  world_close(&w);
 }
 
 /* capability: L22 */
@@ -338,7 +300,7 @@ TEST_CASE(repeated_refusal_shows_the_form_again) {
   vestry_memory_destroy(document);
   vestry_memory_destroy(refused);
   vestry_memory_destroy(again);
-  close_world(&w);
+  world_close(&w);
 }
 
 /* A client that repeats a request, because its connection broke, shows the sentence again: 204 would look like
@@ -357,28 +319,22 @@ static void assert_said_twice(world *w, const char *url, const vestry_value *sig
 /* capability: L22 */
 TEST_CASE(repeated_refusal_is_said_again) {
   world w;
-  vestry_memory_exchange *document;
-  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
-  const char *csrf = token, *nonce = once;
   open_world(&w);
   for (int i = 0; i < 3; i++) { /* a broken rule; a refused form; a refused act */
-    assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
-    cut(vestry_memory_look(document).received.data, "name=\"csrf\" value=\"", token, sizeof token);
-    cut(vestry_memory_look(document).received.data, "name=\"once\" value=\"", once, sizeof once);
-    vestry_memory_destroy(document);
+    const world_proofs proofs = world_proofs_at(&w, "/");
     is_full = i > 0;
     refusals = 0;
-    assert_said_twice(
-        &w, i == 2 ? "/refuse" : "/note",
-        VESTRY_OBJECT("csrf", csrf, "once", nonce, "text", i ? "Tea" : "x", "code", "a", "size", 4, "weight", -1),
-        i == 0   ? "{\"_said\":{\"note\":\"Note: at least 2 characters.\"},\"_wrong\":{\"note\":"
-                   "\"{\\\"text\\\":\\\"Note: at least 2 characters.\\\"}\"}}"
-        : i == 1 ? "{\"_said\":{\"note\":\"No <room> is left.\"}}"
-                 : "{\"_said\":{\"act\":\"Not now.\"}}");
+    assert_said_twice(&w, i == 2 ? "/refuse" : "/note",
+                      VESTRY_OBJECT("csrf", (const char *)proofs.csrf, "once", (const char *)proofs.once, "text",
+                                    i ? "Tea" : "x", "code", "a", "size", 4, "weight", -1),
+                      i == 0   ? "{\"_said\":{\"note\":\"Note: at least 2 characters.\"},\"_wrong\":{\"note\":"
+                                 "\"{\\\"text\\\":\\\"Note: at least 2 characters.\\\"}\"}}"
+                      : i == 1 ? "{\"_said\":{\"note\":\"No <room> is left.\"}}"
+                               : "{\"_said\":{\"act\":\"Not now.\"}}");
     assert_int_equal(refusals, i == 2);
   }
   assert_int_equal(notes, 0);
-  close_world(&w);
+  world_close(&w);
 }
 
 /* capability: L22 */
@@ -397,7 +353,7 @@ TEST_CASE(ordinary_document_has_a_plain_form) {
   assert_int_equal(notes, 1);
   vestry_memory_destroy(document);
   vestry_memory_destroy(accepted);
-  close_world(&w);
+  world_close(&w);
 }
 
 TEST_CASE(kept_form_in_the_content_is_refused) {
@@ -409,7 +365,7 @@ TEST_CASE(kept_form_in_the_content_is_refused) {
   assert_int_equal(vestry_memory_look(document).status, 500);
   assert_true(w.th.log_lines > 0);
   vestry_memory_destroy(document);
-  close_world(&w);
+  world_close(&w);
 }
 
 TEST_CASE(characters_of_texts_are_counted) {
@@ -487,7 +443,6 @@ TEST_CASE(hidden_value_of_a_page_stays_in_its_form) {
   world w;
   vestry_browser_page *lot;
   vestry_memory_exchange *document, *refused;
-  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
   open_world(&w);
   assert_int_equal(vestry_browser_open(w.ada, "/lot/7", &lot), VESTRY_OK);
   assert_int_equal(vestry_browser_fill(lot, "Amount", "30"), VESTRY_OK);
@@ -499,19 +454,19 @@ TEST_CASE(hidden_value_of_a_page_stays_in_its_form) {
   assert_int_equal(vestry_browser_get(w.ada, "/lot/7", &document), VESTRY_OK);
   const char *html = vestry_memory_look(document).received.data;
   assert_non_null(strstr(html, hidden));
-  cut(html, "name=\"csrf\" value=\"", token, sizeof token);
-  cut(html, "name=\"once\" value=\"", once, sizeof once);
-  assert_int_equal(vestry_browser_form(w.ada, "/bid",
-                                       VESTRY_OBJECT("csrf", (const char *)token, "once", (const char *)once, "lot", 7,
-                                                     "place", "\"hall\"", "amount", 4),
-                                       &refused),
-                   VESTRY_OK);
+  const world_proofs proofs = world_proofs_in(html);
+  assert_int_equal(
+      vestry_browser_form(w.ada, "/bid",
+                          VESTRY_OBJECT("csrf", (const char *)proofs.csrf, "once", (const char *)proofs.once, "lot", 7,
+                                        "place", "\"hall\"", "amount", 4),
+                          &refused),
+      VESTRY_OK);
   assert_int_equal(vestry_memory_look(refused).status, 422);
   assert_non_null(strstr(vestry_memory_look(refused).received.data, hidden));
   vestry_memory_destroy(document);
   vestry_memory_destroy(refused);
   vestry_browser_close(lot);
-  close_world(&w);
+  world_close(&w);
 }
 
 /* Read one text from the form of a request of a browser, by the rules of a field. The message is that of the field. */
@@ -526,17 +481,13 @@ static vestry_err read_one(const vestry_request *req, vestry_reply *reply, void 
 
 static void read_as(world *w, const vestry_input *field, const char *text) {
   vestry_memory_exchange *answer;
-  char csrf[VESTRY_CSRF_TOKEN_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES];
-  vestry_memory_exchange *document;
-  assert_int_equal(vestry_browser_get(w->ada, "/", &document), VESTRY_OK);
-  cut(vestry_memory_look(document).received.data, "name=\"csrf\" value=\"", csrf, sizeof csrf);
-  cut(vestry_memory_look(document).received.data, "name=\"once\" value=\"", nonce, sizeof nonce);
-  vestry_memory_destroy(document);
+  const world_proofs proofs = world_proofs_at(w, "/");
   read_field = field;
-  assert_int_equal(
-      vestry_browser_form(w->ada, "/one",
-                          VESTRY_OBJECT("csrf", (const char *)csrf, "once", (const char *)nonce, "x", text), &answer),
-      VESTRY_OK);
+  assert_int_equal(vestry_browser_form(
+                       w->ada, "/one",
+                       VESTRY_OBJECT("csrf", (const char *)proofs.csrf, "once", (const char *)proofs.once, "x", text),
+                       &answer),
+                   VESTRY_OK);
   assert_int_equal(vestry_memory_look(answer).status, 204);
   vestry_memory_destroy(answer);
 }
@@ -579,22 +530,19 @@ TEST_CASE(texts_of_a_form_need_no_arrays) {
   assert_int_equal(vestry_route(w.app->instance, "POST", "/one", read_one, w.app), VESTRY_OK);
   read_as(&w, &(vestry_input)VESTRY_INPUT(wish, text, .max = 5), "x"); /* outside of a form's entry */
   assert_int_equal(read_error, VESTRY_INVALID);
-  close_world(&w);
+  world_close(&w);
 }
 
 /* Send the form as a browser without JavaScript does, with these choices. */
 static int status_with(world *w, const char *colour, const char *weight) {
-  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
-  vestry_memory_exchange *document, *answer;
-  assert_int_equal(vestry_browser_get(w->ada, "/plain", &document), VESTRY_OK);
-  cut(vestry_memory_look(document).received.data, "name=\"csrf\" value=\"", token, sizeof token);
-  cut(vestry_memory_look(document).received.data, "name=\"once\" value=\"", once, sizeof once);
-  vestry_memory_destroy(document);
-  assert_int_equal(vestry_browser_form(w->ada, "/note",
-                                       VESTRY_OBJECT("csrf", (const char *)token, "once", (const char *)once, "text",
-                                                     "Tea", "size", 4, "colour", colour, "weight", weight),
-                                       &answer),
-                   VESTRY_OK);
+  vestry_memory_exchange *answer;
+  const world_proofs proofs = world_proofs_at(w, "/plain");
+  assert_int_equal(
+      vestry_browser_form(w->ada, "/note",
+                          VESTRY_OBJECT("csrf", (const char *)proofs.csrf, "once", (const char *)proofs.once, "text",
+                                        "Tea", "size", 4, "colour", colour, "weight", weight),
+                          &answer),
+      VESTRY_OK);
   const int status = vestry_memory_look(answer).status;
   if (status == 422) {
     const char *html = vestry_memory_look(answer).received.data;
@@ -633,7 +581,7 @@ TEST_CASE(choice_is_one_of_its_list) {
   assert_int_equal(status_with(&w, "red", "21"), 422);
   assert_int_equal(status_with(&w, "red", "20x"), 422);
   assert_int_equal(notes, 2);
-  close_world(&w);
+  world_close(&w);
 }
 
 /* capability: L22 */
@@ -652,7 +600,7 @@ TEST_CASE(user_chooses_by_the_shown_texts) {
   assert_string_equal(last.text, "Cake");
   assert_string_equal(last.colour, "red");
   assert_int_equal(last.weight, -1);
-  close_world(&w);
+  world_close(&w);
 }
 
 /* capability: L22 */
@@ -664,7 +612,7 @@ TEST_CASE(accepted_form_leads_elsewhere) {
   assert_int_equal(vestry_browser_press(w.page, "Add"), VESTRY_OK);
   assert_true(vestry_browser_shows(w.page, "Colour")); /* the document of /plain */
   assert_int_equal(notes, 1);
-  close_world(&w);
+  world_close(&w);
 }
 
 /* A long label or message is cut between two characters: half of one could not be sent. */
@@ -684,7 +632,7 @@ TEST_CASE(message_is_a_text) {
     assert_int_equal(read_error, VESTRY_MALFORMED);
     assert_true(vsi_is_utf8(read_message, strlen(read_message)) && strlen(read_message) > 250);
   }
-  close_world(&w);
+  world_close(&w);
 }
 
 TEST_CASE(control_characters_are_refused) {
@@ -710,7 +658,7 @@ TEST_CASE(control_characters_are_refused) {
   assert_int_equal(read_error, VESTRY_OK);
   assert_string_equal(read_text, "\xC2\xA1"
                                  "a\xC3\x80");
-  close_world(&w);
+  world_close(&w);
 }
 
 TEST_CASE(allowed_characters_are_a_pattern) {
@@ -742,7 +690,7 @@ TEST_CASE(each_allocation_may_fail) {
     test_host_fail_no_more(&w.th);
     assert_true(notes <= 1);
     assert_true(has_failed || error == VESTRY_OK);
-    close_world(&w);
+    world_close(&w);
   }
   assert_int_equal(notes, 1);
 }
@@ -762,7 +710,7 @@ TEST_CASE(each_allocation_of_a_text_may_fail) {
     test_host_fail_no_more(&w.th);
     assert_true(has_failed || error == VESTRY_OK);
     vestry_browser_close(page);
-    close_world(&w);
+    world_close(&w);
   }
   assert_string_equal(wished, "Tea|4||<k>");
 }

@@ -3,13 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "application/world.h"
 #include "decode/decode.h"
-#include "support/test.h"
-#include "support/test_host.h"
-#include "vestry/app/application.h"
 #include "vestry/app/tab.h"
 #include "vestry/app/upload_view.h"
-#include "vestry/testing/browser.h"
 
 /* As sent, with brotli or gzip, and with all scripts. */
 enum { DOCUMENT_BYTES = 4000 };
@@ -42,30 +39,13 @@ static void show(vestry_call *call) {
 static const vestry_entry entries[] = {VESTRY_GUARD("/", leave), VESTRY_FORM(&form, take), VESTRY_PAGE("/", show), {0}};
 static const vestry_entry open_entries[] = {VESTRY_FORM(&form, take), VESTRY_PAGE("/", show), {0}};
 
-typedef struct world {
-  test_host th;
-  vestry_application *app;
-  vestry_browser *ada;
-} world;
-
 static void open_world(world *w, const vestry_entry *table) {
-  test_host_init(&w->th);
-  const vestry_options instance = {.host = &w->th.host, .threads_count = VESTRY_THREADS_NONE};
   static const vestry_clock clock = {.url = "/clock"};
-  const vestry_application_options options = {.insecure = true,
-                                              .instance = &instance,
-                                              .forms = &(vestry_forms_options){0},
-                                              .document = &(vestry_application_document){.clock = &clock},
-                                              .pages = &(vestry_pages_options){0},
-                                              .entries = table};
-  assert_int_equal(vestry_application_create(&options, &w->app), VESTRY_OK);
-  assert_int_equal(vestry_browser_create(w->app->instance, &w->ada), VESTRY_OK);
-}
-
-static void close_world(world *w) {
-  vestry_browser_destroy(w->ada);
-  assert_int_equal(vestry_application_destroy(w->app), VESTRY_OK);
-  test_host_assert_clean(&w->th);
+  world_open(w,
+             (vestry_application_options){.document = &(vestry_application_document){.clock = &clock},
+                                          .pages = &(vestry_pages_options){0},
+                                          .entries = table},
+             NULL);
 }
 
 /* Request an address with one header. */
@@ -114,7 +94,7 @@ TEST_CASE(document_calls_functions_of_one_file_by_name) {
   assert_header(file, "Cache-Control", "public, max-age=31536000, immutable");
   vestry_memory_destroy(file);
   vestry_memory_destroy(page);
-  close_world(&w);
+  world_close(&w);
 }
 
 /* A document of a log-in needs the functions, too. */
@@ -131,7 +111,7 @@ TEST_CASE(guard_does_not_lead_away_from_the_file) {
   page = ask(&w, url, "Accept", "*/*");
   assert_int_equal(vestry_memory_look(page).status, 200);
   vestry_memory_destroy(page);
-  close_world(&w);
+  world_close(&w);
 }
 
 /* The process of another version has made the document. */
@@ -142,7 +122,7 @@ TEST_CASE(file_of_another_hash_is_answered_and_not_cached) {
   assert_int_equal(vestry_memory_look(file).status, 200);
   assert_header(file, "Cache-Control", "no-store");
   vestry_memory_destroy(file);
-  close_world(&w);
+  world_close(&w);
 }
 
 TEST_CASE(documents_and_the_file_have_the_coding_of_streams) {
@@ -174,5 +154,5 @@ TEST_CASE(documents_and_the_file_have_the_coding_of_streams) {
       vestry_memory_destroy(answer);
     }
   }
-  close_world(&w);
+  world_close(&w);
 }
