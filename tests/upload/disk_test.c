@@ -12,9 +12,8 @@
 #include "app/upload/room.h"
 #include "app/upload/tus.h"
 #include "runtime/random.h"
-#include "serve/wire.h"
 #include "support/folder.h"
-#include "vestry/app/upload.h"
+#include "upload/shelf.h"
 
 enum { MOST = 64, SIZE = 6000, PATH = 128, KEEP_S = 3600 };
 
@@ -334,31 +333,6 @@ static bool has(const file *one) {
   return true;
 }
 
-/* Returns the number of files that have a final name. */
-static size_t check_counters(void) {
-  struct stat about;
-  uint64_t bytes = 0;
-  size_t kept = 0, coming = 0;
-  DIR *list = opendir(s.path);
-  assert_non_null(list);
-  for (const struct dirent *at; (at = readdir(list));) {
-    if (at->d_name[0] == '.') continue;
-    assert_int_equal(fstatat(dirfd(list), at->d_name, &about, 0), 0);
-    assert_null(strstr(at->d_name, VSI_STORED_NEXT));
-    assert_null(strstr(at->d_name, VSI_STORED_DROP));
-    kept += strlen(at->d_name) == VSI_STORED_LEN;
-    coming += strstr(at->d_name, VSI_STORED_PART) != NULL;
-    if (!strstr(at->d_name, VSI_STORED_RESUME)) bytes += (uint64_t)about.st_size;
-  }
-  closedir(list);
-  vestry_upload_folder_stats stats = {0};
-  vestry_upload_folder_stats_get(s.folder, &stats);
-  assert_int_equal(stats.kept_count, kept);
-  assert_int_equal(stats.coming_count, coming);
-  assert_int_equal(stats.used_bytes, bytes);
-  return kept;
-}
-
 /* Count the kept files. Of the request during which the process was killed, all files are kept or none. */
 static size_t check_kept(bool has_died) {
   size_t kept = 0;
@@ -380,7 +354,7 @@ static size_t check_kept(bool has_died) {
 /* Files with a final name are the kept ones, and perhaps all files of a killed process's request for which `done`
  * was not called. */
 static void check_names(size_t kept, bool has_died) {
-  const size_t there = check_counters();
+  const size_t there = shelf_check(s.path, s.folder).kept;
   assert_true(there == kept || (has_died && there - kept == (size_t)s.files[s.died_in].together));
 }
 

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Uploads to a folder: a file is complete or absent, for any client and any failure of the disk. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/upload/room.h"
-#include "app/upload/unfinished.h"
-#include "serve/wire.h"
 #include "support/folder.h"
+#include "upload/shelf.h"
 #include "vestry/app/session.h"
-#include "vestry/app/upload.h"
 
 enum { MB = 1 << 20 };
 
@@ -83,39 +80,13 @@ static vestry_upload_folder_stats stats_of(suite *s) {
   return stats;
 }
 
-/* Count the files in the folder, and their bytes. */
-static size_t files_in(suite *s, uint64_t *ret_bytes) {
-  struct stat about;
-  uint64_t bytes = 0;
-  size_t count = 0;
-  DIR *list = opendir(s->path);
-  assert_non_null(list);
-  for (const struct dirent *at; (at = readdir(list));) {
-    if (at->d_name[0] == '.') continue;
-    assert_int_equal(fstatat(dirfd(list), at->d_name, &about, 0), 0);
-    count++;
-    bytes += (uint64_t)about.st_size;
-  }
-  closedir(list);
-  if (ret_bytes) *ret_bytes = bytes;
-  return count;
-}
-
-/* The counters match the folder's content. */
 static void check(suite *s) {
-  uint64_t bytes;
-  vestry_upload_folder_stats stats = stats_of(s);
-  assert_int_equal(files_in(s, &bytes), stats.kept_count);
-  assert_int_equal(stats.used_bytes, bytes);
-  assert_int_equal(stats.coming_count, 0);
+  const shelf_content found = shelf_check(s->path, s->folder);
+  assert_int_equal(found.files, found.kept);
 }
 
 static void end_folder(suite *s) {
-  vestry_uploads_stats stats = {0};
-  vestry_uploads_stats_get(s->uploads, &stats);
-  assert_int_equal(stats.open_count, 0);
-  assert_int_equal(stats.begun_count, stats.done_count + stats.failed_count);
-  vestry_uploads_destroy(s->uploads);
+  shelf_close(s->uploads);
   vestry_upload_folder_close(s->folder);
 }
 
@@ -126,29 +97,12 @@ static void end(suite *s) {
   site_end(&s->on);
 }
 
-static const char *text_of(size_t len) {
-  static char text[2 * MB];
-  assert_true(len <= sizeof text);
-  for (size_t i = 0; i < len; i++) text[i] = (char)(i * 31 + i / 251);
-  return text;
-}
-
-static int post(suite *s, wire *r, size_t *ret_read) {
-  r->method = "POST";
-  r->path = "/files";
-  wire_request(&s->on, r, NULL, NULL);
-  if (ret_read) *ret_read = r->at;
-  int status = r->status;
-  wire_finish(r);
-  return status;
-}
-
 static int post_bytes(suite *s, size_t len, size_t announced, size_t *ret_read) {
   wire r = {.headers = {{"Content-Type", "text/plain"}, {"Upload-Name", "..%2F..%2Fetc%2Fpasswd"}},
-            .body = text_of(len),
+            .body = shelf_text(len),
             .body_len = len,
             .announced = (int64_t)announced};
-  return post(s, &r, ret_read);
+  return shelf_post(&s->on, &r, ret_read);
 }
 
 static const char form[] =
@@ -157,17 +111,7 @@ static const char form[] =
 
 static int post_form(suite *s, const char *body) {
   wire r = {.headers = {{"Content-Type", "multipart/form-data; boundary=XyZ"}}, .body = body, .body_len = strlen(body)};
-  return post(s, &r, NULL);
-}
-
-static void assert_text(const char *path, const char *expected, size_t len) {
-  char *text = malloc(len + 1);
-  FILE *file = fopen(path, "rb");
-  assert_non_null(file);
-  assert_int_equal(fread(text, 1, len + 1, file), len);
-  assert_memory_equal(text, expected, len);
-  fclose(file);
-  free(text);
+  return shelf_post(&s->on, &r, NULL);
 }
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
@@ -179,13 +123,13 @@ TEST_CASE(uploaded_files_are_kept) {
   assert_int_equal(post_bytes(&s, 300000, 0, NULL), 201);
   assert_int_equal(s.count, 1);
   assert_string_equal(s.names[0], "passwd");
-  assert_text(s.paths[0], text_of(300000), 300000);
+  shelf_assert_text(s.paths[0], shelf_text(300000), 300000);
   assert_int_equal(post_bytes(&s, 200000, (size_t)-1, NULL), 201); /* chunked */
-  assert_text(s.paths[0], text_of(200000), 200000);
+  shelf_assert_text(s.paths[0], shelf_text(200000), 200000);
   assert_int_equal(post_form(&s, form), 201);
   assert_int_equal(s.count, 2);
-  assert_text(s.paths[0], "first", 5);
-  assert_text(s.paths[1], "second", 6);
+  shelf_assert_text(s.paths[0], "first", 5);
+  shelf_assert_text(s.paths[1], "second", 6);
   assert_string_equal(s.names[1], "two");
   assert_int_equal(strspn(s.stored[1], "0123456789abcdef"), VSI_STORED_LEN);
   assert_string_not_equal(s.stored[0], s.stored[1]);
@@ -219,7 +163,7 @@ TEST_CASE(failed_uploads_leave_no_file) {
   assert_int_equal(s.why, VESTRY_EXISTS);
   assert_int_equal(s.dropped, 5);
   assert_int_equal(s.done, 1);
-  assert_int_equal(files_in(&s, NULL), 0);
+  assert_int_equal(shelf_read(s.path).files, 0);
   end(&s);
 }
 
@@ -246,7 +190,7 @@ TEST_CASE(last_bytes_of_a_broken_request_are_kept) {
                         {"Content-Type", "application/offset+octet-stream"}},
             .announced = 20};
   vestry_receiving *receiving = push(&s, &r);
-  memcpy(vestry_receive_room(receiving, &room), text_of(11), 11);
+  memcpy(vestry_receive_room(receiving, &room), shelf_text(11), 11);
   vestry_receive_put(receiving, 11);
   r.freed = true;
   (void)vestry_receive_end(receiving, VESTRY_IO, NULL);
@@ -271,7 +215,7 @@ TEST_CASE(upload_over_max_bytes_gets_507) {
   assert_int_equal(stats_of(&s).refused_count, 2);
   check(&s);
   /* The first of two concurrent uploads has reserved its announced length. */
-  wire a = {.body = text_of(30000), .body_len = 30000}, b = {.body = text_of(20000), .body_len = 20000};
+  wire a = {.body = shelf_text(30000), .body_len = 30000}, b = {.body = shelf_text(20000), .body_len = 20000};
   vestry_receiving *first = push(&s, &a), *second = push(&s, &b);
   assert_true(vestry_receive_wants(first));
   assert_false(vestry_receive_wants(second));
@@ -395,7 +339,7 @@ TEST_CASE(failing_disk_leaves_no_partial_file) {
         assert_true(status == 201 || (has_failed && status == 500));
       else
         assert_int_equal(status, errors[e] == EIO ? 500 : 507);
-      if (status != 201) assert_int_equal(files_in(&s, NULL), 0);
+      if (status != 201) assert_int_equal(shelf_read(s.path).files, 0);
       assert_int_equal(stats_of(&s).refused_count + stats_of(&s).failed_count, status != 201);
       end(&s);
     }
@@ -447,7 +391,7 @@ TEST_CASE(uploads_to_a_moved_folder_are_rejected) {
   assert_non_null(strstr(s.on.th.last_log, "was moved or replaced"));
   assert_int_equal(post_form(&s, form), 500);
   wire made = {.headers = {{"Tus-Resumable", "1.0.0"}, {"Upload-Length", "20"}}};
-  assert_int_equal(post(&s, &made, NULL), 500);
+  assert_int_equal(shelf_post(&s.on, &made, NULL), 500);
   move_back(&s);
   assert_int_equal(post_bytes(&s, 1000, 0, NULL), 201);
   s.folder->disk = &disk_that_moves;
@@ -455,7 +399,7 @@ TEST_CASE(uploads_to_a_moved_folder_are_rejected) {
     moving = &s;
     assert_int_equal(has_several ? post_form(&s, form) : post_bytes(&s, 1000, 0, NULL), 500);
     move_back(&s);
-    assert_int_equal(files_in(&s, NULL), 1);
+    assert_int_equal(shelf_read(s.path).files, 1);
   }
   assert_int_equal(s.done, 1);
   end(&s);

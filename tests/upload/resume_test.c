@@ -6,10 +6,8 @@
 #include <unistd.h>
 
 #include "app/upload/tus.h"
-#include "app/upload/unfinished.h"
-#include "serve/wire.h"
 #include "support/folder.h"
-#include "vestry/app/upload.h"
+#include "upload/shelf.h"
 
 enum { MB = 1 << 20, LEN = 100000, PATH = 128 };
 
@@ -89,36 +87,13 @@ static vestry_upload_folder_stats stats_of(suite *s) {
   return stats;
 }
 
-/* Check the counters against kept and unfinished files. Returns the number of files of all kinds. */
+/* Returns the number of files of all kinds. */
 static size_t check(suite *s) {
-  struct stat about;
-  uint64_t bytes = 0;
-  size_t files = 0, coming = 0, kept = 0;
-  DIR *list = opendir(s->path);
-  assert_non_null(list);
-  for (const struct dirent *at; (at = readdir(list));) {
-    if (at->d_name[0] == '.') continue;
-    assert_int_equal(fstatat(dirfd(list), at->d_name, &about, 0), 0);
-    assert_null(strstr(at->d_name, VSI_STORED_NEXT));
-    const bool is_record = strstr(at->d_name, VSI_STORED_RESUME) != NULL;
-    files++;
-    if (!is_record) bytes += (uint64_t)about.st_size;
-    coming += strstr(at->d_name, VSI_STORED_PART) != NULL;
-    kept += strlen(at->d_name) == VSI_STORED_LEN;
-  }
-  closedir(list);
-  assert_int_equal(stats_of(s).used_bytes, bytes);
-  assert_int_equal(stats_of(s).coming_count, coming);
-  assert_int_equal(stats_of(s).kept_count, kept);
-  return files;
+  return shelf_check(s->path, s->folder).files;
 }
 
 static void close_folder(suite *s) {
-  vestry_uploads_stats stats = {0};
-  vestry_uploads_stats_get(s->uploads, &stats);
-  assert_int_equal(stats.open_count, 0);
-  assert_int_equal(stats.begun_count, stats.done_count + stats.failed_count);
-  vestry_uploads_destroy(s->uploads);
+  shelf_close(s->uploads);
   vestry_upload_folder_close(s->folder);
 }
 
@@ -132,13 +107,6 @@ static void end(suite *s) {
   close_folder(s);
   folder_remove(s->path);
   site_end(&s->on);
-}
-
-static const char *text_of(size_t len) {
-  static char text[2 * MB];
-  assert_true(len <= sizeof text);
-  for (size_t i = 0; i < len; i++) text[i] = (char)(i * 31 + i / 251);
-  return text;
 }
 
 static void note(const wire *r, reply_head *a) {
@@ -188,7 +156,7 @@ static reply_head patch(suite *s, const reply_head *a, size_t from, size_t len, 
   return ask(s, (wire){.method = "PATCH",
                        .path = path_of(a),
                        .headers = {{"Upload-Offset", number}, {"Content-Type", VSI_TUS_TYPE}},
-                       .body = text_of(2 * MB) + from,
+                       .body = shelf_text(2 * MB) + from,
                        .body_len = len,
                        .announced = announced});
 }
@@ -198,13 +166,7 @@ static reply_head head(suite *s, const reply_head *a) {
 }
 
 static void assert_kept(const suite *s, size_t len) {
-  char *text = malloc(len + 1);
-  FILE *file = fopen(s->kept, "rb");
-  assert_non_null(file);
-  assert_int_equal(fread(text, 1, len + 1, file), len);
-  assert_memory_equal(text, text_of(len), len);
-  fclose(file);
-  free(text);
+  shelf_assert_text(s->kept, shelf_text(len), len);
 }
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
@@ -347,7 +309,7 @@ TEST_CASE(later_request_takes_an_upload_over) {
   reply_head made = create(&s, "20");
   char path[PATH];
   snprintf(path, sizeof path, "%s", path_of(&made));
-  const char *text = text_of(20);
+  const char *text = shelf_text(20);
   wire a = {0}, b = {0}, c = {0};
   vestry_receiving *first = push(&s, &a, path, "0");
   push_some(first, text, 5);
@@ -438,7 +400,7 @@ TEST_CASE(upload_is_resumed_after_a_crash_between_steps) {
   snprintf(from, sizeof from, "%s/%s.part", s.path, id);
   snprintf(to, sizeof to, "%s/%s", s.path, id);
   FILE *file = fopen(from, "ab");
-  fputc(text_of(1000)[999], file);
+  fputc(shelf_text(1000)[999], file);
   fclose(file);
   assert_int_equal(rename(from, to), 0);
   open_folder(&s);

@@ -4,10 +4,9 @@
 
 #include "app/upload/form.h"
 #include "base/trace.h"
-#include "serve/wire.h"
 #include "support/spans.h"
+#include "upload/shelf.h"
 #include "vestry/app/once.h"
-#include "vestry/app/upload.h"
 
 enum { FILES = 32, ROOM = 1 << 18 };
 
@@ -134,33 +133,13 @@ static vestry_uploads_stats stats_of(suite *s) {
 
 /* Each file that was begun has exactly one end, and the counters add up. */
 static void end_suite(suite *s) {
-  vestry_uploads_stats stats = stats_of(s);
-  assert_int_equal(stats.open_count, 0);
-  assert_int_equal(stats.begun_count, stats.done_count + stats.failed_count);
   for (size_t i = 0; i < s->count; i++) assert_int_equal(s->files[i].ends + s->files[i].aborts, 1);
   vestry_stats all = {0};
   vestry_stats_get(s->on.v, &all);
   assert_int_equal(all.request_bytes, 0);
-  vestry_uploads_destroy(s->uploads);
+  shelf_close(s->uploads);
   site_end(&s->on);
   free(s->files);
-}
-
-/* POST to /files. Returns the status. *ret_read: bytes of the body that were read. */
-static int post(suite *s, wire *r, size_t *ret_read) {
-  r->method = "POST";
-  if (!r->path) r->path = "/files";
-  wire_request(&s->on, r, NULL, NULL);
-  if (ret_read) *ret_read = r->at;
-  int status = r->status;
-  wire_finish(r);
-  return status;
-}
-
-static const char *pattern_text(size_t len) {
-  static char text[ROOM];
-  for (size_t i = 0; i < len; i++) text[i] = (char)(i * 31 + i / 251);
-  return text;
 }
 
 /* ---- a body that is a file --------------------------------------------------------------------------------------- */
@@ -169,7 +148,7 @@ static const char *pattern_text(size_t len) {
 TEST_CASE(body_reaches_the_writer_in_pieces) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
-  const char *text = pattern_text(100000);
+  const char *text = shelf_text(100000);
   static const int64_t lengths[] = {0, -1};
   static const size_t pieces[] = {0, 1000, 99999};
   for (size_t l = 0; l < 2; l++)
@@ -177,13 +156,13 @@ TEST_CASE(body_reaches_the_writer_in_pieces) {
       s.count = 0;
       memset(s.files, 0, sizeof *s.files);
       int status =
-          post(&s,
-               &(wire){.headers = {{"Content-Type", "Image/PNG; q=1"}, {"Upload-Name", "..%2Fa%20b%C3%A9.png"}},
-                       .body = text,
-                       .body_len = 100000,
-                       .announced = lengths[l],
-                       .piece = pieces[p]},
-               NULL);
+          shelf_post(&s.on,
+                     &(wire){.headers = {{"Content-Type", "Image/PNG; q=1"}, {"Upload-Name", "..%2Fa%20b%C3%A9.png"}},
+                             .body = text,
+                             .body_len = 100000,
+                             .announced = lengths[l],
+                             .piece = pieces[p]},
+                     NULL);
       assert_int_equal(status, 201);
       assert_int_equal(s.count, 1);
       assert_int_equal(s.files->len, 100000);
@@ -208,26 +187,26 @@ TEST_CASE(rejected_body_is_not_read) {
   suite s;
   size_t read;
   begin_with(&s, (vestry_uploads_options){.types = "image/*, application/pdf", .max_file_bytes = 1000});
-  const char *text = pattern_text(2000);
+  const char *text = shelf_text(2000);
   const vestry_header png = {"Content-Type", "image/png"}, html = {"Content-Type", "text/html"};
-  assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .body_len = 1001}, &read), 413);
+  assert_int_equal(shelf_post(&s.on, &(wire){.headers = {png}, .body = text, .body_len = 1001}, &read), 413);
   assert_int_equal(read, 0);
-  assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .announced = INT64_MAX}, &read), 413);
+  assert_int_equal(shelf_post(&s.on, &(wire){.headers = {png}, .body = text, .announced = INT64_MAX}, &read), 413);
   assert_int_equal(read, 0);
-  assert_int_equal(post(&s, &(wire){.headers = {html}, .body = text, .body_len = 10}, &read), 415);
+  assert_int_equal(shelf_post(&s.on, &(wire){.headers = {html}, .body = text, .body_len = 10}, &read), 415);
   assert_int_equal(read, 0);
-  assert_int_equal(post(&s, &(wire){.body = text, .body_len = 10}, &read), 415);
+  assert_int_equal(shelf_post(&s.on, &(wire){.body = text, .body_len = 10}, &read), 415);
   assert_int_equal(read, 0);
   s.begin_error = VESTRY_LIMIT; /* a quota of the writer */
-  assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .body_len = 10}, &read), 503);
+  assert_int_equal(shelf_post(&s.on, &(wire){.headers = {png}, .body = text, .body_len = 10}, &read), 503);
   assert_int_equal(read, 0);
   s.begin_error = VESTRY_OK;
   s.guard_error = VESTRY_NOT_FOUND;
-  assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .body_len = 10}, &read), 404);
+  assert_int_equal(shelf_post(&s.on, &(wire){.headers = {png}, .body = text, .body_len = 10}, &read), 404);
   assert_int_equal(read, 0);
   assert_int_equal(s.count, 0);
   s.guard_error = VESTRY_OK;
-  assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .body_len = 10}, &read), 201);
+  assert_int_equal(shelf_post(&s.on, &(wire){.headers = {png}, .body = text, .body_len = 10}, &read), 201);
   end_suite(&s);
 }
 
@@ -235,11 +214,12 @@ TEST_CASE(rejected_body_is_not_read) {
 TEST_CASE(body_of_another_length_than_announced_is_aborted) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 1000});
-  const char *text = pattern_text(5000);
-  assert_int_equal(post(&s, &(wire){.body = text, .body_len = 5000, .announced = -1, .piece = 300}, NULL), 413);
+  const char *text = shelf_text(5000);
+  assert_int_equal(shelf_post(&s.on, &(wire){.body = text, .body_len = 5000, .announced = -1, .piece = 300}, NULL),
+                   413);
   assert_int_equal(s.files[0].aborts, 1);
   assert_int_equal(s.files[0].len, 900);
-  assert_int_equal(post(&s, &(wire){.body = text, .body_len = 400, .announced = 500}, NULL), 400);
+  assert_int_equal(shelf_post(&s.on, &(wire){.body = text, .body_len = 400, .announced = 500}, NULL), 400);
   assert_int_equal(s.files[1].why, VESTRY_IO);
   assert_int_equal(s.done, 0);
   end_suite(&s);
@@ -249,7 +229,7 @@ TEST_CASE(body_of_another_length_than_announced_is_aborted) {
 TEST_CASE(failed_file_is_aborted_once) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
-  const char *text = pattern_text(50000);
+  const char *text = shelf_text(50000);
   static const struct {
     vestry_err read, write, end;
     int status;
@@ -266,7 +246,7 @@ TEST_CASE(failed_file_is_aborted_once) {
     s.write_error = cases[i].write;
     s.end_error = cases[i].end;
     wire r = {.body = text, .body_len = 40000, .announced = cases[i].read ? 50000 : 0, .read_error = cases[i].read};
-    assert_int_equal(post(&s, &r, NULL), cases[i].status);
+    assert_int_equal(shelf_post(&s.on, &r, NULL), cases[i].status);
     assert_int_equal(s.files[i].why, cases[i].why);
     assert_int_equal(s.files[i].ends, cases[i].why == VESTRY_OK);
   }
@@ -278,8 +258,8 @@ TEST_CASE(failed_file_is_aborted_once) {
 TEST_CASE(empty_body_is_a_file) {
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
-  assert_int_equal(post(&s, &(wire){.body = ""}, NULL), 201);
-  assert_int_equal(post(&s, &(wire){.body = "", .announced = -1}, NULL), 201);
+  assert_int_equal(shelf_post(&s.on, &(wire){.body = ""}, NULL), 201);
+  assert_int_equal(shelf_post(&s.on, &(wire){.body = "", .announced = -1}, NULL), 201);
   assert_int_equal(s.files[0].ends + s.files[1].ends, 2);
   end_suite(&s);
 }
@@ -293,7 +273,7 @@ TEST_CASE(empty_body_is_a_file) {
   "--XyZ\r\nContent-Disposition: form-data; name=\"" name "\"; filename=\"" of "\"\r\nContent-Type: image/png\r\n\r\n"
 
 static int post_form(suite *s, const char *body, size_t piece) {
-  return post(s, &(wire){.headers = {FORM}, .body = body, .body_len = strlen(body), .piece = piece}, NULL);
+  return shelf_post(&s->on, &(wire){.headers = {FORM}, .body = body, .body_len = strlen(body), .piece = piece}, NULL);
 }
 
 /* capability: L1 */
@@ -594,7 +574,7 @@ TEST_CASE(upload_over_max_count_gets_503) {
   (void)vestry_receive_end(first, VESTRY_IO, NULL);
   wire_finish(&one);
   assert_int_equal(stats_of(&s).refused_count, 1);
-  assert_int_equal(post(&s, &(wire){.body = "x", .body_len = 1}, NULL), 201);
+  assert_int_equal(shelf_post(&s.on, &(wire){.body = "x", .body_len = 1}, NULL), 201);
   end_suite(&s);
 }
 
@@ -668,7 +648,7 @@ TEST_CASE(uploads_pass_a_guard_against_repeats) {
   const vestry_header headers[] = {{"Content-Type", "image/png"}, {"X-Once", "any"}};
   for (int i = 0; i < 3; i++) {
     wire r = {.headers = {headers[0], headers[1]}, .body = "file", .body_len = 4, .announced = i == 1 ? 10 : 0};
-    assert_int_equal(post(&s, &r, NULL), i == 1 ? 400 : 201);
+    assert_int_equal(shelf_post(&s.on, &r, NULL), i == 1 ? 400 : 201);
   }
   assert_int_equal(s.done, 2);
   assert_int_equal(vestry_stop(s.on.v, VESTRY_NEVER_MS), VESTRY_OK);
@@ -686,7 +666,7 @@ TEST_CASE(upload_is_a_request_span) {
   spans_begin(&reported, &s.on.th.host);
   assert_int_equal(vsi_trace_read(text, strlen(text), &given), VESTRY_OK);
   wire r = {.headers = {{"Content-Type", "image/png"}, {"traceparent", text}}, .body = "file", .body_len = 4};
-  assert_int_equal(post(&s, &r, NULL), 201);
+  assert_int_equal(shelf_post(&s.on, &r, NULL), 201);
   spans_assert_child(spans_one(&reported, VESTRY_SPAN_REQUEST), &given);
   assert_null(vestry_trace_here());
   end_suite(&s);
