@@ -67,15 +67,13 @@ static int status_of(vestry_browser *browser, const char *method, const char *ur
 }
 
 /* capability: L16 */
-TEST_CASE(parts_serve_and_guard_a_page) {
-  test_host th;
+HOST_CASE(parts_serve_and_guard_a_page) {
   vestry_application *app;
   vestry_browser *ada;
   vestry_memory_exchange *document, *tab;
   char token[VESTRY_CSRF_TOKEN_BYTES];
-  test_host_init(&th);
   presses = 0;
-  assert_int_equal(begin(&th, 0, &app), VESTRY_OK);
+  assert_int_equal(begin(th, 0, &app), VESTRY_OK);
   assert_null(app->pool);
   assert_null(app->jobs);
   assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
@@ -117,17 +115,14 @@ TEST_CASE(parts_serve_and_guard_a_page) {
   vestry_memory_destroy(tab);
   vestry_browser_destroy(ada);
   assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
-  test_host_assert_clean(&th);
 }
 
 /* capability: L16 */
-TEST_CASE(parts_can_be_left_out) {
-  test_host th;
+HOST_CASE(parts_can_be_left_out) {
   vestry_application *app;
   vestry_browser *ada;
   vestry_memory_exchange *document;
-  test_host_init(&th);
-  assert_int_equal(begin(&th, VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF | VESTRY_WITHOUT_ONCE, &app), VESTRY_OK);
+  assert_int_equal(begin(th, VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF | VESTRY_WITHOUT_ONCE, &app), VESTRY_OK);
   assert_null(app->csrf);
   assert_null(app->once);
   assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
@@ -139,7 +134,6 @@ TEST_CASE(parts_can_be_left_out) {
   assert_int_equal(status_of(ada, "POST", "/press", NULL), 204);
   vestry_browser_destroy(ada);
   assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
-  test_host_assert_clean(&th);
 }
 
 /* ---- the kinds of entries ---- */
@@ -519,44 +513,41 @@ static vestry_err begin_guests(vestry_application *app, void *own) {
 }
 
 /* capability: L16 */
-TEST_CASE(failure_names_the_part_and_what_to_do) {
-  test_host th;
+HOST_CASE(failure_names_the_part_and_what_to_do) {
   static const vestry_application_database broken = {.open = no_file};
   vestry_application *app = NULL;
-  test_host_init(&th);
-  void (*const plain)(void *, vestry_log_level, const char *) = th.host.log;
-  const vestry_options instance = {.host = &th.host, .threads_count = VESTRY_THREADS_NONE};
+  void (*const plain)(void *, vestry_log_level, const char *) = th->host.log;
+  const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
   vestry_application_options options = {.name = "tea", .instance = &instance, .database = &broken};
   assert_int_equal(vestry_application_create(&options, &app), VESTRY_IO);
-  assert_string_equal(th.last_log, "application tea: cannot create its database (IO): the line before has the reason, "
-                                   "and what to do");
+  assert_string_equal(th->last_log, "application tea: cannot create its database (IO): the line before has the reason, "
+                                    "and what to do");
   options = (vestry_application_options){
       .name = "tea", .instance = &instance, .jobs = &(vestry_jobs_options){0}, .end = not_begun};
   assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
-  assert_non_null(strstr(th.last_log, "its jobs"));
+  assert_non_null(strstr(th->last_log, "its jobs"));
   options = (vestry_application_options){.instance = &instance, .entries = kinds};
   assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
-  assert_non_null(strstr(th.last_log, "its entries"));
+  assert_non_null(strstr(th->last_log, "its entries"));
   options.begin = begin_guests; /* the program creates them itself */
   assert_int_equal(vestry_application_create(&options, &app), VESTRY_OK);
   assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
   app = NULL;
   options.begin = NULL;
-  th.host.log = log_all;
+  th->host.log = log_all;
   *logged = '\0';
   assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
   assert_non_null(strstr(logged, "the entry \"/lobby\" makes guests; set options.guests"));
-  th.host.log = plain;
+  th->host.log = plain;
   options = (vestry_application_options){.instance = &instance, .without = 1U << 4};
   assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
-  assert_non_null(strstr(th.last_log, "without"));
+  assert_non_null(strstr(th->last_log, "without"));
   assert_null(app);
   assert_int_equal(vestry_application_create(NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_application_destroy(NULL), VESTRY_OK);
   assert_int_equal(vestry_application_act(NULL, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_application_run(NULL, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_application_settle(NULL, 0), VESTRY_INVALID);
-  test_host_assert_clean(&th);
 }
 
 /* The coding that a stream of the page gets, by its Content-Encoding. */

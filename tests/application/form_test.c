@@ -153,25 +153,24 @@ static const char *said_after_press(world *w) {
   return json_string_value(vestry_browser_signal(w->page, "_said.note"));
 }
 
+#define WORLD_CASE(name) TEST_CASE_WITH(name, world, w, open_world(w), world_close(w))
+
 /* capability: L22 */
-TEST_CASE(form_is_sent_by_the_client) {
-  world w;
-  open_world(&w);
-  assert_int_equal(vestry_browser_fill(w.page, "Note", " \n\xC2\xA0Tea\r\nat <4> \xE2\x80\x83"), VESTRY_OK);
-  assert_int_equal(vestry_browser_fill(w.page, "Urgent", "on"), VESTRY_OK);
-  assert_int_equal(vestry_browser_fill(w.page, "Colour", "blue"), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_browser_fill(w.page, "Colour", "green"), VESTRY_OK); /* a value */
-  assert_int_equal(vestry_browser_fill(w.page, "Colour", "R&d"), VESTRY_OK);   /* a label */
-  assert_string_equal(said_after_press(&w), "");
+WORLD_CASE(form_is_sent_by_the_client) {
+  assert_int_equal(vestry_browser_fill(w->page, "Note", " \n\xC2\xA0Tea\r\nat <4> \xE2\x80\x83"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w->page, "Urgent", "on"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w->page, "Colour", "blue"), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_browser_fill(w->page, "Colour", "green"), VESTRY_OK); /* a value */
+  assert_int_equal(vestry_browser_fill(w->page, "Colour", "R&d"), VESTRY_OK);   /* a label */
+  assert_string_equal(said_after_press(w), "");
   assert_string_equal(last.colour, "red");
   assert_string_equal(last.text, "Tea\nat <4>");
   assert_string_equal(last.code, "a-1");
   assert_int_equal(last.size, 3);
   assert_true(last.is_urgent);
-  assert_true(json_integer_value(vestry_browser_signal(w.page, "_done.note")) > 0);
-  assert_int_equal(vestry_application_settle(w.app, 1000), VESTRY_OK);
-  assert_true(vestry_browser_shows(w.page, "1 notes, last: Tea at <4>"));
-  world_close(&w);
+  assert_true(json_integer_value(vestry_browser_signal(w->page, "_done.note")) > 0);
+  assert_int_equal(vestry_application_settle(w->app, 1000), VESTRY_OK);
+  assert_true(vestry_browser_shows(w->page, "1 notes, last: Tea at <4>"));
 }
 
 /* capability: L22 */
@@ -208,15 +207,12 @@ TEST_CASE(broken_rule_is_reported_in_the_form) {
 }
 
 /* capability: L22 */
-TEST_CASE(handler_refuses_with_a_message) {
-  world w;
-  open_world(&w);
+WORLD_CASE(handler_refuses_with_a_message) {
   is_full = true;
-  assert_int_equal(vestry_browser_fill(w.page, "Note", "Tea"), VESTRY_OK);
-  assert_string_equal(said_after_press(&w), "No <room> is left.");
-  assert_true(vestry_browser_shows(w.page, "No <room> is left."));
+  assert_int_equal(vestry_browser_fill(w->page, "Note", "Tea"), VESTRY_OK);
+  assert_string_equal(said_after_press(w), "No <room> is left.");
+  assert_true(vestry_browser_shows(w->page, "No <room> is left."));
   assert_int_equal(notes, 0);
-  world_close(&w);
 }
 
 /* Send the form of a document as a browser without JavaScript does. */
@@ -233,33 +229,28 @@ static vestry_memory_exchange *send_plain(world *w, const char *html, const char
 }
 
 /* capability: L22 */
-TEST_CASE(refusal_wins_over_an_earlier_way) {
-  world w;
+WORLD_CASE(refusal_wins_over_an_earlier_way) {
   vestry_memory_exchange *document, *refused;
-  open_world(&w);
   is_full = is_hasty = true;
-  assert_int_equal(vestry_browser_fill(w.page, "Note", "Tea"), VESTRY_OK);
-  assert_string_equal(said_after_press(&w), "No <room> is left."); /* signals, not a document */
-  assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
-  refused = send_plain(&w, vestry_memory_look(document).received.data, "Tea");
+  assert_int_equal(vestry_browser_fill(w->page, "Note", "Tea"), VESTRY_OK);
+  assert_string_equal(said_after_press(w), "No <room> is left."); /* signals, not a document */
+  assert_int_equal(vestry_browser_get(w->ada, "/", &document), VESTRY_OK);
+  refused = send_plain(w, vestry_memory_look(document).received.data, "Tea");
   assert_int_equal(vestry_memory_look(refused).status, 422);
   assert_int_equal(notes, 0);
   vestry_memory_destroy(document);
   vestry_memory_destroy(refused);
-  world_close(&w);
 }
 
 /* capability: L22 */
-TEST_CASE(form_is_sent_without_javascript) {
-  world w;
+WORLD_CASE(form_is_sent_without_javascript) {
   vestry_memory_exchange *document, *refused, *accepted;
-  open_world(&w);
-  assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
+  assert_int_equal(vestry_browser_get(w->ada, "/", &document), VESTRY_OK);
   const char *html = vestry_memory_look(document).received.data;
   assert_non_null(strstr(html, "<textarea name=\"text\" dir=\"auto\" maxlength=\"20\" required"));
   assert_non_null(strstr(html, "<input name=\"code\" dir=\"auto\" maxlength=\"8\" pattern=\"[a-z0-9\\-]*\""));
   assert_non_null(strstr(html, "type=\"number\" required min=\"1\" max=\"9\""));
-  refused = send_plain(&w, html, "x");
+  refused = send_plain(w, html, "x");
   assert_int_equal(vestry_memory_look(refused).status, 422);
   html = vestry_memory_look(refused).received.data;
   assert_non_null(strstr(html, "<title>Refused</title>"));
@@ -267,7 +258,7 @@ TEST_CASE(form_is_sent_without_javascript) {
   assert_non_null(strstr(html, ">\nx</textarea>")); /* what the user has sent */
   assert_non_null(strstr(html, "value=\"4\""));
   assert_int_equal(notes, 0);
-  accepted = send_plain(&w, html, "Tea"); /* with the nonce of the refused form's document */
+  accepted = send_plain(w, html, "Tea"); /* with the nonce of the refused form's document */
   assert_int_equal(vestry_memory_look(accepted).status, 200);
   assert_int_equal(notes, 1);
   assert_int_equal(last.size, 4);
@@ -276,7 +267,6 @@ TEST_CASE(form_is_sent_without_javascript) {
   vestry_memory_destroy(document);
   vestry_memory_destroy(refused);
   vestry_memory_destroy(accepted);
-  world_close(&w);
 }
 
 /* capability: L22 */
@@ -317,14 +307,12 @@ static void assert_said_twice(world *w, const char *url, const vestry_value *sig
 }
 
 /* capability: L22 */
-TEST_CASE(repeated_refusal_is_said_again) {
-  world w;
-  open_world(&w);
+WORLD_CASE(repeated_refusal_is_said_again) {
   for (int i = 0; i < 3; i++) { /* a broken rule; a refused form; a refused act */
-    const world_proofs proofs = world_proofs_at(&w, "/");
+    const world_proofs proofs = world_proofs_at(w, "/");
     is_full = i > 0;
     refusals = 0;
-    assert_said_twice(&w, i == 2 ? "/refuse" : "/note",
+    assert_said_twice(w, i == 2 ? "/refuse" : "/note",
                       VESTRY_OBJECT("csrf", (const char *)proofs.csrf, "once", (const char *)proofs.once, "text",
                                     i ? "Tea" : "x", "code", "a", "size", 4, "weight", -1),
                       i == 0   ? "{\"_said\":{\"note\":\"Note: at least 2 characters.\"},\"_wrong\":{\"note\":"
@@ -334,38 +322,31 @@ TEST_CASE(repeated_refusal_is_said_again) {
     assert_int_equal(refusals, i == 2);
   }
   assert_int_equal(notes, 0);
-  world_close(&w);
 }
 
 /* capability: L22 */
-TEST_CASE(ordinary_document_has_a_plain_form) {
-  world w;
+WORLD_CASE(ordinary_document_has_a_plain_form) {
   vestry_memory_exchange *document, *accepted;
-  open_world(&w);
-  assert_int_equal(vestry_browser_get(w.ada, "/plain", &document), VESTRY_OK);
+  assert_int_equal(vestry_browser_get(w->ada, "/plain", &document), VESTRY_OK);
   const char *html = vestry_memory_look(document).received.data;
   const char *shown = strstr(html, "<form");
   assert_non_null(shown);
   assert_null(strstr(shown, "data-on"));
   assert_null(strstr(shown, "data-text"));
-  accepted = send_plain(&w, html, "Tea");
+  accepted = send_plain(w, html, "Tea");
   assert_int_equal(vestry_memory_look(accepted).status, 200);
   assert_int_equal(notes, 1);
   vestry_memory_destroy(document);
   vestry_memory_destroy(accepted);
-  world_close(&w);
 }
 
-TEST_CASE(kept_form_in_the_content_is_refused) {
-  world w;
+WORLD_CASE(kept_form_in_the_content_is_refused) {
   vestry_memory_exchange *document;
-  open_world(&w);
   is_inside = true;
-  assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
+  assert_int_equal(vestry_browser_get(w->ada, "/", &document), VESTRY_OK);
   assert_int_equal(vestry_memory_look(document).status, 500);
-  assert_true(w.th.log_lines > 0);
+  assert_true(w->th.log_lines > 0);
   vestry_memory_destroy(document);
-  world_close(&w);
 }
 
 TEST_CASE(characters_of_texts_are_counted) {
@@ -555,11 +536,9 @@ static int status_with(world *w, const char *colour, const char *weight) {
 }
 
 /* capability: L22 */
-TEST_CASE(choice_is_one_of_its_list) {
-  world w;
+WORLD_CASE(choice_is_one_of_its_list) {
   vestry_memory_exchange *document;
-  open_world(&w);
-  assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
+  assert_int_equal(vestry_browser_get(w->ada, "/", &document), VESTRY_OK);
   const char *html = vestry_memory_look(document).received.data;
   assert_non_null(strstr(html, "<fieldset data-preserve-attr=\"aria-invalid\" "
                                "aria-describedby=\"note-colour-wrong\"><legend>Colour</legend><label>"
@@ -569,70 +548,60 @@ TEST_CASE(choice_is_one_of_its_list) {
   assert_non_null(strstr(html, "<label>Weight <select name=\"weight\" required"));
   assert_non_null(strstr(html, "<option value=\"-1\">light</option><option value=\"20\" selected>heavy</option>"));
   vestry_memory_destroy(document);
-  assert_int_equal(status_with(&w, "red", "20"), 200);
+  assert_int_equal(status_with(w, "red", "20"), 200);
   assert_string_equal(last.colour, "red");
   assert_int_equal(last.weight, 20);
-  assert_int_equal(status_with(&w, "", "-1"), 200); /* its min is 0 */
+  assert_int_equal(status_with(w, "", "-1"), 200); /* its min is 0 */
   assert_string_equal(last.colour, "");
   assert_int_equal(last.weight, -1);
-  assert_int_equal(status_with(&w, "blue", "20"), 422);
-  assert_int_equal(status_with(&w, "red ", "20"), 422);
-  assert_int_equal(status_with(&w, "red", ""), 422);
-  assert_int_equal(status_with(&w, "red", "21"), 422);
-  assert_int_equal(status_with(&w, "red", "20x"), 422);
+  assert_int_equal(status_with(w, "blue", "20"), 422);
+  assert_int_equal(status_with(w, "red ", "20"), 422);
+  assert_int_equal(status_with(w, "red", ""), 422);
+  assert_int_equal(status_with(w, "red", "21"), 422);
+  assert_int_equal(status_with(w, "red", "20x"), 422);
   assert_int_equal(notes, 2);
-  world_close(&w);
 }
 
 /* capability: L22 */
-TEST_CASE(user_chooses_by_the_shown_texts) {
-  world w;
-  open_world(&w);
-  assert_int_equal(vestry_browser_fill(w.page, "Note", "Tea"), VESTRY_OK);
-  assert_string_equal(said_after_press(&w), ""); /* the page has chosen green and heavy */
+WORLD_CASE(user_chooses_by_the_shown_texts) {
+  assert_int_equal(vestry_browser_fill(w->page, "Note", "Tea"), VESTRY_OK);
+  assert_string_equal(said_after_press(w), ""); /* the page has chosen green and heavy */
   assert_string_equal(last.colour, "green");
   assert_int_equal(last.weight, 20);
-  assert_int_equal(vestry_browser_fill(w.page, "Note", "Cake"), VESTRY_OK);
-  assert_int_equal(vestry_browser_fill(w.page, "R&d", "on"), VESTRY_OK);
-  assert_int_equal(vestry_browser_fill(w.page, "Weight", "light"), VESTRY_OK);
-  assert_int_equal(vestry_browser_fill(w.page, "Weight", "lighter"), VESTRY_NOT_FOUND);
-  assert_string_equal(said_after_press(&w), "");
+  assert_int_equal(vestry_browser_fill(w->page, "Note", "Cake"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w->page, "R&d", "on"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w->page, "Weight", "light"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w->page, "Weight", "lighter"), VESTRY_NOT_FOUND);
+  assert_string_equal(said_after_press(w), "");
   assert_string_equal(last.text, "Cake");
   assert_string_equal(last.colour, "red");
   assert_int_equal(last.weight, -1);
-  world_close(&w);
 }
 
 /* capability: L22 */
-TEST_CASE(accepted_form_leads_elsewhere) {
-  world w;
-  open_world(&w);
+WORLD_CASE(accepted_form_leads_elsewhere) {
   is_leading = true;
-  assert_int_equal(vestry_browser_fill(w.page, "Note", "Tea"), VESTRY_OK);
-  assert_int_equal(vestry_browser_press(w.page, "Add"), VESTRY_OK);
-  assert_true(vestry_browser_shows(w.page, "Colour")); /* the document of /plain */
+  assert_int_equal(vestry_browser_fill(w->page, "Note", "Tea"), VESTRY_OK);
+  assert_int_equal(vestry_browser_press(w->page, "Add"), VESTRY_OK);
+  assert_true(vestry_browser_shows(w->page, "Colour")); /* the document of /plain */
   assert_int_equal(notes, 1);
-  world_close(&w);
 }
 
 /* A long label or message is cut between two characters: half of one could not be sent. */
-TEST_CASE(message_is_a_text) {
-  world w;
+WORLD_CASE(message_is_a_text) {
   char text[400];
-  open_world(&w);
-  assert_int_equal(vestry_route(w.app->instance, "POST", "/one", read_one, w.app), VESTRY_OK);
+  assert_int_equal(vestry_route(w->app->instance, "POST", "/one", read_one, w->app), VESTRY_OK);
   for (size_t i = 0; i < 3; i++) {
     memset(text, 'x', i);
     for (size_t at = i; at + 3 < sizeof text; at += 3) memcpy(text + at, "\xE2\x82\xAC", 4);
-    read_as(&w, &(vestry_input){.name = "x", .kind = VESTRY_INPUT_TEXT, .bytes = 9, .min = 1, .label = text}, "");
+    read_as(w, &(vestry_input){.name = "x", .kind = VESTRY_INPUT_TEXT, .bytes = 9, .min = 1, .label = text}, "");
     assert_int_equal(read_error, VESTRY_MALFORMED);
     assert_true(vsi_is_utf8(read_message, strlen(read_message)));
     assert_non_null(strstr(read_message, "\xE2\x82\xAC: enter something."));
-    read_as(&w, &(vestry_input){.name = "x", .kind = VESTRY_INPUT_TEXT, .bytes = 9, .min = 1, .message = text}, "");
+    read_as(w, &(vestry_input){.name = "x", .kind = VESTRY_INPUT_TEXT, .bytes = 9, .min = 1, .message = text}, "");
     assert_int_equal(read_error, VESTRY_MALFORMED);
     assert_true(vsi_is_utf8(read_message, strlen(read_message)) && strlen(read_message) > 250);
   }
-  world_close(&w);
 }
 
 TEST_CASE(control_characters_are_refused) {

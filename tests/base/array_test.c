@@ -30,21 +30,18 @@ TEST_CASE(growing_keeps_existing_items) {
   test_host_fail_each(fill, NULL, false);
 }
 
-TEST_CASE(array_capacity_doubles) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(array_capacity_doubles) {
   numbers all = {NULL, 0, 0};
-  assert_int_equal(add(&th.host, &all, 1), VESTRY_OK);
+  assert_int_equal(add(&th->host, &all, 1), VESTRY_OK);
   assert_int_equal(all.room, 16); /* 64 bytes */
-  assert_int_equal(VSI_ARRAY_RESERVE(&th.host, all.items, all.count, all.room, 15), VESTRY_OK);
+  assert_int_equal(VSI_ARRAY_RESERVE(&th->host, all.items, all.count, all.room, 15), VESTRY_OK);
   assert_int_equal(all.room, 16);
-  assert_int_equal(VSI_ARRAY_RESERVE(&th.host, all.items, all.count, all.room, 16), VESTRY_OK);
+  assert_int_equal(VSI_ARRAY_RESERVE(&th->host, all.items, all.count, all.room, 16), VESTRY_OK);
   assert_int_equal(all.room, 32);
-  assert_int_equal(VSI_ARRAY_RESERVE(&th.host, all.items, all.count, all.room, 100), VESTRY_OK);
+  assert_int_equal(VSI_ARRAY_RESERVE(&th->host, all.items, all.count, all.room, 100), VESTRY_OK);
   assert_int_equal(all.room, 128);
   assert_int_equal(all.items[0], 1);
-  vsi_free(&th.host, all.items);
-  test_host_assert_clean(&th);
+  vsi_free(&th->host, all.items);
 }
 
 /* The first items are stored inside their holder, and are moved with the others when there are more. */

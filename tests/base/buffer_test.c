@@ -5,11 +5,9 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-TEST_CASE(buffer_appends_and_is_taken) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(buffer_appends_and_is_taken) {
   vsi_buffer buffer;
-  vsi_buffer_init(&buffer, &th.host);
+  vsi_buffer_init(&buffer, &th->host);
   vsi_buffer_append_str(&buffer, "a");
   vsi_buffer_append(&buffer, "\0b", 2);
   vsi_buffer_printf(&buffer, "%d-%s", 12, "x");
@@ -20,9 +18,8 @@ TEST_CASE(buffer_appends_and_is_taken) {
   char *taken = vsi_buffer_take(&buffer, &len);
   assert_int_equal(len, 8);
   assert_int_equal(taken[8], 0);
-  vsi_free(&th.host, taken);
+  vsi_free(&th->host, taken);
   vsi_buffer_finish(&buffer);
-  test_host_assert_clean(&th);
 }
 
 /* A long-lived buffer is trimmed to its size; if it cannot be moved, it stays as it is. */

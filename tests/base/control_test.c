@@ -40,13 +40,10 @@ TEST_CASE(control_characters_are_recognized) {
   assert_false(vsi_has_control(NULL, 0));
 }
 
-TEST_CASE(log_replaces_control_characters) {
-  test_host th;
-  test_host_init(&th);
-  vsi_log(&th.host, VESTRY_LOG_WARN, "%s",
+HOST_CASE(log_replaces_control_characters) {
+  vsi_log(&th->host, VESTRY_LOG_WARN, "%s",
           "a\nb\xC2\x9B"
           "c\xE2\x80\xAE"
           "d\xC3\xA9");
-  assert_string_equal(th.last_log, "a?b?c?d\xC3\xA9");
-  test_host_assert_clean(&th);
+  assert_string_equal(th->last_log, "a?b?c?d\xC3\xA9");
 }

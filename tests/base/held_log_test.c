@@ -69,43 +69,37 @@ TEST_CASE(one_of_several_threads_logs_a_reason) {
   for (size_t i = 0; i < MINUTES; i++) assert_int_equal(atomic_load(&shared.due[i]), 1);
 }
 
-TEST_CASE(line_has_the_number_of_those_that_were_left_out) {
+HOST_CASE(line_has_the_number_of_those_that_were_left_out) {
   char text[2000];
   vsi_repeated_log log = {0};
-  test_host th;
-  test_host_init(&th);
   for (int i = 0; i < 3; i++)
-    assert_int_equal(vsi_log_repeated(&th.host, &log, 7, VESTRY_LOG_WARN, "row %d is dropped", i), i == 0);
-  assert_int_equal(th.log_lines, 1);
-  assert_string_equal(th.last_log, "row 0 is dropped");
-  test_host_advance_ms(&th, 60000);
-  assert_true(vsi_log_repeated(&th.host, &log, 7, VESTRY_LOG_WARN, "row 3 is dropped"));
-  assert_string_equal(th.last_log, "row 3 is dropped (and 2 times before)");
+    assert_int_equal(vsi_log_repeated(&th->host, &log, 7, VESTRY_LOG_WARN, "row %d is dropped", i), i == 0);
+  assert_int_equal(th->log_lines, 1);
+  assert_string_equal(th->last_log, "row 0 is dropped");
+  test_host_advance_ms(th, 60000);
+  assert_true(vsi_log_repeated(&th->host, &log, 7, VESTRY_LOG_WARN, "row 3 is dropped"));
+  assert_string_equal(th->last_log, "row 3 is dropped (and 2 times before)");
   memset(text, 'x', sizeof text - 1);
   text[sizeof text - 1] = '\0';
   for (int i = 0; i < 3; i++) { /* without a reason, the text is the reason; the number has room */
-    assert_int_equal(vsi_log_repeated(&th.host, &log, 0, VESTRY_LOG_ERROR, "%s", text), i != 1);
-    if (i) test_host_advance_ms(&th, 60000);
+    assert_int_equal(vsi_log_repeated(&th->host, &log, 0, VESTRY_LOG_ERROR, "%s", text), i != 1);
+    if (i) test_host_advance_ms(th, 60000);
   }
-  assert_non_null(strstr(th.last_log, "xxx (and 1 times before)"));
-  const long lines = th.log_lines;
-  for (int i = 0; i < 3; i++) assert_true(vsi_log_repeated(&th.host, NULL, 7, VESTRY_LOG_WARN, "once"));
-  assert_int_equal(th.log_lines, lines + 3);
-  th.host.log = NULL;
-  assert_false(vsi_log_repeated(&th.host, NULL, 7, VESTRY_LOG_WARN, "once"));
-  test_host_assert_clean(&th);
+  assert_non_null(strstr(th->last_log, "xxx (and 1 times before)"));
+  const long lines = th->log_lines;
+  for (int i = 0; i < 3; i++) assert_true(vsi_log_repeated(&th->host, NULL, 7, VESTRY_LOG_WARN, "once"));
+  assert_int_equal(th->log_lines, lines + 3);
+  th->host.log = NULL;
+  assert_false(vsi_log_repeated(&th->host, NULL, 7, VESTRY_LOG_WARN, "once"));
 }
 
 /* Frequent lines at DEBUG leave the reasons to others. */
-TEST_CASE(lines_at_debug_use_up_no_reasons) {
+HOST_CASE(lines_at_debug_use_up_no_reasons) {
   vsi_repeated_log log = {0};
-  test_host th;
-  test_host_init(&th);
   for (uint32_t i = 1; i <= VSI_REPEATED_REASONS; i++)
-    for (int j = 0; j < 2; j++) assert_true(vsi_log_repeated(&th.host, &log, i, VESTRY_LOG_DEBUG, "a stream closed"));
-  assert_true(vsi_log_repeated(&th.host, &log, VSI_REPEATED_REASONS + 1, VESTRY_LOG_ERROR, "the disk is full"));
-  assert_string_equal(th.last_log, "the disk is full");
-  test_host_assert_clean(&th);
+    for (int j = 0; j < 2; j++) assert_true(vsi_log_repeated(&th->host, &log, i, VESTRY_LOG_DEBUG, "a stream closed"));
+  assert_true(vsi_log_repeated(&th->host, &log, VSI_REPEATED_REASONS + 1, VESTRY_LOG_ERROR, "the disk is full"));
+  assert_string_equal(th->last_log, "the disk is full");
 }
 
 /* The code that holds a line back decides how often it logs it, and needs it each time. */

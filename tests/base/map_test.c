@@ -118,31 +118,28 @@ TEST_CASE(failed_growth_loses_no_entry) {
 }
 
 /* For a map whose lock is held only while the new buckets are installed. */
-TEST_CASE(buckets_can_be_allocated_outside_the_lock) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(buckets_can_be_allocated_outside_the_lock) {
   vsi_map map = {NULL, 0, 0};
   vsi_map_room room = {NULL, 0};
   assert_int_equal(vsi_map_wanted(&map, 1), VSI_MAP_FIRST_BITS);
-  for (uint64_t i = 0; i < 16; i++) assert_int_equal(add(&map, &th.host, i, vsi_hash_number), VESTRY_OK);
+  for (uint64_t i = 0; i < 16; i++) assert_int_equal(add(&map, &th->host, i, vsi_hash_number), VESTRY_OK);
   assert_int_equal(vsi_map_wanted(&map, map.count), 0);
   unsigned bits = vsi_map_wanted(&map, map.count + 1);
   assert_int_equal(bits, VSI_MAP_FIRST_BITS + 1);
-  assert_int_equal(vsi_map_room_make(&room, &th.host, bits), VESTRY_OK);
-  long allocations = atomic_load(&th.allocations);
-  assert_int_equal(vsi_map_room_make(&room, &th.host, bits), VESTRY_OK); /* it is available */
-  assert_int_equal(atomic_load(&th.allocations), allocations);
+  assert_int_equal(vsi_map_room_make(&room, &th->host, bits), VESTRY_OK);
+  long allocations = atomic_load(&th->allocations);
+  assert_int_equal(vsi_map_room_make(&room, &th->host, bits), VESTRY_OK); /* it is available */
+  assert_int_equal(atomic_load(&th->allocations), allocations);
   vsi_map_room_take(&map, &room);
-  assert_int_equal(atomic_load(&th.allocations), allocations);
+  assert_int_equal(atomic_load(&th->allocations), allocations);
   assert_int_equal(map.bits, bits);
   assert_int_equal(map.count, 16);
   for (uint64_t i = 0; i < 16; i++) assert_non_null(find(&map, i, vsi_hash_number));
   const vsi_map_link *const *buckets = (const vsi_map_link *const *)map.buckets;
   vsi_map_room_take(&map, &room); /* the former buckets are fewer */
   assert_ptr_equal(map.buckets, buckets);
-  vsi_map_room_free(&room, &th.host);
-  drop_all(&map, &th.host);
-  test_host_assert_clean(&th);
+  vsi_map_room_free(&room, &th->host);
+  drop_all(&map, &th->host);
 }
 
 TEST_CASE(empty_map_has_no_entries) {

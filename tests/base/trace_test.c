@@ -75,20 +75,18 @@ TEST_CASE(malformed_traces_are_refused) {
   }
 }
 
-TEST_CASE(spans_nest) {
-  test_host th;
+HOST_CASE(spans_nest) {
   spans reported;
   vsi_span outer, inner;
   vestry_trace parent;
-  test_host_init(&th);
-  spans_begin(&reported, &th.host);
+  spans_begin(&reported, &th->host);
   assert_null(vestry_trace_here());
   assert_int_equal(read_text(TEXT, &parent), VESTRY_OK);
-  vsi_span_begin(&outer, &th.host, VESTRY_SPAN_REQUEST, &parent);
-  test_host_advance_ms(&th, 2);
-  vsi_span_begin(&inner, &th.host, VESTRY_SPAN_DISPATCH, NULL);
+  vsi_span_begin(&outer, &th->host, VESTRY_SPAN_REQUEST, &parent);
+  test_host_advance_ms(th, 2);
+  vsi_span_begin(&inner, &th->host, VESTRY_SPAN_DISPATCH, NULL);
   assert_ptr_equal(vestry_trace_here(), &inner.record.trace);
-  test_host_advance_ms(&th, 3);
+  test_host_advance_ms(th, 3);
   vsi_span_end(&inner, "say", 4, VESTRY_FULL);
   assert_ptr_equal(vestry_trace_here(), &outer.record.trace);
   vsi_span_end(&outer, NULL, 0, VESTRY_OK);
@@ -102,7 +100,6 @@ TEST_CASE(spans_nest) {
   assert_int_equal(reported.all[0].ended_ns - reported.all[0].begun_ns, 3000000);
   assert_int_equal(reported.all[1].ended_ns - reported.all[1].begun_ns, 5000000);
   assert_string_equal(reported.names[1], "");
-  test_host_assert_clean(&th);
 }
 
 /* One in four of the traces that begin here is sampled; a received trace carries its own flag. */
@@ -135,21 +132,18 @@ TEST_CASE(one_in_four_new_traces_is_sampled) {
   test_host_assert_clean(&th);
 }
 
-TEST_CASE(without_tracer_no_span_is_recorded) {
-  test_host th;
+HOST_CASE(without_tracer_no_span_is_recorded) {
   spans reported;
   vsi_span span;
-  test_host_init(&th);
-  spans_begin(&reported, &th.host);
-  th.host.tracer = NULL;
-  vsi_span_begin(&span, &th.host, VESTRY_SPAN_REQUEST, NULL);
+  spans_begin(&reported, &th->host);
+  th->host.tracer = NULL;
+  vsi_span_begin(&span, &th->host, VESTRY_SPAN_REQUEST, NULL);
   assert_null(vestry_trace_here());
   vsi_span_end(&span, NULL, 0, VESTRY_OK);
-  th.host.tracer = &reported.tracer;
-  vsi_span_begin(&span, &th.host, VESTRY_SPAN_REQUEST, NULL);
-  th.host.tracer = NULL;
+  th->host.tracer = &reported.tracer;
+  vsi_span_begin(&span, &th->host, VESTRY_SPAN_REQUEST, NULL);
+  th->host.tracer = NULL;
   vsi_span_end(&span, NULL, 0, VESTRY_OK);
   assert_null(vestry_trace_here());
   assert_int_equal(reported.count, 0);
-  test_host_assert_clean(&th);
 }

@@ -158,16 +158,14 @@ TEST_CASE(e5_topic_may_contain_nul_and_message_is_not_copied) {
   bench_finish(&b);
 }
 
-TEST_CASE(invalid_or_excess_subscription_is_refused) {
-  bench b;
+BENCH_CASE(invalid_or_excess_subscription_is_refused) {
   vsi_bus *bus = NULL;
   listener l[1];
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  atomic_store(&b.th.fail_random, true);
-  assert_int_equal(vsi_bus_create(&b.th.host, &bus), VESTRY_IO);
+  atomic_store(&b->th.fail_random, true);
+  assert_int_equal(vsi_bus_create(&b->th.host, &bus), VESTRY_IO);
   assert_null(bus);
-  atomic_store(&b.th.fail_random, false);
-  assert_int_equal(vsi_bus_create(&b.th.host, &bus), VESTRY_OK);
+  atomic_store(&b->th.fail_random, false);
+  assert_int_equal(vsi_bus_create(&b->th.host, &bus), VESTRY_OK);
   assert_true(vsi_bus_bound(bus, 2));
   vestry_subscriber subscriber = {.call = on_message, .ctx = l}, nobody = {0};
   vestry_subscription *handle = NULL;
@@ -190,7 +188,6 @@ TEST_CASE(invalid_or_excess_subscription_is_refused) {
   assert_true(vestry_unsubscribe(NULL));
   vsi_bus_destroy(bus);
   vsi_bus_destroy(NULL);
-  bench_finish(&b);
 }
 
 /* -------------------------------------------------------------------------------------- inside of callbacks ------- */

@@ -312,12 +312,10 @@ static void complaint_end(complaint *c, bench *b) {
   vsi_buffer_finish(&c->p.got);
 }
 
-TEST_CASE(publish_inside_a_publish_returns_busy) {
-  bench b;
+BENCH_CASE(publish_inside_a_publish_returns_busy) {
   complaint here, there;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  complaint_begin(&here, &b);
-  complaint_begin(&there, &b);
+  complaint_begin(&here, b);
+  complaint_begin(&there, b);
   here.other = here.mine;
   assert_int_equal(vsi_channel_publish(here.mine, here.event, NULL), VESTRY_FULL);
   assert_int_equal(here.result, VESTRY_BUSY);
@@ -333,9 +331,8 @@ TEST_CASE(publish_inside_a_publish_returns_busy) {
   assert_int_equal(here.result, VESTRY_FULL);
   assert_int_equal(there.result, VESTRY_BUSY);
   assert_int_equal(here.asked + there.asked, 2);
-  complaint_end(&here, &b);
-  complaint_end(&there, &b);
-  bench_finish(&b);
+  complaint_end(&here, b);
+  complaint_end(&there, b);
 }
 
 enum { CROSSINGS = 3000 };
@@ -347,12 +344,10 @@ static void *publish_often(void *argument) {
 }
 
 /* Two threads publish to two channels; the hook of each publishes to the other channel. */
-TEST_CASE(crossing_publishes_do_not_deadlock) {
-  bench b;
+BENCH_CASE(crossing_publishes_do_not_deadlock) {
   complaint here, there;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  complaint_begin(&here, &b);
-  complaint_begin(&there, &b);
+  complaint_begin(&here, b);
+  complaint_begin(&there, b);
   here.other = there.mine;
   there.other = here.mine;
   pthread_t thread;
@@ -365,9 +360,8 @@ TEST_CASE(crossing_publishes_do_not_deadlock) {
   assert_int_equal(stats.accepted_count, 1);
   assert_int_equal(stats.refused_count, stats.published_count - 1);
   assert_int_equal(here.asked, stats.refused_count); /* the hook ran for each publish */
-  complaint_end(&here, &b);
-  complaint_end(&there, &b);
-  bench_finish(&b);
+  complaint_end(&here, b);
+  complaint_end(&there, b);
 }
 
 /* A profile whose encoders publish when they are destroyed, once the test has set a channel. */

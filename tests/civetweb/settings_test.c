@@ -194,19 +194,16 @@ TEST_CASE(settings_of_a_running_server_are_read) {
   vsi_server_stop(&s);
 }
 
-TEST_CASE(max_streams_out_of_range_is_named) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(max_streams_out_of_range_is_named) {
   vestry *v = NULL;
-  assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &v),
+  assert_int_equal(vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v),
                    VESTRY_OK);
   vestry_server *own = NULL;
   const vestry_server_options options = {.max_streams = 100001};
   assert_int_equal(vestry_server_create(v, &vestry_server_civetweb, &options, &own), VESTRY_INVALID);
   assert_null(own);
-  assert_string_equal(th.last_log, "vestry_server_civetweb: max_streams is 100001, but must be from 1 to 100000");
+  assert_string_equal(th->last_log, "vestry_server_civetweb: max_streams is 100001, but must be from 1 to 100000");
   vestry_destroy(v);
-  test_host_assert_clean(&th);
 }
 
 /* One server for all runs, because it uses civetweb's memory. */

@@ -35,62 +35,53 @@ static void close_all(bench *b, listener *l, int count) {
 }
 
 /* capability: F1 */
-TEST_CASE(event_for_many_streams_is_encoded_once) {
-  bench b;
+BENCH_CASE(event_for_many_streams_is_encoded_once) {
   listener l[9];
   const vestry_profile *const profiles[3] = {&brotli, &gzip, NULL};
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  for (int i = 0; i < 9; i++) assert_int_equal(listener_open(&l[i], &b, profiles[i % 3], NULL), VESTRY_OK);
-  vestry_event *event = page(&b, 5000);
+  for (int i = 0; i < 9; i++) assert_int_equal(listener_open(&l[i], b, profiles[i % 3], NULL), VESTRY_OK);
+  vestry_event *event = page(b, 5000);
   for (int turn = 0; turn < 3; turn++) {
     for (int i = 0; i < 9; i++) {
       assert_int_equal(vestry_connection_send(l[i].connection, event), VESTRY_OK);
       listener_expect(&l[i], event);
     }
-    bench_run(&b);
+    bench_run(b);
     assert_int_equal(forms_of(event), 2);
   }
   vestry_event_unref(event);
-  close_all(&b, l, 9);
-  bench_finish(&b);
+  close_all(b, l, 9);
 }
 
-TEST_CASE(small_event_is_framed) {
-  bench b;
+BENCH_CASE(small_event_is_framed) {
   listener l;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  assert_int_equal(listener_open(&l, &b, &brotli, NULL), VESTRY_OK);
-  bench_run(&b);
+  assert_int_equal(listener_open(&l, b, &brotli, NULL), VESTRY_OK);
+  bench_run(b);
   size_t primer = l.p.got.len;
   assert_in_range(primer, 1, 32); /* a window of spaces */
-  vestry_event *event = page(&b, 20);
+  vestry_event *event = page(b, 20);
   vestry_connection_send(l.connection, event);
   listener_expect(&l, event);
-  bench_run(&b);
+  bench_run(b);
   size_t len = vestry_event_bytes(event).len;
   assert_int_equal(l.p.got.len - primer, len + 3);
   assert_memory_equal(l.p.got.data + primer + 3, vestry_event_bytes(event).data, len);
   vestry_event_unref(event);
-  close_all(&b, &l, 1);
-  bench_finish(&b);
+  close_all(b, &l, 1);
 }
 
 /* The head, the primer, the events and the end need no more writes than without encoding. */
-TEST_CASE(queued_encoded_events_are_one_write) {
-  bench b;
+BENCH_CASE(queued_encoded_events_are_one_write) {
   listener l;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  assert_int_equal(listener_open(&l, &b, &gzip, NULL), VESTRY_OK);
-  vestry_event *event = page(&b, 300);
+  assert_int_equal(listener_open(&l, b, &gzip, NULL), VESTRY_OK);
+  vestry_event *event = page(b, 300);
   for (int i = 0; i < 20; i++) {
     vestry_connection_send(l.connection, event);
     listener_expect(&l, event);
   }
-  bench_run(&b);
+  bench_run(b);
   assert_int_equal(l.p.writes, 1);
   vestry_event_unref(event);
-  close_all(&b, &l, 1);
-  bench_finish(&b);
+  close_all(b, &l, 1);
 }
 
 TEST_CASE(empty_stream_decodes_completely) {
@@ -106,35 +97,32 @@ TEST_CASE(empty_stream_decodes_completely) {
   }
 }
 
-TEST_CASE(encoded_end_waits_for_room) {
-  bench b;
+BENCH_CASE(encoded_end_waits_for_room) {
   listener l;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  assert_int_equal(listener_open(&l, &b, &gzip, NULL), VESTRY_OK);
-  bench_run(&b);
+  assert_int_equal(listener_open(&l, b, &gzip, NULL), VESTRY_OK);
+  bench_run(b);
   l.p.write_answer = VESTRY_IO_WOULD_BLOCK;
   l.p.take = 1;
   vestry_connection_close(l.connection, VESTRY_CAUSE_CLOSED);
-  bench_run(&b);
+  bench_run(b);
   for (int i = 0; i < 9; i++) { /* ten bytes */
     assert_int_equal(l.p.ends, 0);
     vestry_connection_writable(l.connection);
-    bench_run(&b);
+    bench_run(b);
   }
   vestry_connection_writable(l.connection);
-  bench_run(&b);
+  bench_run(b);
   listener_finish(&l, true);
   /* and not for ever */
-  assert_int_equal(listener_open(&l, &b, &gzip, NULL), VESTRY_OK);
-  bench_run(&b);
+  assert_int_equal(listener_open(&l, b, &gzip, NULL), VESTRY_OK);
+  bench_run(b);
   l.p.write_answer = VESTRY_IO_WOULD_BLOCK;
   l.p.take = 0;
   vestry_connection_close(l.connection, VESTRY_CAUSE_CLOSED);
-  bench_run(&b);
-  test_host_advance_ms(&b.th, 5001);
-  bench_run(&b);
+  bench_run(b);
+  test_host_advance_ms(&b->th, 5001);
+  bench_run(b);
   listener_finish(&l, false);
-  bench_finish(&b);
 }
 
 TEST_CASE(heartbeats_are_encoded) {
@@ -167,10 +155,8 @@ TEST_CASE(heartbeats_are_encoded) {
 }
 
 /* capability: F2 */
-TEST_CASE(codings_are_shared_and_limited) {
-  bench b;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  vsi_codings *codings = vsi_group_codings(b.group);
+BENCH_CASE(codings_are_shared_and_limited) {
+  vsi_codings *codings = vsi_group_codings(b->group);
   vsi_coding *first = NULL, *again = NULL, *other = NULL;
   assert_int_equal(vsi_coding_find(codings, &gzip, &first), VESTRY_OK);
   assert_int_equal(vsi_coding_find(codings, &(vestry_profile){.ops = &vestry_profile_gzip, .level = 6}, &again),
@@ -185,7 +171,6 @@ TEST_CASE(codings_are_shared_and_limited) {
   assert_int_equal(vsi_coding_find(codings, &profile, &other), VESTRY_LIMIT);
   assert_int_equal(vsi_coding_find(codings, &(vestry_profile){.ops = NULL}, &other), VESTRY_INVALID);
   assert_int_equal(vsi_coding_find(codings, &gzip, &again), VESTRY_OK);
-  bench_finish(&b);
 }
 
 /* A profile that fails at its third event: then the stream is aborted with cause ERROR, and not before. */
@@ -513,25 +498,23 @@ TEST_CASE(shorter_form_is_written) {
 }
 
 /* A superseded event was never written: the event that follows it is sent standalone, and the next one follows that. */
-TEST_CASE(superseded_event_is_not_followed) {
-  bench b;
+BENCH_CASE(superseded_event_is_not_followed) {
   listener l;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  assert_int_equal(listener_open(&l, &b, &brotli, NULL), VESTRY_OK);
+  assert_int_equal(listener_open(&l, b, &brotli, NULL), VESTRY_OK);
   vestry_event *pages[4];
-  for (int j = 0; j < 4; j++) pages[j] = messages(&b, 30 + j);
-  send_next(&b, &l, pages[0], NULL);
+  for (int j = 0; j < 4; j++) pages[j] = messages(b, 30 + j);
+  send_next(b, &l, pages[0], NULL);
   vestry_event_follow(pages[1], pages[0]);
   assert_int_equal(vestry_connection_send(l.connection, pages[1]), VESTRY_OK);
-  send_next(&b, &l, pages[2], pages[1]);
+  send_next(b, &l, pages[2], pages[1]);
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(l.connection, &stats);
   assert_int_equal(stats.conflated_count, 1);
   assert_int_equal(stats.followed_count, 0);
-  send_next(&b, &l, pages[3], pages[2]);
+  send_next(b, &l, pages[3], pages[2]);
   assert_int_equal(followed_by(&l), 1);
   vestry_connection_close(l.connection, VESTRY_CAUSE_CLOSED);
-  bench_run(&b);
+  bench_run(b);
   listener_check(&l, true);
   assert_true(l.d.ended);
   vestry_connection_unref(l.connection);
@@ -539,7 +522,6 @@ TEST_CASE(superseded_event_is_not_followed) {
   decoder_finish(&l.d);
   vsi_buffer_finish(&l.expected);
   for (int j = 0; j < 4; j++) vestry_event_unref(pages[j]);
-  bench_finish(&b);
 }
 
 /* Allocation fail_at fails, and with for_good all later ones, while pages follow each other. The accepted events are

@@ -53,4 +53,7 @@ vestry_connection *bench_connect(bench *b, probe *p, const vestry_connection_opt
 vestry_event *bench_event(bench *b, const char *text); /* a comment: ": text\n\n" */
 vestry_err bench_send(bench *b, vestry_connection *connection, const char *text);
 
+/* A case with a bench without threads. */
+#define BENCH_CASE(name) TEST_CASE_WITH(name, bench, b, bench_init(b, VESTRY_THREADS_NONE, NULL), bench_finish(b))
+
 #endif

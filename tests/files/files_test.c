@@ -201,12 +201,12 @@ TEST_CASE(paths_outside_the_folder_are_not_found) {
   end(&s);
 }
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, begin(s, (vestry_files_options){0}), end(s))
+
 /* capability: K7 */
-TEST_CASE(conditional_requests_get_304) {
-  suite s;
-  begin(&s, (vestry_files_options){0});
+SUITE_CASE(conditional_requests_get_304) {
   char etag[128], listed[300], weak[140];
-  etag_of(&s, "/a.txt", NULL, etag);
+  etag_of(s, "/a.txt", NULL, etag);
   assert_int_equal(etag[0], '"');
   snprintf(listed, sizeof listed, "\"x,y\" ,, W/\"z\",%s", etag);
   snprintf(weak, sizeof weak, "W/%s", etag);
@@ -242,26 +242,23 @@ TEST_CASE(conditional_requests_get_304) {
     size_t n = 0;
     if (rows[i].tags) r.headers[n++] = (vestry_header){"If-None-Match", rows[i].tags};
     if (rows[i].since) r.headers[n++] = (vestry_header){"If-Modified-Since", rows[i].since};
-    wire_request(&s.on, &r, NULL, NULL);
+    wire_request(&s->on, &r, NULL, NULL);
     if (r.status != rows[i].status) fail_msg("row %zu: %d", i, r.status);
     assert_string_equal(r.text ? r.text : "", r.status == 304 ? "" : "0123456789");
     assert_true(wire_has_header(&r, "Cache-Control: no-cache")); /* a 304 has what a 200 would have: 15.4.5 */
     assert_non_null(strstr(r.head, etag));
     wire_finish(&r);
   }
-  assert_int_equal(vestry_route(s.on.v, "POST", "/{path...}", vestry_files_handler, s.files), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "POST", "/{path...}", vestry_files_handler, s->files), VESTRY_OK);
   wire post = {.method = "POST", .path = "/a.txt", .headers = {{"If-None-Match", "*"}, {"Range", "bytes=0-1"}}};
-  ask(&s, &post, 200, "0123456789");
+  ask(s, &post, 200, "0123456789");
   wire_finish(&post);
-  end(&s);
 }
 
 /* capability: K7 */
-TEST_CASE(failed_preconditions_get_412) {
-  suite s;
-  begin(&s, (vestry_files_options){0});
+SUITE_CASE(failed_preconditions_get_412) {
   char etag[128], listed[300], weak[140];
-  etag_of(&s, "/a.txt", NULL, etag);
+  etag_of(s, "/a.txt", NULL, etag);
   snprintf(listed, sizeof listed, "W/\"z\", \"x,y\" ,,%s", etag);
   snprintf(weak, sizeof weak, "W/%s", etag);
   static const char then[] = "Sun, 06 Nov 1994 08:49:37 GMT", before[] = "Sun, 06 Nov 1994 08:49:36 GMT";
@@ -292,20 +289,19 @@ TEST_CASE(failed_preconditions_get_412) {
     if (rows[i].tags) r.headers[n++] = (vestry_header){"If-Match", rows[i].tags};
     if (rows[i].since) r.headers[n++] = (vestry_header){"If-Unmodified-Since", rows[i].since};
     if (rows[i].none) r.headers[n++] = (vestry_header){"If-None-Match", rows[i].none};
-    wire_request(&s.on, &r, NULL, NULL);
+    wire_request(&s->on, &r, NULL, NULL);
     if (r.status != rows[i].status) fail_msg("row %zu: %d", i, r.status);
     assert_string_equal(r.text ? r.text : "", r.status == 200 ? "0123456789" : "");
     assert_int_equal(wire_has_header(&r, "Content-Length: 10"), r.status == 304);
     wire_finish(&r);
   }
   wire part = {.path = "/a.txt", .headers = {{"If-Match", "\"other\""}, {"Range", "bytes=0-1"}}};
-  ask(&s, &part, 412, "");
+  ask(s, &part, 412, "");
   wire_finish(&part);
-  assert_int_equal(vestry_route(s.on.v, "POST", "/{path...}", vestry_files_handler, s.files), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "POST", "/{path...}", vestry_files_handler, s->files), VESTRY_OK);
   wire post = {.method = "POST", .path = "/a.txt", .headers = {{"If-Match", "\"other\""}}};
-  ask(&s, &post, 200, "0123456789");
+  ask(s, &post, 200, "0123456789");
   wire_finish(&post);
-  end(&s);
 }
 
 /* capability: K7 */
@@ -372,12 +368,10 @@ TEST_CASE(ranges_get_206_or_416) {
 }
 
 /* capability: K7 */
-TEST_CASE(precompressed_files_are_negotiated) {
-  suite s;
-  begin(&s, (vestry_files_options){0});
-  put(&s, "app.js", "plain");
-  put(&s, "app.js.br", "brotli");
-  put(&s, "app.js.gz", "gzipped");
+SUITE_CASE(precompressed_files_are_negotiated) {
+  put(s, "app.js", "plain");
+  put(s, "app.js.br", "brotli");
+  put(s, "app.js.gz", "gzipped");
   static const struct {
     const char *accept, *body, *coding;
   } rows[] = {
@@ -391,14 +385,14 @@ TEST_CASE(precompressed_files_are_negotiated) {
       {"", "plain", NULL},
   };
   char etags[3][128];
-  etag_of(&s, "/app.js", NULL, etags[0]);
-  etag_of(&s, "/app.js", "br", etags[1]);
-  etag_of(&s, "/app.js", "gzip", etags[2]);
+  etag_of(s, "/app.js", NULL, etags[0]);
+  etag_of(s, "/app.js", "br", etags[1]);
+  etag_of(s, "/app.js", "gzip", etags[2]);
   for (int i = 0; i < 3; i++) assert_string_not_equal(etags[i], etags[(i + 1) % 3]);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     wire r = {.path = "/app.js", .headers = {{rows[i].accept ? "Accept-Encoding" : NULL, rows[i].accept}}};
     char value[128];
-    ask(&s, &r, 200, rows[i].body);
+    ask(s, &r, 200, rows[i].body);
     assert_true(wire_has_header(&r, "Content-Type: text/javascript; charset=utf-8"));
     assert_true(wire_has_header(&r, "Vary: Accept-Encoding"));
     assert_int_equal(wire_value(&r, "Content-Encoding", value, sizeof value), rows[i].coding != NULL);
@@ -406,50 +400,46 @@ TEST_CASE(precompressed_files_are_negotiated) {
     wire_finish(&r);
   }
   wire known = {.path = "/app.js", .headers = {{"Accept-Encoding", "br"}, {"If-None-Match", etags[1]}}};
-  ask(&s, &known, 304, "");
+  ask(s, &known, 304, "");
   wire_finish(&known);
   wire other = {.path = "/app.js", .headers = {{"Accept-Encoding", "br"}, {"If-None-Match", etags[0]}}};
-  ask(&s, &other, 200, "brotli");
+  ask(s, &other, 200, "brotli");
   wire_finish(&other);
   wire part = {.path = "/app.js", .headers = {{"Accept-Encoding", "br"}, {"Range", "bytes=1-2"}}};
-  ask(&s, &part, 206, "la");
+  ask(s, &part, 206, "la");
   assert_null(strstr(part.head, "Content-Encoding"));
   wire_finish(&part);
-  put_at(&s, "app.js", "changed", 784111778); /* the encoded files are now older */
+  put_at(s, "app.js", "changed", 784111778); /* the encoded files are now older */
   wire stale = {.path = "/app.js", .headers = {{"Accept-Encoding", "br, gzip"}}};
-  ask(&s, &stale, 200, "changed");
+  ask(s, &stale, 200, "changed");
   wire_finish(&stale);
-  end(&s);
 }
 
 /* capability: K7 */
-TEST_CASE(changed_file_has_a_new_etag) {
-  suite s;
-  begin(&s, (vestry_files_options){0});
+SUITE_CASE(changed_file_has_a_new_etag) {
   char etag[128];
-  etag_of(&s, "/a.txt", NULL, etag);
-  put(&s, "a.txt", "9876543210"); /* of the same length, and within the same second */
+  etag_of(s, "/a.txt", NULL, etag);
+  put(s, "a.txt", "9876543210"); /* of the same length, and within the same second */
   wire r = {.path = "/a.txt", .headers = {{"If-None-Match", etag}}};
-  ask(&s, &r, 200, "9876543210");
+  ask(s, &r, 200, "9876543210");
   wire_finish(&r);
   wire part = {.path = "/a.txt", .headers = {{"Range", "bytes=0-1"}, {"If-Range", etag}}};
-  ask(&s, &part, 200, "9876543210");
+  ask(s, &part, 200, "9876543210");
   wire_finish(&part);
   for (int i = 0; i < 20; i++) { /* mostly within one step of the file system's clock */
-    put(&s, "a.txt", "former one");
-    etag_now(&s, "/a.txt", NULL, etag);
-    put(&s, "a.txt", "later one.");
+    put(s, "a.txt", "former one");
+    etag_now(s, "/a.txt", NULL, etag);
+    put(s, "a.txt", "later one.");
     wire again = {.path = "/a.txt", .headers = {{"If-None-Match", etag}}};
-    ask(&s, &again, 200, "later one.");
+    ask(s, &again, 200, "later one.");
     wire_finish(&again);
   }
   char path[256];
-  path_of(&s, "a.txt", path);
+  path_of(s, "a.txt", path);
   assert_int_equal(unlink(path), 0);
   wire gone = {.path = "/a.txt"};
-  ask(&s, &gone, 404, NULL);
+  ask(s, &gone, 404, NULL);
   wire_finish(&gone);
-  end(&s);
 }
 
 TEST_CASE(file_over_max_file_bytes_gets_500) {
@@ -515,16 +505,13 @@ static vestry_err lost(const vestry_request *req, vestry_reply *reply, void *app
   return vestry_reply_file(req, reply, app, "a.txt");
 }
 
-TEST_CASE(error_page_from_a_file_ignores_conditions) {
-  suite s;
-  begin(&s, (vestry_files_options){0});
-  assert_int_equal(vestry_error_page(s.on.v, 404, lost, s.files), VESTRY_OK);
+SUITE_CASE(error_page_from_a_file_ignores_conditions) {
+  assert_int_equal(vestry_error_page(s->on.v, 404, lost, s->files), VESTRY_OK);
   wire r = {.path = "/lost", .headers = {{"If-None-Match", "*"}, {"Range", "bytes=0-1"}}};
-  ask(&s, &r, 404, "0123456789");
+  ask(s, &r, 404, "0123456789");
   assert_true(wire_has_header(&r, "Cache-Control: no-store"));
   assert_null(strstr(r.head, "no-cache"));
   wire_finish(&r);
-  end(&s);
 }
 
 TEST_CASE(invalid_options_are_rejected) {

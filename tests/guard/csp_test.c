@@ -76,13 +76,11 @@ static void serve(site *w, wire *r, page *p) {
 
 /* ---- documents --------------------------------------------------------------------------------------------------- */
 
-TEST_CASE(document_and_policy_have_the_same_nonce) {
-  site w;
+SITE_CASE(document_and_policy_have_the_same_nonce) {
   char nonce[33], expected[512], policy[1024], value[1024];
-  site_begin(&w, (vestry_options){0});
   page p = {.body = PLAIN_DOCUMENT};
   wire r = {.path = "/"};
-  serve(&w, &r, &p);
+  serve(w, &r, &p);
   assert_int_equal(r.status, 200);
   nonce_of(&r, nonce);
   snprintf(expected, sizeof expected,
@@ -103,48 +101,42 @@ TEST_CASE(document_and_policy_have_the_same_nonce) {
   assert_string_equal(value, "private, no-store");
   wire again = {.path = "/"};
   char other[33];
-  serve(&w, &again, &p);
+  serve(w, &again, &p);
   nonce_of(&again, other);
   assert_string_not_equal(nonce, other);
   wire_finish(&r);
   wire_finish(&again);
-  site_end(&w);
 }
 
-TEST_CASE(missing_html_tag_is_inserted_with_the_nonce) {
-  site w;
+SITE_CASE(missing_html_tag_is_inserted_with_the_nonce) {
   char nonce[33], expected[256];
-  site_begin(&w, (vestry_options){0});
   page p = {.body = "<!doctype html>\n<title>A</title>"};
   wire r = {.path = "/"};
-  serve(&w, &r, &p);
+  serve(w, &r, &p);
   nonce_of(&r, nonce);
   snprintf(expected, sizeof expected, "<!doctype html>\n<html data-nonce=\"%s\"><title>A</title>", nonce);
   assert_string_equal(r.text, expected);
   wire_finish(&r);
   page styled = {.has_style = true};
   wire s = {.path = "/"};
-  serve(&w, &s, &styled);
+  serve(w, &s, &styled);
   nonce_of(&s, nonce);
   snprintf(expected, sizeof expected, "<!doctype html><html data-nonce=\"%s\"><style nonce=\"%s\">p{}</style>", nonce,
            nonce);
   assert_string_equal(s.text, expected);
   wire_finish(&s);
-  site_end(&w);
 }
 
 /* A cached nonce could be replayed, so a document with one has no validators and is not stored. */
-TEST_CASE(document_with_nonce_is_not_cacheable) {
-  site w;
+SITE_CASE(document_with_nonce_is_not_cacheable) {
   char value[1024];
-  site_begin(&w, (vestry_options){0});
   page p = {.body = PLAIN_DOCUMENT,
             .headers = {{"Cache-Control", "public, max-age=3600"},
                         {"ETag", "\"a\""},
                         {"last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"},
                         {"Accept-Ranges", "bytes"}}};
   wire r = {.path = "/"};
-  serve(&w, &r, &p);
+  serve(w, &r, &p);
   value_of(&r, "Cache-Control", value);
   assert_string_equal(value, "private, no-store");
   static const char *const gone[] = {"ETag", "Last-Modified", "Accept-Ranges"};
@@ -153,18 +145,15 @@ TEST_CASE(document_with_nonce_is_not_cacheable) {
     assert_string_equal(value, "");
   }
   wire_finish(&r);
-  site_end(&w);
 }
 
-TEST_CASE(reply_that_is_no_document_has_no_nonce) {
-  site w;
+SITE_CASE(reply_that_is_no_document_has_no_nonce) {
   char policy[1024], value[1024];
-  site_begin(&w, (vestry_options){0});
   /* Data gets a policy without a nonce, and stays cacheable. */
   page data = {
       .body = "{}", .type = "application/json", .headers = {{"Cache-Control", "max-age=60"}, {"ETag", "\"a\""}}};
   wire r = {.path = "/"};
-  serve(&w, &r, &data);
+  serve(w, &r, &data);
   assert_string_equal(r.text, "{}");
   policy_of(&r, policy);
   assert_null(strstr(policy, "nonce"));
@@ -177,53 +166,49 @@ TEST_CASE(reply_that_is_no_document_has_no_nonce) {
   /* A redirect has no body. A 304 has no policy, because the stored response keeps its own. */
   page elsewhere = {.redirects = true};
   wire s = {.path = "/"};
-  serve(&w, &s, &elsewhere);
+  serve(w, &s, &elsewhere);
   assert_int_equal(s.status, 303);
   policy_of(&s, policy);
   assert_null(strstr(policy, "nonce"));
   wire_finish(&s);
   page same = {.status = 304};
   wire t = {.path = "/"};
-  serve(&w, &t, &same);
+  serve(w, &t, &same);
   policy_of(&t, policy);
   assert_string_equal(policy, "");
   wire_finish(&t);
   /* A Datastar request receives a fragment or a stream, neither of which is a document. */
   page piece = {.body = "<p id=\"a\">"};
   wire u = {.path = "/", .datastar = true};
-  serve(&w, &u, &piece);
+  serve(w, &u, &piece);
   assert_string_equal(u.text, "<p id=\"a\">");
   policy_of(&u, policy);
   assert_string_equal(policy, "");
   wire_finish(&u);
   page stream = {.streams = true};
   wire v = {.path = "/", .datastar = true};
-  serve(&w, &v, &stream);
+  serve(w, &v, &stream);
   assert_null(strstr(v.head, "nonce"));
   assert_null(strstr(v.text, "nonce"));
   wire_finish(&v);
-  site_end(&w);
 }
 
-TEST_CASE(document_that_cannot_take_a_nonce_gets_500) {
-  site w;
-  site_begin(&w, (vestry_options){0});
+SITE_CASE(document_that_cannot_take_a_nonce_gets_500) {
   page p = {.body = PLAIN_DOCUMENT, .headers = {{"Content-Encoding", "gzip"}}};
   wire r = {.path = "/"};
-  serve(&w, &r, &p);
+  serve(w, &r, &p);
   assert_int_equal(r.status, 500);
-  assert_true(atomic_load(&w.th.log_lines) > 0);
+  assert_true(atomic_load(&w->th.log_lines) > 0);
   wire_finish(&r);
   /* Without randomness no document is sent. */
-  atomic_store(&w.th.fail_random, true);
+  atomic_store(&w->th.fail_random, true);
   page q = {.body = PLAIN_DOCUMENT};
   wire s = {.path = "/"};
-  serve(&w, &s, &q);
-  atomic_store(&w.th.fail_random, false);
+  serve(w, &s, &q);
+  atomic_store(&w->th.fail_random, false);
   assert_int_equal(q.error, VESTRY_IO);
   assert_int_equal(s.status, 500);
   wire_finish(&s);
-  site_end(&w);
 }
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
@@ -278,15 +263,12 @@ static vestry_err heedless(const vestry_request *req, vestry_reply *reply, void 
   return vestry_reply_body(reply, NULL, PLAIN_DOCUMENT, strlen(PLAIN_DOCUMENT));
 }
 
-TEST_CASE(document_with_rejected_policy_gets_500) {
-  site w;
-  site_begin(&w, (vestry_options){0});
+SITE_CASE(document_with_rejected_policy_gets_500) {
   wire r = {.path = "/"};
-  wire_request(&w, &r, heedless, NULL);
+  wire_request(w, &r, heedless, NULL);
   assert_int_equal(r.status, 500);
   assert_null(strstr(r.text, "text</p>"));
   wire_finish(&r);
-  site_end(&w);
 }
 
 TEST_CASE(invalid_policy_options_are_rejected) {
@@ -329,19 +311,16 @@ static vestry_err twice(const vestry_request *req, vestry_reply *reply, void *ap
   return vestry_reply_body(reply, NULL, PLAIN_DOCUMENT, strlen(PLAIN_DOCUMENT));
 }
 
-TEST_CASE(last_policy_and_header_win) {
-  site w;
+SITE_CASE(last_policy_and_header_win) {
   char policy[1024], value[1024];
-  site_begin(&w, (vestry_options){0});
   assert_string_equal(vestry_reply_nonce(NULL), "");
   wire r = {.path = "/"};
-  wire_request(&w, &r, twice, NULL);
+  wire_request(w, &r, twice, NULL);
   policy_of(&r, policy);
   assert_non_null(strstr(policy, "script-src 'self' 'nonce-"));
   value_of(&r, "Referrer-Policy", value);
   assert_string_equal(value, "no-referrer");
   wire_finish(&r);
-  site_end(&w);
 }
 
 /* ---- guard, files ------------------------------------------------------------------------------------------------ */

@@ -257,20 +257,20 @@ TEST_CASE(token_is_read_from_header_form_and_signals) {
   end(&s);
 }
 
+#define SUITE_CASE(name)                                                                                               \
+  TEST_CASE_WITH(name, suite, s, begin(s, (vestry_options){0}, (site_has){.secret = NULL}, NULL), end(s))
+
 /* capability: D11 */
-TEST_CASE(safe_methods_need_no_token) {
-  suite s;
-  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
+SUITE_CASE(safe_methods_need_no_token) {
   opened o = {.cookie = ""};
   static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "QUERY"};
   for (size_t i = 0; i < 4; i++) {
     wire r = {.method = methods[i],
               .path = "/act",
               .headers = {{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.example"}}};
-    assert_int_equal(ask(&s, &o, &r), 204);
+    assert_int_equal(ask(s, &o, &r), 204);
   }
-  assert_int_equal(s.done, 4);
-  end(&s);
+  assert_int_equal(s->done, 4);
 }
 
 /* ---------------------------------------------------------------------------------------------- origins ----------- */
@@ -355,18 +355,16 @@ TEST_CASE(request_origin_is_checked) {
   end(&s);
 }
 
-TEST_CASE(invalid_trusted_origins_are_rejected) {
-  site w;
-  site_begin(&w, (vestry_options){0});
+SITE_CASE(invalid_trusted_origins_are_rejected) {
   vestry_csrf *csrf = NULL;
   static const char *const bad[] = {"a.example",          "https://a.example/", "https://", "ftp://a.example",
                                     "https://a.example:", "https://a b",        "",         "https://a.example:123456",
                                     "https://[::1",       "https://*.example",  "null",     "https://u@a.example"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     assert_int_equal(
-        vestry_csrf_create(w.v, &(vestry_csrf_options){.trusted_origins = &bad[i], .trusted_origins_count = 1}, &csrf),
+        vestry_csrf_create(w->v, &(vestry_csrf_options){.trusted_origins = &bad[i], .trusted_origins_count = 1}, &csrf),
         VESTRY_INVALID);
-  assert_int_equal(vestry_csrf_create(w.v, &(vestry_csrf_options){.trusted_origins_count = 1}, &csrf), VESTRY_INVALID);
+  assert_int_equal(vestry_csrf_create(w->v, &(vestry_csrf_options){.trusted_origins_count = 1}, &csrf), VESTRY_INVALID);
   assert_int_equal(vestry_csrf_create(NULL, NULL, &csrf), VESTRY_INVALID);
   assert_null(csrf);
   vestry_csrf_destroy(NULL);
@@ -376,7 +374,6 @@ TEST_CASE(invalid_trusted_origins_are_rejected) {
   memcpy(long_host, "https://", 8);
   assert_false(vsi_origin_is_good(long_host));
   assert_false(vsi_origin_is_host(long_host, long_host + 8));
-  site_end(&w);
 }
 
 /* ---------------------------------------------------------------------------------------------- rejections -------- */
@@ -386,58 +383,52 @@ static vestry_err own_page(const vestry_request *req, vestry_reply *reply, void 
 }
 
 /* capability: D11 */
-TEST_CASE(rejection_states_its_reason) {
-  suite s;
-  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
+SUITE_CASE(rejection_states_its_reason) {
   wire r = {.method = "POST", .path = "/act", .headers = {{"Sec-Fetch-Site", "cross-site"}}};
-  wire_request(&s.on, &r, NULL, NULL);
+  wire_request(&s->on, &r, NULL, NULL);
   assert_int_equal(r.status, 403);
   assert_non_null(strstr(r.text, "<title>403</title>"));
   assert_non_null(strstr(r.text, "a page of another site"));
   assert_true(wire_has_header(&r, "Content-Type: text/html; charset=utf-8"));
   wire_finish(&r);
   wire datastar = {.method = "POST", .path = "/act", .datastar = true, .body = "{}", .body_len = 2};
-  wire_request(&s.on, &datastar, NULL, NULL);
+  wire_request(&s->on, &datastar, NULL, NULL);
   assert_int_equal(datastar.status, 403);
   assert_true(wire_has_header(&datastar, "Content-Type: text/plain; charset=utf-8"));
   assert_non_null(strstr(datastar.text, "no proof"));
   wire_finish(&datastar);
-  assert_int_equal(vestry_error_page(s.on.v, 403, own_page, (void *)(uintptr_t) "not so"), VESTRY_OK);
+  assert_int_equal(vestry_error_page(s->on.v, 403, own_page, (void *)(uintptr_t) "not so"), VESTRY_OK);
   wire own = {.method = "POST", .path = "/act"};
-  wire_request(&s.on, &own, NULL, NULL);
+  wire_request(&s->on, &own, NULL, NULL);
   assert_int_equal(own.status, 403);
   wire_assert_text(&own, "not so: 403");
   wire_finish(&own);
-  assert_int_equal(s.done, 0);
-  end(&s);
+  assert_int_equal(s->done, 0);
 }
 
 /* Corrupt tokens and cookies: each character changed, and each shorter length. */
 /* capability: D11 */
-TEST_CASE(corrupt_tokens_and_cookies_are_rejected) {
-  suite s;
-  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
+SUITE_CASE(corrupt_tokens_and_cookies_are_rejected) {
   opened o = {.cookie = ""};
-  open_page(&s, &o);
+  open_page(s, &o);
   char cookie[sizeof o.cookie], text[70];
   strcpy(cookie, o.cookie);
   for (size_t i = 0; i < 64; i++) {
     strcpy(text, o.token);
     text[i] = text[i] == 'f' ? '0' : 'f';
-    assert_int_equal(act_with(&s, &o, text, NULL, NULL), 403);
+    assert_int_equal(act_with(s, &o, text, NULL, NULL), 403);
     text[i] = '\0';
-    assert_int_equal(act_with(&s, &o, text, NULL, NULL), 403);
+    assert_int_equal(act_with(s, &o, text, NULL, NULL), 403);
     strcpy(o.cookie, cookie);
     char *digit = o.cookie + strlen(cookie) - 1 - i;
     *digit = *digit == 'f' ? '0' : 'f';
-    assert_int_equal(act_with(&s, &o, o.token, NULL, NULL), 403);
+    assert_int_equal(act_with(s, &o, o.token, NULL, NULL), 403);
     strcpy(o.cookie, cookie);
   }
   snprintf(text, sizeof text, "%s0", o.token);
-  assert_int_equal(act_with(&s, &o, text, NULL, NULL), 403);
-  assert_int_equal(s.done, 0);
-  assert_int_equal(act_with(&s, &o, o.token, NULL, NULL), 204);
-  end(&s);
+  assert_int_equal(act_with(s, &o, text, NULL, NULL), 403);
+  assert_int_equal(s->done, 0);
+  assert_int_equal(act_with(s, &o, o.token, NULL, NULL), 204);
 }
 
 typedef struct short_run {
@@ -489,14 +480,11 @@ TEST_CASE(allocation_failure_passes_no_invalid_token) {
   test_host_fail_each(run_short, &(short_run){&o, 403}, false);
 }
 
-TEST_CASE(page_without_randomness_gets_500) {
-  suite s;
-  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
-  atomic_store(&s.on.th.fail_random, true);
+SUITE_CASE(page_without_randomness_gets_500) {
+  atomic_store(&s->on.th.fail_random, true);
   opened o = {.cookie = ""};
-  assert_int_equal(ask(&s, &o, &(wire){.path = "/"}), 500);
+  assert_int_equal(ask(s, &o, &(wire){.path = "/"}), 500);
   assert_string_equal(o.set, "");
-  end(&s);
 }
 
 /* The token of a form with too many values is not missing: reloading the page would not help. */

@@ -176,89 +176,79 @@ static void assert_is(site *w, jar *j, const char *wanted) {
 
 /* ---- tests */
 
+#define GUEST_CASE(name) TEST_CASE_WITH(name, site, w, start(w, NULL), finish(w))
+
 /* capability: L21 */
-TEST_CASE(guest_keeps_the_scope_and_survives_a_restart) {
-  site w;
+GUEST_CASE(guest_keeps_the_scope_and_survives_a_restart) {
   jar j = {.sets = 0};
   char before[400], after[400];
-  start(&w, NULL);
-  visit(&w, &j, "GET", "/", before);
+  visit(w, &j, "GET", "/", before);
   assert_memory_equal(before, "nobody ", 7);
-  assert_int_equal(visit(&w, &j, "POST", "/begin", NULL), 204);
+  assert_int_equal(visit(w, &j, "POST", "/begin", NULL), 204);
   assert_non_null(cookie_of(&j, GUEST));
-  visit(&w, &j, "GET", "/", after);
+  visit(w, &j, "GET", "/", after);
   assert_memory_equal(after, "guest ", 6);
   assert_string_equal(after + 6, before + 7); /* the scope */
   assert_int_equal(j.sets, 0);
-  assert_int_equal(visit(&w, &j, "POST", "/begin", NULL), 204); /* the same guest */
+  assert_int_equal(visit(w, &j, "POST", "/begin", NULL), 204); /* the same guest */
   assert_int_equal(j.sets, 0);
-  finish(&w);
+  finish(w);
   jar reopened = {.sets = 0}; /* the browser was closed: only the guest's cookie is left */
   strcpy(reopened.cookies[0], cookie_of(&j, GUEST));
-  start(&w, NULL);
-  visit(&w, &reopened, "GET", "/", before);
+  start(w, NULL);
+  visit(w, &reopened, "GET", "/", before);
   assert_string_equal(before, after);
-  finish(&w);
 }
 
 /* capability: L21 */
-TEST_CASE(cookie_is_renewed_and_expires) {
-  site w;
+GUEST_CASE(cookie_is_renewed_and_expires) {
   jar j = {.sets = 0};
-  start(&w, NULL);
-  visit(&w, &j, "POST", "/begin", NULL);
+  visit(w, &j, "POST", "/begin", NULL);
   now_s += 17 * DAY_S;
-  assert_is(&w, &j, "guest");
+  assert_is(w, &j, "guest");
   assert_int_equal(j.sets, 0);
   for (int i = 0; i < 3; i++) { /* a visit each 170 days */
     now_s += 170 * DAY_S;
     if (!i) now_s -= 17 * DAY_S;
-    assert_is(&w, &j, "guest");
+    assert_is(w, &j, "guest");
     assert_int_equal(j.sets, 1);
   }
   now_s += 180 * DAY_S;
-  assert_is(&w, &j, "nobody");
-  finish(&w);
+  assert_is(w, &j, "nobody");
 }
 
 /* The clock was a year ahead when the guest began. The browser drops a cookie that is not set again in time; a node
  * whose clock is behind ends no guest of others. */
-TEST_CASE(cookie_is_renewed_beside_clocks_that_are_wrong) {
-  site w;
+GUEST_CASE(cookie_is_renewed_beside_clocks_that_are_wrong) {
   jar j = {.sets = 0};
-  start(&w, NULL);
   now_s += 365 * DAY_S;
-  visit(&w, &j, "POST", "/begin", NULL);
+  visit(w, &j, "POST", "/begin", NULL);
   now_s -= 365 * DAY_S;
-  assert_is(&w, &j, "guest");
+  assert_is(w, &j, "guest");
   assert_int_equal(j.sets, 1);
   now_s += (365 + 179) * DAY_S;
-  assert_is(&w, &j, "guest");
+  assert_is(w, &j, "guest");
   assert_int_equal(j.sets, 1);
   now_s -= DAY_S; /* clocks of nodes differ a little */
-  assert_is(&w, &j, "guest");
+  assert_is(w, &j, "guest");
   assert_int_equal(j.sets, 0);
-  finish(&w);
 }
 
 /* capability: L21 */
-TEST_CASE(invented_cookies_are_no_guests) {
-  site w;
+GUEST_CASE(invented_cookies_are_no_guests) {
   jar j = {.sets = 0};
-  start(&w, NULL);
-  visit(&w, &j, "POST", "/begin", NULL);
+  visit(w, &j, "POST", "/begin", NULL);
   const char *good = cookie_of(&j, GUEST);
   const size_t len = strlen(good);
   for (size_t at = sizeof GUEST; at <= len; at++) {
     jar bad = {.sets = 0};
     strcpy(bad.cookies[0], good);
     bad.cookies[0][at] = at == len ? '0' : bad.cookies[0][at] == '0' ? '1' : '0'; /* the last one is longer */
-    assert_is(&w, &bad, "nobody");
+    assert_is(w, &bad, "nobody");
     strcpy(bad.cookies[0], good);
     bad.cookies[0][at] = '\0';
-    assert_is(&w, &bad, at == len ? "guest" : "nobody");
+    assert_is(w, &bad, at == len ? "guest" : "nobody");
   }
-  finish(&w);
 }
 
 /* capability: L21 */
@@ -299,70 +289,64 @@ static int send_proofs(site *w, jar *j, const char *all) {
 }
 
 /* capability: L21 */
-TEST_CASE(log_in_moves_the_data_and_keeps_the_proofs_of_other_tabs) {
-  site w;
+GUEST_CASE(log_in_moves_the_data_and_keeps_the_proofs_of_other_tabs) {
   jar j = {.sets = 0};
   char before[400], of_tab[400], moved[420];
-  start(&w, NULL);
-  visit(&w, &j, "GET", "/proofs", of_tab);
-  visit(&w, &j, "POST", "/begin", NULL);
-  visit(&w, &j, "GET", "/", before);
-  assert_int_equal(send_proofs(&w, &j, of_tab), 200);
+  visit(w, &j, "GET", "/proofs", of_tab);
+  visit(w, &j, "POST", "/begin", NULL);
+  visit(w, &j, "GET", "/", before);
+  assert_int_equal(send_proofs(w, &j, of_tab), 200);
   own.moved_error = VESTRY_LIMIT;
-  assert_int_not_equal(visit(&w, &j, "POST", "/in", NULL), 204);
-  assert_is(&w, &j, before);
+  assert_int_not_equal(visit(w, &j, "POST", "/in", NULL), 204);
+  assert_is(w, &j, before);
   own.moved_error = VESTRY_OK;
-  assert_int_equal(visit(&w, &j, "POST", "/in", NULL), 204);
+  assert_int_equal(visit(w, &j, "POST", "/in", NULL), 204);
   snprintf(moved, sizeof moved, "%s to ada", before + 6);
   assert_string_equal(own.moved, moved);
   assert_int_equal(own.moves, 2);
-  assert_is(&w, &j, "ada ");
-  visit(&w, &j, "GET", "/", before);
+  assert_is(w, &j, "ada ");
+  visit(w, &j, "GET", "/", before);
   assert_null(strstr(moved, before + 4)); /* a new scope */
   assert_int_equal(own.checks, 1);
-  assert_int_equal(send_proofs(&w, &j, of_tab), 200);
+  assert_int_equal(send_proofs(w, &j, of_tab), 200);
   assert_int_equal(own.checks, 1); /* the submission from before the log-in, repeated, has not run again */
   char of_user[400];
-  visit(&w, &j, "GET", "/proofs", of_user);
-  assert_int_equal(send_proofs(&w, &j, of_user), 200);
+  visit(w, &j, "GET", "/proofs", of_user);
+  assert_int_equal(send_proofs(w, &j, of_user), 200);
   /* The cookie of the former guest is of no use without the session, nor with another one. */
   jar alone = {.sets = 0};
   strcpy(alone.cookies[0], cookie_of(&j, GUEST));
-  assert_is(&w, &alone, "nobody");
-  assert_int_equal(send_proofs(&w, &alone, of_tab), 403);
+  assert_is(w, &alone, "nobody");
+  assert_int_equal(send_proofs(w, &alone, of_tab), 403);
   strcpy(alone.cookies[0], cookie_of(&j, GUEST));
-  assert_int_equal(visit(&w, &alone, "POST", "/in/bob", NULL), 204);
-  assert_int_equal(send_proofs(&w, &alone, of_tab), 403);
+  assert_int_equal(visit(w, &alone, "POST", "/in/bob", NULL), 204);
+  assert_int_equal(send_proofs(w, &alone, of_tab), 403);
   assert_int_equal(own.moves, 2); /* he was no guest */
   /* Another user in the same browser, and a log-out. */
   jar copy = j;
-  assert_int_equal(visit(&w, &copy, "POST", "/in/bob", NULL), 204);
+  assert_int_equal(visit(w, &copy, "POST", "/in/bob", NULL), 204);
   assert_null(cookie_of(&copy, GUEST));
-  assert_int_equal(send_proofs(&w, &copy, of_tab), 403);
+  assert_int_equal(send_proofs(w, &copy, of_tab), 403);
   assert_int_equal(own.moves, 2);
-  finish(&w);
 }
 
 /* capability: L21 */
-TEST_CASE(log_out_ends_guests_and_former_guests) {
-  site w;
+GUEST_CASE(log_out_ends_guests_and_former_guests) {
   jar j = {.sets = 0}, member = {.sets = 0};
   char of_tab[400];
-  start(&w, NULL);
-  visit(&w, &j, "POST", "/begin", NULL);
-  visit(&w, &j, "GET", "/proofs", of_tab);
-  assert_int_equal(visit(&w, &j, "POST", "/out", NULL), 204);
+  visit(w, &j, "POST", "/begin", NULL);
+  visit(w, &j, "GET", "/proofs", of_tab);
+  assert_int_equal(visit(w, &j, "POST", "/out", NULL), 204);
   assert_null(cookie_of(&j, GUEST));
-  assert_is(&w, &j, "nobody");
-  assert_int_equal(send_proofs(&w, &j, of_tab), 403);
-  visit(&w, &member, "POST", "/begin", NULL);
-  visit(&w, &member, "POST", "/in", NULL);
-  visit(&w, &member, "GET", "/proofs", of_tab);
-  assert_int_equal(visit(&w, &member, "POST", "/out", NULL), 204);
+  assert_is(w, &j, "nobody");
+  assert_int_equal(send_proofs(w, &j, of_tab), 403);
+  visit(w, &member, "POST", "/begin", NULL);
+  visit(w, &member, "POST", "/in", NULL);
+  visit(w, &member, "GET", "/proofs", of_tab);
+  assert_int_equal(visit(w, &member, "POST", "/out", NULL), 204);
   assert_null(cookie_of(&member, GUEST));
-  assert_is(&w, &member, "nobody");
-  assert_int_equal(send_proofs(&w, &member, of_tab), 403);
-  finish(&w);
+  assert_is(w, &member, "nobody");
+  assert_int_equal(send_proofs(w, &member, of_tab), 403);
 }
 
 /* capability: L21 */

@@ -31,30 +31,27 @@ static int act_with(site *w, const char *nonce) {
 }
 
 /* capability: D18 */
-TEST_CASE(page_attributes_contain_a_valid_nonce) {
+SITE_CASE(page_attributes_contain_a_valid_nonce) {
   static const char before[] = "<body data-signals:_once=\"'", behind[] = "'\" data-init__once=\"window.vestryOnce = ";
-  site w;
   vestry_once *once;
   int acts = 0;
-  site_begin(&w, (vestry_options){0});
-  assert_int_equal(vestry_once_create(w.v, NULL, &once), VESTRY_OK);
-  assert_int_equal(vestry_guard(w.v, "/", vestry_once_guard, once), VESTRY_OK);
-  assert_int_equal(vestry_route(w.v, "GET", "/", page, NULL), VESTRY_OK);
-  assert_int_equal(vestry_route(w.v, "POST", "/act", act, &acts), VESTRY_OK);
+  assert_int_equal(vestry_once_create(w->v, NULL, &once), VESTRY_OK);
+  assert_int_equal(vestry_guard(w->v, "/", vestry_once_guard, once), VESTRY_OK);
+  assert_int_equal(vestry_route(w->v, "GET", "/", page, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(w->v, "POST", "/act", act, &acts), VESTRY_OK);
   wire r = {.path = "/"};
-  wire_request(&w, &r, NULL, NULL);
+  wire_request(w, &r, NULL, NULL);
   assert_int_equal(r.status, 200);
   assert_memory_equal(r.text, before, strlen(before));
   assert_memory_equal(r.text + strlen(before) + VESTRY_ONCE_NONCE_BYTES - 1, behind, strlen(behind));
   char nonce[VESTRY_ONCE_NONCE_BYTES + 2];
   snprintf(nonce, sizeof nonce, "%.64s.1", r.text + strlen(before));
   wire_finish(&r);
-  for (int i = 0; i < 2; i++) assert_int_equal(act_with(&w, nonce), 204);
+  for (int i = 0; i < 2; i++) assert_int_equal(act_with(w, nonce), 204);
   assert_int_equal(acts, 1);
   nonce[0] = nonce[0] == '0' ? '1' : '0';
-  assert_int_equal(act_with(&w, nonce), 403);
+  assert_int_equal(act_with(w, nonce), 403);
   vestry_once_destroy(once);
-  site_end(&w);
 }
 
 static vestry_err nonce_page(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -64,20 +61,18 @@ static vestry_err nonce_page(const vestry_request *req, vestry_reply *reply, voi
 
 /* Two forms of one document have one nonce, and differ only in the query of their address. */
 /* capability: D18 */
-TEST_CASE(nonce_belongs_to_one_query) {
+SITE_CASE(nonce_belongs_to_one_query) {
   static const char *const types[] = {"application/x-www-form-urlencoded", "application/json"};
-  site w;
   vestry_once *once;
   int acts = 0;
   char nonce[VESTRY_ONCE_NONCE_BYTES], body[128];
-  site_begin(&w, (vestry_options){0});
-  assert_int_equal(vestry_once_create(w.v, NULL, &once), VESTRY_OK);
-  assert_int_equal(vestry_guard(w.v, "/", vestry_once_guard, once), VESTRY_OK);
-  assert_int_equal(vestry_route(w.v, "GET", "/", nonce_page, nonce), VESTRY_OK);
-  assert_int_equal(vestry_route(w.v, "POST", "/act", act, &acts), VESTRY_OK);
+  assert_int_equal(vestry_once_create(w->v, NULL, &once), VESTRY_OK);
+  assert_int_equal(vestry_guard(w->v, "/", vestry_once_guard, once), VESTRY_OK);
+  assert_int_equal(vestry_route(w->v, "GET", "/", nonce_page, nonce), VESTRY_OK);
+  assert_int_equal(vestry_route(w->v, "POST", "/act", act, &acts), VESTRY_OK);
   for (int i = 0; i < 2; i++) {
     wire page_visit = {.path = "/"};
-    wire_request(&w, &page_visit, NULL, NULL);
+    wire_request(w, &page_visit, NULL, NULL);
     wire_finish(&page_visit);
     if (i)
       snprintf(body, sizeof body, "{\"once\": \"%s\"}", nonce);
@@ -93,14 +88,13 @@ TEST_CASE(nonce_belongs_to_one_query) {
                 .body = body,
                 .body_len = strlen(body),
                 .headers = {{"Content-Type", types[i]}}};
-      wire_request(&w, &r, NULL, NULL);
+      wire_request(w, &r, NULL, NULL);
       assert_int_equal(r.status, statuses[k]);
       wire_finish(&r);
     }
     assert_int_equal(acts, i + 1);
   }
   vestry_once_destroy(once);
-  site_end(&w);
 }
 
 static vestry_err run_script(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -109,17 +103,14 @@ static vestry_err run_script(const vestry_request *req, vestry_reply *reply, voi
 
 /* For the client such an action never finishes, and later submissions wait behind it; hence the log line. */
 /* capability: D18 */
-TEST_CASE(script_sent_to_the_datastar_client_is_logged) {
-  site w;
-  site_begin(&w, (vestry_options){0});
-  assert_int_equal(vestry_route(w.v, "POST", "/script", run_script, NULL), VESTRY_OK);
+SITE_CASE(script_sent_to_the_datastar_client_is_logged) {
+  assert_int_equal(vestry_route(w->v, "POST", "/script", run_script, NULL), VESTRY_OK);
   for (int is_datastar = 0; is_datastar < 2; is_datastar++) {
     wire r = {.method = "POST", .path = "/script", .datastar = is_datastar};
-    wire_request(&w, &r, NULL, NULL);
+    wire_request(w, &r, NULL, NULL);
     assert_int_equal(r.status, 200);
-    assert_int_equal(atomic_load(&w.th.log_lines), is_datastar);
+    assert_int_equal(atomic_load(&w->th.log_lines), is_datastar);
     wire_finish(&r);
   }
-  assert_non_null(strstr(w.th.last_log, "request: POST /script: answered the Datastar client with text/javascript"));
-  site_end(&w);
+  assert_non_null(strstr(w->th.last_log, "request: POST /script: answered the Datastar client with text/javascript"));
 }

@@ -120,76 +120,63 @@ static void end(nodes *n) {
   for (int i = 0; i < once_contract_world->nodes_count; i++) once_close(&n->own[i]);
 }
 
-TEST_CASE(repeat_at_each_node_gets_the_first_answer) {
-  nodes n;
+#define NODES_CASE(name) TEST_CASE_WITH(name, nodes, n, begin(n), end(n))
+
+NODES_CASE(repeat_at_each_node_gets_the_first_answer) {
   once_nonce nonce, next;
-  begin(&n);
-  once_nonce_of(n.one, nonce);
-  assert_string_equal(once_post(n.one, nonce), "201 made 1 ");
-  for (int i = 0; i < 3; i++) assert_string_equal(once_post(n.other, nonce), "201 made 1 ");
-  once_nonce_of(n.one, next);
-  assert_string_equal(once_post(n.other, next), "201 made 2 ");
-  assert_string_equal(once_post(n.one, next), "201 made 2 ");
+  once_nonce_of(n->one, nonce);
+  assert_string_equal(once_post(n->one, nonce), "201 made 1 ");
+  for (int i = 0; i < 3; i++) assert_string_equal(once_post(n->other, nonce), "201 made 1 ");
+  once_nonce_of(n->one, next);
+  assert_string_equal(once_post(n->other, next), "201 made 2 ");
+  assert_string_equal(once_post(n->one, next), "201 made 2 ");
   assert_int_equal(once_contract_action.done, 2);
-  end(&n);
 }
 
-TEST_CASE(long_response_is_repeated_at_each_node) {
-  nodes n;
+NODES_CASE(long_response_is_repeated_at_each_node) {
   once_nonce nonce;
-  begin(&n);
   for (size_t len = 100; len <= 3200; len *= 2) {
     once_contract_action.more_len = len;
-    once_nonce_of(n.one, nonce);
-    for (int i = 0; i < 3; i++) assert_int_equal(post_length(i ? n.other : n.one, nonce), ONCE_BODY_LEN + len);
+    once_nonce_of(n->one, nonce);
+    for (int i = 0; i < 3; i++) assert_int_equal(post_length(i ? n->other : n->one, nonce), ONCE_BODY_LEN + len);
   }
   assert_int_equal(once_contract_action.done, 6);
-  end(&n);
 }
 
-TEST_CASE(same_nonce_with_another_form_gets_409) {
-  nodes n;
+NODES_CASE(same_nonce_with_another_form_gets_409) {
   once_nonce nonce;
-  begin(&n);
-  once_nonce_of(n.one, nonce);
-  assert_string_equal(once_send(n.one, nonce, "milk"), "201 made 1 ");
-  assert_string_equal(once_send(n.other, nonce, "milk"), "201 made 1 ");
-  assert_string_equal(once_send(n.other, nonce, "eggs"), "409 <!");
+  once_nonce_of(n->one, nonce);
+  assert_string_equal(once_send(n->one, nonce, "milk"), "201 made 1 ");
+  assert_string_equal(once_send(n->other, nonce, "milk"), "201 made 1 ");
+  assert_string_equal(once_send(n->other, nonce, "eggs"), "409 <!");
   assert_int_equal(once_contract_action.done, 1);
-  end(&n);
 }
 
-TEST_CASE(action_that_failed_with_limit_runs_again) {
-  nodes n;
+NODES_CASE(action_that_failed_with_limit_runs_again) {
   once_nonce nonce;
-  begin(&n);
-  once_nonce_of(n.one, nonce);
+  once_nonce_of(n->one, nonce);
   once_contract_action.says = VESTRY_LIMIT;
-  assert_string_equal(once_post(n.one, nonce), "503 no");
+  assert_string_equal(once_post(n->one, nonce), "503 no");
   once_contract_action.says = VESTRY_OK;
-  assert_string_equal(once_post(n.other, nonce), "201 made 2 ");
-  end(&n);
+  assert_string_equal(once_post(n->other, nonce), "201 made 2 ");
 }
 
-TEST_CASE(failed_or_streamed_action_does_not_run_again) {
-  nodes n;
+NODES_CASE(failed_or_streamed_action_does_not_run_again) {
   once_nonce nonce;
-  begin(&n);
-  once_nonce_of(n.one, nonce);
+  once_nonce_of(n->one, nonce);
   once_contract_action.says = VESTRY_FAILED;
-  assert_string_equal(once_post(n.one, nonce), "500 in");
-  assert_string_equal(once_post(n.other, nonce), "500 in");
+  assert_string_equal(once_post(n->one, nonce), "500 in");
+  assert_string_equal(once_post(n->other, nonce), "500 in");
   assert_int_equal(once_contract_action.done, 1);
   once_contract_action.says = VESTRY_OK;
   once_contract_action.streams = true;
-  once_nonce_of(n.one, nonce);
+  once_nonce_of(n->one, nonce);
   wire r = {.method = "POST", .path = "/act", .datastar = true, .headers = {{"X-Once", nonce}}};
-  wire_request(&n.one->on, &r, NULL, NULL);
+  wire_request(&n->one->on, &r, NULL, NULL);
   assert_int_equal(r.status, 200);
   wire_finish(&r);
-  assert_string_equal(once_post(n.other, nonce), "204 ");
+  assert_string_equal(once_post(n->other, nonce), "204 ");
   assert_int_equal(once_contract_action.done, 2);
-  end(&n);
 }
 
 typedef struct submission {
@@ -208,18 +195,16 @@ static void *submit(void *ctx) {
 }
 
 /* The second submission arrives while the first runs, and gets the answer after the first has ended. */
-TEST_CASE(submission_during_the_first_waits_for_its_answer) {
-  nodes n;
+NODES_CASE(submission_during_the_first_waits_for_its_answer) {
   once_nonce nonce;
   sem_t inside, go;
   pthread_t threads[2];
-  begin(&n);
   sem_init(&inside, 0, 0);
   sem_init(&go, 0, 0);
   once_contract_action.inside = &inside;
   once_contract_action.go = &go;
-  once_nonce_of(n.one, nonce);
-  submission submissions[] = {{n.one, nonce, "", NULL}, {n.other, nonce, "", NULL}};
+  once_nonce_of(n->one, nonce);
+  submission submissions[] = {{n->one, nonce, "", NULL}, {n->other, nonce, "", NULL}};
   assert_int_equal(pthread_create(&threads[0], NULL, submit, &submissions[0]), 0);
   sem_wait(&inside);
   assert_int_equal(pthread_create(&threads[1], NULL, submit, &submissions[1]), 0);
@@ -229,24 +214,21 @@ TEST_CASE(submission_during_the_first_waits_for_its_answer) {
   assert_int_equal(once_contract_action.done, 1);
   sem_destroy(&inside);
   sem_destroy(&go);
-  end(&n);
 }
 
 /* Two actions run, and both are repeated. One repetition waits for its action; the other gets 503 while both run. */
-TEST_CASE(one_repetition_waits_and_others_get_503) {
-  nodes n;
+NODES_CASE(one_repetition_waits_and_others_get_503) {
   once_nonce nonces[2];
   sem_t inside, go, ended, answered;
   sem_t *all[] = {&inside, &go, &ended, &answered};
   pthread_t threads[4];
   submission submissions[4];
-  begin(&n);
   for (int i = 0; i < 4; i++) sem_init(all[i], 0, 0);
   once_contract_action.inside = &inside;
   once_contract_action.go = &go;
   for (int i = 0; i < 4; i++) {
-    if (i < 2) once_nonce_of(n.one, nonces[i]);
-    submissions[i] = (submission){i < 2 ? n.one : n.other, nonces[i % 2], "", i < 2 ? &ended : &answered};
+    if (i < 2) once_nonce_of(n->one, nonces[i]);
+    submissions[i] = (submission){i < 2 ? n->one : n->other, nonces[i % 2], "", i < 2 ? &ended : &answered};
     assert_int_equal(pthread_create(&threads[i], NULL, submit, &submissions[i]), 0);
     if (i < 2) sem_wait(&inside);
   }
@@ -259,7 +241,6 @@ TEST_CASE(one_repetition_waits_and_others_get_503) {
   assert_string_equal(submissions[5 - refused].answer, submissions[3 - refused].answer);
   assert_int_equal(once_contract_action.done, 2);
   for (int i = 0; i < 4; i++) sem_destroy(all[i]);
-  end(&n);
 }
 
 /* The action waits until its repetition is answered. */
@@ -289,25 +270,22 @@ TEST_CASE(repetition_waits_for_wait_ms_only) {
 }
 
 /* Threads submit the same nonce at all nodes at once, in 40 rounds. */
-TEST_CASE(concurrent_submissions_of_one_nonce_run_once) {
-  nodes n;
+NODES_CASE(concurrent_submissions_of_one_nonce_run_once) {
   once_nonce nonce;
-  begin(&n);
   for (int round = 1; round <= 40; round++) {
     pthread_t threads[4];
     submission submissions[4];
     char wanted[20];
-    once_nonce_of(n.one, nonce);
+    once_nonce_of(n->one, nonce);
     snprintf(wanted, sizeof wanted, "201 made %-2d", round);
     for (int i = 0; i < 4; i++) {
-      submissions[i] = (submission){i % 2 ? n.other : n.one, nonce, "", NULL};
+      submissions[i] = (submission){i % 2 ? n->other : n->one, nonce, "", NULL};
       assert_int_equal(pthread_create(&threads[i], NULL, submit, &submissions[i]), 0);
     }
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
     for (int i = 0; i < 4; i++) assert_string_equal(submissions[i].answer, wanted);
     assert_int_equal(once_contract_action.done, round);
   }
-  end(&n);
 }
 
 /* Storage receives a hash of the fields, so no character of a field is interpreted. */

@@ -100,31 +100,30 @@ static const char *post(suite *s, const char *user, const char *path, const char
 
 /* -------------------------------------------------------------------------------------------- run and repeat ------ */
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, begin(s), end(s))
+
 /* capability: D18 */
-TEST_CASE(repeat_gets_the_first_answer) {
-  suite s;
-  begin(&s);
+SUITE_CASE(repeat_gets_the_first_answer) {
   nonce n, other, click;
-  nonce_of(&s, "ann", n);
-  assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
-  for (int i = 0; i < 3; i++) assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
-  nonce_of(&s, "ann", other);
-  assert_string_equal(post(&s, "ann", "/act", other), "201 /made 2 ");
+  nonce_of(s, "ann", n);
+  assert_string_equal(post(s, "ann", "/act", n), "201 /made 1 ");
+  for (int i = 0; i < 3; i++) assert_string_equal(post(s, "ann", "/act", n), "201 /made 1 ");
+  nonce_of(s, "ann", other);
+  assert_string_equal(post(s, "ann", "/act", other), "201 /made 2 ");
   /* A page has one nonce; the suffix after the dot distinguishes its clicks. */
   snprintf(click, sizeof click, "%.64s.1-2-3-4", n);
-  assert_string_equal(post(&s, "ann", "/act", click), "201 /made 3 ");
-  assert_string_equal(post(&s, "ann", "/act", click), "201 /made 3 ");
+  assert_string_equal(post(s, "ann", "/act", click), "201 /made 3 ");
+  assert_string_equal(post(s, "ann", "/act", click), "201 /made 3 ");
   snprintf(click, sizeof click, "%.64s.1-2-3-5", n);
-  assert_string_equal(post(&s, "ann", "/act", click), "201 /made 4 ");
-  assert_string_equal(post(&s, "ann", "/other", click), "409  This form wa"); /* another path */
+  assert_string_equal(post(s, "ann", "/act", click), "201 /made 4 ");
+  assert_string_equal(post(s, "ann", "/other", click), "409  This form wa"); /* another path */
   /* Without a nonce the action runs each time. */
-  assert_string_equal(post(&s, "ann", "/act", NULL), "201 /made 5 ");
-  assert_int_equal(s.done, 5);
+  assert_string_equal(post(s, "ann", "/act", NULL), "201 /made 5 ");
+  assert_int_equal(s->done, 5);
   wire get = {.path = "/act", .headers = {{"X-User", "ann"}, {"X-Once", n}}}; /* safe methods are not deduplicated */
-  wire_request(&s.on, &get, NULL, NULL);
-  assert_int_equal(s.done, 6);
+  wire_request(&s->on, &get, NULL, NULL);
+  assert_int_equal(s->done, 6);
   wire_finish(&get);
-  end(&s);
 }
 
 static int post_form(suite *s, const char *type, const char *body) {
@@ -136,20 +135,18 @@ static int post_form(suite *s, const char *type, const char *body) {
   return r.status;
 }
 
-TEST_CASE(repeated_form_runs_once) {
-  suite s;
-  begin(&s);
+SUITE_CASE(repeated_form_runs_once) {
   nonce n;
   char form[200], parts[600];
-  nonce_of(&s, "", n);
+  nonce_of(s, "", n);
   snprintf(form, sizeof form, "text=milk&once=%s", n);
-  for (int i = 0; i < 3; i++) assert_int_equal(post_form(&s, urlencoded, form), 201);
-  assert_int_equal(s.done, 1);
+  for (int i = 0; i < 3; i++) assert_int_equal(post_form(s, urlencoded, form), 201);
+  assert_int_equal(s->done, 1);
   /* Sent again with other fields after going back: rejected, not ignored. */
   snprintf(form, sizeof form, "text=eggs&once=%s", n);
-  assert_int_equal(post_form(&s, urlencoded, form), 409);
-  assert_int_equal(s.done, 1);
-  nonce_of(&s, "", n);
+  assert_int_equal(post_form(s, urlencoded, form), 409);
+  assert_int_equal(s->done, 1);
+  nonce_of(s, "", n);
   static const char *const boundaries[] = {"abc", "defgh"}; /* a browser chooses a new boundary for each request */
   for (int i = 0; i < 4; i++) {
     const char *boundary = boundaries[i % 2];
@@ -159,10 +156,9 @@ TEST_CASE(repeated_form_runs_once) {
              "--%s\r\nContent-Disposition: form-data; name=\"once\"\r\n\r\n%s\r\n"
              "--%s\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\n%s\r\n--%s--\r\n",
              boundary, n, boundary, i < 2 ? "bytes" : "other bytes", boundary);
-    assert_int_equal(post_form(&s, type, parts), i < 2 ? 201 : 409);
+    assert_int_equal(post_form(s, type, parts), i < 2 ? 201 : 409);
   }
-  assert_int_equal(s.done, 2);
-  end(&s);
+  assert_int_equal(s->done, 2);
 }
 
 TEST_CASE(repeat_gets_the_stored_part_of_the_answer) {
@@ -227,18 +223,15 @@ TEST_CASE(stored_answers_are_bounded_in_total) {
 }
 
 /* capability: D18 */
-TEST_CASE(client_that_disconnected_gets_its_answer_on_repeat) {
-  suite s;
-  begin(&s);
+SUITE_CASE(client_that_disconnected_gets_its_answer_on_repeat) {
   nonce n;
-  nonce_of(&s, "ann", n);
+  nonce_of(s, "ann", n);
   wire r = {.method = "POST", .path = "/act", .gone = true, .headers = {{"X-User", "ann"}, {"X-Once", n}}};
-  assert_int_equal(wire_serve(&s.on, &r, NULL, NULL), VESTRY_IO); /* the action has run, but its answer is lost */
+  assert_int_equal(wire_serve(&s->on, &r, NULL, NULL), VESTRY_IO); /* the action has run, but its answer is lost */
   wire_finish(&r);
-  assert_int_equal(s.done, 1);
-  assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
-  assert_int_equal(s.done, 1);
-  end(&s);
+  assert_int_equal(s->done, 1);
+  assert_string_equal(post(s, "ann", "/act", n), "201 /made 1 ");
+  assert_int_equal(s->done, 1);
 }
 
 static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -274,45 +267,39 @@ TEST_CASE(repeated_login_gets_the_same_cookie) {
 /* ------------------------------------------------------------------------------------------------ forged nonces --- */
 
 /* capability: D18 */
-TEST_CASE(nonce_not_issued_for_the_scope_gets_403) {
-  suite s;
-  begin(&s);
+SUITE_CASE(nonce_not_issued_for_the_scope_gets_403) {
   nonce n, bad;
-  nonce_of(&s, "ann", n);
-  assert_memory_equal(post(&s, "bob", "/act", n), "403 ", 4); /* another scope's nonce */
+  nonce_of(s, "ann", n);
+  assert_memory_equal(post(s, "bob", "/act", n), "403 ", 4); /* another scope's nonce */
   for (size_t i = 0; i < 64; i++) {
     strcpy(bad, n);
     bad[i] = bad[i] == 'f' ? '0' : 'f';
-    assert_memory_equal(post(&s, "ann", "/act", bad), "403 ", 4);
+    assert_memory_equal(post(s, "ann", "/act", bad), "403 ", 4);
   }
   static const char *const behind[] = {".", ".a.b", ". ", ".\xc3\xa4", "a", ".a/b"};
   for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) {
     snprintf(bad, sizeof bad, "%.64s%s", n, behind[i]);
-    assert_memory_equal(post(&s, "ann", "/act", bad), "403 ", 4);
+    assert_memory_equal(post(s, "ann", "/act", bad), "403 ", 4);
   }
   snprintf(bad, sizeof bad, "%.64s.%065d", n, 0); /* too long */
-  assert_memory_equal(post(&s, "ann", "/act", bad), "403 ", 4);
-  assert_memory_equal(post(&s, "ann", "/act", ""), "403 ", 4);
-  assert_int_equal(s.done, 0);
+  assert_memory_equal(post(s, "ann", "/act", bad), "403 ", 4);
+  assert_memory_equal(post(s, "ann", "/act", ""), "403 ", 4);
+  assert_int_equal(s->done, 0);
   snprintf(bad, sizeof bad, "%.64s.%064d", n, 0);
-  assert_memory_equal(post(&s, "ann", "/act", bad), "201 ", 4);
-  end(&s);
+  assert_memory_equal(post(s, "ann", "/act", bad), "201 ", 4);
 }
 
 /* capability: D18 */
-TEST_CASE(forged_nonces_allocate_nothing) {
-  suite s;
-  begin(&s);
+SUITE_CASE(forged_nonces_allocate_nothing) {
   nonce n, forged;
-  nonce_of(&s, "ann", n);
-  long live = atomic_load(&s.on.th.live);
+  nonce_of(s, "ann", n);
+  long live = atomic_load(&s->on.th.live);
   for (unsigned i = 0; i < 100000; i++) {
     snprintf(forged, sizeof forged, "%032x%.32s", i, n + 32);
-    assert_memory_equal(post(&s, "ann", "/act", forged), "403 ", 4);
+    assert_memory_equal(post(s, "ann", "/act", forged), "403 ", 4);
   }
-  assert_int_equal(atomic_load(&s.on.th.live), live);
-  assert_int_equal(s.done, 0);
-  end(&s);
+  assert_int_equal(atomic_load(&s->on.th.live), live);
+  assert_int_equal(s->done, 0);
 }
 
 /* capability: D18 */
@@ -383,14 +370,11 @@ TEST_CASE(required_nonce_missing_gets_403) {
   end(&s);
 }
 
-TEST_CASE(action_guarded_twice_runs_once) {
-  suite s;
-  begin(&s);
-  assert_int_equal(vestry_guard(s.on.v, "/act", vestry_once_guard, s.once), VESTRY_OK);
+SUITE_CASE(action_guarded_twice_runs_once) {
+  assert_int_equal(vestry_guard(s->on.v, "/act", vestry_once_guard, s->once), VESTRY_OK);
   nonce n;
-  nonce_of(&s, "ann", n);
-  for (int i = 0; i < 2; i++) assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
-  end(&s);
+  nonce_of(s, "ann", n);
+  for (int i = 0; i < 2; i++) assert_string_equal(post(s, "ann", "/act", n), "201 /made 1 ");
 }
 
 /* ----------------------------------------------------------------------------------------- many anonymous users --- */
@@ -617,26 +601,23 @@ TEST_CASE(request_during_the_first_waits_for_its_answer) {
 }
 
 /* capability: D18 */
-TEST_CASE(concurrent_requests_of_one_nonce_run_once) {
-  suite s;
-  begin(&s);
+SUITE_CASE(concurrent_requests_of_one_nonce_run_once) {
   for (int round = 1; round <= 200; round++) {
     nonce n;
-    nonce_of(&s, "ann", n);
+    nonce_of(s, "ann", n);
     poster posters[4];
     char wanted[32];
     snprintf(wanted, sizeof wanted, "201 /made %d ", round);
     for (int i = 0; i < 4; i++) {
-      posters[i] = (poster){.s = &s, .nonce = n};
+      posters[i] = (poster){.s = s, .nonce = n};
       assert_int_equal(pthread_create(&posters[i].thread, NULL, post_it, &posters[i]), 0);
     }
     for (int i = 0; i < 4; i++) {
       pthread_join(posters[i].thread, NULL);
       assert_memory_equal(posters[i].answer, wanted, strlen(wanted));
     }
-    assert_int_equal(s.done, round);
+    assert_int_equal(s->done, round);
   }
-  end(&s);
 }
 
 /* Entries come and go while threads look them up: room for four, and twenty nonces. */
@@ -728,21 +709,18 @@ TEST_CASE(allocation_failure_never_runs_an_action_twice) {
   }
 }
 
-TEST_CASE(invalid_options_and_missing_randomness_are_rejected) {
-  site w;
-  site_begin(&w, (vestry_options){0});
+SITE_CASE(invalid_options_and_missing_randomness_are_rejected) {
   vestry_once *once = NULL;
   assert_int_equal(vestry_once_create(NULL, NULL, &once), VESTRY_INVALID);
-  assert_int_equal(vestry_once_create(w.v, NULL, NULL), VESTRY_INVALID);
-  atomic_store(&w.th.fail_random, true);
-  assert_int_equal(vestry_once_create(w.v, NULL, &once), VESTRY_IO);
+  assert_int_equal(vestry_once_create(w->v, NULL, NULL), VESTRY_INVALID);
+  atomic_store(&w->th.fail_random, true);
+  assert_int_equal(vestry_once_create(w->v, NULL, &once), VESTRY_IO);
   assert_null(once);
   vestry_once_destroy(NULL);
   wire r = {.path = "/"};
-  wire_request(&w, &r, once_page, NULL);
+  wire_request(w, &r, once_page, NULL);
   assert_int_equal(r.status, 500);
   wire_finish(&r);
-  site_end(&w);
 }
 
 int main(void) {

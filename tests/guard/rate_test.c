@@ -415,11 +415,9 @@ static void *take_many(void *argument) {
 
 /* Exactly as many requests pass for each key as it has tokens, for any interleaving of threads. */
 /* capability: L6 */
-TEST_CASE(concurrent_takes_pass_exactly_the_tokens) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(concurrent_takes_pass_exactly_the_tokens) {
   vsi_buckets *buckets;
-  assert_int_equal(vsi_buckets_create(&th.host, S_NS, TOKENS, 1024, &buckets), VESTRY_OK);
+  assert_int_equal(vsi_buckets_create(&th->host, S_NS, TOKENS, 1024, &buckets), VESTRY_OK);
   pthread_t threads[THREADS];
   for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, take_many, buckets), 0);
   for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
@@ -429,5 +427,4 @@ TEST_CASE(concurrent_takes_pass_exactly_the_tokens) {
   assert_int_equal(sums.filling_count, NAMES);
   assert_int_equal(sums.reassigned_count, 0);
   vsi_buckets_destroy(buckets);
-  test_host_assert_clean(&th);
 }

@@ -81,26 +81,26 @@ static void begin(site *w) {
   site_begin_with(w, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}, .secret = secret});
 }
 
+#define TAB_CASE(name) TEST_CASE_WITH(name, site, w, begin(w), site_end(w))
+
 /* capability: D8 */
-TEST_CASE(request_has_the_id_of_its_tab) {
-  site w;
-  begin(&w);
+TAB_CASE(request_has_the_id_of_its_tab) {
   tab t = {.id = ""}, again = {.id = ""};
   char id[VESTRY_TAB_ID_BYTES];
-  load(&w, &t, "");
+  load(w, &t, "");
   assert_memory_equal(t.sealed, t.id, 32); /* the rendered id is the page's initial id */
-  assert_int_equal(ask(&w, &t, t.sealed, id), VESTRY_OK);
+  assert_int_equal(ask(w, &t, t.sealed, id), VESTRY_OK);
   assert_string_equal(id, t.id);
-  load(&w, &again, t.cookie); /* another tab of the session */
+  load(w, &again, t.cookie); /* another tab of the session */
   assert_string_not_equal(again.id, t.id);
-  assert_int_equal(ask(&w, &t, again.sealed, id), VESTRY_OK);
+  assert_int_equal(ask(w, &t, again.sealed, id), VESTRY_OK);
   assert_string_equal(id, again.id);
   /* In a query, as a GET request has it. */
   char query[200];
   snprintf(query, sizeof query, "datastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", t.sealed);
   vestry_err error;
   wire get = {.datastar = true, .query = query, .headers = {{"Cookie", t.cookie}}};
-  wire_request(&w, &get, show_id, &error);
+  wire_request(w, &get, show_id, &error);
   wire_assert_text(&get, t.id);
   wire_finish(&get);
   /* In a form, sent by the Datastar client or by the browser. */
@@ -112,29 +112,25 @@ TEST_CASE(request_has_the_id_of_its_tab) {
                  .headers = {{"Cookie", t.cookie}, {"Content-Type", "application/x-www-form-urlencoded"}},
                  .body = form,
                  .body_len = (size_t)len};
-    wire_request(&w, &post, show_id, &error);
+    wire_request(w, &post, show_id, &error);
     wire_assert_text(&post, t.id);
     wire_finish(&post);
   }
-  site_end(&w);
 }
 
 /* capability: D8 */
-TEST_CASE(cookie_keeps_the_id_over_a_reload) {
-  site w;
-  begin(&w);
+TAB_CASE(cookie_keeps_the_id_over_a_reload) {
   tab t = {.id = ""}, after = {.id = ""};
   char cookies[400], id[VESTRY_TAB_ID_BYTES];
-  load(&w, &t, "");
+  load(w, &t, "");
   assert_string_equal(t.set, "");
   snprintf(cookies, sizeof cookies, "%s; vestry-tab=%s", t.cookie, t.sealed);
-  load(&w, &after, cookies);
+  load(w, &after, cookies);
   assert_string_equal(after.id, t.id); /* the first render has the id */
   assert_memory_equal(after.set, "vestry-tab=; Path=/; Max-Age=0", 30);
   assert_string_not_equal(after.sealed, t.sealed); /* a tab without an id in its storage is a new tab */
-  assert_int_equal(ask(&w, &t, after.sealed, id), VESTRY_OK);
+  assert_int_equal(ask(w, &t, after.sealed, id), VESTRY_OK);
   assert_string_not_equal(id, t.id);
-  site_end(&w);
 }
 
 static vestry_err is_known(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -142,12 +138,10 @@ static vestry_err is_known(const vestry_request *req, vestry_reply *reply, void 
 }
 
 /* Only the page's signal proves the tab, because a cookie may be another tab's. */
-TEST_CASE(tab_id_from_a_cookie_is_not_known) {
-  site w;
-  begin(&w);
+TAB_CASE(tab_id_from_a_cookie_is_not_known) {
   tab t = {.id = ""};
   char cookies[400], query[200], form[120];
-  load(&w, &t, "");
+  load(w, &t, "");
   snprintf(cookies, sizeof cookies, "%s; vestry-tab=%s", t.cookie, t.sealed);
   snprintf(query, sizeof query, "datastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", t.sealed);
   int len = snprintf(form, sizeof form, "tabId=%s", t.sealed);
@@ -160,11 +154,10 @@ TEST_CASE(tab_id_from_a_cookie_is_not_known) {
       {.datastar = true, .query = query, .headers = {{"Cookie", t.cookie}}},
       {.method = "POST", .body = form, .body_len = (size_t)len, .headers = {{"Cookie", t.cookie}, urlencoded}}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    wire_request(&w, &rows[i], is_known, NULL);
+    wire_request(w, &rows[i], is_known, NULL);
     wire_assert_text(&rows[i], i < 4 ? "a guess" : "known");
     wire_finish(&rows[i]);
   }
-  site_end(&w);
 }
 
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -176,14 +169,12 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
   return error;
 }
 
-TEST_CASE(prefix_selects_the_signals_to_keep) {
-  site w;
-  begin(&w);
+TAB_CASE(prefix_selects_the_signals_to_keep) {
   static const char *const good[] = {"draft", "_d1",
                                      "a234567890123456789012345678901234567890123456789012345678901234"};
   for (size_t i = 0; i < 3; i++) {
     wire r = {0};
-    wire_request(&w, &r, keep, (void *)(uintptr_t)good[i]);
+    wire_request(w, &r, keep, (void *)(uintptr_t)good[i]);
     char wanted[120];
     snprintf(wanted, sizeof wanted, ".filter(([name]) => name.startsWith('%s'))", good[i]);
     assert_int_equal(wire_count(&r, wanted), 1);
@@ -195,23 +186,20 @@ TEST_CASE(prefix_selects_the_signals_to_keep) {
       "", "1a", "a b", "a'", "a.b", "\xc3\xa4", "a2345678901234567890123456789012345678901234567890123456789012345"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     wire r = {0};
-    wire_request(&w, &r, keep, (void *)(uintptr_t)bad[i]);
+    wire_request(w, &r, keep, (void *)(uintptr_t)bad[i]);
     assert_int_equal(r.status, 500);
     wire_finish(&r);
   }
   assert_int_equal(vestry_tab_keep(NULL, NULL, "a"), VESTRY_INVALID);
-  site_end(&w);
 }
 
 /* capability: D8 */
-TEST_CASE(id_not_issued_for_the_session_is_not_found) {
-  site w;
-  begin(&w);
+TAB_CASE(id_not_issued_for_the_session_is_not_found) {
   tab t = {.id = ""}, other = {.id = ""}, after = {.id = ""};
   char id[VESTRY_TAB_ID_BYTES], cookies[400];
-  load(&w, &t, "");
-  load(&w, &other, ""); /* another session */
-  assert_int_equal(ask(&w, &t, other.sealed, id), VESTRY_NOT_FOUND);
+  load(w, &t, "");
+  load(w, &other, ""); /* another session */
+  assert_int_equal(ask(w, &t, other.sealed, id), VESTRY_NOT_FOUND);
   static const char *const hostile[] = {"",
                                         "x",
                                         "../../",
@@ -220,60 +208,53 @@ TEST_CASE(id_not_issued_for_the_session_is_not_found) {
                                         "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
                                         "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0"};
   for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
-    assert_int_equal(ask(&w, &t, hostile[i], id), VESTRY_NOT_FOUND);
+    assert_int_equal(ask(w, &t, hostile[i], id), VESTRY_NOT_FOUND);
     snprintf(cookies, sizeof cookies, "%s; vestry-tab=%s", t.cookie, hostile[i]);
-    load(&w, &after, cookies);
+    load(w, &after, cookies);
     assert_string_not_equal(after.id, t.id);
     assert_memory_equal(after.sealed, after.id, 32); /* a new one */
   }
   snprintf(cookies, sizeof cookies, "%s; vestry-tab=%s", t.cookie, other.sealed);
-  load(&w, &after, cookies);
+  load(w, &after, cookies);
   assert_string_not_equal(after.id, other.id);
   vestry_err error;
   wire r = {.method = "POST", .datastar = true, .body = "{\"tabId\":{\"a\":[1]}}", .body_len = 19};
-  wire_request(&w, &r, show_id, &error);
+  wire_request(w, &r, show_id, &error);
   assert_int_equal(error, VESTRY_NOT_FOUND);
   wire_finish(&r);
-  site_end(&w);
 }
 
 /* capability: D8 */
-TEST_CASE(forged_and_valid_ids_allocate_nothing) {
-  site w;
-  begin(&w);
+TAB_CASE(forged_and_valid_ids_allocate_nothing) {
   tab t = {.id = ""};
   char id[VESTRY_TAB_ID_BYTES], forged[65];
-  load(&w, &t, "");
-  long live = atomic_load(&w.th.live);
+  load(w, &t, "");
+  long live = atomic_load(&w->th.live);
   for (unsigned i = 0; i < 100000; i++) {
     snprintf(forged, sizeof forged, "%032x%.32s", i, t.sealed + 32);
-    assert_int_equal(ask(&w, &t, forged, id), VESTRY_NOT_FOUND);
+    assert_int_equal(ask(w, &t, forged, id), VESTRY_NOT_FOUND);
   }
-  assert_int_equal(atomic_load(&w.th.live), live);
+  assert_int_equal(atomic_load(&w->th.live), live);
   for (int i = 0; i < 1000; i++) { /* valid ones cost nothing either */
     tab more = {.id = ""};
-    load(&w, &more, t.cookie);
+    load(w, &more, t.cookie);
   }
-  assert_int_equal(atomic_load(&w.th.live), live);
-  site_end(&w);
+  assert_int_equal(atomic_load(&w->th.live), live);
 }
 
 /* capability: D8 */
-TEST_CASE(login_changes_the_tab_id) {
-  site w;
-  begin(&w);
+TAB_CASE(login_changes_the_tab_id) {
   tab t = {.id = ""};
   char id[VESTRY_TAB_ID_BYTES], cookies[400];
-  load(&w, &t, "");
+  load(w, &t, "");
   snprintf(cookies, sizeof cookies, "%s; vestry-tab=%s", t.cookie, t.sealed);
   wire r = {.method = "POST", .headers = {{"Cookie", cookies}}};
-  wire_request(&w, &r, log_in, NULL);
+  wire_request(w, &r, log_in, NULL);
   assert_int_equal(r.status, 200);
   assert_string_not_equal(r.text, t.id);
   read_cookies(&r, &t);
   wire_finish(&r);
-  assert_int_equal(ask(&w, &t, t.sealed, id), VESTRY_NOT_FOUND); /* the page is from before the login */
-  site_end(&w);
+  assert_int_equal(ask(w, &t, t.sealed, id), VESTRY_NOT_FOUND); /* the page is from before the login */
 }
 
 /* capability: D8 */

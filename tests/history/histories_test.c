@@ -78,33 +78,33 @@ static void assert_whole(suite *s, log_tab *t) {
 
 /* -------------------------------------------------------------------------------------------------- answers ------- */
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, begin(s, NULL), site_end(&s->on))
+
 /* capability: G12 */
-TEST_CASE(g12_stream_resumes_where_it_broke) {
-  suite s;
+SUITE_CASE(g12_stream_resumes_where_it_broke) {
   log_tab t = {0};
-  begin(&s, NULL);
-  for (int i = 0; i < 3; i++) assert_int_equal(write_line(&s), VESTRY_OK); /* kept without any stream */
-  connect(&s, &t);
-  assert_int_equal(s.latest.answer, VESTRY_RESUME_FRESH);
-  assert_whole(&s, &t);
-  write_line(&s);
-  assert_whole(&s, &t);
+  for (int i = 0; i < 3; i++) assert_int_equal(write_line(s), VESTRY_OK); /* kept without any stream */
+  connect(s, &t);
+  assert_int_equal(s->latest.answer, VESTRY_RESUME_FRESH);
+  assert_whole(s, &t);
+  write_line(s);
+  assert_whole(s, &t);
   log_tab_cut(&t);
-  site_settle(&s.on);
-  for (int i = 0; i < 5; i++) write_line(&s);
-  connect(&s, &t);
-  assert_int_equal(s.latest.answer, VESTRY_RESUME_REPLAYED);
-  assert_int_equal(s.latest.replayed_count, 5);
-  assert_whole(&s, &t);
-  write_line(&s);
-  assert_whole(&s, &t);
+  site_settle(&s->on);
+  for (int i = 0; i < 5; i++) write_line(s);
+  connect(s, &t);
+  assert_int_equal(s->latest.answer, VESTRY_RESUME_REPLAYED);
+  assert_int_equal(s->latest.replayed_count, 5);
+  assert_whole(s, &t);
+  write_line(s);
+  assert_whole(s, &t);
   log_tab_cut(&t);
-  connect(&s, &t);
-  assert_int_equal(s.latest.answer, VESTRY_RESUME_CURRENT);
+  connect(s, &t);
+  assert_int_equal(s->latest.answer, VESTRY_RESUME_CURRENT);
   assert_int_equal(vestry_memory_look(t.stream).received.len, 0); /* not a single byte */
-  assert_whole(&s, &t);
-  assert_int_equal(s.states, 1);
-  vestry_history_stats stats = stats_of(&s);
+  assert_whole(s, &t);
+  assert_int_equal(s->states, 1);
+  vestry_history_stats stats = stats_of(s);
   assert_int_equal(stats.fresh_count, 1);
   assert_int_equal(stats.replayed_count, 1);
   assert_int_equal(stats.current_count, 1);
@@ -112,28 +112,24 @@ TEST_CASE(g12_stream_resumes_where_it_broke) {
   assert_int_equal(stats.published_count, 10);
   assert_int_equal(stats.last_seq, 10);
   log_tab_end(&t);
-  site_end(&s.on);
 }
 
 /* A tab that has received the state and no event since then is current. */
 /* capability: G12 */
-TEST_CASE(g12_tab_with_only_the_state_is_current) {
-  suite s;
+SUITE_CASE(g12_tab_with_only_the_state_is_current) {
   log_tab t = {0};
-  begin(&s, NULL);
-  connect(&s, &t);
-  assert_whole(&s, &t);
+  connect(s, &t);
+  assert_whole(s, &t);
   log_tab_cut(&t);
-  connect(&s, &t);
-  assert_int_equal(s.latest.answer, VESTRY_RESUME_CURRENT);
+  connect(s, &t);
+  assert_int_equal(s->latest.answer, VESTRY_RESUME_CURRENT);
   log_tab_cut(&t);
-  write_line(&s);
-  connect(&s, &t);
-  assert_int_equal(s.latest.answer, VESTRY_RESUME_REPLAYED);
-  assert_whole(&s, &t);
-  assert_int_equal(s.states, 1);
+  write_line(s);
+  connect(s, &t);
+  assert_int_equal(s->latest.answer, VESTRY_RESUME_REPLAYED);
+  assert_whole(s, &t);
+  assert_int_equal(s->states, 1);
   log_tab_end(&t);
-  site_end(&s.on);
 }
 
 /* capability: G12 */
@@ -160,33 +156,30 @@ TEST_CASE(g12_unknown_id_is_a_gap) {
 }
 
 /* capability: G12 */
-TEST_CASE(g12_id_of_an_ended_history_is_a_gap) {
-  suite s;
+SUITE_CASE(g12_id_of_an_ended_history_is_a_gap) {
   log_tab t = {0};
-  begin(&s, NULL);
-  connect(&s, &t);
-  write_line(&s);
-  assert_whole(&s, &t);
+  connect(s, &t);
+  write_line(s);
+  assert_whole(s, &t);
   log_tab_cut(&t);
-  assert_int_equal(vestry_history_end(s.on.v, NOWHERE, LOG), VESTRY_OK);
-  assert_int_equal(vestry_history_end(s.on.v, NOWHERE, LOG), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_OK);
-  assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_EXISTS);
-  write_line(&s); /* the tab has already seen this seq */
-  connect(&s, &t);
-  assert_int_equal(s.latest.answer, VESTRY_RESUME_GAP);
-  assert_whole(&s, &t);
+  assert_int_equal(vestry_history_end(s->on.v, NOWHERE, LOG), VESTRY_OK);
+  assert_int_equal(vestry_history_end(s->on.v, NOWHERE, LOG), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_history_begin(s->on.v, NOWHERE, LOG, NULL), VESTRY_OK);
+  assert_int_equal(vestry_history_begin(s->on.v, NOWHERE, LOG, NULL), VESTRY_EXISTS);
+  write_line(s); /* the tab has already seen this seq */
+  connect(s, &t);
+  assert_int_equal(s->latest.answer, VESTRY_RESUME_GAP);
+  assert_whole(s, &t);
   /* Members stay when a history ends, and receive events without ids. */
-  assert_int_equal(vestry_history_end(s.on.v, NOWHERE, LOG), VESTRY_OK);
-  write_line(&s);
-  assert_whole(&s, &t);
+  assert_int_equal(vestry_history_end(s->on.v, NOWHERE, LOG), VESTRY_OK);
+  write_line(s);
+  assert_whole(s, &t);
   log_tab_cut(&t);
-  assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_OK);
-  connect(&s, &t);
-  assert_int_equal(s.latest.answer, VESTRY_RESUME_GAP);
-  assert_whole(&s, &t);
+  assert_int_equal(vestry_history_begin(s->on.v, NOWHERE, LOG, NULL), VESTRY_OK);
+  connect(s, &t);
+  assert_int_equal(s->latest.answer, VESTRY_RESUME_GAP);
+  assert_whole(s, &t);
   log_tab_end(&t);
-  site_end(&s.on);
 }
 
 /* capability: G12 */
@@ -379,24 +372,21 @@ TEST_CASE(g12_full_stream_ends_and_resumes) {
 }
 
 /* capability: G12 */
-TEST_CASE(g12_replay_over_queue_limit_is_a_gap) {
-  suite s;
+SUITE_CASE(g12_replay_over_queue_limit_is_a_gap) {
   log_tab t = {0};
-  begin(&s, NULL);
-  s.stream = (vestry_connection_options){.max_queued_bytes = 1000};
-  connect(&s, &t);
-  assert_whole(&s, &t);
+  s->stream = (vestry_connection_options){.max_queued_bytes = 1000};
+  connect(s, &t);
+  assert_whole(s, &t);
   log_tab_cut(&t);
-  for (int i = 0; i < 100; i++) write_line(&s);
-  connect(&s, &t);
-  assert_int_equal(s.latest.answer, VESTRY_RESUME_GAP);
-  assert_whole(&s, &t);
-  assert_int_equal(stats_of(&s).gap_count, 1);
+  for (int i = 0; i < 100; i++) write_line(s);
+  connect(s, &t);
+  assert_int_equal(s->latest.answer, VESTRY_RESUME_GAP);
+  assert_whole(s, &t);
+  assert_int_equal(stats_of(s).gap_count, 1);
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(vestry_memory_look(t.stream).connection, &stats);
   assert_int_equal(stats.refused_count, 0);
   log_tab_end(&t);
-  site_end(&s.on);
 }
 
 /* Broadcast events of about a kilobyte to another channel. */
@@ -507,21 +497,19 @@ TEST_CASE(g12_gap_remains_until_its_id_arrives) {
 
 /* If a later event of another sender replaced it, it would come after an id that covers it. */
 /* capability: G12 */
-TEST_CASE(g12_kept_events_are_not_superseded) {
-  suite s;
+SUITE_CASE(g12_kept_events_are_not_superseded) {
   log_tab t = {0};
-  begin(&s, NULL);
-  s.stream = (vestry_connection_options){.max_queued_count = 4};
-  connect(&s, &t);
-  assert_whole(&s, &t);
+  s->stream = (vestry_connection_options){.max_queued_count = 4};
+  connect(s, &t);
+  assert_whole(s, &t);
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS);
   vestry_connection *connection = vestry_memory_look(t.stream).connection;
   static const char html[] = "<div id=\"x\">1</div>";
   static const vestry_elements_options shows = {.state = "x"};
-  write_line(&s); /* it is being written, so it stays */
-  site_settle(&s.on);
+  write_line(s); /* it is being written, so it stays */
+  site_settle(&s->on);
   assert_int_equal(
-      vestry_broadcast_effect(s.on.v, NOWHERE, LOG, VESTRY_LIST("patch-elements", html, VESTRY_OBJECT("state", "x"))),
+      vestry_broadcast_effect(s->on.v, NOWHERE, LOG, VESTRY_LIST("patch-elements", html, VESTRY_OBJECT("state", "x"))),
       VESTRY_OK);
   for (int i = 0; i < 3; i++) /* the second and third replace one, the first none */
     assert_int_equal(vestry_connection_patch_elements(connection, html, sizeof html - 1, &shows), VESTRY_OK);
@@ -529,11 +517,10 @@ TEST_CASE(g12_kept_events_are_not_superseded) {
   vestry_connection_stats_get(connection, &stats);
   assert_int_equal(stats.conflated_count, 2);
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_READS);
-  site_settle(&s.on);
+  site_settle(&s->on);
   assert_non_null(strstr(vestry_memory_look(t.stream).received.data, ".2\n\n"));
-  assert_whole(&s, &t);
+  assert_whole(s, &t);
   log_tab_end(&t);
-  site_end(&s.on);
 }
 
 /* Each allocation between the break and the end fails in turn: no event is lost without a report. */
@@ -580,54 +567,48 @@ static vestry_err without_history(const vestry_request *req, vestry_reply *reply
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-TEST_CASE(g12_resume_works_without_a_reply) {
-  suite s;
+SUITE_CASE(g12_resume_works_without_a_reply) {
   log_tab t = {0};
-  begin(&s, NULL);
-  write_line(&s);
-  log_tab_connect(&t, s.on.v, without_history, NULL);
-  site_settle(&s.on);
+  write_line(s);
+  log_tab_connect(&t, s->on.v, without_history, NULL);
+  site_settle(&s->on);
   vestry_connection *connection = vestry_memory_look(t.stream).connection;
-  assert_int_equal(vestry_resume(s.on.v, NOWHERE, VESTRY_KEY("none"), connection, NULL, show, &s), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, "nonsense", show, &s), VESTRY_OK);
-  assert_int_equal(s.latest.answer, VESTRY_RESUME_GAP);
-  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_EXISTS);
-  assert_whole(&s, &t);
-  assert_int_equal(s.states, 1);
-  assert_int_equal(vestry_leave(s.on.v, NOWHERE, LOG, connection), VESTRY_OK);
-  write_line(&s);
-  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, t.id, show, &s), VESTRY_OK);
-  assert_int_equal(s.latest.answer, VESTRY_RESUME_REPLAYED);
-  assert_whole(&s, &t);
+  assert_int_equal(vestry_resume(s->on.v, NOWHERE, VESTRY_KEY("none"), connection, NULL, show, s), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_resume(s->on.v, NOWHERE, LOG, connection, "nonsense", show, s), VESTRY_OK);
+  assert_int_equal(s->latest.answer, VESTRY_RESUME_GAP);
+  assert_int_equal(vestry_resume(s->on.v, NOWHERE, LOG, connection, NULL, show, s), VESTRY_EXISTS);
+  assert_whole(s, &t);
+  assert_int_equal(s->states, 1);
+  assert_int_equal(vestry_leave(s->on.v, NOWHERE, LOG, connection), VESTRY_OK);
+  write_line(s);
+  assert_int_equal(vestry_resume(s->on.v, NOWHERE, LOG, connection, t.id, show, s), VESTRY_OK);
+  assert_int_equal(s->latest.answer, VESTRY_RESUME_REPLAYED);
+  assert_whole(s, &t);
   /* A stream that cannot receive the state reconnects. */
-  assert_int_equal(vestry_leave(s.on.v, NOWHERE, LOG, connection), VESTRY_OK);
-  s.fails = VESTRY_FAILED;
-  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_FAILED);
+  assert_int_equal(vestry_leave(s->on.v, NOWHERE, LOG, connection), VESTRY_OK);
+  s->fails = VESTRY_FAILED;
+  assert_int_equal(vestry_resume(s->on.v, NOWHERE, LOG, connection, NULL, show, s), VESTRY_FAILED);
   assert_int_equal(vestry_connection_look(connection).cause, VESTRY_CAUSE_ERROR);
-  s.fails = VESTRY_OK;
-  site_settle(&s.on);
-  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_CLOSED);
+  s->fails = VESTRY_OK;
+  site_settle(&s->on);
+  assert_int_equal(vestry_resume(s->on.v, NOWHERE, LOG, connection, NULL, show, s), VESTRY_CLOSED);
   log_tab_end(&t);
-  site_end(&s.on);
 }
 
 /* Without a state, a gap ends at once: later events are not lost. */
-TEST_CASE(g12_history_without_state_resumes) {
-  suite s;
+SUITE_CASE(g12_history_without_state_resumes) {
   log_tab t = {0};
-  begin(&s, NULL);
-  s.has_no_state = true;
-  write_line(&s);
+  s->has_no_state = true;
+  write_line(s);
   t.last = 1;
-  connect(&s, &t);
+  connect(s, &t);
   t.awaits = false;
   log_tab_read(&t, SIZE_MAX);
   log_tab_cut(&t);
-  write_line(&s);
-  connect(&s, &t);
-  assert_whole(&s, &t);
-  assert_int_equal(s.states, 0);
-  assert_int_equal(stats_of(&s).replayed_count, 1);
+  write_line(s);
+  connect(s, &t);
+  assert_whole(s, &t);
+  assert_int_equal(s->states, 0);
+  assert_int_equal(stats_of(s).replayed_count, 1);
   log_tab_end(&t);
-  site_end(&s.on);
 }

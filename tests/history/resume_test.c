@@ -196,12 +196,12 @@ TEST_CASE(g11_equal_content_is_not_sent_by_another_node) {
   }
 }
 
+#define WORLD_CASE(name) TEST_CASE_WITH(name, world, w, begin(w, &of_same_build, secret), end(w))
+
 /* An id received in a stream counts like an id in the document. */
 /* capability: G11 */
-TEST_CASE(g11_stream_id_is_valid_on_each_node) {
-  world w;
-  begin(&w, &of_same_build, secret);
-  node *a = &w.nodes[0], *b = &w.nodes[1];
+WORLD_CASE(g11_stream_id_is_valid_on_each_node) {
+  node *a = &w->nodes[0], *b = &w->nodes[1];
   tab t;
   load(&t, a, "/");
   connect(&t, a);
@@ -218,16 +218,13 @@ TEST_CASE(g11_stream_id_is_valid_on_each_node) {
   leave(&t, b);
   assert_true(has_content(connect(&t, a)));
   leave(&t, a);
-  end(&w);
 }
 
 /* capability: G11 */
-TEST_CASE(g11_each_part_is_compared) {
-  world w;
-  begin(&w, &of_same_build, secret);
-  node *a = &w.nodes[0], *b = &w.nodes[1];
+WORLD_CASE(g11_each_part_is_compared) {
+  node *a = &w->nodes[0], *b = &w->nodes[1];
   a->part = b->part = "one";
-  assert_false(moves(&w, "/"));
+  assert_false(moves(w, "/"));
   b->part = "two";
   assert_int_equal(vestry_refresh(b->pages, "part", NULL), VESTRY_OK); /* b keeps the part of the tab that has left */
   tab t;
@@ -247,7 +244,6 @@ TEST_CASE(g11_each_part_is_compared) {
   assert_non_null(strstr(text, "<p>same</p>"));
   assert_null(strstr(text, "<i>two</i>"));
   leave(&t, b);
-  end(&w);
 }
 
 /* ---- ids that are not -------------------------------------------------------------------------------------------- */
@@ -282,10 +278,8 @@ TEST_CASE(g11_another_build_reloads_the_document) {
 
 /* Two processes have counted to the same number, but have different data. */
 /* capability: G11 */
-TEST_CASE(g11_process_version_is_valid_in_its_process_only) {
-  world w;
-  begin(&w, &of_same_build, secret);
-  node *a = &w.nodes[0], *b = &w.nodes[1];
+WORLD_CASE(g11_process_version_is_valid_in_its_process_only) {
+  node *a = &w->nodes[0], *b = &w->nodes[1];
   a->versions = b->versions = OF_THE_PROCESS;
   a->version = b->version = 7;
   tab t;
@@ -300,28 +294,24 @@ TEST_CASE(g11_process_version_is_valid_in_its_process_only) {
   load(&t, a, "/");
   assert_false(has_content(connect(&t, b))); /* the content is compared nevertheless */
   leave(&t, b);
-  end(&w);
 }
 
 /* capability: G11 */
-TEST_CASE(g11_data_version_is_valid_on_each_node) {
-  world w;
-  begin(&w, &of_same_build, secret);
-  node *a = &w.nodes[0], *b = &w.nodes[1];
+WORLD_CASE(g11_data_version_is_valid_on_each_node) {
+  node *a = &w->nodes[0], *b = &w->nodes[1];
   a->versions = b->versions = OF_THE_DATA;
   a->version = b->version = 7;
-  assert_false(moves(&w, "/"));
+  assert_false(moves(w, "/"));
   assert_int_equal(b->made, 0);
   b->version = 8;
-  assert_false(moves(&w, "/")); /* other data with the same content */
+  assert_false(moves(w, "/")); /* other data with the same content */
   assert_int_equal(b->made, 1);
   b->text = "other";
-  assert_true(moves(&w, "/"));
+  assert_true(moves(w, "/"));
   /* A version of the data does not equal a version of the process. */
   b->versions = OF_THE_PROCESS;
   b->version = 7;
-  assert_true(moves(&w, "/"));
-  end(&w);
+  assert_true(moves(w, "/"));
 }
 
 /* ---- histories: each node has its own ---------------------------------------------------------------------------- */
@@ -367,62 +357,56 @@ static void read_all(world *w, log_tab *t, const listener *own) {
 }
 
 /* capability: G12 */
-TEST_CASE(g12_each_node_keeps_events_of_all_nodes) {
-  world w;
-  begin(&w, &of_same_build, secret);
-  node *a = &w.nodes[0], *b = &w.nodes[1];
+WORLD_CASE(g12_each_node_keeps_events_of_all_nodes) {
+  node *a = &w->nodes[0], *b = &w->nodes[1];
   listener own = {0};
   log_tab t = {0};
   const vestry_history_options for_ever = {.max_age_ms = VESTRY_NEVER_MS};
   assert_int_equal(vestry_history_begin(a->v, NOWHERE, LOG, &for_ever), VESTRY_OK);
   assert_int_equal(vestry_history_begin(b->v, NOWHERE, LOG, &for_ever), VESTRY_OK);
-  pass_ms(&w, 700); /* the nodes connect */
-  come(&w, &t, b, &own);
-  read_all(&w, &t, &own);
+  pass_ms(w, 700); /* the nodes connect */
+  come(w, &t, b, &own);
+  read_all(w, &t, &own);
   log_tab_cut(&t);
-  pass_ms(&w, 10);
+  pass_ms(w, 10);
   for (int i = 0; i < 5; i++) { /* no client is connected */
     log_write(i % 2 ? a->v : b->v, LOG, ++own.last);
-    pass_ms(&w, 10); /* if they wrote at the same time, the nodes could have different orders */
+    pass_ms(w, 10); /* if they wrote at the same time, the nodes could have different orders */
   }
-  come(&w, &t, b, &own);
+  come(w, &t, b, &own);
   assert_int_equal(own.answer, VESTRY_RESUME_REPLAYED);
-  read_all(&w, &t, &own);
+  read_all(w, &t, &own);
   log_tab_cut(&t);
-  come(&w, &t, a, &own); /* another node has different ids */
+  come(w, &t, a, &own); /* another node has different ids */
   assert_int_equal(own.answer, VESTRY_RESUME_GAP);
-  read_all(&w, &t, &own);
+  read_all(w, &t, &own);
   log_write(b->v, LOG, ++own.last);
-  read_all(&w, &t, &own);
+  read_all(w, &t, &own);
   log_tab_end(&t);
-  end(&w);
 }
 
 /* An event lost between nodes is in no history, so a client that was disconnected has a gap. */
 /* capability: G12 */
-TEST_CASE(g12_event_lost_in_the_cluster_is_a_gap) {
-  world w;
-  begin(&w, &of_same_build, secret);
-  node *a = &w.nodes[0], *b = &w.nodes[1];
+WORLD_CASE(g12_event_lost_in_the_cluster_is_a_gap) {
+  node *a = &w->nodes[0], *b = &w->nodes[1];
   listener own = {0};
   log_tab t = {0};
   const vestry_history_options for_ever = {.max_age_ms = VESTRY_NEVER_MS};
   assert_int_equal(vestry_history_begin(b->v, NOWHERE, LOG, &for_ever), VESTRY_OK);
-  pass_ms(&w, 700);
-  come(&w, &t, b, &own);
+  pass_ms(w, 700);
+  come(w, &t, b, &own);
   log_write(a->v, LOG, ++own.last);
-  read_all(&w, &t, &own);
+  read_all(w, &t, &own);
   log_tab_cut(&t);
-  pass_ms(&w, 10);
+  pass_ms(w, 10);
   const uint8_t parts[] = {0, 1};
-  assert_int_equal(vestry_memory_network_divide(w.network, parts, 2), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_divide(w->network, parts, 2), VESTRY_OK);
   log_write(a->v, LOG, ++own.last); /* it does not arrive */
-  pass_ms(&w, 10);
-  assert_int_equal(vestry_memory_network_divide(w.network, NULL, 0), VESTRY_OK);
-  pass_ms(&w, 1000); /* the gap is reported within a second */
-  come(&w, &t, b, &own);
+  pass_ms(w, 10);
+  assert_int_equal(vestry_memory_network_divide(w->network, NULL, 0), VESTRY_OK);
+  pass_ms(w, 1000); /* the gap is reported within a second */
+  come(w, &t, b, &own);
   assert_int_equal(own.answer, VESTRY_RESUME_GAP);
-  read_all(&w, &t, &own);
+  read_all(w, &t, &own);
   log_tab_end(&t);
-  end(&w);
 }

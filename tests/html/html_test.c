@@ -9,32 +9,28 @@
 /* All characters that are special in some context, and a character of several bytes. */
 #define NASTY "<b>&\"'`\\$@;(\r\n\xC3\xA4</script>"
 
+#define HTML_CASE(name) TEST_CASE_WITH(name, vestry_html, html, vestry_html_init(html, NULL), vestry_html_finish(html))
+
 /* capability: E4 */
-TEST_CASE(texts_are_escaped_alike_in_text_and_attributes) {
-  vestry_html html;
-  vestry_html_init(&html, NULL);
+HTML_CASE(texts_are_escaped_alike_in_text_and_attributes) {
 #define ESCAPED "&lt;b&gt;&amp;&quot;&#39;`\\$@;(&#13;\n\xC3\xA4&lt;/script&gt;"
-  vestry_html_add(&html, "<p title=\"%s\" data-x='%s'>%s</p>", NASTY, NASTY, NASTY);
-  expect_html(&html, "<p title=\"" ESCAPED "\" data-x='" ESCAPED "'>" ESCAPED "</p>");
-  vestry_html_add(&html, "<title>%s</title><textarea name=\"a\">%s</textarea>", NASTY, "</textarea>");
-  expect_html(&html, "<title>" ESCAPED "</title><textarea name=\"a\">&lt;/textarea&gt;</textarea>");
-  vestry_html_text(&html, NASTY, strlen(NASTY));
-  vestry_html_text(&html, "", 0);
-  vestry_html_text(&html, NULL, 0);
-  expect_html(&html, ESCAPED);
-  vestry_html_finish(&html);
+  vestry_html_add(html, "<p title=\"%s\" data-x='%s'>%s</p>", NASTY, NASTY, NASTY);
+  expect_html(html, "<p title=\"" ESCAPED "\" data-x='" ESCAPED "'>" ESCAPED "</p>");
+  vestry_html_add(html, "<title>%s</title><textarea name=\"a\">%s</textarea>", NASTY, "</textarea>");
+  expect_html(html, "<title>" ESCAPED "</title><textarea name=\"a\">&lt;/textarea&gt;</textarea>");
+  vestry_html_text(html, NASTY, strlen(NASTY));
+  vestry_html_text(html, "", 0);
+  vestry_html_text(html, NULL, 0);
+  expect_html(html, ESCAPED);
 }
 
 /* capability: E4 */
-TEST_CASE(raw_html_is_written_unchanged_but_parsed) {
-  vestry_html html;
-  vestry_html_init(&html, NULL);
-  vestry_html_add(&html, "%-s|%-.*s|%-.2s", NASTY, 3, "<i></i>", "\xC3\xA4\xC3\xA4");
-  expect_html(&html, NASTY "|<i>|\xC3\xA4");
-  vestry_html_raw(&html, "<p title=\"", 10); /* the builder parses raw HTML too */
-  vestry_html_add(&html, "%s%-s%s", "\"", "\"><!--", "");
-  expect_refused(&html, 5, "comment");
-  vestry_html_finish(&html);
+HTML_CASE(raw_html_is_written_unchanged_but_parsed) {
+  vestry_html_add(html, "%-s|%-.*s|%-.2s", NASTY, 3, "<i></i>", "\xC3\xA4\xC3\xA4");
+  expect_html(html, NASTY "|<i>|\xC3\xA4");
+  vestry_html_raw(html, "<p title=\"", 10); /* the builder parses raw HTML too */
+  vestry_html_add(html, "%s%-s%s", "\"", "\"><!--", "");
+  expect_refused(html, 5, "comment");
 }
 
 /* U+FFFD as a decoder inserts it (WHATWG Encoding): one for each maximal subpart. */
@@ -62,89 +58,76 @@ TEST_CASE(invalid_utf8_becomes_replacement_characters) {
 }
 
 /* A parser drops a line feed directly after these tags. */
-TEST_CASE(first_line_feed_of_pre_and_textarea_is_kept) {
-  vestry_html html;
-  vestry_html_init(&html, NULL);
+HTML_CASE(first_line_feed_of_pre_and_textarea_is_kept) {
   static const char *const tags[] = {"<pre>", "<TEXTAREA rows=\"2\">", "<listing class=a>"};
   for (size_t i = 0; i < 3; i++) {
     char made[64];
     snprintf(made, sizeof made, "%s\n\na\n", tags[i]);
-    vestry_html_add(&html, "%-s%s%s", tags[i], "\na", "\n");
-    expect_html(&html, made);
+    vestry_html_add(html, "%-s%s%s", tags[i], "\na", "\n");
+    expect_html(html, made);
     snprintf(made, sizeof made, "%sa\n", tags[i]);
-    vestry_html_add(&html, "%-s%s%s%s", tags[i], "", "a", "\n");
-    expect_html(&html, made);
+    vestry_html_add(html, "%-s%s%s%s", tags[i], "", "a", "\n");
+    expect_html(html, made);
     snprintf(made, sizeof made, "%s\n\n", tags[i]);
-    vestry_html_add(&html, "%-s\n%s", tags[i], "\n"); /* the parser drops the line feed of the format */
-    expect_html(&html, made);
+    vestry_html_add(html, "%-s\n%s", tags[i], "\n"); /* the parser drops the line feed of the format */
+    expect_html(html, made);
   }
-  vestry_html_add(&html, "<p>%s</pre>%s<pre><b>%s", "\n", "\n", "\n");
-  expect_html(&html, "<p>\n</pre>\n<pre><b>\n");
-  vestry_html_finish(&html);
+  vestry_html_add(html, "<p>%s</pre>%s<pre><b>%s", "\n", "\n", "\n");
+  expect_html(html, "<p>\n</pre>\n<pre><b>\n");
 }
 
 /* A text never completes an entity or a line end that a format has begun. */
-TEST_CASE(text_completes_no_entity_and_no_line_end) {
-  vestry_html html;
-  vestry_html_init(&html, NULL);
-  vestry_html_add(&html, "a & %s &amp;%s <a href=\"?a&b=%s\">%s", "lt;", "lt;", "lt;", "lt;");
-  expect_html(&html, "a & lt; &amp;lt; <a href=\"?a&b=lt;\">lt;");
-  vestry_html_add(&html, "%s%s%s", "&", "lt;", "#39;");
-  expect_html(&html, "&amp;lt;#39;");
-  vestry_html_add(&html, "a\r%s|\r%s|%s%s<p title='\r%s'>", "\nb", "\r\n", "\r", "\n", "\n");
-  expect_html(&html, "a\r&#10;b|\r&#13;\n|&#13;\n<p title='\r&#10;'>");
-  vestry_html_finish(&html);
+HTML_CASE(text_completes_no_entity_and_no_line_end) {
+  vestry_html_add(html, "a & %s &amp;%s <a href=\"?a&b=%s\">%s", "lt;", "lt;", "lt;", "lt;");
+  expect_html(html, "a & lt; &amp;lt; <a href=\"?a&b=lt;\">lt;");
+  vestry_html_add(html, "%s%s%s", "&", "lt;", "#39;");
+  expect_html(html, "&amp;lt;#39;");
+  vestry_html_add(html, "a\r%s|\r%s|%s%s<p title='\r%s'>", "\nb", "\r\n", "\r", "\n", "\n");
+  expect_html(html, "a\r&#10;b|\r&#13;\n|&#13;\n<p title='\r&#10;'>");
 }
 
 /* capability: E4 */
-TEST_CASE(javascript_strings_are_escaped_for_their_context) {
-  vestry_html html;
-  vestry_html_init(&html, NULL);
+HTML_CASE(javascript_strings_are_escaped_for_their_context) {
 #define JS "\\x3cb\\x3e\\x26\\x22\\x27\\x60\\x5c\\x24\\x40\\x3b\\x28\\x0d\\x0a\xC3\xA4\\x3c/script\\x3e"
-  vestry_html_add(&html, "<b data-on:click=\"f(");
-  vestry_html_js(&html, NASTY, strlen(NASTY));
-  vestry_html_add(&html, ",'%s')\" onclick='f(\"%s\")'>", NASTY, NASTY);
-  expect_html(&html, "<b data-on:click=\"f(&#39;" JS "&#39;,'" JS "')\" onclick='f(\"" JS "\")'>");
-  vestry_html_add(&html, "<script>f(");
-  vestry_html_js(&html, NASTY, strlen(NASTY));
-  vestry_html_add(&html, ")</script>");
-  expect_html(&html, "<script>f('" JS "')</script>");
+  vestry_html_add(html, "<b data-on:click=\"f(");
+  vestry_html_js(html, NASTY, strlen(NASTY));
+  vestry_html_add(html, ",'%s')\" onclick='f(\"%s\")'>", NASTY, NASTY);
+  expect_html(html, "<b data-on:click=\"f(&#39;" JS "&#39;,'" JS "')\" onclick='f(\"" JS "\")'>");
+  vestry_html_add(html, "<script>f(");
+  vestry_html_js(html, NASTY, strlen(NASTY));
+  vestry_html_add(html, ")</script>");
+  expect_html(html, "<script>f('" JS "')</script>");
   static const char special[] = "a/b?c=d&e\x7F\xE2\x80\xA8\xE2\x80\xA9\xF0\x9F\x96\x95\xF0\x9F\x9A\x80";
-  vestry_html_js(&html, special, strlen(special));
-  expect_html(&html, "&#39;a/b?c=d\\x26e\\x7f\\u2028\\u2029\\ud83d\\udd95\xF0\x9F\x9A\x80&#39;");
-  vestry_html_finish(&html);
+  vestry_html_js(html, special, strlen(special));
+  expect_html(html, "&#39;a/b?c=d\\x26e\\x7f\\u2028\\u2029\\ud83d\\udd95\xF0\x9F\x9A\x80&#39;");
 }
 
-TEST_CASE(json_is_escaped_in_attributes_and_scripts) {
-  vestry_html html;
-  vestry_html_init(&html, NULL);
-  vestry_html_add(&html, "<p data-signals='");
-  vestry_html_json(&html, VESTRY_OBJECT("a", -1, "b", VESTRY_LIST(VESTRY_TRUE, vestry_value_null(), 0.5), "c", NASTY));
-  vestry_html_add(&html, "'>");
+HTML_CASE(json_is_escaped_in_attributes_and_scripts) {
+  vestry_html_add(html, "<p data-signals='");
+  vestry_html_json(html, VESTRY_OBJECT("a", -1, "b", VESTRY_LIST(VESTRY_TRUE, vestry_value_null(), 0.5), "c", NASTY));
+  vestry_html_add(html, "'>");
   expect_html(
-      &html,
-      "<p data-signals='{&quot;a&quot;:-1,&quot;b&quot;:[true,null,0.5],&quot;c&quot;:&quot;"
-      "\\u003cb\\u003e\\u0026\\u0022\\u0027\\u0060\\u005c\\u0024\\u0040\\u003b\\u0028\\r\\n\xC3\xA4\\u003c/script"
-      "\\u003e&quot;}'>");
-  vestry_html_add(&html, "<script type=\"application/json\">");
-  vestry_html_json(&html, VESTRY_OBJECT("a\"b", "</script>\b\x01\xE2\x80\xA8\\"));
-  vestry_html_add(&html, "</script>%s", "<");
-  expect_html(&html,
+      html, "<p data-signals='{&quot;a&quot;:-1,&quot;b&quot;:[true,null,0.5],&quot;c&quot;:&quot;"
+            "\\u003cb\\u003e\\u0026\\u0022\\u0027\\u0060\\u005c\\u0024\\u0040\\u003b\\u0028\\r\\n\xC3\xA4\\u003c/script"
+            "\\u003e&quot;}'>");
+  vestry_html_add(html, "<script type=\"application/json\">");
+  vestry_html_json(html, VESTRY_OBJECT("a\"b", "</script>\b\x01\xE2\x80\xA8\\"));
+  vestry_html_add(html, "</script>%s", "<");
+  expect_html(html,
               "<script type=\"application/json\">{\"a\\u0022b\":\"\\u003c/script\\u003e\\b\\u0001\\u2028\\u005c\"}"
               "</script>&lt;");
   json_t *text = json_stringn("a\0/b", 4);
-  assert_int_equal(vestry_html_json(&html, VESTRY_VALUES(text)), VESTRY_OK);
+  assert_int_equal(vestry_html_json(html, VESTRY_VALUES(text)), VESTRY_OK);
   json_decref(text);
-  expect_html(&html, "&quot;a\\u0000/b&quot;");
-  assert_int_equal(vestry_html_json(&html, NULL), VESTRY_INVALID);
-  expect_refused(&html, 0, "NULL");
-  assert_int_equal(vestry_html_json(&html, VESTRY_VALUES((json_t *)NULL)), VESTRY_INVALID);
-  expect_refused(&html, 0, "NULL");
-  assert_int_equal(vestry_html_json(&html, VESTRY_OBJECT("a", (const char *)NULL)), VESTRY_INVALID);
-  expect_refused(&html, 0, "cannot be written as JSON");
-  assert_int_equal(vestry_html_json(&html, VESTRY_LIST("\xFF")), VESTRY_INVALID);
-  expect_refused(&html, 0, "cannot be written as JSON");
-  vestry_html_finish(&html);
+  expect_html(html, "&quot;a\\u0000/b&quot;");
+  assert_int_equal(vestry_html_json(html, NULL), VESTRY_INVALID);
+  expect_refused(html, 0, "NULL");
+  assert_int_equal(vestry_html_json(html, VESTRY_VALUES((json_t *)NULL)), VESTRY_INVALID);
+  expect_refused(html, 0, "NULL");
+  assert_int_equal(vestry_html_json(html, VESTRY_OBJECT("a", (const char *)NULL)), VESTRY_INVALID);
+  expect_refused(html, 0, "cannot be written as JSON");
+  assert_int_equal(vestry_html_json(html, VESTRY_LIST("\xFF")), VESTRY_INVALID);
+  expect_refused(html, 0, "cannot be written as JSON");
 }
 
 TEST_CASE(code_is_refused_outside_code_positions) {
@@ -214,26 +197,23 @@ TEST_CASE(script_urls_become_about_invalid) {
 }
 
 /* capability: E4 */
-TEST_CASE(first_error_persists_until_clear) {
-  vestry_html html;
-  vestry_html_init(&html, NULL);
-  assert_int_equal(vestry_html_text(&html, NULL, 1), VESTRY_INVALID);
-  assert_int_equal(vestry_html_add(&html, "<style>%s", "a"), VESTRY_INVALID);
-  assert_int_equal(vestry_html_raw(&html, "a", 1), VESTRY_INVALID);
-  assert_int_equal(vestry_html_js(&html, "a", 1), VESTRY_INVALID);
-  assert_int_equal(vestry_html_json(&html, VESTRY_VALUES(1)), VESTRY_INVALID);
-  expect_refused(&html, 0, "NULL");
-  assert_int_equal(vestry_html_raw(&html, NULL, 1), VESTRY_INVALID);
-  expect_refused(&html, 0, "NULL");
-  assert_int_equal(vestry_html_js(&html, NULL, 1), VESTRY_INVALID);
-  expect_refused(&html, 0, "NULL");
-  vestry_html_add(&html, "<b onclick=\"");
-  vestry_html_clear(&html);
-  expect_html(&html, ""); /* ordinary text again */
-  vestry_html_add(&html, "%s", "a");
-  expect_html(&html, "a");
-  vestry_html_finish(&html);
-  vestry_html_finish(&html);
+HTML_CASE(first_error_persists_until_clear) {
+  assert_int_equal(vestry_html_text(html, NULL, 1), VESTRY_INVALID);
+  assert_int_equal(vestry_html_add(html, "<style>%s", "a"), VESTRY_INVALID);
+  assert_int_equal(vestry_html_raw(html, "a", 1), VESTRY_INVALID);
+  assert_int_equal(vestry_html_js(html, "a", 1), VESTRY_INVALID);
+  assert_int_equal(vestry_html_json(html, VESTRY_VALUES(1)), VESTRY_INVALID);
+  expect_refused(html, 0, "NULL");
+  assert_int_equal(vestry_html_raw(html, NULL, 1), VESTRY_INVALID);
+  expect_refused(html, 0, "NULL");
+  assert_int_equal(vestry_html_js(html, NULL, 1), VESTRY_INVALID);
+  expect_refused(html, 0, "NULL");
+  vestry_html_add(html, "<b onclick=\"");
+  vestry_html_clear(html);
+  expect_html(html, ""); /* ordinary text again */
+  vestry_html_add(html, "%s", "a");
+  expect_html(html, "a");
+  vestry_html_finish(html);
 }
 
 static vestry_err build(test_host *th, void *ctx) {

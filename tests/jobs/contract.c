@@ -5,33 +5,30 @@
 /* ------------------------------------------------------------------------------------------------ running -------- */
 
 /* capability: L7, M3 */
-TEST_CASE(committed_job_runs_on_any_node_and_rolled_back_job_never) {
-  crew c;
+CREW_CASE(committed_job_runs_on_any_node_and_rolled_back_job_never) {
   int64_t id = 0;
-  crew_open(&c, (vestry_jobs_options){0});
   for (int kind = 0; kind < crew_of()->kinds_count; kind++) {
     const vestry_job_order order = {.payload = {"rolled back", 11}};
-    assert_int_equal(crew_enqueue_as(&c.nodes[0], kind, order, VESTRY_FAILED, &id), VESTRY_FAILED);
-    for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c.nodes[i]));
+    assert_int_equal(crew_enqueue_as(&c->nodes[0], kind, order, VESTRY_FAILED, &id), VESTRY_FAILED);
+    for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c->nodes[i]));
   }
   for (int i = 0; i < CREW_NODES; i++) {
-    id = crew_enqueue(&c, (vestry_job_order){.payload = {"tea", 3}});
-    assert_memory_equal(crew_look(&c.nodes[1 - i], id).payload, "tea", 3);
-    assert_true(crew_step(&c.nodes[i]));
-    assert_string_equal((const char *)c.seen, "tea");
-    assert_false(crew_step(&c.nodes[1 - i]));
-    const crew_row is = crew_look(&c.nodes[i], id);
+    id = crew_enqueue(c, (vestry_job_order){.payload = {"tea", 3}});
+    assert_memory_equal(crew_look(&c->nodes[1 - i], id).payload, "tea", 3);
+    assert_true(crew_step(&c->nodes[i]));
+    assert_string_equal((const char *)c->seen, "tea");
+    assert_false(crew_step(&c->nodes[1 - i]));
+    const crew_row is = crew_look(&c->nodes[i], id);
     assert_int_equal(is.row.state, VESTRY_JOB_DONE);
     assert_int_equal(is.row.attempts_count, 1);
     assert_true(is.row.progress == 1);
     assert_int_equal(is.row.created_ms, CREW_BEGIN_MS);
     assert_int_equal(is.row.ended_ms, CREW_BEGIN_MS);
-    assert_int_equal(atomic_load(&c.outcomes[i]), VESTRY_JOB_ENDED_DONE);
+    assert_int_equal(atomic_load(&c->outcomes[i]), VESTRY_JOB_ENDED_DONE);
   }
-  assert_int_equal(atomic_load(&c.calls), CREW_NODES);
-  assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM t"), CREW_NODES);
-  assert_int_equal(crew_stats(&c.nodes[0]).enqueued_count, CREW_NODES);
-  crew_close(&c);
+  assert_int_equal(atomic_load(&c->calls), CREW_NODES);
+  assert_int_equal(crew_number(&c->nodes[0], "SELECT count(*) FROM t"), CREW_NODES);
+  assert_int_equal(crew_stats(&c->nodes[0]).enqueued_count, CREW_NODES);
 }
 
 /* A savepoint of a transaction is rolled back, and the rest is committed. */
@@ -79,26 +76,23 @@ TEST_CASE(default_clock_is_that_of_the_database) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(job_waits_until_due_and_for_a_node_with_its_kind) {
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  crew_node *n = &c.nodes[0];
-  crew_enqueue(&c, (vestry_job_order){.payload = {"late", 4}, .delay_ms = 300});
-  crew_enqueue(&c, (vestry_job_order){.payload = {"later", 5}, .not_before_ms = CREW_BEGIN_MS + 400, .delay_ms = 100});
-  crew_enqueue(&c, (vestry_job_order){.payload = {"never", 5}, .delay_ms = UINT64_MAX});
-  crew_enqueue(&c, (vestry_job_order){.kind = "unknown"});
+CREW_CASE(job_waits_until_due_and_for_a_node_with_its_kind) {
+  crew_node *n = &c->nodes[0];
+  crew_enqueue(c, (vestry_job_order){.payload = {"late", 4}, .delay_ms = 300});
+  crew_enqueue(c, (vestry_job_order){.payload = {"later", 5}, .not_before_ms = CREW_BEGIN_MS + 400, .delay_ms = 100});
+  crew_enqueue(c, (vestry_job_order){.payload = {"never", 5}, .delay_ms = UINT64_MAX});
+  crew_enqueue(c, (vestry_job_order){.kind = "unknown"});
   crew_pass(299);
   assert_false(crew_step(n));
   crew_pass(200);
   assert_true(crew_step(n));
-  assert_string_equal((const char *)c.seen, "late"); /* the job that has been due longest runs first */
+  assert_string_equal((const char *)c->seen, "late"); /* the job that has been due longest runs first */
   assert_true(crew_step(n));
-  assert_string_equal((const char *)c.seen, "later");
+  assert_string_equal((const char *)c->seen, "later");
   assert_false(crew_step(n));
   crew_pass(INT64_C(1000) * 365 * 86400000);
   assert_false(crew_step(n));
   assert_int_equal(crew_number(n, "SELECT count(*) FROM vestry_job WHERE state = 'waiting'"), 2);
-  crew_close(&c);
 }
 
 /* ------------------------------------------------------------------------------------------------ failing -------- */
@@ -146,12 +140,10 @@ TEST_CASE(failed_job_backs_off_and_is_dead_after_max_attempts) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(counters_add_up_after_others_deleted_the_total) {
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  crew_node *n = &c.nodes[0];
+CREW_CASE(counters_add_up_after_others_deleted_the_total) {
+  crew_node *n = &c->nodes[0];
   for (uint64_t i = 1; i <= 2; i++) {
-    const int64_t first = crew_enqueue(&c, (vestry_job_order){0}), second = crew_enqueue(&c, (vestry_job_order){0});
+    const int64_t first = crew_enqueue(c, (vestry_job_order){0}), second = crew_enqueue(c, (vestry_job_order){0});
     crew_do(n, "DELETE FROM vestry_job_total");
     assert_int_equal(crew_stats(n).enqueued_count, 2);
     assert_int_equal(crew_stats(n).removed_count, 0);
@@ -160,7 +152,6 @@ TEST_CASE(counters_add_up_after_others_deleted_the_total) {
     assert_int_equal(crew_stats(n).enqueued_count, 2);
     assert_int_equal(crew_stats(n).removed_count, 2);
   }
-  crew_close(&c);
 }
 
 static void give_up(crew *c, crew_node *n, vestry_job *job) {
@@ -168,18 +159,15 @@ static void give_up(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(job_that_gives_up_is_not_retried) {
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
-  c.meanwhile = give_up;
-  c.answers[0] = VESTRY_MALFORMED;
-  assert_true(crew_step(&c.nodes[0]));
-  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DEAD);
-  const crew_row is = crew_look(&c.nodes[0], id);
+CREW_CASE(job_that_gives_up_is_not_retried) {
+  int64_t id = crew_enqueue(c, (vestry_job_order){0});
+  c->meanwhile = give_up;
+  c->answers[0] = VESTRY_MALFORMED;
+  assert_true(crew_step(&c->nodes[0]));
+  assert_int_equal(atomic_load(&c->outcomes[0]), VESTRY_JOB_ENDED_DEAD);
+  const crew_row is = crew_look(&c->nodes[0], id);
   assert_int_equal(is.row.state, VESTRY_JOB_DEAD);
   assert_string_equal(is.error, vestry_strerror(VESTRY_MALFORMED));
-  crew_close(&c);
 }
 
 int jobs_contract_run(const crew_database *database) {

@@ -185,20 +185,17 @@ static void explain_badly(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(error_text_is_cut_and_long_progress_is_rejected) {
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
-  c.meanwhile = explain_badly;
-  c.answers[0] = VESTRY_IO;
-  assert_true(crew_step(&c.nodes[0]));
-  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_AGAIN);
-  const crew_row is = crew_look(&c.nodes[1], id);
+CREW_CASE(error_text_is_cut_and_long_progress_is_rejected) {
+  int64_t id = crew_enqueue(c, (vestry_job_order){0});
+  c->meanwhile = explain_badly;
+  c->answers[0] = VESTRY_IO;
+  assert_true(crew_step(&c->nodes[0]));
+  assert_int_equal(atomic_load(&c->outcomes[0]), VESTRY_JOB_ENDED_AGAIN);
+  const crew_row is = crew_look(&c->nodes[1], id);
   assert_int_equal(strlen(is.error), 253);
   assert_int_equal(is.error[3], '?');
   assert_int_equal(strlen(is.said), VESTRY_JOB_TEXT_MAX_BYTES);
   assert_true(is.row.progress == 0);
-  crew_close(&c);
 }
 
 /* ---------------------------------------------------------------------------------------------------- sizes ------ */
@@ -261,17 +258,14 @@ TEST_CASE(invalid_options_are_rejected) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(table_of_a_later_version_is_rejected) {
-  crew c;
+CREW_CASE(table_of_a_later_version_is_rejected) {
   crew_node n = {0};
-  crew_open(&c, (vestry_jobs_options){0});
-  crew_do(&c.nodes[0], "UPDATE vestry_schema SET version = 9 WHERE part = 'job'");
-  assert_int_equal(crew_open_node(&c, &n, &c.th.host, (vestry_jobs_options){0}, false), VESTRY_IO);
+  crew_do(&c->nodes[0], "UPDATE vestry_schema SET version = 9 WHERE part = 'job'");
+  assert_int_equal(crew_open_node(c, &n, &c->th.host, (vestry_jobs_options){0}, false), VESTRY_IO);
   assert_null(n.jobs);
-  assert_non_null(strstr(c.th.last_log, "_jobs_create, "));
-  assert_non_null(strstr(c.th.last_log, "have version 9"));
+  assert_non_null(strstr(c->th.last_log, "_jobs_create, "));
+  assert_non_null(strstr(c->th.last_log, "have version 9"));
   crew_close_node(&n);
-  crew_close(&c);
 }
 
 int jobs_contract_run_hostile(void) {

@@ -43,15 +43,12 @@ static void enqueue_again(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(order_during_a_run_runs_after_it) {
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  crew_enqueue(&c, (vestry_job_order){.key = "a"});
-  c.meanwhile = enqueue_again;
-  assert_true(crew_step(&c.nodes[0]));
-  assert_true(crew_step(&c.nodes[0]));
-  assert_false(crew_step(&c.nodes[0]));
-  crew_close(&c);
+CREW_CASE(order_during_a_run_runs_after_it) {
+  crew_enqueue(c, (vestry_job_order){.key = "a"});
+  c->meanwhile = enqueue_again;
+  assert_true(crew_step(&c->nodes[0]));
+  assert_true(crew_step(&c->nodes[0]));
+  assert_false(crew_step(&c->nodes[0]));
 }
 
 typedef struct rival {

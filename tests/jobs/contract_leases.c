@@ -175,17 +175,14 @@ static void renew_and_stall(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(renewed_lease_ends_like_the_first_one) {
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  const int64_t id = crew_enqueue(&c, (vestry_job_order){0});
-  c.meanwhile = renew_and_stall;
-  assert_true(crew_step(&c.nodes[0]));
-  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
-  assert_int_equal(atomic_load(&c.outcomes[1]), VESTRY_JOB_ENDED_LOST);
-  assert_int_equal(crew_look(&c.nodes[0], id).row.attempts_count, 2);
-  assert_int_equal(crew_stats(&c.nodes[1]).taken_over_count, 1);
-  crew_close(&c);
+CREW_CASE(renewed_lease_ends_like_the_first_one) {
+  const int64_t id = crew_enqueue(c, (vestry_job_order){0});
+  c->meanwhile = renew_and_stall;
+  assert_true(crew_step(&c->nodes[0]));
+  assert_int_equal(atomic_load(&c->outcomes[0]), VESTRY_JOB_ENDED_DONE);
+  assert_int_equal(atomic_load(&c->outcomes[1]), VESTRY_JOB_ENDED_LOST);
+  assert_int_equal(crew_look(&c->nodes[0], id).row.attempts_count, 2);
+  assert_int_equal(crew_stats(&c->nodes[1]).taken_over_count, 1);
 }
 
 static void remove_it(crew *c, crew_node *n, vestry_job *job) {
@@ -194,15 +191,12 @@ static void remove_it(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(job_removed_while_running_ends_as_lost) {
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  crew_enqueue(&c, (vestry_job_order){0});
-  c.meanwhile = remove_it;
-  assert_true(crew_step(&c.nodes[0]));
-  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_LOST);
-  assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM vestry_job"), 0);
-  crew_close(&c);
+CREW_CASE(job_removed_while_running_ends_as_lost) {
+  crew_enqueue(c, (vestry_job_order){0});
+  c->meanwhile = remove_it;
+  assert_true(crew_step(&c->nodes[0]));
+  assert_int_equal(atomic_load(&c->outcomes[0]), VESTRY_JOB_ENDED_LOST);
+  assert_int_equal(crew_number(&c->nodes[0], "SELECT count(*) FROM vestry_job"), 0);
 }
 
 /* ---------------------------------------------------------------------------------------------- finishing -------- */

@@ -78,23 +78,20 @@ static void close_desk(desk *d) {
 
 /* The page names no topic. Each node runs a job in turn, and the page belongs to the first node. */
 /* capability: L7, M3 */
-TEST_CASE(page_that_shows_a_job_renders_at_each_step) {
-  crew c;
+CREW_CASE(page_that_shows_a_job_renders_at_each_step) {
   desk d;
-  crew_open(&c, (vestry_jobs_options){0});
-  open_desk(&d, &c);
+  open_desk(&d, c);
   assert_string_equal(shown(), "none");
-  c.meanwhile = report_progress;
+  c->meanwhile = report_progress;
   for (int i = 0; i < CREW_NODES; i++) {
-    int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+    int64_t id = crew_enqueue(c, (vestry_job_order){0});
     assert_string_equal(shown(), "1 0.00 -");
-    assert_true(crew_step(&c.nodes[1 - i]));
+    assert_true(crew_step(&c->nodes[1 - i]));
     assert_string_equal(shown(), "3 1.00 all");
-    assert_int_equal(vestry_jobs_remove(c.nodes[1].jobs, id), VESTRY_OK);
+    assert_int_equal(vestry_jobs_remove(c->nodes[1].jobs, id), VESTRY_OK);
     assert_string_equal(shown(), "none");
   }
   close_desk(&d);
-  crew_close(&c);
 }
 
 int jobs_contract_run_pages(void) {

@@ -9,66 +9,62 @@ static void begin_ticks(crew *c) {
     assert_int_equal(vestry_jobs_every(c->nodes[i].jobs, "tick", 10000, 2000, crew_work, &c->nodes[i]), VESTRY_OK);
 }
 
+#define TICKS_CASE(name) TEST_CASE_WITH(name, crew, c, begin_ticks(c), crew_close(c))
+
 /* capability: L7, M3 */
-TEST_CASE(scheduled_job_runs_once_in_each_period) {
-  crew c;
-  begin_ticks(&c);
-  assert_false(crew_step(&c.nodes[0]));
+TICKS_CASE(scheduled_job_runs_once_in_each_period) {
+  assert_false(crew_step(&c->nodes[0]));
   for (int64_t period = 0; period < 20; period++) {
     atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 2000 + period * 10000 - 1);
-    for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c.nodes[i]));
+    for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c->nodes[i]));
     crew_pass(1 + (period * 997) % 9999);
-    assert_true(crew_step(&c.nodes[period % 2]));
-    assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 2000 + period * 10000);
-    for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c.nodes[i]));
+    assert_true(crew_step(&c->nodes[period % 2]));
+    assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 2000 + period * 10000);
+    for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c->nodes[i]));
   }
-  assert_int_equal(atomic_load(&c.calls), 20);
+  assert_int_equal(atomic_load(&c->calls), 20);
   /* No process runs for a while; then the last period runs late. */
   atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 2000 + 50 * 10000 + 7);
-  assert_true(crew_step(&c.nodes[1]));
-  assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 2000 + 50 * 10000);
-  for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c.nodes[i]));
+  assert_true(crew_step(&c->nodes[1]));
+  assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 2000 + 50 * 10000);
+  for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c->nodes[i]));
   /* The clock is set back, and no period begins again. */
   atomic_store(&crew_clock_ms, CREW_BEGIN_MS);
   for (int64_t at = 0; at <= 50 * 10000 + 11999; at += 1000) {
     atomic_store(&crew_clock_ms, CREW_BEGIN_MS + at);
-    assert_false(crew_step(&c.nodes[0]));
+    assert_false(crew_step(&c->nodes[0]));
   }
   crew_pass(1000);
-  assert_true(crew_step(&c.nodes[0]));
-  crew_close(&c);
+  assert_true(crew_step(&c->nodes[0]));
 }
 
 /* capability: L7, M3 */
-TEST_CASE(failed_scheduled_job_is_retried_within_its_period) {
-  crew c;
-  begin_ticks(&c);
-  c.answers[0] = c.answers[1] = c.answers[2] = VESTRY_IO;
-  c.answers[4] = VESTRY_IO;
+TICKS_CASE(failed_scheduled_job_is_retried_within_its_period) {
+  c->answers[0] = c->answers[1] = c->answers[2] = VESTRY_IO;
+  c->answers[4] = VESTRY_IO;
   crew_pass(2000);
   for (int i = 0; i < 3; i++) {
-    assert_true(crew_step(&c.nodes[i % 2]));
-    assert_int_equal(c.attempt, i + 1);
-    assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 2000);
-    assert_false(crew_step(&c.nodes[0]));
+    assert_true(crew_step(&c->nodes[i % 2]));
+    assert_int_equal(c->attempt, i + 1);
+    assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 2000);
+    assert_false(crew_step(&c->nodes[0]));
     crew_pass(50);
   }
-  assert_int_equal(atomic_load(&c.outcomes[2]), VESTRY_JOB_ENDED_DEAD);
+  assert_int_equal(atomic_load(&c->outcomes[2]), VESTRY_JOB_ENDED_DEAD);
   crew_pass(5000);
-  assert_false(crew_step(&c.nodes[0])); /* not in this period */
+  assert_false(crew_step(&c->nodes[0])); /* not in this period */
   crew_pass(5000);
-  assert_true(crew_step(&c.nodes[0])); /* the next period */
-  assert_int_equal(c.attempt, 1);
-  assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 12000);
-  assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM vestry_job WHERE error IS NULL"), 1);
+  assert_true(crew_step(&c->nodes[0])); /* the next period */
+  assert_int_equal(c->attempt, 1);
+  assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 12000);
+  assert_int_equal(crew_number(&c->nodes[0], "SELECT count(*) FROM vestry_job WHERE error IS NULL"), 1);
   /* The retry would fall into the next period, which begins instead. */
   atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 31998);
-  assert_true(crew_step(&c.nodes[0]));
-  assert_int_equal(atomic_load(&c.outcomes[4]), VESTRY_JOB_ENDED_DEAD);
+  assert_true(crew_step(&c->nodes[0]));
+  assert_int_equal(atomic_load(&c->outcomes[4]), VESTRY_JOB_ENDED_DEAD);
   crew_pass(2);
-  assert_true(crew_step(&c.nodes[0]));
-  assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 32000);
-  crew_close(&c);
+  assert_true(crew_step(&c->nodes[0]));
+  assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 32000);
 }
 
 static void outlast_the_period(crew *c, crew_node *n, vestry_job *job) {
@@ -81,46 +77,40 @@ static void outlast_the_period(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(periods_do_not_overlap_and_stalled_run_is_taken_over) {
-  crew c;
-  begin_ticks(&c);
+TICKS_CASE(periods_do_not_overlap_and_stalled_run_is_taken_over) {
   crew_pass(2000);
-  c.meanwhile = outlast_the_period;
-  assert_true(crew_step(&c.nodes[0]));
-  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
+  c->meanwhile = outlast_the_period;
+  assert_true(crew_step(&c->nodes[0]));
+  assert_int_equal(atomic_load(&c->outcomes[0]), VESTRY_JOB_ENDED_DONE);
   /* Of the periods that passed during the run, only the last runs, late. */
-  assert_true(crew_step(&c.nodes[1]));
-  assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 52000);
-  assert_false(crew_step(&c.nodes[0]));
+  assert_true(crew_step(&c->nodes[1]));
+  assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 52000);
+  assert_false(crew_step(&c->nodes[0]));
   crew_pass(10000);
-  c.meanwhile = crew_stand_still;
-  const int calls = atomic_load(&c.calls);
-  assert_true(crew_step(&c.nodes[0]));
-  assert_int_equal(atomic_load(&c.calls), calls + 2); /* of the same period */
-  assert_int_equal(atomic_load(&c.outcomes[3]), VESTRY_JOB_ENDED_LOST);
-  assert_false(crew_step(&c.nodes[1]));
-  crew_close(&c);
+  c->meanwhile = crew_stand_still;
+  const int calls = atomic_load(&c->calls);
+  assert_true(crew_step(&c->nodes[0]));
+  assert_int_equal(atomic_load(&c->calls), calls + 2); /* of the same period */
+  assert_int_equal(atomic_load(&c->outcomes[3]), VESTRY_JOB_ENDED_LOST);
+  assert_false(crew_step(&c->nodes[1]));
 }
 
 /* capability: L7, M3 */
-TEST_CASE(last_registered_period_applies_to_all_nodes) {
-  crew c;
-  begin_ticks(&c);
-  crew_close_node(&c.nodes[1]);
-  assert_int_equal(crew_open_node(&c, &c.nodes[1], &c.th.host, (vestry_jobs_options){0}, false), VESTRY_OK);
-  vestry_jobs *jobs = c.nodes[1].jobs;
-  assert_int_equal(vestry_jobs_every(jobs, "tick", 0, 0, crew_work, &c.nodes[1]), VESTRY_INVALID);
-  assert_int_equal(vestry_jobs_every(jobs, "tick", 10, 10, crew_work, &c.nodes[1]), VESTRY_INVALID);
-  assert_int_equal(vestry_jobs_every(jobs, "tick", UINT64_MAX, 0, crew_work, &c.nodes[1]), VESTRY_INVALID);
-  assert_int_equal(vestry_jobs_every(jobs, "tick", 600, 0, crew_work, &c.nodes[1]), VESTRY_OK);
-  assert_int_equal(vestry_jobs_every(jobs, "tick", 600, 0, crew_work, &c.nodes[1]), VESTRY_EXISTS);
-  assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM vestry_job"), 1);
+TICKS_CASE(last_registered_period_applies_to_all_nodes) {
+  crew_close_node(&c->nodes[1]);
+  assert_int_equal(crew_open_node(c, &c->nodes[1], &c->th.host, (vestry_jobs_options){0}, false), VESTRY_OK);
+  vestry_jobs *jobs = c->nodes[1].jobs;
+  assert_int_equal(vestry_jobs_every(jobs, "tick", 0, 0, crew_work, &c->nodes[1]), VESTRY_INVALID);
+  assert_int_equal(vestry_jobs_every(jobs, "tick", 10, 10, crew_work, &c->nodes[1]), VESTRY_INVALID);
+  assert_int_equal(vestry_jobs_every(jobs, "tick", UINT64_MAX, 0, crew_work, &c->nodes[1]), VESTRY_INVALID);
+  assert_int_equal(vestry_jobs_every(jobs, "tick", 600, 0, crew_work, &c->nodes[1]), VESTRY_OK);
+  assert_int_equal(vestry_jobs_every(jobs, "tick", 600, 0, crew_work, &c->nodes[1]), VESTRY_EXISTS);
+  assert_int_equal(crew_number(&c->nodes[0], "SELECT count(*) FROM vestry_job"), 1);
   crew_pass(600);
-  assert_true(crew_step(&c.nodes[0]));
-  assert_false(crew_step(&c.nodes[0]));
+  assert_true(crew_step(&c->nodes[0]));
+  assert_false(crew_step(&c->nodes[0]));
   crew_pass(600);
-  assert_true(crew_step(&c.nodes[1]));
-  crew_close(&c);
+  assert_true(crew_step(&c->nodes[1]));
 }
 
 /* The process stalls until the next period, in which another process takes over. */
@@ -173,22 +163,19 @@ TEST_CASE(period_begins_although_the_last_has_attempts_left) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(interrupted_period_stays_itself_after_the_clock_is_set_back) {
-  crew c;
-  begin_ticks(&c);
+TICKS_CASE(interrupted_period_stays_itself_after_the_clock_is_set_back) {
   crew_pass(2000);
-  assert_true(crew_step(&c.nodes[0]));
+  assert_true(crew_step(&c->nodes[0]));
   crew_pass(10000);
-  c.meanwhile = stop_and_put_back;
-  c.answers[1] = VESTRY_CLOSED;
-  assert_true(crew_step(&c.nodes[0]));
-  assert_int_equal(atomic_load(&c.outcomes[1]), VESTRY_JOB_ENDED_PUT_BACK);
-  assert_true(crew_step(&c.nodes[1]));
-  assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 12000);
-  assert_int_equal(c.attempt, 1);
+  c->meanwhile = stop_and_put_back;
+  c->answers[1] = VESTRY_CLOSED;
+  assert_true(crew_step(&c->nodes[0]));
+  assert_int_equal(atomic_load(&c->outcomes[1]), VESTRY_JOB_ENDED_PUT_BACK);
+  assert_true(crew_step(&c->nodes[1]));
+  assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 12000);
+  assert_int_equal(c->attempt, 1);
   crew_pass(10000);
-  assert_false(crew_step(&c.nodes[1]));
-  crew_close(&c);
+  assert_false(crew_step(&c->nodes[1]));
 }
 
 static void change_period(crew *c, crew_node *n, vestry_job *job) {
@@ -200,57 +187,48 @@ static void change_period(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(period_changed_during_a_run_applies_afterwards) {
-  crew c;
-  begin_ticks(&c);
+TICKS_CASE(period_changed_during_a_run_applies_afterwards) {
   crew_pass(2000);
-  c.meanwhile = change_period;
-  assert_true(crew_step(&c.nodes[0]));
+  c->meanwhile = change_period;
+  assert_true(crew_step(&c->nodes[0]));
   crew_pass(600);
-  assert_true(crew_step(&c.nodes[0]));
-  assert_int_equal(c.period_at_ms % 600, 0);
-  crew_close(&c);
+  assert_true(crew_step(&c->nodes[0]));
+  assert_int_equal(c->period_at_ms % 600, 0);
 }
 
 /* The period changes while the clock is behind; no period begins that is not later than the last. */
 /* capability: L7, M3 */
-TEST_CASE(changed_period_begins_no_earlier_one_after_clock_set_back) {
-  crew c;
-  begin_ticks(&c);
+TICKS_CASE(changed_period_begins_no_earlier_one_after_clock_set_back) {
   crew_pass(22000);
-  assert_true(crew_step(&c.nodes[0]));
+  assert_true(crew_step(&c->nodes[0]));
   atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 2500);
-  crew_close_node(&c.nodes[1]);
-  assert_int_equal(crew_open_node(&c, &c.nodes[1], &c.th.host, (vestry_jobs_options){0}, false), VESTRY_OK);
-  assert_int_equal(vestry_jobs_every(c.nodes[1].jobs, "tick", 5000, 0, crew_work, &c.nodes[1]), VESTRY_OK);
-  for (; atomic_load(&crew_clock_ms) < CREW_BEGIN_MS + 25000; crew_pass(500)) assert_false(crew_step(&c.nodes[1]));
-  assert_true(crew_step(&c.nodes[1]));
-  assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 25000);
-  crew_close(&c);
+  crew_close_node(&c->nodes[1]);
+  assert_int_equal(crew_open_node(c, &c->nodes[1], &c->th.host, (vestry_jobs_options){0}, false), VESTRY_OK);
+  assert_int_equal(vestry_jobs_every(c->nodes[1].jobs, "tick", 5000, 0, crew_work, &c->nodes[1]), VESTRY_OK);
+  for (; atomic_load(&crew_clock_ms) < CREW_BEGIN_MS + 25000; crew_pass(500)) assert_false(crew_step(&c->nodes[1]));
+  assert_true(crew_step(&c->nodes[1]));
+  assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 25000);
 }
 
 /* For example, a script that empties the table, or marks all jobs as done. */
 /* capability: L7, M3 */
-TEST_CASE(deleted_scheduled_job_is_created_again) {
-  crew c;
-  begin_ticks(&c);
-  assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
+TICKS_CASE(deleted_scheduled_job_is_created_again) {
+  assert_int_equal(vestry_jobs_start(c->nodes[0].jobs), VESTRY_OK);
   static const char *const changes[] = {"DELETE FROM vestry_job", "DELETE FROM vestry_job",
                                         "UPDATE vestry_job SET state = 'done', due = NULL, ended = 1",
                                         "UPDATE vestry_job SET period = 0"};
   for (int i = 1; i <= 4; i++) {
-    crew_do(&c.nodes[1], changes[i - 1]);
-    test_host_advance_ms(&c.th, 60000); /* equal lines are logged once a minute */
+    crew_do(&c->nodes[1], changes[i - 1]);
+    test_host_advance_ms(&c->th, 60000); /* equal lines are logged once a minute */
     crew_pass(CREW_LEASE_MS);
-    UNTIL(crew_number(&c.nodes[1], "SELECT count(*) FROM vestry_job WHERE kind = 'tick' AND due > 0 AND period > 0") ==
+    UNTIL(crew_number(&c->nodes[1], "SELECT count(*) FROM vestry_job WHERE kind = 'tick' AND due > 0 AND period > 0") ==
           1);
     crew_pass(10000);
-    UNTIL(atomic_load(&c.ends) == i);
+    UNTIL(atomic_load(&c->ends) == i);
   }
-  vestry_jobs_stop(c.nodes[0].jobs);
-  assert_int_equal(atomic_load(&c.th.log_lines), 4);
-  assert_non_null(strstr(c.th.last_log, "the scheduled job tick was deleted from vestry_job"));
-  crew_close(&c);
+  vestry_jobs_stop(c->nodes[0].jobs);
+  assert_int_equal(atomic_load(&c->th.log_lines), 4);
+  assert_non_null(strstr(c->th.last_log, "the scheduled job tick was deleted from vestry_job"));
 }
 
 int jobs_contract_run_ticks(void) {

@@ -111,4 +111,7 @@ crew_row crew_look(crew_node *n, int64_t id);
  * this node are rejected. */
 void crew_stand_still(crew *c, crew_node *n, vestry_job *job);
 
+/* A case with a crew of default options. */
+#define CREW_CASE(name) TEST_CASE_WITH(name, crew, c, crew_open(c, (vestry_jobs_options){0}), crew_close(c))
+
 #endif

@@ -84,15 +84,15 @@ static json_int_t number(const json_t *of, const char *name) {
   return json_integer_value(json_object_get(of, name));
 }
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, begin(s), end(s))
+
 /* capability: H1 */
-TEST_CASE(streams_are_listed_in_pages) {
-  suite s;
-  begin(&s);
+SUITE_CASE(streams_are_listed_in_pages) {
   char query[128] = "limit=2&sort=oldest";
   size_t count = 0;
   json_int_t last = 0;
   for (bool more = true; more;) {
-    json_t *page = get(&s, "/observe/streams", query), *at;
+    json_t *page = get(s, "/observe/streams", query), *at;
     size_t i;
     assert_int_equal(number(page, "open_count"), STREAMS);
     json_array_foreach(json_object_get(page, "streams"), i, at) {
@@ -108,34 +108,31 @@ TEST_CASE(streams_are_listed_in_pages) {
     json_decref(page);
   }
   assert_int_equal(count, STREAMS);
-  json_t *page = get(&s, "/observe/streams", "prefix=b");
+  json_t *page = get(s, "/observe/streams", "prefix=b");
   assert_int_equal(json_array_size(json_object_get(page, "streams")), 4);
   json_decref(page);
   char path[64];
   snprintf(path, sizeof path, "/observe/streams/%d", (int)last);
-  json_t *one = get(&s, path, NULL);
+  json_t *one = get(s, path, NULL);
   assert_int_equal(number(one, "id"), last);
   json_decref(one);
-  end(&s);
 }
 
 /* capability: H1 */
-TEST_CASE(channels_are_listed_in_pages) {
-  suite s;
-  begin(&s);
+SUITE_CASE(channels_are_listed_in_pages) {
   for (int i = 0; i < STREAMS; i++)
-    assert_int_equal(vestry_join(s.on.v, NOWHERE, VESTRY_KEY(keys[i]), vestry_memory_look(s.streams[0]).connection),
+    assert_int_equal(vestry_join(s->on.v, NOWHERE, VESTRY_KEY(keys[i]), vestry_memory_look(s->streams[0]).connection),
                      VESTRY_OK);
-  assert_int_equal(vestry_join(s.on.v, NOWHERE, VESTRY_KEY("a"), vestry_memory_look(s.streams[1]).connection),
+  assert_int_equal(vestry_join(s->on.v, NOWHERE, VESTRY_KEY("a"), vestry_memory_look(s->streams[1]).connection),
                    VESTRY_OK);
   assert_int_equal(
-      vestry_broadcast_effect(s.on.v, NOWHERE, VESTRY_KEY("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("x", 2))),
+      vestry_broadcast_effect(s->on.v, NOWHERE, VESTRY_KEY("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("x", 2))),
       VESTRY_OK);
-  site_settle(&s.on);
+  site_settle(&s->on);
   char query[128] = "limit=2";
   size_t count = 0, members = 0, published = 0, accepted = 0;
   for (bool more = true; more;) {
-    json_t *page = get(&s, "/observe/channels", query), *at;
+    json_t *page = get(s, "/observe/channels", query), *at;
     size_t i;
     assert_int_equal(number(page, "live_count"), STREAMS);
     assert_int_equal(number(page, "made_count"), STREAMS);
@@ -157,34 +154,30 @@ TEST_CASE(channels_are_listed_in_pages) {
   assert_int_equal(members, STREAMS + 1);
   assert_int_equal(published, 1);
   assert_int_equal(accepted, 2);
-  json_t *page = get(&s, "/observe/channels", "prefix=b");
+  json_t *page = get(s, "/observe/channels", "prefix=b");
   assert_int_equal(json_array_size(json_object_get(page, "channels")), 4);
   json_decref(page);
-  end(&s);
 }
 
 /* capability: H1 */
-TEST_CASE(lists_have_the_counters_of_the_instance) {
-  suite s;
-  begin(&s);
+SUITE_CASE(lists_have_the_counters_of_the_instance) {
   vestry_stats stats = {0};
-  vestry_memory_destroy(s.streams[0]);
-  s.streams[0] = NULL;
-  site_settle(&s.on);
-  vestry_stats_get(s.on.v, &stats);
-  json_t *store = get(&s, "/observe/store", NULL);
+  vestry_memory_destroy(s->streams[0]);
+  s->streams[0] = NULL;
+  site_settle(&s->on);
+  vestry_stats_get(s->on.v, &stats);
+  json_t *store = get(s, "/observe/store", NULL);
   assert_int_equal(number(store, "entries_count"), STREAMS - 1);
   assert_int_equal(number(store, "streams_open_count"), STREAMS - 1);
   assert_int_equal(number(store, "streams_opened_count"), stats.opened_count);
   assert_int_equal(number(json_object_get(store, "streams_closed"), "hangup"), 1);
   json_decref(store);
-  json_t *pages = get(&s, "/observe/pages", "sort=unchanged");
+  json_t *pages = get(s, "/observe/pages", "sort=unchanged");
   assert_true(json_is_array(json_object_get(pages, "pages")));
   json_decref(pages);
-  json_t *cluster = get(&s, "/observe/cluster", NULL);
+  json_t *cluster = get(s, "/observe/cluster", NULL);
   assert_int_equal(json_array_size(json_object_get(cluster, "members")), 0);
   json_decref(cluster);
-  end(&s);
 }
 
 /* capability: H1, H4 */
@@ -219,9 +212,7 @@ TEST_CASE(evictions_are_counted_by_unused_time) {
 }
 
 /* capability: H1 */
-TEST_CASE(invalid_parameters_get_400) {
-  suite s;
-  begin(&s);
+SUITE_CASE(invalid_parameters_get_400) {
   int status;
   static const char *const wrong[] = {"sort=",
                                       "sort=random",
@@ -235,38 +226,34 @@ TEST_CASE(invalid_parameters_get_400) {
                                       "cursor=1-2-3",
                                       "cursor=99999999999999999999999999-1"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-    assert_null(request(&s, "/observe/streams", wrong[i], "127.0.0.1", &status));
+    assert_null(request(s, "/observe/streams", wrong[i], "127.0.0.1", &status));
     assert_int_equal(status, 400);
     if (strncmp(wrong[i], "sort", 4) == 0) continue;
-    assert_null(request(&s, "/observe/channels", wrong[i], "127.0.0.1", &status));
+    assert_null(request(s, "/observe/channels", wrong[i], "127.0.0.1", &status));
     assert_int_equal(status, 400);
   }
-  json_decref(request(&s, "/observe/channels", "cursor=18446744073709551615-1", "127.0.0.1", &status));
+  json_decref(request(s, "/observe/channels", "cursor=18446744073709551615-1", "127.0.0.1", &status));
   assert_int_equal(status, 200);
-  assert_null(request(&s, "/observe/channels", "cursor=18446744073709551616-1", "127.0.0.1", &status));
+  assert_null(request(s, "/observe/channels", "cursor=18446744073709551616-1", "127.0.0.1", &status));
   assert_int_equal(status, 400);
-  assert_null(request(&s, "/observe/pages", "sort=slow", "127.0.0.1", &status));
+  assert_null(request(s, "/observe/pages", "sort=slow", "127.0.0.1", &status));
   assert_int_equal(status, 400);
-  assert_null(request(&s, "/observe/streams/none", NULL, "127.0.0.1", &status));
+  assert_null(request(s, "/observe/streams/none", NULL, "127.0.0.1", &status));
   assert_int_equal(status, 400);
-  assert_null(request(&s, "/observe/streams/999", NULL, "127.0.0.1", &status));
+  assert_null(request(s, "/observe/streams/999", NULL, "127.0.0.1", &status));
   assert_int_equal(status, 404);
-  end(&s);
 }
 
 /* capability: H1 */
-TEST_CASE(list_without_permission_gets_403) {
-  suite s;
-  begin(&s);
+SUITE_CASE(list_without_permission_gets_403) {
   static const char *const paths[] = {"/observe/streams",        "/observe/streams/1", "/observe/streams/x",
                                       "/observe/store",          "/observe/pages",     "/observe/cluster",
                                       "/observe/streams/1/tail", "/observe/channels"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
     int status;
-    assert_null(request(&s, paths[i], "sort=wrong", "192.0.2.1", &status));
+    assert_null(request(s, paths[i], "sort=wrong", "192.0.2.1", &status));
     assert_int_equal(status, 403);
   }
-  end(&s);
 }
 
 TEST_CASE(failed_allocation_is_survived) {

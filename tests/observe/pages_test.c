@@ -155,36 +155,35 @@ TEST_CASE(page_rendered_without_change_is_first_of_2000_tabs) {
   end(&s);
 }
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, begin(s, (vestry_options){.scope = NULL}), end(s))
+
 /* capability: H8 */
-TEST_CASE(slowest_handler_is_listed_first) {
-  suite s;
-  begin(&s, (vestry_options){.scope = NULL});
-  vestry_memory_exchange *tabs[] = {open_tab(&s, "/birds/owl"), open_tab(&s, "/slow")};
-  site_settle_pages(&s.on);
+SUITE_CASE(slowest_handler_is_listed_first) {
+  vestry_memory_exchange *tabs[] = {open_tab(s, "/birds/owl"), open_tab(s, "/slow")};
+  site_settle_pages(&s->on);
   static const unsigned takes_ms[] = {30, 70, 20};
   for (size_t i = 0; i < 3; i++) {
-    s.takes_ms = takes_ms[i];
-    for (int times = 0; times < 2; times++) site_refresh(&s.on, times ? "page/0" : "noise");
+    s->takes_ms = takes_ms[i];
+    for (int times = 0; times < 2; times++) site_refresh(&s->on, times ? "page/0" : "noise");
   }
-  s.takes_ms = 0;
-  const reported *t = list_pages(&s, VESTRY_PAGES_BY_HANDLER, 0);
+  s->takes_ms = 0;
+  const reported *t = list_pages(s, VESTRY_PAGES_BY_HANDLER, 0);
   assert_string_equal(t->paths[0], "/slow");
   assert_true(t->infos[0].handler_ns == UINT64_C(120000000));
   assert_true(t->infos[0].handler_longest_ns == UINT64_C(70000000));
   assert_true(t->infos[1].handler_ns == 0);
-  t = list_pages(&s, VESTRY_PAGES_BY_RENDERS, 0);
+  t = list_pages(s, VESTRY_PAGES_BY_RENDERS, 0);
   assert_string_equal(t->paths[0], "/birds/{name}");
   assert_int_equal(t->infos[0].renders_count, 7);
   static char text[65536];
   char lines[64];
-  assert_int_equal(vestry_observe_metrics(s.observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
+  assert_int_equal(vestry_observe_metrics(s->observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
   const unsigned renders = 7 + (unsigned)t->infos[1].renders_count;
   snprintf(lines, sizeof lines, "\nvestry_page_render_seconds_count %u\n", renders);
   assert_non_null(strstr(text, lines));
   snprintf(lines, sizeof lines, "vestry_page_render_seconds_bucket{le=\"0.05\"} %u\n", renders - 1);
   assert_non_null(strstr(text, lines));
   for (size_t i = 0; i < 2; i++) vestry_memory_destroy(tabs[i]);
-  end(&s);
 }
 
 /* capability: H8 */
@@ -224,32 +223,29 @@ TEST_CASE(parts_and_shared_pages_have_stream_and_byte_counts) {
 }
 
 /* capability: H8 */
-TEST_CASE(unchanged_count_of_last_minute_expires) {
-  suite s;
-  begin(&s, (vestry_options){.scope = NULL});
-  vestry_memory_exchange *tab = open_tab(&s, "/birds/owl");
-  site_settle_pages(&s.on);
+SUITE_CASE(unchanged_count_of_last_minute_expires) {
+  vestry_memory_exchange *tab = open_tab(s, "/birds/owl");
+  site_settle_pages(&s->on);
   for (int i = 0; i < 10; i++) {
-    site_pass_ms(&s.on, 1000);
-    site_refresh(&s.on, "noise");
+    site_pass_ms(&s->on, 1000);
+    site_refresh(&s->on, "noise");
   }
-  const reported *t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  const reported *t = list_pages(s, VESTRY_PAGES_BY_UNCHANGED, 0);
   assert_int_equal(t->infos[0].unchanged_minute_count, 10);
   assert_int_equal(t->infos[0].renders_minute_count, 11);
-  site_pass_ms(&s.on, 50000);
-  t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  site_pass_ms(&s->on, 50000);
+  t = list_pages(s, VESTRY_PAGES_BY_UNCHANGED, 0);
   assert_in_range(t->infos[0].unchanged_minute_count, 5, 10);
   assert_int_equal(t->infos[0].refreshed_ago_ms, 50000);
-  site_pass_ms(&s.on, 15000);
-  t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  site_pass_ms(&s->on, 15000);
+  t = list_pages(s, VESTRY_PAGES_BY_UNCHANGED, 0);
   assert_int_equal(t->infos[0].unchanged_minute_count, 0);
   assert_int_equal(t->infos[0].unchanged_count, 10);
-  site_pass_ms(&s.on, 600000);
-  site_refresh(&s.on, "noise");
-  t = list_pages(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  site_pass_ms(&s->on, 600000);
+  site_refresh(&s->on, "noise");
+  t = list_pages(s, VESTRY_PAGES_BY_UNCHANGED, 0);
   assert_int_equal(t->infos[0].unchanged_minute_count, 1);
   vestry_memory_destroy(tab);
-  end(&s);
 }
 
 static vestry_err refresh_for(const suite *s, const char *topic, vestry_refresh_kind kind, const char *name) {
@@ -257,30 +253,27 @@ static vestry_err refresh_for(const suite *s, const char *topic, vestry_refresh_
 }
 
 /* capability: H8 */
-TEST_CASE(page_has_the_reason_of_its_last_refresh) {
-  suite s;
-  begin(&s, (vestry_options){.scope = NULL});
-  vestry_memory_exchange *tab = open_tab(&s, "/birds/owl");
-  site_settle_pages(&s.on);
-  site_refresh(&s.on, NULL);
-  assert_string_equal(list_pages(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "all");
-  assert_int_equal(refresh_for(&s, "noise", VESTRY_REFRESH_TABLE, "messages"), VESTRY_OK);
-  site_settle_pages(&s.on);
-  assert_string_equal(list_pages(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "table messages");
-  assert_int_equal(refresh_for(&s, "noise", VESTRY_REFRESH_DATABASE_PAGE, "12"), VESTRY_OK);
-  site_settle_pages(&s.on);
-  assert_string_equal(list_pages(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "page 12 of the database");
-  assert_int_equal(refresh_for(&s, NULL, VESTRY_REFRESH_DATABASE, NULL), VESTRY_OK);
-  site_settle_pages(&s.on);
-  assert_string_equal(list_pages(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");
-  assert_int_equal(refresh_for(&s, "noise", VESTRY_REFRESH_TOPIC, "a"), VESTRY_INVALID);
-  assert_int_equal(refresh_for(&s, "", VESTRY_REFRESH_TABLE, "a"), VESTRY_INVALID);
-  assert_int_equal(vestry_refresh_for(s.on.pages, "noise", NULL, NULL), VESTRY_INVALID);
+SUITE_CASE(page_has_the_reason_of_its_last_refresh) {
+  vestry_memory_exchange *tab = open_tab(s, "/birds/owl");
+  site_settle_pages(&s->on);
+  site_refresh(&s->on, NULL);
+  assert_string_equal(list_pages(s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "all");
+  assert_int_equal(refresh_for(s, "noise", VESTRY_REFRESH_TABLE, "messages"), VESTRY_OK);
+  site_settle_pages(&s->on);
+  assert_string_equal(list_pages(s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "table messages");
+  assert_int_equal(refresh_for(s, "noise", VESTRY_REFRESH_DATABASE_PAGE, "12"), VESTRY_OK);
+  site_settle_pages(&s->on);
+  assert_string_equal(list_pages(s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "page 12 of the database");
+  assert_int_equal(refresh_for(s, NULL, VESTRY_REFRESH_DATABASE, NULL), VESTRY_OK);
+  site_settle_pages(&s->on);
+  assert_string_equal(list_pages(s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");
+  assert_int_equal(refresh_for(s, "noise", VESTRY_REFRESH_TOPIC, "a"), VESTRY_INVALID);
+  assert_int_equal(refresh_for(s, "", VESTRY_REFRESH_TABLE, "a"), VESTRY_INVALID);
+  assert_int_equal(vestry_refresh_for(s->on.pages, "noise", NULL, NULL), VESTRY_INVALID);
   /* a topic that no page depends on has no effect */
-  site_refresh(&s.on, "elsewhere");
-  assert_string_equal(list_pages(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");
+  site_refresh(&s->on, "elsewhere");
+  assert_string_equal(list_pages(s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");
   vestry_memory_destroy(tab);
-  end(&s);
 }
 
 static vestry_err hostile(vestry_render *render, vestry_html *html, void *app) {
@@ -324,24 +317,21 @@ TEST_CASE(user_chosen_names_are_limited_and_shown_as_text) {
 }
 
 /* capability: H8 */
-TEST_CASE(failed_render_is_counted_and_retry_keeps_its_reason) {
-  suite s;
-  begin(&s, (vestry_options){.scope = NULL});
-  vestry_memory_exchange *tab = open_tab(&s, "/slow");
-  site_settle_pages(&s.on);
-  s.error = VESTRY_IO;
-  assert_int_equal(vestry_refresh(s.on.pages, "page/1", NULL), VESTRY_OK);
-  site_pass_ms(&s.on, 20);
-  const reported *t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
+SUITE_CASE(failed_render_is_counted_and_retry_keeps_its_reason) {
+  vestry_memory_exchange *tab = open_tab(s, "/slow");
+  site_settle_pages(&s->on);
+  s->error = VESTRY_IO;
+  assert_int_equal(vestry_refresh(s->on.pages, "page/1", NULL), VESTRY_OK);
+  site_pass_ms(&s->on, 20);
+  const reported *t = list_pages(s, VESTRY_PAGES_BY_PATH, 0);
   assert_int_equal(t->infos[0].failed_count, 1);
-  s.error = VESTRY_OK;
-  site_pass_ms(&s.on, 1100);
-  site_settle_pages(&s.on);
-  t = list_pages(&s, VESTRY_PAGES_BY_PATH, 0);
+  s->error = VESTRY_OK;
+  site_pass_ms(&s->on, 1100);
+  site_settle_pages(&s->on);
+  t = list_pages(s, VESTRY_PAGES_BY_PATH, 0);
   assert_int_equal(t->infos[0].renders_count, 3);
   assert_string_equal(t->unchanged_by[0], "topic page/1");
   vestry_memory_destroy(tab);
-  end(&s);
 }
 
 static void ignore(const vestry_page_info *info, void *ctx) {
@@ -415,19 +405,16 @@ TEST_CASE(lists_are_consistent_while_threads_render) {
   end(&s);
 }
 
-TEST_CASE(invalid_arguments_are_refused) {
-  suite s;
+SUITE_CASE(invalid_arguments_are_refused) {
   size_t count = 0;
-  begin(&s, (vestry_options){.scope = NULL});
   assert_int_equal(vestry_observe_pages(NULL, VESTRY_PAGES_BY_PATH, 0, ignore, &count), VESTRY_INVALID);
-  assert_int_equal(vestry_observe_pages(s.observe, (vestry_pages_order)4, 0, ignore, &count), VESTRY_INVALID);
-  assert_int_equal(vestry_observe_pages(s.observe, VESTRY_PAGES_BY_PATH, 0, NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_observe_pages(s.observe, VESTRY_PAGES_BY_PATH, 0, ignore, &count), VESTRY_OK);
+  assert_int_equal(vestry_observe_pages(s->observe, (vestry_pages_order)4, 0, ignore, &count), VESTRY_INVALID);
+  assert_int_equal(vestry_observe_pages(s->observe, VESTRY_PAGES_BY_PATH, 0, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_observe_pages(s->observe, VESTRY_PAGES_BY_PATH, 0, ignore, &count), VESTRY_OK);
   vestry_observe *without;
-  assert_int_equal(vestry_observe_create(s.on.v, &(vestry_observe_options){.trusts_loopback = true}, &without),
+  assert_int_equal(vestry_observe_create(s->on.v, &(vestry_observe_options){.trusts_loopback = true}, &without),
                    VESTRY_OK);
   assert_int_equal(vestry_observe_pages(without, VESTRY_PAGES_BY_PATH, 0, ignore, &count), VESTRY_OK);
   assert_int_equal(count, 0);
   vestry_observe_destroy(without);
-  end(&s);
 }

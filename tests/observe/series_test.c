@@ -27,9 +27,7 @@ static const char *text_of(test_host *th, double value) {
 }
 
 /* capability: H2 */
-TEST_CASE(number_has_the_fewest_digits_that_read_back_equal) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(number_has_the_fewest_digits_that_read_back_equal) {
   static const struct {
     double value;
     const char *text;
@@ -46,21 +44,17 @@ TEST_CASE(number_has_the_fewest_digits_that_read_back_equal) {
                  {.1 + .2, "0.30000000000000004"},       /* 16 digits would be another number */
                  {120000000 * 1e-9, "0.12000000000000001"}};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-    assert_string_equal(text_of(&th, numbers[i].value), numbers[i].text);
-  test_host_assert_clean(&th);
+    assert_string_equal(text_of(th, numbers[i].value), numbers[i].text);
 }
 
 /* A scraper rejects a whole text because of one number with another decimal separator. That of ps_AF has two bytes. */
 /* capability: H2 */
-TEST_CASE(number_does_not_depend_on_the_locale) {
-  test_host th;
+HOST_CASE(number_does_not_depend_on_the_locale) {
   test_locale locale;
-  test_host_init(&th);
   if (!test_locale_begin(&locale, "ps_AF")) TEST_SKIP("the definitions of locales are not installed");
-  assert_string_equal(text_of(&th, .12), "0.12");
-  assert_string_equal(text_of(&th, -1. / 3), "-0.3333333333333333");
+  assert_string_equal(text_of(th, .12), "0.12");
+  assert_string_equal(text_of(th, -1. / 3), "-0.3333333333333333");
   test_locale_end(&locale);
-  test_host_assert_clean(&th);
 }
 
 /* Seconds, exactly: nine decimal places without trailing zeros. */
@@ -74,9 +68,7 @@ static const char *exact_text(uint64_t ns) {
 }
 
 /* capability: H2 */
-TEST_CASE(sum_of_times_is_exact_to_the_nanosecond) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(sum_of_times_is_exact_to_the_nanosecond) {
   uint64_t seed = 11;
   for (int i = 0; i < 20000; i++) {
     seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
@@ -85,7 +77,6 @@ TEST_CASE(sum_of_times_is_exact_to_the_nanosecond) {
     vsi_histogram_counts counts;
     vsi_histogram_add(&histogram, &vsi_moments, ns);
     vsi_histogram_get(&histogram, &vsi_moments, &counts);
-    assert_string_equal(text_of(&th, counts.sum_s), exact_text(ns));
+    assert_string_equal(text_of(th, counts.sum_s), exact_text(ns));
   }
-  test_host_assert_clean(&th);
 }

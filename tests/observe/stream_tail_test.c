@@ -59,39 +59,38 @@ static void end(pair *p) {
   probe_finish(&p->other);
 }
 
+#define PAIR_CASE(name) TEST_CASE_WITH(name, pair, p, begin(p), end(p))
+
 /* capability: H5 */
-TEST_CASE(tail_returns_the_events_of_its_stream) {
-  pair p;
+PAIR_CASE(tail_returns_the_events_of_its_stream) {
   vsi_tail *tail, *second;
-  begin(&p);
-  bench_send(&p.on, p.connection, "before");
-  bench_run(&p.on);
-  assert_int_equal(vsi_tail_begin(p.connection, &tail), VESTRY_OK);
-  vsi_tail_rouse(tail, rouse, p.taker);
-  bench_send(&p.on, p.connection, "one");
-  bench_send(&p.on, p.connection, "two");
-  bench_send(&p.on, p.taker, "of another stream");
+  bench_send(&p->on, p->connection, "before");
+  bench_run(&p->on);
+  assert_int_equal(vsi_tail_begin(p->connection, &tail), VESTRY_OK);
+  vsi_tail_rouse(tail, rouse, p->taker);
+  bench_send(&p->on, p->connection, "one");
+  bench_send(&p->on, p->connection, "two");
+  bench_send(&p->on, p->taker, "of another stream");
   assert_none(tail); /* not written yet */
-  bench_run(&p.on);
+  bench_run(&p->on);
   assert_int_equal(roused, 1); /* for the first of the two */
-  assert_ptr_equal(atomic_load(&roused_to), p.taker);
-  assert_int_equal(vsi_tail_begin(p.connection, &second), VESTRY_OK);
+  assert_ptr_equal(atomic_load(&roused_to), p->taker);
+  assert_int_equal(vsi_tail_begin(p->connection, &second), VESTRY_OK);
   assert_next(tail, ": one\n\n", true);
   assert_next(tail, ": two\n\n", true);
   assert_none(tail);
-  bench_send(&p.on, p.connection, "both");
-  bench_run(&p.on);
+  bench_send(&p->on, p->connection, "both");
+  bench_run(&p->on);
   assert_next(tail, ": both\n\n", true);
   vsi_tail_end(tail);
-  bench_send(&p.on, p.connection, "the second's");
-  bench_run(&p.on);
+  bench_send(&p->on, p->connection, "the second's");
+  bench_run(&p->on);
   assert_next(second, ": both\n\n", true);
   assert_next(second, ": the second's\n\n", true);
   assert_int_equal(roused, 2);
   vsi_tail_end(second);
-  assert_int_equal(atomic_load(&p.connection->tailed), VSI_TAILED_NOT);
-  probe_assert_got(&p.watched, ": before\n\n: one\n\n: two\n\n: both\n\n: the second's\n\n");
-  end(&p);
+  assert_int_equal(atomic_load(&p->connection->tailed), VSI_TAILED_NOT);
+  probe_assert_got(&p->watched, ": before\n\n: one\n\n: two\n\n: both\n\n: the second's\n\n");
 }
 
 /* capability: H5 */
@@ -128,57 +127,48 @@ TEST_CASE(tail_is_bounded_and_counts_lost_events) {
 }
 
 /* capability: H5 */
-TEST_CASE(tail_returns_the_cause_of_the_end) {
-  pair p;
+PAIR_CASE(tail_returns_the_cause_of_the_end) {
   vsi_tail *tail, *late;
-  begin(&p);
-  assert_int_equal(vsi_tail_begin(p.connection, &tail), VESTRY_OK);
-  vsi_tail_rouse(tail, rouse, p.taker);
+  assert_int_equal(vsi_tail_begin(p->connection, &tail), VESTRY_OK);
+  vsi_tail_rouse(tail, rouse, p->taker);
   assert_int_equal(vsi_tail_cause(tail), VESTRY_CAUSE_NONE);
-  bench_send(&p.on, p.connection, "lost");
-  vestry_connection_close(p.connection, VESTRY_CAUSE_STALLED);
-  bench_run(&p.on);
+  bench_send(&p->on, p->connection, "lost");
+  vestry_connection_close(p->connection, VESTRY_CAUSE_STALLED);
+  bench_run(&p->on);
   assert_int_equal(vsi_tail_cause(tail), VESTRY_CAUSE_STALLED);
   assert_int_equal(roused, 2);
   assert_next(tail, ": lost\n\n", false);
-  assert_int_equal(vsi_tail_begin(p.connection, &late), VESTRY_CLOSED);
+  assert_int_equal(vsi_tail_begin(p->connection, &late), VESTRY_CLOSED);
   vsi_tail_end(tail);
   vsi_tail_end(NULL);
-  end(&p);
 }
 
 /* capability: H5 */
-TEST_CASE(tails_per_stream_are_limited) {
-  pair p;
+PAIR_CASE(tails_per_stream_are_limited) {
   vsi_tail *tails[VSI_TAILS_MAX], *more;
-  begin(&p);
-  vsi_tail_exclude(p.taker);
-  assert_true(vsi_tail_is_excluded(p.taker));
-  assert_false(vsi_tail_is_excluded(p.connection));
-  assert_int_equal(vsi_tail_begin(p.taker, &more), VESTRY_INVALID);
-  for (int i = 0; i < VSI_TAILS_MAX; i++) assert_int_equal(vsi_tail_begin(p.connection, &tails[i]), VESTRY_OK);
-  assert_int_equal(vsi_tail_begin(p.connection, &more), VESTRY_LIMIT);
+  vsi_tail_exclude(p->taker);
+  assert_true(vsi_tail_is_excluded(p->taker));
+  assert_false(vsi_tail_is_excluded(p->connection));
+  assert_int_equal(vsi_tail_begin(p->taker, &more), VESTRY_INVALID);
+  for (int i = 0; i < VSI_TAILS_MAX; i++) assert_int_equal(vsi_tail_begin(p->connection, &tails[i]), VESTRY_OK);
+  assert_int_equal(vsi_tail_begin(p->connection, &more), VESTRY_LIMIT);
   vsi_tail_end(tails[3]);
-  assert_int_equal(vsi_tail_begin(p.connection, &tails[3]), VESTRY_OK);
-  bench_send(&p.on, p.connection, "to all");
-  bench_run(&p.on);
+  assert_int_equal(vsi_tail_begin(p->connection, &tails[3]), VESTRY_OK);
+  bench_send(&p->on, p->connection, "to all");
+  bench_run(&p->on);
   for (int i = 0; i < VSI_TAILS_MAX; i++) {
     assert_next(tails[i], ": to all\n\n", true);
     vsi_tail_end(tails[i]);
   }
-  end(&p);
 }
 
-TEST_CASE(tail_begin_without_memory_fails) {
-  pair p;
+PAIR_CASE(tail_begin_without_memory_fails) {
   vsi_tail *tail;
-  begin(&p);
-  test_host_fail_in(&p.on.th, 0);
-  assert_int_equal(vsi_tail_begin(p.connection, &tail), VESTRY_NO_MEMORY);
-  test_host_fail_no_more(&p.on.th);
-  assert_int_equal(vsi_tail_begin(p.connection, &tail), VESTRY_OK);
+  test_host_fail_in(&p->on.th, 0);
+  assert_int_equal(vsi_tail_begin(p->connection, &tail), VESTRY_NO_MEMORY);
+  test_host_fail_no_more(&p->on.th);
+  assert_int_equal(vsi_tail_begin(p->connection, &tail), VESTRY_OK);
   vsi_tail_end(tail);
-  end(&p);
 }
 
 /* --------------------------------------------------------------------------------------------- threads ----------- */

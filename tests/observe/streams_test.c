@@ -166,13 +166,13 @@ static vestry_stream_info info_of_key(suite *s, const char *bytes, size_t len) {
   return info;
 }
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, begin(s, (vestry_options){.scope = NULL}), end(s))
+
 /* capability: H1 */
-TEST_CASE(keys_of_any_bytes_are_shown_as_text) {
-  suite s;
-  begin(&s, (vestry_options){.scope = NULL});
-  vestry_stream_info info = info_of_key(&s, "a\"b\\\n<script>", 13);
+SUITE_CASE(keys_of_any_bytes_are_shown_as_text) {
+  vestry_stream_info info = info_of_key(s, "a\"b\\\n<script>", 13);
   assert_string_equal(info.key, "[\"a\\\"b\\\\\\u000a<script>\"]");
-  info = info_of_key(&s, "\xff\x00x", 3);
+  info = info_of_key(s, "\xff\x00x", 3);
   assert_string_equal(info.key, "[{\"bytes\":\"ff0078\"}]");
   assert_false(info.is_key_cut);
   /* Truncated inside a character, an escape or digits, at any offset. */
@@ -186,7 +186,7 @@ TEST_CASE(keys_of_any_bytes_are_shown_as_text) {
         while (at < before) bytes[at++] = 'b';
         while (at + 4 < len)
           for (const char *c = fill[f]; *c; c++) bytes[at++] = *c;
-        info = info_of_key(&s, bytes, at);
+        info = info_of_key(s, bytes, at);
         const size_t shown = strlen(info.key);
         json_t *text = json_pack("s", info.key); /* accepts only UTF-8 */
         assert_non_null(text);
@@ -195,7 +195,6 @@ TEST_CASE(keys_of_any_bytes_are_shown_as_text) {
         for (size_t i = 0; i < shown; i++) assert_true((unsigned char)info.key[i] >= 0x20);
       }
   free(bytes);
-  end(&s);
 }
 
 /* ---------------------------------------------------------------------------------------------------- lists ------- */
@@ -226,23 +225,21 @@ static void list_all(suite *s, vestry_stream_query query, listed *l) {
 }
 
 /* capability: H1 */
-TEST_CASE(each_order_lists_every_stream_once) {
-  suite s;
+SUITE_CASE(each_order_lists_every_stream_once) {
   listed l;
-  begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *streams[STREAMS];
-  for (int i = 0; i < STREAMS; i++) streams[i] = open_user(&s, i, NULL);
+  for (int i = 0; i < STREAMS; i++) streams[i] = open_user(s, i, NULL);
   for (int i = 0; i < STREAMS; i++) {
     for (int n = i * 7 % 5; n; n--) send_signal(streams[i], n, VESTRY_OK);
-    site_settle(&s.on);
+    site_settle(&s->on);
     vestry_memory_mode_set(streams[i], VESTRY_MEMORY_BLOCKS);
     for (int n = i * 11 % 7; n; n--) send_signal(streams[i], n, VESTRY_OK);
-    site_settle(&s.on);
+    site_settle(&s->on);
   }
   static const size_t limits[] = {0, 1, 7, 99};
   for (int order = VESTRY_STREAMS_NEWEST; order <= VESTRY_STREAMS_BYTES; order++)
     for (size_t n = 0; n < sizeof limits / sizeof *limits; n++) {
-      list_all(&s, (vestry_stream_query){.order = (vestry_stream_order)order, .limit = limits[n]}, &l);
+      list_all(s, (vestry_stream_query){.order = (vestry_stream_order)order, .limit = limits[n]}, &l);
       assert_int_equal(l.count, STREAMS);
       bool seen[STREAMS + 1] = {false};
       for (size_t i = 0; i < l.count; i++) {
@@ -256,7 +253,6 @@ TEST_CASE(each_order_lists_every_stream_once) {
       }
     }
   for (int i = 0; i < STREAMS; i++) vestry_memory_destroy(streams[i]);
-  end(&s);
 }
 
 static size_t count_of(suite *s, const char *prefix) {
@@ -266,30 +262,27 @@ static size_t count_of(suite *s, const char *prefix) {
 }
 
 /* capability: H1 */
-TEST_CASE(streams_are_found_by_key_prefix) {
-  suite s;
-  begin(&s, (vestry_options){.scope = NULL});
+SUITE_CASE(streams_are_found_by_key_prefix) {
   vestry_memory_exchange *streams[STREAMS];
-  for (int i = 0; i < STREAMS; i++) streams[i] = open_user(&s, i, NULL);
-  assert_int_equal(count_of(&s, ""), STREAMS);
-  assert_int_equal(count_of(&s, "user"), STREAMS);
-  assert_int_equal(count_of(&s, "[\"user\",24"), 1 + 10);
-  assert_int_equal(count_of(&s, "user\",24]"), 1);
-  assert_int_equal(count_of(&s, "ser"), 0);
-  assert_int_equal(count_of(&s, "[\"user\",250"), 0);
+  for (int i = 0; i < STREAMS; i++) streams[i] = open_user(s, i, NULL);
+  assert_int_equal(count_of(s, ""), STREAMS);
+  assert_int_equal(count_of(s, "user"), STREAMS);
+  assert_int_equal(count_of(s, "[\"user\",24"), 1 + 10);
+  assert_int_equal(count_of(s, "user\",24]"), 1);
+  assert_int_equal(count_of(s, "ser"), 0);
+  assert_int_equal(count_of(s, "[\"user\",250"), 0);
   listed l;
-  list_all(&s, (vestry_stream_query){.prefix = "user\",249]"}, &l);
+  list_all(s, (vestry_stream_query){.prefix = "user\",249]"}, &l);
   assert_int_equal(l.count, 1);
   assert_int_equal(l.ids[0], id_of(streams[249]));
   assert_int_equal(vestry_observe_streams(NULL, NULL, take, &l, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_observe_streams(s.observe, NULL, NULL, &l, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_observe_streams(s.observe, &(vestry_stream_query){.limit = 101}, take, &l, NULL),
+  assert_int_equal(vestry_observe_streams(s->observe, NULL, NULL, &l, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_observe_streams(s->observe, &(vestry_stream_query){.limit = 101}, take, &l, NULL),
                    VESTRY_INVALID);
   assert_int_equal(
-      vestry_observe_streams(s.observe, &(vestry_stream_query){.order = (vestry_stream_order)4}, take, &l, NULL),
+      vestry_observe_streams(s->observe, &(vestry_stream_query){.order = (vestry_stream_order)4}, take, &l, NULL),
       VESTRY_INVALID);
   for (int i = 0; i < STREAMS; i++) vestry_memory_destroy(streams[i]);
-  end(&s);
 }
 
 /* ---------------------------------------------------------------------------------------------------- pages ------- */
@@ -319,20 +312,18 @@ static void check_page(suite *s, vestry_memory_exchange *stream, const char *pat
 }
 
 /* capability: H1 */
-TEST_CASE(stream_of_a_page_has_path_and_topics) {
-  suite s;
+SUITE_CASE(stream_of_a_page_has_path_and_topics) {
   vestry_page *page;
-  begin(&s, (vestry_options){.scope = NULL});
-  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = render}, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s.on.v, "GET", "/own", vestry_page_handler, page), VESTRY_OK);
-  assert_int_equal(vestry_route(s.on.v, "GET", "/shared", serve_shared, page), VESTRY_OK);
-  vestry_memory_exchange *own = site_request(&s.on, &(vestry_memory_call){.path = "/own", .datastar = true});
-  vestry_memory_exchange *shared = site_request(&s.on, &(vestry_memory_call){.path = "/shared", .datastar = true});
-  check_page(&s, own, "/own");
-  check_page(&s, shared, "/shared");
+  assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = render}, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/own", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/shared", serve_shared, page), VESTRY_OK);
+  vestry_memory_exchange *own = site_request(&s->on, &(vestry_memory_call){.path = "/own", .datastar = true});
+  vestry_memory_exchange *shared = site_request(&s->on, &(vestry_memory_call){.path = "/shared", .datastar = true});
+  check_page(s, own, "/own");
+  check_page(s, shared, "/shared");
   vestry_observe *without;
   vestry_stream_info info = {0};
-  assert_int_equal(vestry_observe_create(s.on.v, &(vestry_observe_options){.trusts_loopback = true}, &without),
+  assert_int_equal(vestry_observe_create(s->on.v, &(vestry_observe_options){.trusts_loopback = true}, &without),
                    VESTRY_OK);
   assert_int_equal(vestry_observe_stream(without, id_of(own), &info), VESTRY_OK);
   assert_false(info.is_page);
@@ -340,6 +331,5 @@ TEST_CASE(stream_of_a_page_has_path_and_topics) {
   vestry_observe_destroy(without);
   vestry_memory_destroy(own);
   vestry_memory_destroy(shared);
-  site_settle(&s.on);
-  end(&s);
+  site_settle(&s->on);
 }

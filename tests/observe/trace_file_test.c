@@ -90,16 +90,14 @@ static void append(const char *path, const char *text) {
   assert_true(fputs(text, file) >= 0 && fclose(file) == 0);
 }
 
-TEST_CASE(file_is_appended_behind_a_torn_line) {
+HOST_CASE(file_is_appended_behind_a_torn_line) {
   char path[] = "/tmp/vestry-trace-XXXXXX", text[8192];
   const vestry_span span = {.kind = VESTRY_SPAN_WRITE, .name = "x", .count = 7};
   vestry_trace_file *file;
-  test_host th;
-  test_host_init(&th);
   make(path);
   append(path, "{\"resourceSp");
   for (int i = 0; i < 2; i++) { /* a second process continues it */
-    assert_int_equal(create(&th.host, path, &file), VESTRY_OK);
+    assert_int_equal(create(&th->host, path, &file), VESTRY_OK);
     report(file, &span);
     vestry_trace_file_destroy(file);
   }
@@ -116,73 +114,63 @@ TEST_CASE(file_is_appended_behind_a_torn_line) {
   json_decref(read);
   assert_non_null(strstr(next, "\"service.name\""));
   assert_int_equal(unlink(path), 0);
-  assert_int_equal(th.log_lines, 0);
-  test_host_assert_clean(&th);
+  assert_int_equal(th->log_lines, 0);
 }
 
-TEST_CASE(failed_writes_are_logged_once) {
+HOST_CASE(failed_writes_are_logged_once) {
   vestry_trace_file *file;
-  test_host th;
   const vestry_span span = {.kind = VESTRY_SPAN_RENDER, .name = "x"};
-  test_host_init(&th);
   if (access("/dev/full", W_OK)) skip();
-  assert_int_equal(create(&th.host, "/dev/full", &file), VESTRY_OK);
+  assert_int_equal(create(&th->host, "/dev/full", &file), VESTRY_OK);
   for (int i = 0; i < 3; i++) report(file, &span);
-  assert_int_equal(th.log_lines, 1);
-  assert_non_null(strstr(th.last_log, "/dev/full"));
+  assert_int_equal(th->log_lines, 1);
+  assert_non_null(strstr(th->last_log, "/dev/full"));
   vestry_trace_file_destroy(file);
-  test_host_assert_clean(&th);
 }
 
 /* A pipe: without a reader there is an error, and a reader that reads nothing holds nobody up. */
-TEST_CASE(pipe_is_not_waited_for) {
+HOST_CASE(pipe_is_not_waited_for) {
   char folder[] = "/tmp/vestry-trace-XXXXXX", path[64];
   vestry_trace_file *file;
-  test_host th;
   const vestry_span span = {.kind = VESTRY_SPAN_RENDER, .name = "x"};
-  test_host_init(&th);
   assert_non_null(mkdtemp(folder));
   snprintf(path, sizeof path, "%s/pipe", folder);
   assert_int_equal(mkfifo(path, 0600), 0);
-  assert_int_equal(create(&th.host, path, &file), VESTRY_IO);
-  assert_non_null(strstr(th.last_log, "no process reads this pipe"));
+  assert_int_equal(create(&th->host, path, &file), VESTRY_IO);
+  assert_non_null(strstr(th->last_log, "no process reads this pipe"));
   const int reader = open(path, O_RDONLY | O_NONBLOCK);
   assert_true(reader >= 0);
-  assert_int_equal(create(&th.host, path, &file), VESTRY_OK);
+  assert_int_equal(create(&th->host, path, &file), VESTRY_OK);
   for (int i = 0; i < 4096; i++) report(file, &span); /* more than a pipe holds */
-  assert_non_null(strstr(th.last_log, "spans are omitted"));
-  assert_int_equal(th.log_lines, 2);
+  assert_non_null(strstr(th->last_log, "spans are omitted"));
+  assert_int_equal(th->log_lines, 2);
   vestry_trace_file_destroy(file);
   /* A reader that ends does not end this process. */
   struct sigaction before;
   sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, &before);
-  assert_int_equal(create(&th.host, path, &file), VESTRY_OK);
+  assert_int_equal(create(&th->host, path, &file), VESTRY_OK);
   assert_int_equal(close(reader), 0);
   report(file, &span);
-  assert_non_null(strstr(th.last_log, "Broken pipe"));
+  assert_non_null(strstr(th->last_log, "Broken pipe"));
   vestry_trace_file_destroy(file);
   sigaction(SIGPIPE, &before, NULL);
   assert_int_equal(unlink(path), 0);
   assert_int_equal(rmdir(folder), 0);
-  test_host_assert_clean(&th);
 }
 
-TEST_CASE(mistakes_are_refused) {
+HOST_CASE(mistakes_are_refused) {
   vestry_trace_file *file = NULL;
-  test_host th;
-  test_host_init(&th);
   assert_int_equal(vestry_trace_file_create(NULL, &file), VESTRY_INVALID);
-  assert_int_equal(create(&th.host, "", &file), VESTRY_INVALID);
-  assert_int_equal(create(&th.host, "/tmp/vestry-x", NULL), VESTRY_INVALID);
-  const vestry_trace_file_options quoted = {.path = "/tmp/vestry-x", .service = "a\"b", .host = &th.host};
+  assert_int_equal(create(&th->host, "", &file), VESTRY_INVALID);
+  assert_int_equal(create(&th->host, "/tmp/vestry-x", NULL), VESTRY_INVALID);
+  const vestry_trace_file_options quoted = {.path = "/tmp/vestry-x", .service = "a\"b", .host = &th->host};
   assert_int_equal(vestry_trace_file_create(&quoted, &file), VESTRY_INVALID);
   errno = 0;
-  assert_int_equal(create(&th.host, "/nowhere/spans", &file), VESTRY_IO);
+  assert_int_equal(create(&th->host, "/nowhere/spans", &file), VESTRY_IO);
   assert_int_equal(errno, ENOENT);
   assert_null(file);
   assert_null(vestry_trace_file_host(NULL));
   vestry_trace_file_destroy(NULL);
-  test_host_assert_clean(&th);
 }
 
 static vestry_err create_and_destroy(test_host *th, void *path) {

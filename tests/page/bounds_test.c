@@ -83,35 +83,34 @@ static bool has(vestry_memory_exchange *stream, const char *text) {
 
 /* ------------------------------------------------------------------------------------------ blocked streams ------- */
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, open_site(s, NULL), site_end(&s->on))
+
 /* While a stream accepts nothing, the page is postponed once, however often it changes. It is rendered without a delay
  * as soon as the stream has written its events. */
 /* capability: D5 */
-TEST_CASE(blocked_stream_is_not_rendered_until_it_reads) {
-  suite s;
-  open_site(&s, NULL);
-  vestry_memory_exchange *tab = request(&s, "/", NULL, true);
-  site_pass_ms(&s.on, 20);
+SUITE_CASE(blocked_stream_is_not_rendered_until_it_reads) {
+  vestry_memory_exchange *tab = request(s, "/", NULL, true);
+  site_pass_ms(&s->on, 20);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_BLOCKS);
-  s.shown = 1;
-  refresh(&s);
-  site_pass_ms(&s.on, 20);
-  unsigned calls = s.calls;
+  s->shown = 1;
+  refresh(s);
+  site_pass_ms(&s->on, 20);
+  unsigned calls = s->calls;
   for (int i = 0; i < 100; i++) {
-    s.shown++;
-    refresh(&s);
-    site_pass_ms(&s.on, 15);
+    s->shown++;
+    refresh(s);
+    site_pass_ms(&s->on, 15);
   }
-  assert_int_equal(vestry_refresh(s.on.pages, NULL, NULL), VESTRY_OK);
-  site_settle(&s.on);
-  assert_int_equal(s.calls, calls);
-  assert_int_equal(site_pages_stats(&s.on).postponed_count, 1);
+  assert_int_equal(vestry_refresh(s->on.pages, NULL, NULL), VESTRY_OK);
+  site_settle(&s->on);
+  assert_int_equal(s->calls, calls);
+  assert_int_equal(site_pages_stats(&s->on).postponed_count, 1);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_READS);
-  site_settle(&s.on);
-  assert_int_equal(s.calls, calls + 1);
+  site_settle(&s->on);
+  assert_int_equal(s->calls, calls + 1);
   assert_true(has(tab, "<p>101</p>"));
   assert_false(has(tab, "<p>100</p>"));
   vestry_memory_destroy(tab);
-  site_end(&s.on);
 }
 
 /* The interval between two renders is kept nevertheless. */
@@ -140,64 +139,58 @@ TEST_CASE(unblocked_stream_is_rendered_after_its_interval) {
 }
 
 /* capability: D5 */
-TEST_CASE(stream_that_ends_while_blocked_is_settled) {
-  suite s;
-  open_site(&s, NULL);
-  vestry_memory_exchange *tab = request(&s, "/", NULL, true);
-  site_pass_ms(&s.on, 20);
+SUITE_CASE(stream_that_ends_while_blocked_is_settled) {
+  vestry_memory_exchange *tab = request(s, "/", NULL, true);
+  site_pass_ms(&s->on, 20);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_BLOCKS);
-  s.shown = 1;
-  refresh(&s);
-  site_pass_ms(&s.on, 20);
-  s.shown = 2;
-  refresh(&s);
-  assert_int_equal(site_pages_stats(&s.on).postponed_count, 1);
-  assert_int_equal(vestry_pages_settle(s.on.pages, UINT64_MAX, 0), VESTRY_TIMEOUT);
+  s->shown = 1;
+  refresh(s);
+  site_pass_ms(&s->on, 20);
+  s->shown = 2;
+  refresh(s);
+  assert_int_equal(site_pages_stats(&s->on).postponed_count, 1);
+  assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 0), VESTRY_TIMEOUT);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_HANGS_UP);
-  site_settle(&s.on);
-  assert_int_equal(vestry_pages_settle(s.on.pages, UINT64_MAX, 0), VESTRY_OK);
+  site_settle(&s->on);
+  assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 0), VESTRY_OK);
   vestry_memory_destroy(tab);
-  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------------- topics --------- */
 
 /* capability: D4 */
-TEST_CASE(render_over_topic_limit_fails_and_recovers) {
-  suite s;
-  open_site(&s, NULL);
-  s.topics = VESTRY_PAGE_TOPICS_MAX - 1; /* plus the topic "all" */
-  vestry_memory_exchange *tab = request(&s, "/", NULL, true);
-  site_pass_ms(&s.on, 20);
-  assert_int_equal(site_pages_stats(&s.on).topics_count, VESTRY_PAGE_TOPICS_MAX);
-  s.step = 1009; /* in another order */
+SUITE_CASE(render_over_topic_limit_fails_and_recovers) {
+  s->topics = VESTRY_PAGE_TOPICS_MAX - 1; /* plus the topic "all" */
+  vestry_memory_exchange *tab = request(s, "/", NULL, true);
+  site_pass_ms(&s->on, 20);
+  assert_int_equal(site_pages_stats(&s->on).topics_count, VESTRY_PAGE_TOPICS_MAX);
+  s->step = 1009; /* in another order */
   for (unsigned i = 0; i < 3; i++) {
-    s.shown++;
-    assert_int_equal(vestry_refreshf(s.on.pages, NULL, "topic/%u", i * (s.topics - 1) / 2), VESTRY_OK);
-    site_pass_ms(&s.on, 20);
-    assert_int_equal(s.calls, 2 + i);
-    assert_int_equal(site_pages_stats(&s.on).topics_count, VESTRY_PAGE_TOPICS_MAX);
+    s->shown++;
+    assert_int_equal(vestry_refreshf(s->on.pages, NULL, "topic/%u", i * (s->topics - 1) / 2), VESTRY_OK);
+    site_pass_ms(&s->on, 20);
+    assert_int_equal(s->calls, 2 + i);
+    assert_int_equal(site_pages_stats(&s->on).topics_count, VESTRY_PAGE_TOPICS_MAX);
   }
-  s.topics = 2; /* the other topics are dropped */
-  assert_int_equal(vestry_refreshf(s.on.pages, NULL, "topic/%u", 5u), VESTRY_OK);
-  site_pass_ms(&s.on, 20);
-  assert_int_equal(site_pages_stats(&s.on).topics_count, 3);
-  assert_int_equal(vestry_refreshf(s.on.pages, NULL, "topic/%u", 5u), VESTRY_OK);
-  site_pass_ms(&s.on, 20);
-  assert_int_equal(s.calls, 5);
-  s.topics = VESTRY_PAGE_TOPICS_MAX;
-  s.shown++;
-  refresh(&s);
-  assert_int_equal(site_pages_stats(&s.on).failed_count, 1);
+  s->topics = 2; /* the other topics are dropped */
+  assert_int_equal(vestry_refreshf(s->on.pages, NULL, "topic/%u", 5u), VESTRY_OK);
+  site_pass_ms(&s->on, 20);
+  assert_int_equal(site_pages_stats(&s->on).topics_count, 3);
+  assert_int_equal(vestry_refreshf(s->on.pages, NULL, "topic/%u", 5u), VESTRY_OK);
+  site_pass_ms(&s->on, 20);
+  assert_int_equal(s->calls, 5);
+  s->topics = VESTRY_PAGE_TOPICS_MAX;
+  s->shown++;
+  refresh(s);
+  assert_int_equal(site_pages_stats(&s->on).failed_count, 1);
   /* the request for the document gets the error at once */
-  vestry_memory_exchange *document = request(&s, "/", NULL, false);
+  vestry_memory_exchange *document = request(s, "/", NULL, false);
   assert_int_equal(vestry_memory_look(document).status, 503);
   vestry_memory_destroy(document);
-  s.topics = 1;
-  site_pass_ms(&s.on, 1000);
-  assert_int_equal(site_pages_stats(&s.on).topics_count, 2);
+  s->topics = 1;
+  site_pass_ms(&s->on, 1000);
+  assert_int_equal(site_pages_stats(&s->on).topics_count, 2);
   vestry_memory_destroy(tab);
-  site_end(&s.on);
 }
 
 /* capability: D4 */
@@ -261,14 +254,11 @@ TEST_CASE(stream_over_request_budget_gets_503) {
 }
 
 /* capability: D17 */
-TEST_CASE(second_page_in_one_reply_gets_500) {
-  suite s;
-  open_site(&s, NULL);
-  vestry_memory_exchange *stream = request(&s, "/twice", NULL, true);
+SUITE_CASE(second_page_in_one_reply_gets_500) {
+  vestry_memory_exchange *stream = request(s, "/twice", NULL, true);
   assert_int_equal(vestry_memory_look(stream).status, 500);
   assert_null(vestry_memory_look(stream).connection);
   vestry_memory_destroy(stream);
-  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------ kept renders ---------- */
@@ -358,16 +348,12 @@ TEST_CASE(refresh_all_renders_each_stream_once_as_streams_change) {
 }
 
 /* A shared cache must not serve a private document to another user. */
-TEST_CASE(private_document_is_no_store) {
-  suite s;
-  open_site(&s, NULL);
-  vestry_memory_exchange *private = begin(&s, "/", NULL, false, true),
-                         *shared = begin(&s, "/shared", NULL, false, true);
+SUITE_CASE(private_document_is_no_store) {
+  vestry_memory_exchange *private = begin(s, "/", NULL, false, true), *shared = begin(s, "/shared", NULL, false, true);
   assert_int_equal(vestry_memory_look(private).status, 200);
   assert_string_equal(vestry_memory_header(private, "Cache-Control", 0), "private, no-store");
   assert_int_equal(vestry_memory_look(shared).status, 200);
   assert_null(vestry_memory_header(shared, "Cache-Control", 0));
   vestry_memory_destroy(private);
   vestry_memory_destroy(shared);
-  site_end(&s.on);
 }

@@ -194,106 +194,96 @@ static void settle(suite *s, tab *t) {
 
 /* ---------------------------------------------------------------------------------------------------- tests ------- */
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, begin(s), site_end(&s->on))
+
 /* capability: L2 */
-TEST_CASE(navigation_sends_only_new_parts) {
-  suite s;
+SUITE_CASE(navigation_sends_only_new_parts) {
   tab t;
-  begin(&s);
-  load(&s, &t, 0);
-  settle(&s, &t);
+  load(s, &t, 0);
+  settle(s, &t);
   assert_int_equal(t.insides + t.contents, 0); /* the document contains all */
-  go(&s, &t, 1);
-  settle(&s, &t);
+  go(s, &t, 1);
+  settle(s, &t);
   assert_int_equal(t.contents, 1);
   assert_int_equal(t.insides, 1);
-  change(&s, 2); /* a part's event is claimed, too */
-  settle(&s, &t);
-  go(&s, &t, 2);
-  settle(&s, &t);
+  change(s, 2); /* a part's event is claimed, too */
+  settle(s, &t);
+  go(s, &t, 2);
+  settle(s, &t);
   assert_int_equal(t.insides, 1);
-  go(&s, &t, 8);
-  settle(&s, &t);
+  go(s, &t, 8);
+  settle(s, &t);
   assert_int_equal(t.insides, SHOWN);
-  go(&s, &t, 2); /* a part that the page dropped is no longer claimed */
-  settle(&s, &t);
+  go(s, &t, 2); /* a part that the page dropped is no longer claimed */
+  settle(s, &t);
   assert_int_equal(t.insides, SHOWN);
-  leave(&s, &t);
-  site_end(&s.on);
+  leave(s, &t);
 }
 
 /* capability: L2 */
-TEST_CASE(part_changed_during_navigation_is_sent) {
-  suite s;
+SUITE_CASE(part_changed_during_navigation_is_sent) {
   tab t;
-  begin(&s);
-  load(&s, &t, 0);
-  settle(&s, &t);
-  change(&s, 3);
-  settle(&s, &t);
-  leave(&s, &t);
-  change_by(&s, 3, -1); /* to the value that the document had, which the tab no longer has */
-  go(&s, &t, 1);
-  settle(&s, &t);
+  load(s, &t, 0);
+  settle(s, &t);
+  change(s, 3);
+  settle(s, &t);
+  leave(s, &t);
+  change_by(s, 3, -1); /* to the value that the document had, which the tab no longer has */
+  go(s, &t, 1);
+  settle(s, &t);
   assert_int_equal(t.insides, 2);
-  go(&s, &t, 2);
-  s.changes_at = 4;
-  settle(&s, &t);
-  leave(&s, &t);
-  site_end(&s.on);
+  go(s, &t, 2);
+  s->changes_at = 4;
+  settle(s, &t);
+  leave(s, &t);
 }
 
 /* A part that another tab shows already is not rendered for a tab that navigates to it. */
 /* capability: L2 */
-TEST_CASE(part_shown_by_another_tab_is_not_rendered_again) {
-  suite s;
+SUITE_CASE(part_shown_by_another_tab_is_not_rendered_again) {
   tab ada, bob;
-  begin(&s);
-  load(&s, &ada, 4);
-  settle(&s, &ada);
-  load(&s, &bob, 0);
-  settle(&s, &bob);
-  change(&s, 4);
-  settle(&s, &ada);
-  size_t before = s.renders;
-  go(&s, &bob, 4);
-  settle(&s, &bob);
+  load(s, &ada, 4);
+  settle(s, &ada);
+  load(s, &bob, 0);
+  settle(s, &bob);
+  change(s, 4);
+  settle(s, &ada);
+  size_t before = s->renders;
+  go(s, &bob, 4);
+  settle(s, &bob);
   assert_int_equal(bob.insides, SHOWN);
-  assert_in_range(s.renders - before, 0, SHOWN - 1); /* only the parts that no stream has received */
-  leave(&s, &ada);
-  leave(&s, &bob);
-  site_end(&s.on);
+  assert_in_range(s->renders - before, 0, SHOWN - 1); /* only the parts that no stream has received */
+  leave(s, &ada);
+  leave(s, &bob);
 }
 
 /* Whatever a tab claims, it receives what it lacks, and no other tab is affected. */
 /* capability: L2 */
-TEST_CASE(false_claims_do_not_withhold_content) {
-  suite s;
+SUITE_CASE(false_claims_do_not_withhold_content) {
   tab honest, liar;
-  begin(&s);
-  load(&s, &honest, 0);
-  settle(&s, &honest);
+  load(s, &honest, 0);
+  settle(s, &honest);
   const char *claims = strchr(honest.tag, '~');
   assert_non_null(claims);
   for (int lie = 0; lie < 4; lie++) {
-    load(&s, &liar, 0);
-    settle(&s, &liar);
+    load(s, &liar, 0);
+    settle(s, &liar);
     char tag[4096];
     snprintf(tag, sizeof tag, "%s", liar.tag);
     if (lie == 0) strcat(tag, claims); /* each claim twice */
     for (int i = 0; lie == 1 && i < 5; i++) strcat(tag, claims);
     if (lie == 2) tag[strlen(tag) - 1] ^= 1; /* other content */
     if (lie == 3) memset(tag, '0', 32);      /* a tag of no page */
-    leave(&s, &liar);
+    leave(s, &liar);
     liar.at = 0;
     liar.insides = liar.contents = 0;
-    open_stream(&s, &liar, tag);
-    settle(&s, &liar);
+    open_stream(s, &liar, tag);
+    settle(s, &liar);
     assert_int_equal(liar.insides, lie == 2 ? 1 : lie == 3 ? 0 : SHOWN);
-    leave(&s, &liar);
+    leave(s, &liar);
   }
   assert_int_equal(honest.insides + honest.contents, 0);
-  leave(&s, &honest);
-  site_end(&s.on);
+  leave(s, &honest);
 }
 
 /* A stream breaks after any event: its tab reconnects, or navigates elsewhere, and shows the current content. */

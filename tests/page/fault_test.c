@@ -180,49 +180,43 @@ TEST_CASE(stream_too_small_for_its_content_ends) {
 }
 
 /* capability: D5 */
-TEST_CASE(redirected_stream_is_rendered_once) {
-  suite s;
+TABS_CASE(redirected_stream_is_rendered_once) {
   tab t;
-  tabs_begin(&s);
   t = (tab){.path = "/shared"};
-  assert_true(tabs_load(&s, &t));
-  s.error = VESTRY_NOT_FOUND;
-  tabs_stream(&s, &t);
+  assert_true(tabs_load(s, &t));
+  s->error = VESTRY_NOT_FOUND;
+  tabs_stream(s, &t);
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS); /* so the stream lasts until it ends itself */
-  for (int i = 0; i < 1000; i++) (void)vestry_runtime_step(vestry_parts_of(s.on.v)->runtime);
-  assert_int_equal(s.calls, 1);
-  s.error = VESTRY_OK;
-  s.heading++;
+  for (int i = 0; i < 1000; i++) (void)vestry_runtime_step(vestry_parts_of(s->on.v)->runtime);
+  assert_int_equal(s->calls, 1);
+  s->error = VESTRY_OK;
+  s->heading++;
   tab late = {.path = "/shared"};
-  tabs_stream(&s, &late);
-  site_settle_pages(&s.on);
-  tabs_check(&s, &late);
+  tabs_stream(s, &late);
+  site_settle_pages(&s->on);
+  tabs_check(s, &late);
   tabs_break_off(&t);
   tabs_break_off(&late);
-  site_end(&s.on);
 }
 
 /* A result that ended one stream is not shown to the next one. */
 /* capability: D7 */
-TEST_CASE(late_stream_is_not_shown_a_page_that_is_gone) {
-  suite s;
+TABS_CASE(late_stream_is_not_shown_a_page_that_is_gone) {
   tab t;
-  tabs_begin(&s);
-  tabs_open(&s, &t, "/shared", NULL);
-  site_settle_pages(&s.on);
+  tabs_open(s, &t, "/shared", NULL);
+  site_settle_pages(&s->on);
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS);
-  s.error = VESTRY_NOT_FOUND;
-  tabs_refresh(&s, "all");
-  site_pass_ms(&s.on, 20);
-  size_t calls = s.calls;
+  s->error = VESTRY_NOT_FOUND;
+  tabs_refresh(s, "all");
+  site_pass_ms(&s->on, 20);
+  size_t calls = s->calls;
   tab late = {.path = "/shared"};
-  tabs_stream(&s, &late);
-  site_pass_ms(&s.on, 20);
-  assert_int_equal(s.calls, calls + 1);
+  tabs_stream(s, &late);
+  site_pass_ms(&s->on, 20);
+  assert_int_equal(s->calls, calls + 1);
   assert_null(strstr(tabs_read(&late), "<h1>"));
   tabs_break_off(&t);
   tabs_break_off(&late);
-  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------ failing renders ------- */
@@ -443,11 +437,9 @@ TEST_CASE(methods_of_a_page_route_get_their_status) {
 }
 
 /* A URL that begins with two slashes names another host. */
-TEST_CASE(stream_url_stays_on_the_host_and_is_escaped) {
-  suite s;
-  tabs_begin(&s);
+TABS_CASE(stream_url_stays_on_the_host_and_is_escaped) {
   const vestry_memory_call call = {.path = "//evil.example/x", .query = "a='\"><script>&b=`\\"};
-  vestry_memory_exchange *document = site_request(&s.on, &call);
+  vestry_memory_exchange *document = site_request(&s->on, &call);
   assert_int_equal(vestry_memory_look(document).status, 200);
   const char *text = vestry_memory_look(document).received.data;
   assert_null(strstr(text, "'//evil"));
@@ -455,7 +447,6 @@ TEST_CASE(stream_url_stays_on_the_host_and_is_escaped) {
   assert_null(strstr(text, "<script"));
   assert_non_null(strstr(text, "/.//evil.example/x"));
   vestry_memory_destroy(document);
-  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------------- threads -------- */

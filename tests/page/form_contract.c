@@ -132,119 +132,104 @@ void form_shows(form_suite *s, form_tab *t, const char *text) {
 /* ---------------------------------------------------------------------------------------------------- tests ------- */
 
 /* capability: L4 */
-TEST_CASE(typed_values_are_restored_in_their_fields) {
-  form_suite s;
+FORM_CASE(typed_values_are_restored_in_their_fields) {
   form_tab t = {.cookie = ""}, other = {.cookie = ""};
-  form_begin(&s, NULL);
-  form_load(&s, &t);
+  form_load(s, &t);
   assert_non_null(strstr(t.html, "value=\"first\""));
   assert_non_null(strstr(t.html, "<option value=\"red\" selected><option value=\"blue\">"));
   assert_int_equal(
-      form_send(&s, &t, 1, "v.title=a+%22b%22+%3C%26&v.text=one%0D%0Atwo+%F0%9F%8C%8D&v.tags=blue&v.tags=x"), 200);
-  form_shows(&s, &t, "value=\"a &quot;b&quot; &lt;&amp;\"");
+      form_send(s, &t, 1, "v.title=a+%22b%22+%3C%26&v.text=one%0D%0Atwo+%F0%9F%8C%8D&v.tags=blue&v.tags=x"), 200);
+  form_shows(s, &t, "value=\"a &quot;b&quot; &lt;&amp;\"");
   assert_non_null(strstr(t.html, "two \xf0\x9f\x8c\x8d</textarea>"));
   assert_non_null(strstr(t.html, "<option value=\"red\"><option value=\"blue\" selected>"));
   /* the tab of a document is unknown: it shows the initial values, and the page requests the stored ones */
-  assert_int_equal(form_call(&s, &t, "GET", "/", NULL, t.html), 200);
+  assert_int_equal(form_call(s, &t, "GET", "/", NULL, t.html), 200);
   assert_non_null(strstr(t.html, "id=\"report:7-0\""));
   assert_non_null(strstr(t.html, "value=\"first\""));
-  assert_int_equal(form_send(&s, &t, 2, "load=1"), 200);
+  assert_int_equal(form_send(s, &t, 2, "load=1"), 200);
   assert_string_equal(t.html, "{\"generation\":0,\"number\":1,\"values\":[[\"title\",\"a \\\"b\\\" <&\"],"
                               "[\"text\",\"one\\r\\ntwo \xf0\x9f\x8c\x8d\"],[\"tags\",\"blue\"],[\"tags\",\"x\"]]}");
   /* boxes that were all cleared stay cleared, instead of the initial values */
-  assert_int_equal(form_send(&s, &t, 2, "x=1"), 200);
-  form_shows(&s, &t, "<option value=\"red\"><option value=\"blue\">");
-  assert_int_equal(form_send(&s, &t, 3, "load=1"), 200);
+  assert_int_equal(form_send(s, &t, 2, "x=1"), 200);
+  form_shows(s, &t, "<option value=\"red\"><option value=\"blue\">");
+  assert_int_equal(form_send(s, &t, 3, "load=1"), 200);
   assert_string_equal(t.html, "{\"generation\":0,\"number\":2,\"values\":[]}");
   /* another tab of the same session has its own form */
   snprintf(other.cookie, sizeof other.cookie, "%s", t.cookie);
-  form_shows(&s, &other, "value=\"first\"");
-  form_end(&s);
+  form_shows(s, &other, "value=\"first\"");
 }
 
 /* capability: L4 */
-TEST_CASE(submit_clears_the_form_unless_it_is_refused) {
-  form_suite s;
+FORM_CASE(submit_clears_the_form_unless_it_is_refused) {
   form_tab t = {.cookie = ""};
-  form_begin(&s, NULL);
-  form_load(&s, &t);
-  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
-  s.refuses = true;
-  assert_int_equal(form_call(&s, &t, "POST", "/report", "x=1", NULL), 422);
-  form_shows(&s, &t, "value=\"typed\"");
-  s.refuses = false;
-  assert_int_equal(form_call(&s, &t, "POST", "/report", "x=1", NULL), 303);
+  form_load(s, &t);
+  assert_int_equal(form_send(s, &t, 1, "v.title=typed"), 200);
+  s->refuses = true;
+  assert_int_equal(form_call(s, &t, "POST", "/report", "x=1", NULL), 422);
+  form_shows(s, &t, "value=\"typed\"");
+  s->refuses = false;
+  assert_int_equal(form_call(s, &t, "POST", "/report", "x=1", NULL), 303);
   /* the page's last message arrives after its submit */
   uint64_t before = t.generation;
-  assert_int_equal(form_send(&s, &t, 2, "v.title=late"), 200);
+  assert_int_equal(form_send(s, &t, 2, "v.title=late"), 200);
   assert_true(t.generation > before);
-  form_shows(&s, &t, "value=\"first\"");
-  assert_int_equal(form_send(&s, &t, 3, "v.title=next"), 200);
-  form_shows(&s, &t, "value=\"next\"");
-  assert_int_equal(form_stats(&s).late_count, 1);
-  assert_int_equal(form_stats(&s).cleared_count, 1);
-  form_end(&s);
+  form_shows(s, &t, "value=\"first\"");
+  assert_int_equal(form_send(s, &t, 3, "v.title=next"), 200);
+  form_shows(s, &t, "value=\"next\"");
+  assert_int_equal(form_stats(s).late_count, 1);
+  assert_int_equal(form_stats(s).cleared_count, 1);
 }
 
 /* capability: L4 */
-TEST_CASE(submit_before_the_first_message_clears_the_form) {
-  form_suite s;
+FORM_CASE(submit_before_the_first_message_clears_the_form) {
   form_tab t = {.cookie = ""};
-  form_begin(&s, NULL);
-  form_load(&s, &t);
-  assert_int_equal(form_call(&s, &t, "POST", "/report", "x=1", NULL), 303);
-  assert_int_equal(form_send(&s, &t, 1, "v.title=late"), 200);
-  form_shows(&s, &t, "value=\"first\"");
+  form_load(s, &t);
+  assert_int_equal(form_call(s, &t, "POST", "/report", "x=1", NULL), 303);
+  assert_int_equal(form_send(s, &t, 1, "v.title=late"), 200);
+  form_shows(s, &t, "value=\"first\"");
   /* a reset clears as well, and a message that it overtook is late */
   uint64_t before = t.generation;
-  assert_int_equal(form_send(&s, &t, 5, "v.title=typed"), 200);
-  assert_int_equal(form_send(&s, &t, 6, "clear=1"), 200);
+  assert_int_equal(form_send(s, &t, 5, "v.title=typed"), 200);
+  assert_int_equal(form_send(s, &t, 6, "clear=1"), 200);
   t.generation = before;
-  assert_int_equal(form_send(&s, &t, 7, "v.title=late"), 200);
-  form_shows(&s, &t, "value=\"first\"");
-  form_end(&s);
+  assert_int_equal(form_send(s, &t, 7, "v.title=late"), 200);
+  form_shows(s, &t, "value=\"first\"");
 }
 
 /* capability: L4 */
-TEST_CASE(message_with_the_higher_number_wins) {
-  form_suite s;
+FORM_CASE(message_with_the_higher_number_wins) {
   form_tab t = {.cookie = ""};
-  form_begin(&s, NULL);
-  form_load(&s, &t);
-  assert_int_equal(form_send(&s, &t, 20, "v.title=second"), 200);
-  assert_int_equal(form_send(&s, &t, 10, "v.title=overtaken"), 200);
+  form_load(s, &t);
+  assert_int_equal(form_send(s, &t, 20, "v.title=second"), 200);
+  assert_int_equal(form_send(s, &t, 10, "v.title=overtaken"), 200);
   assert_int_equal(t.number, 20); /* so the page continues from this number */
-  assert_int_equal(form_send(&s, &t, 20, "v.title=again"), 200);
-  form_shows(&s, &t, "value=\"second\"");
-  assert_int_equal(form_stats(&s).late_count, 2);
-  form_end(&s);
+  assert_int_equal(form_send(s, &t, 20, "v.title=again"), 200);
+  form_shows(s, &t, "value=\"second\"");
+  assert_int_equal(form_stats(s).late_count, 2);
 }
 
 /* capability: L4 */
-TEST_CASE(duplicated_tab_has_its_own_copy_of_the_form) {
-  form_suite s;
+FORM_CASE(duplicated_tab_has_its_own_copy_of_the_form) {
   form_tab t = {.cookie = ""}, twin = {.cookie = ""};
   char from[80];
-  form_begin(&s, NULL);
-  form_load(&s, &t);
-  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
+  form_load(s, &t);
+  assert_int_equal(form_send(s, &t, 1, "v.title=typed"), 200);
   snprintf(twin.cookie, sizeof twin.cookie, "%s", t.cookie);
-  form_load(&s, &twin);
+  form_load(s, &twin);
   snprintf(from, sizeof from, "load=1&from=%s", t.sealed);
-  assert_int_equal(form_send(&s, &twin, 1, from), 200);
+  assert_int_equal(form_send(s, &twin, 1, from), 200);
   assert_true(twin.generation > t.generation);
-  form_shows(&s, &twin, "value=\"typed\"");
-  assert_int_equal(form_send(&s, &twin, 2, "v.title=twin"), 200);
-  assert_int_equal(form_send(&s, &twin, 3, from), 200); /* it has its own form by now */
-  form_shows(&s, &twin, "value=\"twin\"");
-  form_shows(&s, &t, "value=\"typed\"");
+  form_shows(s, &twin, "value=\"typed\"");
+  assert_int_equal(form_send(s, &twin, 2, "v.title=twin"), 200);
+  assert_int_equal(form_send(s, &twin, 3, from), 200); /* it has its own form by now */
+  form_shows(s, &twin, "value=\"twin\"");
+  form_shows(s, &t, "value=\"typed\"");
   /* nothing is copied from another session */
   form_tab thief = {.cookie = ""};
-  form_load(&s, &thief);
-  assert_int_equal(form_send(&s, &thief, 1, from), 200);
+  form_load(s, &thief);
+  assert_int_equal(form_send(s, &thief, 1, from), 200);
   assert_int_equal(thief.generation, 0);
-  form_shows(&s, &thief, "value=\"first\"");
-  form_end(&s);
+  form_shows(s, &thief, "value=\"first\"");
 }
 
 /* capability: L4 */

@@ -48,4 +48,7 @@ void form_shows(form_suite *s, form_tab *t, const char *text);
 /* Run the contract. Returns how many tests failed. */
 int form_contract_run(const char *name);
 
+/* A case with a site of default options. */
+#define FORM_CASE(name) TEST_CASE_WITH(name, form_suite, s, form_begin(s, NULL), form_end(s))
+
 #endif

@@ -8,14 +8,12 @@ static const char *const fields[] = {"title", "text", "tags"};
 
 /* Forms of anonymous users never evict the form of a user. */
 /* capability: L4 */
-TEST_CASE(anonymous_forms_are_evicted_before_user_forms) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(anonymous_forms_are_evicted_before_user_forms) {
   vestry_forms_storage *kept;
   vsi_form_state now, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
   static const char id[] = "0123456789abcdef0123456789abcdef";
   const vestry_forms_options options = {.ttl_ms = 1000, .max_bytes = 10000, .max_per_scope_count = 3};
-  assert_int_equal(vsi_form_kept_create(&th.host, &options, &kept), VESTRY_OK);
+  assert_int_equal(vsi_form_kept_create(&th->host, &options, &kept), VESTRY_OK);
   const vsi_form_key user = {{"ada", 3}, id, "form", false, 0};
   assert_int_equal(kept->ops->put(kept, &user, &typed, &now), VESTRY_OK);
   for (int i = 0; i < 1000; i++) {
@@ -24,7 +22,7 @@ TEST_CASE(anonymous_forms_are_evicted_before_user_forms) {
   }
   assert_int_equal(kept->ops->find(kept, &user, &now), VESTRY_OK);
   assert_int_equal(now.len, 4);
-  vsi_free(&th.host, now.pairs);
+  vsi_free(&th->host, now.pairs);
   for (int i = 0; i < 1000; i++) { /* users bound each other */
     const vsi_form_key other = {{&i, sizeof i}, id, "form", false, 0};
     assert_int_equal(kept->ops->put(kept, &other, &typed, &now), VESTRY_OK);
@@ -33,7 +31,6 @@ TEST_CASE(anonymous_forms_are_evicted_before_user_forms) {
   kept->ops->count(kept, &stats);
   assert_true(stats.bytes <= 10000);
   vsi_form_kept_destroy(kept);
-  test_host_assert_clean(&th);
 }
 
 /* A client that invents anonymous users, or tabs of the scope without a name, evicts only forms of its own address. */
@@ -103,14 +100,12 @@ TEST_CASE(form_does_not_expire_while_it_is_copied) {
 
 /* The scope without a name is shared by all: a tab in it is limited by itself, and limits no other. */
 /* capability: L4 */
-TEST_CASE(tab_without_scope_evicts_only_its_own_forms) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(tab_without_scope_evicts_only_its_own_forms) {
   vestry_forms_storage *kept;
   vsi_form_state now, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
   const vestry_forms_options options = {.ttl_ms = 1000, .max_bytes = 1000000, .max_per_scope_count = 3};
   char tab[VESTRY_TAB_ID_BYTES], name[16];
-  assert_int_equal(vsi_form_kept_create(&th.host, &options, &kept), VESTRY_OK);
+  assert_int_equal(vsi_form_kept_create(&th->host, &options, &kept), VESTRY_OK);
   for (int i = 0; i < 100; i++) {
     snprintf(tab, sizeof tab, "%032x", i);
     assert_int_equal(kept->ops->put(kept, &(vsi_form_key){{NULL, 0}, tab, "form", false, 0}, &typed, &now), VESTRY_OK);
@@ -133,25 +128,21 @@ TEST_CASE(tab_without_scope_evicts_only_its_own_forms) {
   kept->ops->count(kept, &stats);
   assert_int_equal(stats.forms_count, 1);
   vsi_form_kept_destroy(kept);
-  test_host_assert_clean(&th);
 }
 
-TEST_CASE(invalid_forms_and_options_are_refused) {
-  form_suite s;
-  form_begin(&s, NULL);
+FORM_CASE(invalid_forms_and_options_are_refused) {
   vestry_forms *none = NULL;
-  assert_int_equal(vestry_forms_create(s.on.v, &(vestry_forms_options){.path = "kept"}, &none), VESTRY_INVALID);
-  assert_int_equal(vestry_forms_create(s.on.v, &(vestry_forms_options){.path = "/a'b"}, &none), VESTRY_INVALID);
-  assert_int_equal(vestry_forms_create(s.on.v, &(vestry_forms_options){.ttl_ms = UINT64_MAX}, &none), VESTRY_INVALID);
-  assert_int_equal(vestry_forms_create(s.on.v, &(vestry_forms_options){.max_bytes = 1000}, &none), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_create(s->on.v, &(vestry_forms_options){.path = "kept"}, &none), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_create(s->on.v, &(vestry_forms_options){.path = "/a'b"}, &none), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_create(s->on.v, &(vestry_forms_options){.ttl_ms = UINT64_MAX}, &none), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_create(s->on.v, &(vestry_forms_options){.max_bytes = 1000}, &none), VESTRY_INVALID);
   assert_null(none);
-  assert_int_equal(vestry_forms_add(s.forms, "report", fields, 3), VESTRY_EXISTS);
-  assert_non_null(strstr(s.on.th.last_log, "choose another name"));
-  assert_int_equal(vestry_forms_add(s.forms, "a:b", fields, 3), VESTRY_INVALID);
-  assert_int_equal(vestry_forms_add(s.forms, "b", fields, 0), VESTRY_INVALID);
-  assert_int_equal(vestry_forms_add(s.forms, "b", (const char *const[]){"a'b"}, 1), VESTRY_INVALID);
-  assert_int_equal(vestry_forms_add(s.forms, "b", (const char *const[]){""}, 1), VESTRY_INVALID);
-  form_end(&s);
+  assert_int_equal(vestry_forms_add(s->forms, "report", fields, 3), VESTRY_EXISTS);
+  assert_non_null(strstr(s->on.th.last_log, "choose another name"));
+  assert_int_equal(vestry_forms_add(s->forms, "a:b", fields, 3), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_add(s->forms, "b", fields, 0), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_add(s->forms, "b", (const char *const[]){"a'b"}, 1), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_add(s->forms, "b", (const char *const[]){""}, 1), VESTRY_INVALID);
 }
 
 /* If an allocation fails, nothing is lost, and the stored form stays. */
@@ -182,34 +173,32 @@ TEST_CASE(failed_allocation_loses_no_form) {
 }
 
 /* Form functions and declarations, with each allocation failing once. */
-TEST_CASE(failed_allocation_in_form_request_gets_an_error) {
-  form_suite s;
+FORM_CASE(failed_allocation_in_form_request_gets_an_error) {
   form_tab t = {.cookie = ""};
-  form_begin(&s, NULL);
-  form_load(&s, &t);
-  assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
+  form_load(s, &t);
+  assert_int_equal(form_send(s, &t, 1, "v.title=typed"), 200);
   for (long n = 0; n < 60; n++) {
-    test_host_fail_in(&s.on.th, n);
+    test_host_fail_in(&s->on.th, n);
     vestry_form *form = NULL;
     vestry_html html;
-    vestry_html_init(&html, &s.on.th.host);
+    vestry_html_init(&html, &s->on.th.host);
     vestry_html_add(&html, "<form ");
-    vestry_err error = vestry_form_open(s.forms, NULL, NULL, &html, "report", &form);
+    vestry_err error = vestry_form_open(s->forms, NULL, NULL, &html, "report", &form);
     assert_true(error == VESTRY_OK || error == VESTRY_NO_MEMORY);
     assert_true(!error == !!form);
     vestry_form_close(form);
     vestry_html_finish(&html);
-    test_host_fail_no_more(&s.on.th);
+    test_host_fail_no_more(&s->on.th);
   }
   static const char *const more[] = {"b"};
   for (long n = 0; n < 10; n++) {
-    test_host_fail_in(&s.on.th, n);
+    test_host_fail_in(&s->on.th, n);
     vestry_forms *made = NULL;
-    vestry_err error = vestry_forms_create(s.on.v, NULL, &made);
+    vestry_err error = vestry_forms_create(s->on.v, NULL, &made);
     if (!error) error = vestry_forms_add(made, "more", more, 1);
     assert_true(error == VESTRY_OK || error == VESTRY_NO_MEMORY);
     vestry_forms_destroy(made);
-    test_host_fail_no_more(&s.on.th);
+    test_host_fail_no_more(&s->on.th);
   }
   char body[200];
   snprintf(body, sizeof body, "tabId=%s&form=report:7&load=1", t.sealed);
@@ -223,17 +212,16 @@ TEST_CASE(failed_allocation_in_form_request_gets_an_error) {
   int status = 0;
   for (long n = 0; status != 200; n++) { /* the stored values come, or the answer is an error */
     vestry_memory_exchange *answer = NULL;
-    test_host_fail_in(&s.on.th, n);
-    vestry_err error = vestry_memory_request(s.on.v, &asked, NULL, NULL, &answer);
-    test_host_fail_no_more(&s.on.th);
+    test_host_fail_in(&s->on.th, n);
+    vestry_err error = vestry_memory_request(s->on.v, &asked, NULL, NULL, &answer);
+    test_host_fail_no_more(&s->on.th);
     status = error ? 0 : vestry_memory_look(answer).status;
     if (status == 200) assert_non_null(strstr((const char *)vestry_memory_look(answer).received.data, "typed"));
     assert_true(status == 0 || status == 200 || status >= 500);
     vestry_memory_destroy(answer);
     assert_true(n < 1000);
   }
-  form_shows(&s, &t, "value=\"typed\"");
-  form_end(&s);
+  form_shows(s, &t, "value=\"typed\"");
 }
 
 int main(void) {

@@ -103,34 +103,31 @@ TEST_CASE(long_poll_ends_after_its_hold_time) {
 }
 
 /* capability: L8 */
-TEST_CASE(changed_part_ends_long_poll_and_next_one_resumes) {
-  suite s;
+TABS_CASE(changed_part_ends_long_poll_and_next_one_resumes) {
   tab t = {0};
-  tabs_begin(&s);
-  long_poll(&s, &t, "/private", "25000");
+  long_poll(s, &t, "/private", "25000");
   (void)tabs_read(&t);
-  assert_clean_end(&s, &t);
+  assert_clean_end(s, &t);
   for (int round = 0; round < 4; round++) {
-    long_poll(&s, &t, "/private", "25000");
+    long_poll(s, &t, "/private", "25000");
     assert_false(has_ended(&t));
-    int item = ++s.lists[s.which];
-    tabs_refresh(&s, s.which ? "list/1" : "list/0");
-    site_settle_pages(&s.on);
-    site_settle(&s.on);
+    int item = ++s->lists[s->which];
+    tabs_refresh(s, s->which ? "list/1" : "list/0");
+    site_settle_pages(&s->on);
+    site_settle(&s->on);
     (void)tabs_read(&t);
     assert_int_equal(t.item, item);
-    assert_clean_end(&s, &t);
-    long_poll(&s, &t, "/private", "25000"); /* the content that it lacks, as far as the server knows */
+    assert_clean_end(s, &t);
+    long_poll(s, &t, "/private", "25000"); /* the content that it lacks, as far as the server knows */
     if (has_ended(&t)) {
       (void)tabs_read(&t);
       assert_int_equal(t.item, item);
-      assert_clean_end(&s, &t);
+      assert_clean_end(s, &t);
       continue;
     }
     vestry_memory_destroy(t.stream);
-    site_settle(&s.on);
+    site_settle(&s->on);
   }
-  site_end(&s.on);
 }
 
 /* capability: L8 */
@@ -158,24 +155,21 @@ TEST_CASE(any_event_ends_long_poll) {
 }
 
 /* capability: L8 */
-TEST_CASE(failing_page_ends_long_poll_with_failing_signal) {
-  suite s;
+TABS_CASE(failing_page_ends_long_poll_with_failing_signal) {
   tab t = {0};
-  tabs_begin(&s);
-  long_poll(&s, &t, "/private", "25000");
+  long_poll(s, &t, "/private", "25000");
   (void)tabs_read(&t);
-  assert_clean_end(&s, &t);
-  s.error = VESTRY_IO;
-  s.heading++;
-  long_poll(&s, &t, "/private", "25000");
+  assert_clean_end(s, &t);
+  s->error = VESTRY_IO;
+  s->heading++;
+  long_poll(s, &t, "/private", "25000");
   assert_non_null(strstr(tabs_read(&t), "failing\":true"));
-  assert_clean_end(&s, &t);
-  s.error = VESTRY_OK;
-  long_poll(&s, &t, "/private", "25000");
+  assert_clean_end(s, &t);
+  s->error = VESTRY_OK;
+  long_poll(s, &t, "/private", "25000");
   (void)tabs_read(&t);
-  assert_int_equal(t.heading, s.heading);
-  assert_clean_end(&s, &t);
-  site_end(&s.on);
+  assert_int_equal(t.heading, s->heading);
+  assert_clean_end(s, &t);
 }
 
 /* capability: L8 */
@@ -242,13 +236,11 @@ TEST_CASE(thousand_long_polls_use_no_more_memory_than_streams) {
 
 /* A client that polls again at once, with invalid tags, tags of other pages and modified ones. */
 /* capability: L8 */
-TEST_CASE(long_poll_with_forged_tag_gets_content_and_leaks_nothing) {
-  suite s;
+TABS_CASE(long_poll_with_forged_tag_gets_content_and_leaks_nothing) {
   tab t = {0}, good = {0};
-  tabs_begin(&s);
-  long_poll(&s, &good, "/private", "25000");
+  long_poll(s, &good, "/private", "25000");
   (void)tabs_read(&good);
-  assert_clean_end(&s, &good);
+  assert_clean_end(s, &good);
   static const char *const forged[] = {"", "0", "-1", "zz", "9999999999999999999999999999999999", "\x7f", "..,,"};
   const size_t count = sizeof forged / sizeof *forged, id_len = strlen(good.id);
   long live = 0;
@@ -256,19 +248,18 @@ TEST_CASE(long_poll_with_forged_tag_gets_content_and_leaks_nothing) {
     t = (tab){0};
     strcpy(t.id, i % 2 ? good.id : forged[i / 2 % count]);
     if (i % 2) t.id[i / 2 % id_len] ^= 1;
-    long_poll(&s, &t, "/private", i % 3 ? "1" : "25000");
-    if (!has_ended(&t)) site_pass_ms(&s.on, 2);
+    long_poll(s, &t, "/private", i % 3 ? "1" : "25000");
+    if (!has_ended(&t)) site_pass_ms(&s->on, 2);
     (void)tabs_read(&t);
-    if (!(i % 2)) assert_int_equal(t.heading, s.heading);
+    if (!(i % 2)) assert_int_equal(t.heading, s->heading);
     vestry_memory_destroy(t.stream);
-    site_settle(&s.on);
-    site_check_pages(&s.on);
-    assert_int_equal(site_pages_stats(&s.on).streams_count, 0);
-    assert_int_equal(site_pages_stats(&s.on).requests_bytes, 0);
-    if (i == 500) live = s.on.th.live;
+    site_settle(&s->on);
+    site_check_pages(&s->on);
+    assert_int_equal(site_pages_stats(&s->on).streams_count, 0);
+    assert_int_equal(site_pages_stats(&s->on).requests_bytes, 0);
+    if (i == 500) live = s->on.th.live;
   }
-  assert_true(s.on.th.live <= live);
-  site_end(&s.on);
+  assert_true(s->on.th.live <= live);
 }
 
 /* Return the delay before the tab polls again. It is longer after the whole content, whatever delay the pages have for
@@ -287,19 +278,16 @@ static long again_ms(suite *s, const char *id) {
 }
 
 /* capability: L8 */
-TEST_CASE(retry_delay_is_longer_after_whole_content) {
-  suite s;
+TABS_CASE(retry_delay_is_longer_after_whole_content) {
   tab t = {0};
-  tabs_begin(&s);
-  long_poll(&s, &t, "/private", "25000");
+  long_poll(s, &t, "/private", "25000");
   (void)tabs_read(&t);
-  assert_clean_end(&s, &t);
+  assert_clean_end(s, &t);
   for (int i = 0; i < 50; i++) {
-    long soon = again_ms(&s, t.id), later = again_ms(&s, "");
+    long soon = again_ms(s, t.id), later = again_ms(s, "");
     assert_in_range(soon, 500, 1000);
     assert_in_range(later, 1000, 2000);
   }
-  site_end(&s.on);
 }
 
 static int signs_of(const tab *t) {
@@ -366,49 +354,43 @@ TEST_CASE(server_near_capacity_answers_long_polls_at_once) {
 
 /* The parts are rendered after the page. */
 /* capability: L8 */
-TEST_CASE(page_with_parts_is_held_3_s_near_capacity) {
-  suite s;
+TABS_CASE(page_with_parts_is_held_3_s_near_capacity) {
   tab t = {0};
-  tabs_begin(&s);
-  long_poll(&s, &t, "/private", "25000");
+  long_poll(s, &t, "/private", "25000");
   (void)tabs_read(&t);
-  assert_clean_end(&s, &t);
-  long_poll_at(&s, &t, "/private", "25000", 99);
-  site_pass_ms(&s.on, 2999);
+  assert_clean_end(s, &t);
+  long_poll_at(s, &t, "/private", "25000", 99);
+  site_pass_ms(&s->on, 2999);
   assert_false(has_ended(&t));
-  site_pass_ms(&s.on, 2);
+  site_pass_ms(&s->on, 2);
   assert_null(strstr(tabs_read(&t), "patch-elements"));
   assert_int_equal(signs_of(&t), 2);
-  assert_clean_end(&s, &t);
-  int item = ++s.lists[s.which];
-  tabs_refresh(&s, s.which ? "list/1" : "list/0");
-  site_settle_pages(&s.on);
-  long_poll_at(&s, &t, "/private", "25000", 99);
+  assert_clean_end(s, &t);
+  int item = ++s->lists[s->which];
+  tabs_refresh(s, s->which ? "list/1" : "list/0");
+  site_settle_pages(&s->on);
+  long_poll_at(s, &t, "/private", "25000", 99);
   (void)tabs_read(&t);
   assert_int_equal(t.item, item);
-  assert_clean_end(&s, &t);
-  site_end(&s.on);
+  assert_clean_end(s, &t);
 }
 
 /* capability: L8 */
-TEST_CASE(long_poll_ends_or_is_refused_without_memory) {
-  suite s;
+TABS_CASE(long_poll_ends_or_is_refused_without_memory) {
   tab t = {0};
-  tabs_begin(&s);
   bool has_failed = true;
   for (long i = 0; has_failed; i++) {
     static const char query[] = "datastar=%7B%22_vestry%22:%7B%22poll%22:1000%7D%7D";
-    test_host_fail_in(&s.on.th, i);
+    test_host_fail_in(&s->on.th, i);
     vestry_err error = vestry_memory_request(
-        s.on.v, &(vestry_memory_call){.path = "/private", .query = query, .datastar = true}, NULL, NULL, &t.stream);
-    site_settle(&s.on);
-    has_failed = test_host_has_failed(&s.on.th);
-    test_host_fail_no_more(&s.on.th);
-    for (int n = 0; n < 40; n++) site_pass_ms(&s.on, 1000);
+        s->on.v, &(vestry_memory_call){.path = "/private", .query = query, .datastar = true}, NULL, NULL, &t.stream);
+    site_settle(&s->on);
+    has_failed = test_host_has_failed(&s->on.th);
+    test_host_fail_no_more(&s->on.th);
+    for (int n = 0; n < 40; n++) site_pass_ms(&s->on, 1000);
     if (!has_failed) assert_true(has_ended(&t));
     if (!error) vestry_memory_destroy(t.stream);
-    site_settle(&s.on);
-    site_check_pages(&s.on);
+    site_settle(&s->on);
+    site_check_pages(&s->on);
   }
-  site_end(&s.on);
 }

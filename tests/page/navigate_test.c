@@ -170,25 +170,22 @@ static void expect_title(suite *s, const char *title, const char *wanted) {
   leave(s, tab);
 }
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, begin(s), end(s))
+
 /* capability: L3 */
-TEST_CASE(content_has_the_escaped_title) {
-  suite s;
-  begin(&s);
-  expect_title(&s, "List", " data-title=\"List\"");
-  expect_title(&s, "", " data-title=\"\"");
-  expect_title(&s, NULL, "");
-  expect_title(&s, "\"><script>x()</script>", " data-title=\"&quot;&gt;&lt;script&gt;x()&lt;/script&gt;\"");
-  expect_title(&s, "</title><title>x", " data-title=\"&lt;/title&gt;&lt;title&gt;x\"");
-  expect_title(&s, "\xC3\xA4 & ' b", " data-title=\"\xC3\xA4 &amp; &#39; b\"");
-  end(&s);
+SUITE_CASE(content_has_the_escaped_title) {
+  expect_title(s, "List", " data-title=\"List\"");
+  expect_title(s, "", " data-title=\"\"");
+  expect_title(s, NULL, "");
+  expect_title(s, "\"><script>x()</script>", " data-title=\"&quot;&gt;&lt;script&gt;x()&lt;/script&gt;\"");
+  expect_title(s, "</title><title>x", " data-title=\"&lt;/title&gt;&lt;title&gt;x\"");
+  expect_title(s, "\xC3\xA4 & ' b", " data-title=\"\xC3\xA4 &amp; &#39; b\"");
 }
 
 /* The title is in the builder's array, which is moved as it grows: at lengths near powers of two. */
 /* capability: L3 */
-TEST_CASE(title_of_any_length_survives_buffer_growth) {
+SUITE_CASE(title_of_any_length_survives_buffer_growth) {
   static char title[70000];
-  suite s;
-  begin(&s);
   for (size_t bits = 8; bits <= 16; bits++) {
     for (size_t step = 0; step < 4; step++) {
       static char wanted[sizeof title + 20];
@@ -196,13 +193,12 @@ TEST_CASE(title_of_any_length_survives_buffer_growth) {
       memset(title, 'a' + (int)step, len);
       title[len] = '\0';
       snprintf(wanted, sizeof wanted, " data-title=\"%s\">", title);
-      s.title = title;
-      vestry_memory_exchange *document = site_request(&s.on, &(vestry_memory_call){.path = "/list"});
+      s->title = title;
+      vestry_memory_exchange *document = site_request(&s->on, &(vestry_memory_call){.path = "/list"});
       assert_non_null(strstr(text_of(document), wanted));
       vestry_memory_destroy(document);
     }
   }
-  end(&s);
 }
 
 static vestry_err render_raw(vestry_render *render, vestry_html *html, void *app) {
@@ -237,26 +233,21 @@ TEST_CASE(raw_html_title_is_found_as_a_parser_would) {
 }
 
 /* capability: L3 */
-TEST_CASE(invalid_layout_name_is_refused) {
+SUITE_CASE(invalid_layout_name_is_refused) {
   static const char *const bad[] = {"", "1a", "a b", "a/b", "a'b", "\xC3\xA4", "a\n"};
-  suite s;
   vestry_page *page = NULL;
-  begin(&s);
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     const vestry_page_options options = {.render = render, .layout = bad[i]};
-    assert_int_equal(vestry_page_create(s.on.pages, &options, &page), VESTRY_INVALID);
+    assert_int_equal(vestry_page_create(s->on.pages, &options, &page), VESTRY_INVALID);
   }
   assert_null(page);
-  end(&s);
 }
 
 /* A page without a layout has no navigation code. */
-TEST_CASE(page_without_layout_has_no_navigation) {
-  suite s;
-  begin(&s);
-  vestry_memory_exchange *document = site_request(&s.on, &(vestry_memory_call){.path = "/plain"});
-  vestry_memory_exchange *tab = go(&s, "/plain", NULL, NULL, NULL);
-  vestry_memory_exchange *with_shell = site_request(&s.on, &(vestry_memory_call){.path = "/list"});
+SUITE_CASE(page_without_layout_has_no_navigation) {
+  vestry_memory_exchange *document = site_request(&s->on, &(vestry_memory_call){.path = "/plain"});
+  vestry_memory_exchange *tab = go(s, "/plain", NULL, NULL, NULL);
+  vestry_memory_exchange *with_shell = site_request(&s->on, &(vestry_memory_call){.path = "/list"});
   print_message("a document with a layout: %zu bytes more\n",
                 vestry_memory_look(with_shell).received.len - vestry_memory_look(document).received.len);
   vestry_memory_destroy(with_shell);
@@ -264,8 +255,7 @@ TEST_CASE(page_without_layout_has_no_navigation) {
   assert_non_null(strstr(text_of(document), "<main id=\"content\"><p>"));
   assert_null(strstr(text_of(tab), "data: has"));
   vestry_memory_destroy(document);
-  leave(&s, tab);
-  end(&s);
+  leave(s, tab);
 }
 
 /* If one allocation fails, the answer is an error or complete, and later events are correct. */

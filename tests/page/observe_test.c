@@ -108,56 +108,52 @@ static void refresh(suite *s, const char *topic) {
   assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 1000), s->error ? VESTRY_TIMEOUT : VESTRY_OK);
 }
 
-TEST_CASE(observer_is_called_for_each_stream_render) {
-  suite s;
-  open_site(&s);
-  observer a = {&s, 'a'}, b = {&s, 'b'};
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, open_site(s), site_end(&s->on))
+
+SUITE_CASE(observer_is_called_for_each_stream_render) {
+  observer a = {s, 'a'}, b = {s, 'b'};
   observe(&a);
   observe(&b);
-  vestry_memory_exchange *document = request(&s, "/private", "part=1", false);
-  assert_string_equal(s.reported, "maypagepart");
-  vestry_memory_exchange *one = request(&s, "/private", "part=1", true);
+  vestry_memory_exchange *document = request(s, "/private", "part=1", false);
+  assert_string_equal(s->reported, "maypagepart");
+  vestry_memory_exchange *one = request(s, "/private", "part=1", true);
   /* The check before the stream opens; the page; and the part, once, because no other page shows it yet. */
-  assert_string_equal(s.reported, "may(a(bmaypageb)a)(a(bpartb)a)");
-  vestry_memory_exchange *shared = request(&s, "/shared", NULL, true);
-  assert_string_equal(s.reported, "maymay(a(bpageb)a)");
-  assert_int_equal(vestry_pages_unobserve(s.on.pages, &a), VESTRY_OK);
-  refresh(&s, NULL);
-  assert_null(strstr(s.reported, "a("));
-  assert_non_null(strstr(s.reported, "(bmaypageb)"));
-  s.error = VESTRY_IO;
-  refresh(&s, NULL);
-  assert_non_null(strstr(s.reported, "(bmaypageb)")); /* the end is called although the render failed */
+  assert_string_equal(s->reported, "may(a(bmaypageb)a)(a(bpartb)a)");
+  vestry_memory_exchange *shared = request(s, "/shared", NULL, true);
+  assert_string_equal(s->reported, "maymay(a(bpageb)a)");
+  assert_int_equal(vestry_pages_unobserve(s->on.pages, &a), VESTRY_OK);
+  refresh(s, NULL);
+  assert_null(strstr(s->reported, "a("));
+  assert_non_null(strstr(s->reported, "(bmaypageb)"));
+  s->error = VESTRY_IO;
+  refresh(s, NULL);
+  assert_non_null(strstr(s->reported, "(bmaypageb)")); /* the end is called although the render failed */
   vestry_memory_destroy(document);
   vestry_memory_destroy(one);
   vestry_memory_destroy(shared);
-  site_end(&s.on);
 }
 
-TEST_CASE(page_depends_on_topics_of_observers) {
-  suite s;
-  open_site(&s);
-  observer a = {&s, 'a'};
+SUITE_CASE(page_depends_on_topics_of_observers) {
+  observer a = {s, 'a'};
   observe(&a);
-  s.topic = "read/1";
-  assert_false(is_used(s.on.pages, "read/1"));
-  vestry_memory_exchange *one = request(&s, "/private", NULL, true);
-  assert_true(is_used(s.on.pages, "read/1"));
-  refresh(&s, "read/1");
-  assert_string_equal(s.reported, "(amaypagea)");
-  refresh(&s, "read/2");
-  assert_string_equal(s.reported, "");
-  s.topic = "read/2";     /* a topic that is no longer named is not depended on */
-  s.refreshes = "read/2"; /* after its data was read, and before it is named */
-  refresh(&s, "read/1");
-  assert_string_equal(s.reported, "(amaypagea)(amaypagea)");
-  assert_false(is_used(s.on.pages, "read/1"));
-  assert_true(is_used(s.on.pages, "read/2"));
+  s->topic = "read/1";
+  assert_false(is_used(s->on.pages, "read/1"));
+  vestry_memory_exchange *one = request(s, "/private", NULL, true);
+  assert_true(is_used(s->on.pages, "read/1"));
+  refresh(s, "read/1");
+  assert_string_equal(s->reported, "(amaypagea)");
+  refresh(s, "read/2");
+  assert_string_equal(s->reported, "");
+  s->topic = "read/2";     /* a topic that is no longer named is not depended on */
+  s->refreshes = "read/2"; /* after its data was read, and before it is named */
+  refresh(s, "read/1");
+  assert_string_equal(s->reported, "(amaypagea)(amaypagea)");
+  assert_false(is_used(s->on.pages, "read/1"));
+  assert_true(is_used(s->on.pages, "read/2"));
   vestry_memory_destroy(one);
-  site_settle(&s.on);
-  assert_false(is_used(s.on.pages, "read/2"));
-  assert_false(is_used(s.on.pages, NULL));
-  site_end(&s.on);
+  site_settle(&s->on);
+  assert_false(is_used(s->on.pages, "read/2"));
+  assert_false(is_used(s->on.pages, NULL));
 }
 
 /* Code that drops unused topics may check on any thread, also between a render's naming of a topic and the page's
@@ -179,34 +175,31 @@ static void check_on_a_thread(vestry_render *render, void *ctx) {
   assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
-TEST_CASE(topic_is_used_as_soon_as_a_render_names_it) {
-  suite s;
-  open_site(&s);
-  observer a = {&s, 'a'};
-  const vestry_render_observer last = {.begin = begin_nothing, .end = check_on_a_thread, .ctx = &s};
-  assert_int_equal(vestry_pages_observe(s.on.pages, &last), VESTRY_OK); /* after the others */
+SUITE_CASE(topic_is_used_as_soon_as_a_render_names_it) {
+  observer a = {s, 'a'};
+  const vestry_render_observer last = {.begin = begin_nothing, .end = check_on_a_thread, .ctx = s};
+  assert_int_equal(vestry_pages_observe(s->on.pages, &last), VESTRY_OK); /* after the others */
   observe(&a);
-  vestry_memory_exchange *one = request(&s, "/private", NULL, true);
-  assert_string_equal(s.reported, "may(amaypagea)unused");
-  s.topic = "read/1";
-  refresh(&s, NULL);
-  assert_string_equal(s.reported, "(amaypagea)used");
-  assert_true(is_used(s.on.pages, "read/1"));
-  s.topic = NULL;
-  refresh(&s, NULL);
-  assert_string_equal(s.reported, "(amaypagea)used"); /* by the page, until the render is over */
-  assert_false(is_used(s.on.pages, "read/1"));
-  s.topic = "read/1"; /* a failed render names it too, and its page depends on it */
-  s.error = VESTRY_IO;
-  refresh(&s, NULL);
-  assert_non_null(strstr(s.reported, "(amaypagea)used"));
-  s.topic = NULL;
-  s.error = VESTRY_OK;
-  test_host_advance_ms(&s.on.th, 60000);
-  refresh(&s, NULL);
-  assert_false(is_used(s.on.pages, "read/1"));
+  vestry_memory_exchange *one = request(s, "/private", NULL, true);
+  assert_string_equal(s->reported, "may(amaypagea)unused");
+  s->topic = "read/1";
+  refresh(s, NULL);
+  assert_string_equal(s->reported, "(amaypagea)used");
+  assert_true(is_used(s->on.pages, "read/1"));
+  s->topic = NULL;
+  refresh(s, NULL);
+  assert_string_equal(s->reported, "(amaypagea)used"); /* by the page, until the render is over */
+  assert_false(is_used(s->on.pages, "read/1"));
+  s->topic = "read/1"; /* a failed render names it too, and its page depends on it */
+  s->error = VESTRY_IO;
+  refresh(s, NULL);
+  assert_non_null(strstr(s->reported, "(amaypagea)used"));
+  s->topic = NULL;
+  s->error = VESTRY_OK;
+  test_host_advance_ms(&s->on.th, 60000);
+  refresh(s, NULL);
+  assert_false(is_used(s->on.pages, "read/1"));
   vestry_memory_destroy(one);
-  site_end(&s.on);
 }
 
 /* Topics whose allocation failed are not counted: at the end, none is used. */
@@ -233,31 +226,28 @@ TEST_CASE(topic_is_unused_after_failed_allocation) {
   }
 }
 
-TEST_CASE(observer_over_limit_or_invalid_is_refused) {
-  suite s;
-  open_site(&s);
+SUITE_CASE(observer_over_limit_or_invalid_is_refused) {
   observer all[VESTRY_RENDER_OBSERVERS_MAX + 1];
   for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++) {
-    all[i] = (observer){&s, (char)('a' + i)};
+    all[i] = (observer){s, (char)('a' + i)};
     observe(&all[i]);
   }
   const vestry_render_observer more = {.begin = begin, .end = end, .ctx = &all[VESTRY_RENDER_OBSERVERS_MAX]};
   const vestry_render_observer again = {.begin = begin, .end = end, .ctx = &all[1]}, half = {.begin = begin};
-  assert_int_equal(vestry_pages_observe(s.on.pages, &more), VESTRY_LIMIT);
-  assert_int_equal(vestry_pages_observe(s.on.pages, &again), VESTRY_EXISTS);
-  assert_int_equal(vestry_pages_observe(s.on.pages, &half), VESTRY_INVALID);
-  assert_non_null(strstr(s.on.th.last_log, "vestry_pages_observe: the observer is NULL, or lacks begin or end"));
-  assert_int_equal(vestry_pages_observe(s.on.pages, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_pages_observe(s->on.pages, &more), VESTRY_LIMIT);
+  assert_int_equal(vestry_pages_observe(s->on.pages, &again), VESTRY_EXISTS);
+  assert_int_equal(vestry_pages_observe(s->on.pages, &half), VESTRY_INVALID);
+  assert_non_null(strstr(s->on.th.last_log, "vestry_pages_observe: the observer is NULL, or lacks begin or end"));
+  assert_int_equal(vestry_pages_observe(s->on.pages, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_pages_observe(NULL, &more), VESTRY_INVALID);
-  assert_int_equal(vestry_pages_unobserve(s.on.pages, more.ctx), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_pages_unobserve(s.on.pages, &all[VESTRY_RENDER_OBSERVERS_MAX - 1]), VESTRY_OK);
-  assert_int_equal(vestry_pages_observe(s.on.pages, &more), VESTRY_OK);
+  assert_int_equal(vestry_pages_unobserve(s->on.pages, more.ctx), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_pages_unobserve(s->on.pages, &all[VESTRY_RENDER_OBSERVERS_MAX - 1]), VESTRY_OK);
+  assert_int_equal(vestry_pages_observe(s->on.pages, &more), VESTRY_OK);
   /* The place of an observer that others follow is free as well, also if all were removed in turn. */
   for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX - 1; i++) {
-    assert_int_equal(vestry_pages_unobserve(s.on.pages, &all[i]), VESTRY_OK);
+    assert_int_equal(vestry_pages_unobserve(s->on.pages, &all[i]), VESTRY_OK);
     observe(&all[i]);
   }
-  site_end(&s.on);
 }
 
 /* With threads: unobserve waits for the render in progress. */

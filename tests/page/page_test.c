@@ -9,67 +9,58 @@
 /* -------------------------------------------------------------------------------------------------- content ------- */
 
 /* capability: D2 */
-TEST_CASE(document_has_its_content_and_opens_its_stream) {
-  suite s;
-  rooms_begin(&s, NULL);
-  rooms_put(&s, 1, "hello <all>");
+ROOMS_CASE(document_has_its_content_and_opens_its_stream) {
+  rooms_put(s, 1, "hello <all>");
   vestry_memory_exchange *document;
-  rooms_get(&s, "/room", "room=1", NULL, NULL, false, &document);
+  rooms_get(s, "/room", "room=1", NULL, NULL, false, &document);
   const char *text = vestry_memory_look(document).received.data;
   assert_non_null(strstr(text, "</style><main id=\"content\"><p>hello &lt;all&gt;</p></main>"
                                "<div class=\"vestry-banner\""));
   assert_non_null(strstr(text, "/room?room=1"));
   vestry_memory_destroy(document);
-  site_end(&s.on);
 }
 
 /* capability: D2, D6 */
-TEST_CASE(only_the_changed_page_is_sent) {
-  suite s;
+ROOMS_CASE(only_the_changed_page_is_sent) {
   tab one, other;
-  rooms_begin(&s, NULL);
-  rooms_put(&s, 1, "first");
-  rooms_put(&s, 2, "else");
-  rooms_open(&s, &one, "/room", "room=1", NULL);
-  rooms_open(&s, &other, "/room", "room=2", NULL);
-  site_settle_pages(&s.on);
+  rooms_put(s, 1, "first");
+  rooms_put(s, 2, "else");
+  rooms_open(s, &one, "/room", "room=1", NULL);
+  rooms_open(s, &other, "/room", "room=2", NULL);
+  site_settle_pages(&s->on);
   assert_string_equal(rooms_since(&one), "");
   assert_string_equal(rooms_since(&other), "");
-  rooms_put(&s, 1, "second");
-  site_refresh(&s.on, "room/1");
+  rooms_put(s, 1, "second");
+  site_refresh(&s->on, "room/1");
   const char *text = rooms_since(&one);
   assert_non_null(strstr(text, "event: datastar-patch-elements\nid:\ndata: elements "));
   assert_non_null(strstr(text, "data: elements <main id=\"content\"><p>second</p></main>\n\nid: "));
   assert_null(strstr(text, "title"));
   assert_string_equal(rooms_since(&other), "");
-  site_refresh(&s.on, "room/1"); /* nothing has changed */
+  site_refresh(&s->on, "room/1"); /* nothing has changed */
   assert_string_equal(rooms_since(&one), "");
   vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s.on.pages, &stats);
+  vestry_pages_stats_get(s->on.pages, &stats);
   assert_int_equal(stats.changed_count, 1);
   assert_int_equal(stats.unchanged_count, 3);
   rooms_close(&one);
   rooms_close(&other);
-  site_end(&s.on);
 }
 
 /* capability: D4 */
-TEST_CASE(change_between_document_and_stream_is_sent) {
-  suite s;
-  rooms_begin(&s, NULL);
-  rooms_put(&s, 1, "first");
+ROOMS_CASE(change_between_document_and_stream_is_sent) {
+  rooms_put(s, 1, "first");
   vestry_memory_exchange *document;
   tab t;
-  rooms_get(&s, "/room", "room=1", NULL, NULL, false, &document);
+  rooms_get(s, "/room", "room=1", NULL, NULL, false, &document);
   rooms_between(vestry_memory_look(document).received.data, "el.had = '", "'", t.tag, sizeof t.tag);
   vestry_memory_destroy(document);
-  rooms_put(&s, 1, "second");
-  assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
-  rooms_get(&s, "/room", "room=1", NULL, t.tag, true, &t.stream);
-  site_settle_pages(&s.on);
+  rooms_put(s, 1, "second");
+  assert_int_equal(vestry_refresh(s->on.pages, "room/1", NULL), VESTRY_OK);
+  rooms_get(s, "/room", "room=1", NULL, t.tag, true, &t.stream);
+  site_settle_pages(&s->on);
   assert_non_null(strstr(rooms_since(&t), "<p>second</p>"));
   rooms_close(&t);
-  site_end(&s.on);
 }
 
 /* capability: D4 */
@@ -95,140 +86,125 @@ TEST_CASE(change_during_a_render_is_sent) {
 }
 
 /* capability: D6, D14 */
-TEST_CASE(reconnected_stream_receives_what_it_lacks) {
-  suite s;
+ROOMS_CASE(reconnected_stream_receives_what_it_lacks) {
   tab t;
   char id[400];
-  rooms_begin(&s, NULL);
-  rooms_put(&s, 1, "first");
-  rooms_open(&s, &t, "/room", "room=1", NULL);
-  rooms_put(&s, 1, "second");
-  site_refresh(&s.on, "room/1");
+  rooms_put(s, 1, "first");
+  rooms_open(s, &t, "/room", "room=1", NULL);
+  rooms_put(s, 1, "second");
+  site_refresh(&s->on, "room/1");
   rooms_between(rooms_since(&t), "id: ", "\n", id, sizeof id);
   rooms_close(&t);
-  site_settle(&s.on);
-  rooms_get(&s, "/room", "room=1", NULL, id, true, &t.stream);
-  site_settle_pages(&s.on);
+  site_settle(&s->on);
+  rooms_get(s, "/room", "room=1", NULL, id, true, &t.stream);
+  site_settle_pages(&s->on);
   assert_string_equal(rooms_since(&t), ""); /* it has all */
   rooms_close(&t);
-  rooms_get(&s, "/room", "room=1", NULL, t.tag, true, &t.stream);
-  site_settle_pages(&s.on);
+  rooms_get(s, "/room", "room=1", NULL, t.tag, true, &t.stream);
+  site_settle_pages(&s->on);
   assert_non_null(strstr(rooms_since(&t), "<p>second</p>"));
   rooms_close(&t);
-  rooms_get(&s, "/room", "room=1", NULL, "forged", true, &t.stream);
-  site_settle_pages(&s.on);
+  rooms_get(s, "/room", "room=1", NULL, "forged", true, &t.stream);
+  site_settle_pages(&s->on);
   assert_non_null(strstr(rooms_since(&t), "<p>second</p>"));
   rooms_close(&t);
-  site_end(&s.on);
 }
 
 /* capability: D6, D14 */
-TEST_CASE(page_of_current_version_is_not_rendered) {
-  suite s;
+ROOMS_CASE(page_of_current_version_is_not_rendered) {
   tab t;
-  rooms_begin(&s, NULL);
-  s.versioned = true;
-  rooms_put(&s, 1, "first");
-  rooms_open(&s, &t, "/room", "room=1", NULL);
-  site_settle_pages(&s.on);
+  s->versioned = true;
+  rooms_put(s, 1, "first");
+  rooms_open(s, &t, "/room", "room=1", NULL);
+  site_settle_pages(&s->on);
   assert_string_equal(rooms_since(&t), "");
   vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s.on.pages, &stats);
+  vestry_pages_stats_get(s->on.pages, &stats);
   assert_int_equal(stats.current_count, 1);
-  site_refresh(&s.on, "room/1");
-  vestry_pages_stats_get(s.on.pages, &stats);
+  site_refresh(&s->on, "room/1");
+  vestry_pages_stats_get(s->on.pages, &stats);
   assert_int_equal(stats.current_count, 2);
-  rooms_put(&s, 1, "second");
-  site_refresh(&s.on, "room/1");
+  rooms_put(s, 1, "second");
+  site_refresh(&s->on, "room/1");
   assert_non_null(strstr(rooms_since(&t), "<p>second</p>"));
   rooms_close(&t);
-  site_end(&s.on);
 }
 
 /* A version belongs to a page, at an address, of a scope. */
 /* capability: D6 */
-TEST_CASE(version_of_another_page_or_scope_does_not_match) {
-  suite s;
+ROOMS_CASE(version_of_another_page_or_scope_does_not_match) {
   tab t, other;
-  rooms_begin(&s, NULL);
-  s.versioned = true;
-  rooms_put(&s, 1, "first");
-  rooms_put(&s, 2, "other");
-  rooms_open(&s, &t, "/room", "room=1", NULL);
-  rooms_get(&s, "/room", "room=2", NULL, t.tag, true, &other.stream);
-  site_settle_pages(&s.on);
+  s->versioned = true;
+  rooms_put(s, 1, "first");
+  rooms_put(s, 2, "other");
+  rooms_open(s, &t, "/room", "room=1", NULL);
+  rooms_get(s, "/room", "room=2", NULL, t.tag, true, &other.stream);
+  site_settle_pages(&s->on);
   assert_non_null(strstr(rooms_since(&other), "<p>other</p>"));
   rooms_close(&other);
-  rooms_get(&s, "/room", "room=1", "another", t.tag, true, &other.stream);
-  site_settle_pages(&s.on);
+  rooms_get(s, "/room", "room=1", "another", t.tag, true, &other.stream);
+  site_settle_pages(&s->on);
   assert_string_equal(rooms_since(&other), ""); /* rendered, and equal */
   vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s.on.pages, &stats);
+  vestry_pages_stats_get(s->on.pages, &stats);
   assert_int_equal(stats.current_count, 1);
   rooms_close(&t);
   rooms_close(&other);
-  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------------ intervals ------- */
 
 /* capability: D5, D13 */
-TEST_CASE(renders_are_an_interval_apart) {
-  suite s;
+ROOMS_CASE(renders_are_an_interval_apart) {
   tab t;
   char text[32];
-  rooms_begin(&s, NULL);
-  rooms_open(&s, &t, "/room", "room=1", NULL);
-  site_settle(&s.on);
-  test_host_advance_ms(&s.on.th, 100);
-  size_t before = s.calls;
+  rooms_open(s, &t, "/room", "room=1", NULL);
+  site_settle(&s->on);
+  test_host_advance_ms(&s->on.th, 100);
+  size_t before = s->calls;
   for (int ms = 0; ms < 1000; ms++) {
     snprintf(text, sizeof text, "at %d", ms);
-    rooms_put(&s, 1, text);
-    assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
-    site_settle(&s.on);
-    if (ms == 0) assert_int_equal(s.calls, before + 1); /* the first at once */
-    site_pass_ms(&s.on, 1);
+    rooms_put(s, 1, text);
+    assert_int_equal(vestry_refresh(s->on.pages, "room/1", NULL), VESTRY_OK);
+    site_settle(&s->on);
+    if (ms == 0) assert_int_equal(s->calls, before + 1); /* the first at once */
+    site_pass_ms(&s->on, 1);
   }
-  assert_in_range(s.calls - before, 1000 / 16, 1000 / 15 + 2);
-  site_pass_ms(&s.on, 20);
+  assert_in_range(s->calls - before, 1000 / 16, 1000 / 15 + 2);
+  site_pass_ms(&s->on, 20);
   vestry_slice got = vestry_memory_look(t.stream).received;
   assert_non_null(strstr(got.data, "at 999<")); /* the last one always */
-  size_t after = s.calls;
-  site_pass_ms(&s.on, 1000);
-  assert_int_equal(s.calls, after);
+  size_t after = s->calls;
+  site_pass_ms(&s->on, 1000);
+  assert_int_equal(s->calls, after);
   rooms_close(&t);
-  site_end(&s.on);
 }
 
 /* capability: D5, D13 */
-TEST_CASE(stream_with_unwritten_events_is_not_rendered) {
-  suite s;
+ROOMS_CASE(stream_with_unwritten_events_is_not_rendered) {
   tab slow, fast;
-  rooms_begin(&s, NULL);
-  rooms_open(&s, &slow, "/room", "room=1", NULL);
-  rooms_open(&s, &fast, "/room", "room=1", "other");
-  site_settle_pages(&s.on);
+  rooms_open(s, &slow, "/room", "room=1", NULL);
+  rooms_open(s, &fast, "/room", "room=1", "other");
+  site_settle_pages(&s->on);
   vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_BLOCKS);
-  rooms_put(&s, 1, "one");
-  assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
-  site_pass_ms(&s.on, 20);
-  size_t before = s.calls;
+  rooms_put(s, 1, "one");
+  assert_int_equal(vestry_refresh(s->on.pages, "room/1", NULL), VESTRY_OK);
+  site_pass_ms(&s->on, 20);
+  size_t before = s->calls;
   for (int i = 0; i < 10; i++) {
-    rooms_put(&s, 1, i % 2 ? "two" : "three");
-    assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
-    site_pass_ms(&s.on, 20);
+    rooms_put(s, 1, i % 2 ? "two" : "three");
+    assert_int_equal(vestry_refresh(s->on.pages, "room/1", NULL), VESTRY_OK);
+    site_pass_ms(&s->on, 20);
   }
-  assert_int_equal(s.calls, before + 10); /* only for the fast one */
+  assert_int_equal(s->calls, before + 10); /* only for the fast one */
   vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_READS);
-  site_settle(&s.on);
-  site_pass_ms(&s.on, 20);
-  assert_int_equal(s.calls, before + 11);
+  site_settle(&s->on);
+  site_pass_ms(&s->on, 20);
+  assert_int_equal(s->calls, before + 11);
   assert_non_null(strstr(vestry_memory_look(slow.stream).received.data, "<p>two</p>"));
   assert_null(strstr(vestry_memory_look(slow.stream).received.data, "<p>three</p>"));
   rooms_close(&slow);
   rooms_close(&fast);
-  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------ statuses, permissions ------- */
@@ -272,38 +248,35 @@ TEST_CASE(status_of_render_determines_end_of_stream) {
 }
 
 /* capability: D17 */
-TEST_CASE(failing_page_is_retried_with_backoff) {
-  suite s;
+ROOMS_CASE(failing_page_is_retried_with_backoff) {
   tab t;
-  rooms_begin(&s, NULL);
-  rooms_put(&s, 1, "first");
-  rooms_open(&s, &t, "/room", "room=1", NULL);
-  site_settle_pages(&s.on);
+  rooms_put(s, 1, "first");
+  rooms_open(s, &t, "/room", "room=1", NULL);
+  site_settle_pages(&s->on);
   (void)rooms_since(&t);
-  s.error = VESTRY_FAILED;
-  size_t before = s.calls;
-  test_host_advance_ms(&s.on.th, 20);
-  assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
-  site_settle(&s.on);
-  assert_int_equal(s.calls, before + 1);
+  s->error = VESTRY_FAILED;
+  size_t before = s->calls;
+  test_host_advance_ms(&s->on.th, 20);
+  assert_int_equal(vestry_refresh(s->on.pages, "room/1", NULL), VESTRY_OK);
+  site_settle(&s->on);
+  assert_int_equal(s->calls, before + 1);
   static const int waits[] = {1, 2, 4, 8, 16, 30, 30};
   for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
     for (int second = 0; second < waits[i]; second++) {
-      test_host_advance_ms(&s.on.th, 999);
-      assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK); /* does not shorten the wait */
-      site_settle(&s.on);
-      assert_int_equal(s.calls, before + 1 + i);
-      test_host_advance_ms(&s.on.th, 1);
+      test_host_advance_ms(&s->on.th, 999);
+      assert_int_equal(vestry_refresh(s->on.pages, "room/1", NULL), VESTRY_OK); /* does not shorten the wait */
+      site_settle(&s->on);
+      assert_int_equal(s->calls, before + 1 + i);
+      test_host_advance_ms(&s->on.th, 1);
     }
-    site_pass_ms(&s.on, 2);
-    assert_int_equal(s.calls, before + 2 + i);
+    site_pass_ms(&s->on, 2);
+    assert_int_equal(s->calls, before + 2 + i);
   }
-  s.error = VESTRY_OK;
+  s->error = VESTRY_OK;
   (void)rooms_since(&t);
-  site_pass_ms(&s.on, 30002);
+  site_pass_ms(&s->on, 30002);
   assert_non_null(strstr(rooms_since(&t), "{\"_vestry\":{\"failing\":false}}"));
   rooms_close(&t);
-  site_end(&s.on);
 }
 
 /* A check that fails, because its database does not answer, does not take the page from its user, and shows no new
@@ -425,18 +398,16 @@ static vestry_err make_for_tab(vestry_render *render, vestry_html *html, void *a
   return vestry_render_end(render, html);
 }
 
-TEST_CASE(page_of_a_stream_has_the_id_of_its_tab) {
-  suite s;
+ROOMS_CASE(page_of_a_stream_has_the_id_of_its_tab) {
   tab t;
   char id[VESTRY_TAB_ID_BYTES], query[200];
-  rooms_begin(&s, NULL);
   vestry_page *page;
-  const vestry_page_options options = {.render = make_for_tab, .app = &s};
-  assert_int_equal(vestry_page_create(s.on.pages, &options, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s.on.v, "GET", "/tab", vestry_page_handler, page), VESTRY_OK);
-  rooms_put(&s, 1, "first");
+  const vestry_page_options options = {.render = make_for_tab, .app = s};
+  assert_int_equal(vestry_page_create(s->on.pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/tab", vestry_page_handler, page), VESTRY_OK);
+  rooms_put(s, 1, "first");
   vestry_memory_exchange *document;
-  rooms_get(&s, "/tab", NULL, "me", NULL, false, &document);
+  rooms_get(s, "/tab", NULL, "me", NULL, false, &document);
   const char *text = vestry_memory_look(document).received.data;
   rooms_between(text, "<p>", ":", id, sizeof id);
   rooms_between(text, "el.had = '", "'", t.tag, sizeof t.tag);
@@ -450,21 +421,19 @@ TEST_CASE(page_of_a_stream_has_the_id_of_its_tab) {
   sealed[len] = '\0';
   snprintf(query, sizeof query, "datastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", sealed);
   vestry_memory_destroy(document);
-  rooms_get(&s, "/tab", query, "me", t.tag, true, &t.stream);
-  site_settle_pages(&s.on);
+  rooms_get(s, "/tab", query, "me", t.tag, true, &t.stream);
+  site_settle_pages(&s->on);
   assert_string_equal(rooms_since(&t), "");
-  rooms_put(&s, 1, "second");
-  site_refresh(&s.on, "tab");
+  rooms_put(s, 1, "second");
+  site_refresh(&s->on, "tab");
   text = rooms_since(&t);
   assert_non_null(strstr(text, id));
   assert_non_null(strstr(text, "second"));
   rooms_close(&t);
-  rooms_get(&s, "/tab", NULL, "me", t.tag, true,
-            &t.stream); /* without an id the tab is unknown: its page is reloaded */
-  site_settle(&s.on);
+  rooms_get(s, "/tab", NULL, "me", t.tag, true, &t.stream); /* without an id the tab is unknown: its page is reloaded */
+  site_settle(&s->on);
   assert_non_null(strstr(rooms_since(&t), "{\"_vestry\":{\"reload\":"));
   rooms_close(&t);
-  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------ ordinary handlers ----- */

@@ -46,4 +46,6 @@ void rooms_close(tab *t);
 /* Return what was received, without the heartbeat and the retry delay. */
 const char *rooms_since(tab *t);
 
+#define ROOMS_CASE(name) TEST_CASE_WITH(name, suite, s, rooms_begin(s, NULL), site_end(&s->on))
+
 #endif

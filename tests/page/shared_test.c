@@ -53,23 +53,20 @@ static vestry_err serve_look(const vestry_request *req, vestry_reply *reply, voi
 }
 
 /* capability: D7 */
-TEST_CASE(shared_render_has_no_cookie_signals_scope_or_user) {
-  suite s;
-  rooms_begin(&s, NULL);
+ROOMS_CASE(shared_render_has_no_cookie_signals_scope_or_user) {
   vestry_page *page;
-  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = show_request, .app = &s}, &page),
+  assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = show_request, .app = s}, &page),
                    VESTRY_OK);
-  assert_int_equal(vestry_route(s.on.v, "GET", "/look", serve_look, page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/look", serve_look, page), VESTRY_OK);
   vestry_memory_exchange *document, *stream;
-  rooms_get(&s, "/look", "a=1", "secret", NULL, false, &document);
+  rooms_get(s, "/look", "a=1", "secret", NULL, false, &document);
   assert_int_equal(vestry_memory_look(document).status, 200);
-  rooms_get(&s, "/look", "a=1&datastar=%7B%22mine%22%3A1%7D", "secret", NULL, true, &stream);
-  site_settle_pages(&s.on);
-  assert_int_equal(s.calls, 1);
+  rooms_get(s, "/look", "a=1&datastar=%7B%22mine%22%3A1%7D", "secret", NULL, true, &stream);
+  site_settle_pages(&s->on);
+  assert_int_equal(s->calls, 1);
   assert_non_null(strstr(vestry_memory_look(stream).received.data, "<main id=\"content\">k</main>"));
   vestry_memory_destroy(document);
   vestry_memory_destroy(stream);
-  site_end(&s.on);
 }
 
 /* ---------------------------------------------------------------------------------------------------- parts ------- */
@@ -126,37 +123,36 @@ static void open_list_site(suite *s) {
   open_list_site_with(s, NULL);
 }
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, open_list_site(s), site_end(&s->on))
+
 /* capability: D15 */
-TEST_CASE(part_is_rendered_once_for_all_pages) {
-  suite s;
+SUITE_CASE(part_is_rendered_once_for_all_pages) {
   tab ada, bob;
-  open_list_site(&s);
   vestry_memory_exchange *document;
-  rooms_get(&s, "/list", NULL, "ada", NULL, false, &document);
+  rooms_get(s, "/list", NULL, "ada", NULL, false, &document);
   assert_non_null(strstr(vestry_memory_look(document).received.data,
                          "<main id=\"content\"><h1>ada in 1</h1><ul id=\"list\" data-ignore-morph>"
                          "<li>first</li></ul></main>"));
   vestry_memory_destroy(document);
-  rooms_open(&s, &ada, "/list", NULL, "ada");
-  rooms_open(&s, &bob, "/list", NULL, "bob");
-  site_settle_pages(&s.on);
+  rooms_open(s, &ada, "/list", NULL, "ada");
+  rooms_open(s, &bob, "/list", NULL, "bob");
+  site_settle_pages(&s->on);
   assert_string_equal(rooms_since(&ada), "");
   assert_string_equal(rooms_since(&bob), "");
-  size_t calls = s.calls, parts = s.parts;
-  rooms_put(&s, 1, "second");
-  site_refresh(&s.on, "list/1");
-  assert_int_equal(s.calls, calls);
-  assert_int_equal(s.parts, parts + 1);
+  size_t calls = s->calls, parts = s->parts;
+  rooms_put(s, 1, "second");
+  site_refresh(&s->on, "list/1");
+  assert_int_equal(s->calls, calls);
+  assert_int_equal(s->parts, parts + 1);
   static const char event[] = "event: datastar-patch-elements\nid:\ndata: selector #list\ndata: mode inner\n"
                               "data: elements <li>second</li>\n\nid: ";
   assert_memory_equal(rooms_since(&ada), event, sizeof event - 1);
   assert_non_null(strstr(rooms_since(&bob), "<li>second</li>"));
-  site_refresh(&s.on, "who"); /* the pages are rendered, and nothing differs */
-  assert_int_equal(s.calls, calls + 2);
+  site_refresh(&s->on, "who"); /* the pages are rendered, and nothing differs */
+  assert_int_equal(s->calls, calls + 2);
   assert_string_equal(rooms_since(&ada), "");
   rooms_close(&ada);
   rooms_close(&bob);
-  site_end(&s.on);
 }
 
 static vestry_err make_with_attributes(vestry_render *render, vestry_html *html, void *app) {
@@ -173,39 +169,36 @@ static vestry_err make_with_attributes(vestry_render *render, vestry_html *html,
 
 /* Two pages give one part different attributes; its events have none. */
 /* capability: D15 */
-TEST_CASE(part_has_the_attributes_of_its_page) {
-  suite s;
+SUITE_CASE(part_has_the_attributes_of_its_page) {
   tab ada, bob;
   vestry_page *page;
-  open_list_site(&s);
-  const vestry_page_options options = {.render = make_with_attributes, .app = &s};
-  assert_int_equal(vestry_page_create(s.on.pages, &options, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s.on.v, "GET", "/dressed", vestry_page_handler, page), VESTRY_OK);
+  const vestry_page_options options = {.render = make_with_attributes, .app = s};
+  assert_int_equal(vestry_page_create(s->on.pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/dressed", vestry_page_handler, page), VESTRY_OK);
   vestry_memory_exchange *document;
-  rooms_get(&s, "/dressed", "second=1", "ada", NULL, false, &document);
+  rooms_get(s, "/dressed", "second=1", "ada", NULL, false, &document);
   assert_non_null(strstr(vestry_memory_look(document).received.data,
                          "<ul id=\"list\" data-ignore-morph class=\"second\" data-on:click=\"$n > 1\">"
                          "<li>first</li></ul></main>"));
   vestry_memory_destroy(document);
-  rooms_open(&s, &ada, "/dressed", NULL, "ada");
-  rooms_open(&s, &bob, "/dressed", "second=1", "bob");
-  site_settle_pages(&s.on);
+  rooms_open(s, &ada, "/dressed", NULL, "ada");
+  rooms_open(s, &bob, "/dressed", "second=1", "bob");
+  site_settle_pages(&s->on);
   (void)rooms_since(&ada), (void)rooms_since(&bob);
-  const size_t parts = s.parts;
-  rooms_put(&s, 1, "other");
-  site_refresh(&s.on, "list/1");
-  assert_int_equal(s.parts, parts + 1); /* both pages have the same part */
+  const size_t parts = s->parts;
+  rooms_put(s, 1, "other");
+  site_refresh(&s->on, "list/1");
+  assert_int_equal(s->parts, parts + 1); /* both pages have the same part */
   static const char event[] = "event: datastar-patch-elements\nid:\ndata: selector #list\ndata: mode inner\n"
                               "data: elements <li>other</li>\n\nid: ";
   assert_memory_equal(rooms_since(&ada), event, sizeof event - 1);
   assert_memory_equal(rooms_since(&bob), event, sizeof event - 1);
-  rooms_put(&s, 0, "2");
-  site_refresh(&s.on, "who");
+  rooms_put(s, 0, "2");
+  site_refresh(&s->on, "who");
   assert_non_null(strstr(rooms_since(&ada), "<ul id=\"list\" data-ignore-morph class=\"first\"></ul>"));
   assert_non_null(strstr(rooms_since(&bob), "data-ignore-morph class=\"second\" data-on:click"));
   rooms_close(&ada);
   rooms_close(&bob);
-  site_end(&s.on);
 }
 
 enum { TABS_MANY = 8 };
@@ -226,64 +219,55 @@ static void close_many(tab tabs[TABS_MANY]) {
 }
 
 /* All pages are due, and their shared part changes while the first one is rendered. */
-TEST_CASE(shared_part_is_rendered_before_private_pages) {
-  suite s;
+SUITE_CASE(shared_part_is_rendered_before_private_pages) {
   tab tabs[TABS_MANY];
-  open_list_site(&s);
-  open_many(&s, tabs);
-  s.page_ms = 1;
-  s.refreshes = "list/1";
-  rooms_put(&s, 1, "second");
-  assert_int_equal(vestry_refresh(s.on.pages, "who", NULL), VESTRY_OK);
-  site_settle(&s.on);
-  assert_string_equal(s.order, "plppppppp");
+  open_many(s, tabs);
+  s->page_ms = 1;
+  s->refreshes = "list/1";
+  rooms_put(s, 1, "second");
+  assert_int_equal(vestry_refresh(s->on.pages, "who", NULL), VESTRY_OK);
+  site_settle(&s->on);
+  assert_string_equal(s->order, "plppppppp");
   assert_non_null(strstr(rooms_since(&tabs[0]), "<li>second</li>"));
   close_many(tabs);
-  site_end(&s.on);
 }
 
 /* The part takes all the time: a waiting page goes first once it is overdue by a second more. */
-TEST_CASE(overdue_private_page_is_rendered_before_a_busy_part) {
-  suite s;
+SUITE_CASE(overdue_private_page_is_rendered_before_a_busy_part) {
   tab tabs[TABS_MANY];
-  open_list_site(&s);
-  open_many(&s, tabs);
-  s.part_ms = 100;
-  s.part_again = 40;
-  assert_int_equal(vestry_refresh(s.on.pages, "list/1", NULL), VESTRY_OK);
-  assert_int_equal(vestry_refresh(s.on.pages, "who", NULL), VESTRY_OK);
-  site_settle(&s.on);
-  assert_int_equal(strlen(s.order), 41 + TABS_MANY);
-  assert_in_range(strspn(s.order, "l"), 9, 13);
-  assert_int_equal(strspn(strchr(s.order, 'p'), "p"), TABS_MANY);
+  open_many(s, tabs);
+  s->part_ms = 100;
+  s->part_again = 40;
+  assert_int_equal(vestry_refresh(s->on.pages, "list/1", NULL), VESTRY_OK);
+  assert_int_equal(vestry_refresh(s->on.pages, "who", NULL), VESTRY_OK);
+  site_settle(&s->on);
+  assert_int_equal(strlen(s->order), 41 + TABS_MANY);
+  assert_in_range(strspn(s->order, "l"), 9, 13);
+  assert_int_equal(strspn(strchr(s->order, 'p'), "p"), TABS_MANY);
   close_many(tabs);
-  site_end(&s.on);
 }
 
 /* capability: D15 */
-TEST_CASE(replaced_part_comes_with_content_and_old_one_is_silent) {
-  suite s;
+SUITE_CASE(replaced_part_comes_with_content_and_old_one_is_silent) {
   tab t;
-  open_list_site(&s);
-  rooms_open(&s, &t, "/list", NULL, "ada");
-  site_settle_pages(&s.on);
-  rooms_put(&s, 0, "2");
-  site_refresh(&s.on, "who");
+  rooms_open(s, &t, "/list", NULL, "ada");
+  site_settle_pages(&s->on);
+  rooms_put(s, 0, "2");
+  site_refresh(&s->on, "who");
   const char *text = rooms_since(&t), *heading = strstr(text, "ada in 2"), *inside = strstr(text, "<li>other</li>");
   assert_non_null(heading);
   assert_non_null(inside);
   assert_true(heading < inside);
-  rooms_put(&s, 1, "old news");
-  site_refresh(&s.on, "list/1");
+  rooms_put(s, 1, "old news");
+  site_refresh(&s->on, "list/1");
   assert_string_equal(rooms_since(&t), "");
-  rooms_put(&s, 2, "new news");
-  site_refresh(&s.on, "list/2");
+  rooms_put(s, 2, "new news");
+  site_refresh(&s->on, "list/2");
   assert_non_null(strstr(rooms_since(&t), "<li>new news</li>"));
   vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s.on.pages, &stats);
+  vestry_pages_stats_get(s->on.pages, &stats);
   assert_int_equal(stats.fragments_count, 2); /* the page, and the part that it shows */
   rooms_close(&t);
-  site_end(&s.on);
 }
 
 /* ---------------------------------------------------------------------------------- parts without a stream ------- */
@@ -303,32 +287,29 @@ static size_t show_list(suite *s, const char *name, const char *expected) {
 }
 
 /* capability: D15 */
-TEST_CASE(part_is_kept_for_the_next_page) {
-  suite s;
-  open_list_site(&s);
-  assert_int_equal(show_list(&s, "1", "<li>first</li>"), 1);
-  assert_int_equal(show_list(&s, "1", "<li>first</li>"), 0);
-  assert_int_equal(show_list(&s, "2", "<li>other</li>"), 1);
+SUITE_CASE(part_is_kept_for_the_next_page) {
+  assert_int_equal(show_list(s, "1", "<li>first</li>"), 1);
+  assert_int_equal(show_list(s, "1", "<li>first</li>"), 0);
+  assert_int_equal(show_list(s, "2", "<li>other</li>"), 1);
   static const char *const topics[] = {"list/1", NULL};
   for (size_t i = 0; i < 2; i++) {
-    const size_t parts = s.parts;
-    rooms_put(&s, 1, i ? "changed again" : "changed");
-    site_refresh(&s.on, topics[i]);
-    assert_int_equal(s.parts, parts); /* no page shows it */
+    const size_t parts = s->parts;
+    rooms_put(s, 1, i ? "changed again" : "changed");
+    site_refresh(&s->on, topics[i]);
+    assert_int_equal(s->parts, parts); /* no page shows it */
     bool is_used;
-    assert_int_equal(vestry_topic_fragments(s.on.pages, "list/1", &is_used), 0);
-    assert_int_equal(show_list(&s, "1", "<li>changed"), 1);
+    assert_int_equal(vestry_topic_fragments(s->on.pages, "list/1", &is_used), 0);
+    assert_int_equal(show_list(s, "1", "<li>changed"), 1);
   }
-  assert_int_equal(show_list(&s, "1", "<li>changed again</li>"), 0);
-  assert_int_equal(show_list(&s, "2", "<li>other</li>"), 1); /* all pages were refreshed */
-  site_pass_ms(&s.on, 59000);
-  assert_int_equal(show_list(&s, "2", "<li>other</li>"), 0);
-  site_pass_ms(&s.on, 60000);
-  assert_int_equal(show_list(&s, "2", "<li>other</li>"), 1);
+  assert_int_equal(show_list(s, "1", "<li>changed again</li>"), 0);
+  assert_int_equal(show_list(s, "2", "<li>other</li>"), 1); /* all pages were refreshed */
+  site_pass_ms(&s->on, 59000);
+  assert_int_equal(show_list(s, "2", "<li>other</li>"), 0);
+  site_pass_ms(&s->on, 60000);
+  assert_int_equal(show_list(s, "2", "<li>other</li>"), 1);
   vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s.on.pages, &stats);
+  vestry_pages_stats_get(s->on.pages, &stats);
   assert_int_equal(stats.fragments_count, 0);
-  site_end(&s.on);
 }
 
 /* The memory of such parts is bounded: those that no page has shown for longest end first. */
@@ -359,32 +340,26 @@ TEST_CASE(few_parts_are_kept_without_a_page) {
 
 /* A part that names no topic may depend on data that nothing follows. */
 /* capability: D15 */
-TEST_CASE(part_without_topic_is_not_kept) {
-  suite s;
-  open_list_site(&s);
-  s.has_no_topic = true;
-  for (int i = 0; i < 2; i++) assert_int_equal(show_list(&s, "1", "<li>first</li>"), 1);
-  site_end(&s.on);
+SUITE_CASE(part_without_topic_is_not_kept) {
+  s->has_no_topic = true;
+  for (int i = 0; i < 2; i++) assert_int_equal(show_list(s, "1", "<li>first</li>"), 1);
 }
 
 /* capability: D14 */
-TEST_CASE(changed_part_is_sent_to_a_reconnected_tab) {
-  suite s;
+SUITE_CASE(changed_part_is_sent_to_a_reconnected_tab) {
   tab t;
-  open_list_site(&s);
-  rooms_open(&s, &t, "/list", NULL, "ada");
-  site_settle_pages(&s.on);
+  rooms_open(s, &t, "/list", NULL, "ada");
+  site_settle_pages(&s->on);
   rooms_close(&t);
-  site_settle(&s.on);
-  rooms_put(&s, 1, "meanwhile");
-  site_refresh(&s.on, "list/1");
-  rooms_get(&s, "/list", NULL, "ada", t.tag, true, &t.stream);
-  site_settle_pages(&s.on);
+  site_settle(&s->on);
+  rooms_put(s, 1, "meanwhile");
+  site_refresh(&s->on, "list/1");
+  rooms_get(s, "/list", NULL, "ada", t.tag, true, &t.stream);
+  site_settle_pages(&s->on);
   const char *text = rooms_since(&t);
   assert_non_null(strstr(text, "<li>meanwhile</li>"));
   assert_null(strstr(text, "<h1>"));
   rooms_close(&t);
-  site_end(&s.on);
 }
 
 static void open_again(suite *s, tab *t, const char *id, const char *document) {
@@ -395,35 +370,32 @@ static void open_again(suite *s, tab *t, const char *id, const char *document) {
 }
 
 /* The id after a part's event does not cover the page: the server knows the tab's state. */
-TEST_CASE(tab_resumes_after_the_id_of_a_part) {
-  suite s;
+SUITE_CASE(tab_resumes_after_the_id_of_a_part) {
   tab t;
   char document[17], id[400];
-  open_list_site(&s);
   vestry_memory_exchange *page;
-  rooms_get(&s, "/list", NULL, "ada", NULL, false, &page);
+  rooms_get(s, "/list", NULL, "ada", NULL, false, &page);
   rooms_between(vestry_memory_look(page).received.data, "'vestry-document': '", "'", document, sizeof document);
   rooms_between(vestry_memory_look(page).received.data, "el.had = '", "'", t.tag, sizeof t.tag);
   vestry_memory_destroy(page);
-  open_again(&s, &t, t.tag, document);
+  open_again(s, &t, t.tag, document);
   assert_string_equal(rooms_since(&t), "");
-  rooms_put(&s, 1, "news");
-  site_refresh(&s.on, "list/1");
+  rooms_put(s, 1, "news");
+  site_refresh(&s->on, "list/1");
   rooms_between(rooms_since(&t), "\n\nid: ", "\n", id, sizeof id);
   rooms_close(&t);
-  site_settle(&s.on);
-  open_again(&s, &t, id, document);
+  site_settle(&s->on);
+  open_again(s, &t, id, document);
   assert_string_equal(rooms_since(&t), ""); /* nothing has changed meanwhile */
   rooms_close(&t);
-  site_settle(&s.on);
-  open_again(&s, &t, id, "0123456789abcdef"); /* an unknown document */
+  site_settle(&s->on);
+  open_again(s, &t, id, "0123456789abcdef"); /* an unknown document */
   assert_non_null(strstr(rooms_since(&t), "<h1>"));
   rooms_close(&t);
-  site_settle(&s.on);
-  rooms_put(&s, 1, "more");
-  site_refresh(&s.on, "list/1");
-  open_again(&s, &t, t.tag, document); /* the last id received is not the last one sent */
+  site_settle(&s->on);
+  rooms_put(s, 1, "more");
+  site_refresh(&s->on, "list/1");
+  open_again(s, &t, t.tag, document); /* the last id received is not the last one sent */
   assert_non_null(strstr(rooms_since(&t), "more"));
   rooms_close(&t);
-  site_end(&s.on);
 }

@@ -104,15 +104,13 @@ TEST_CASE(current_version_does_not_suppress_part_changes) {
 }
 
 /* capability: D14 */
-TEST_CASE(forged_tags_do_not_affect_other_tabs) {
-  suite s;
+TABS_CASE(forged_tags_do_not_affect_other_tabs) {
   tab honest;
-  tabs_begin(&s);
-  tabs_open(&s, &honest, "/private", NULL);
-  site_settle_pages(&s.on);
+  tabs_open(s, &honest, "/private", NULL);
+  site_settle_pages(&s->on);
   (void)tabs_read(&honest);
   size_t len = strlen(honest.id);
-  long live = atomic_load(&s.on.th.live);
+  long live = atomic_load(&s->on.th.live);
   for (int i = 0; i < LIARS; i++) {
     tab liar = {.path = i % 2 ? "/private" : "/shared", .heading = -1, .item = -1};
     memcpy(liar.id, honest.id, len + 1);
@@ -122,24 +120,23 @@ TEST_CASE(forged_tags_do_not_affect_other_tabs) {
       liar.id[(size_t)rand() % len] = '\0';
     else
       for (size_t at = len; at + 13 < sizeof liar.id && rand() % 3; at += 12) memcpy(liar.id + at, "~ABCDEFGHIJK", 13);
-    tabs_stream(&s, &liar);
-    if (i % 1000 == 0) site_settle_pages(&s.on);
+    tabs_stream(s, &liar);
+    if (i % 1000 == 0) site_settle_pages(&s->on);
     tabs_break_off(&liar);
-    if (i % 100 == 0) site_settle(&s.on);
+    if (i % 100 == 0) site_settle(&s->on);
   }
-  site_settle(&s.on);
-  site_pass_ms(&s.on, 60000);
+  site_settle(&s->on);
+  site_pass_ms(&s->on, 60000);
   vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s.on.pages, &stats);
+  vestry_pages_stats_get(s->on.pages, &stats);
   assert_int_equal(stats.streams_count, 1);
   assert_int_equal(stats.fragments_count, 2);
-  assert_in_range(atomic_load(&s.on.th.live) + 100, live, live + 200); /* live may be below 100 */
-  s.heading++;
-  tabs_refresh(&s, "all");
-  site_settle_pages(&s.on);
-  tabs_check(&s, &honest);
+  assert_in_range(atomic_load(&s->on.th.live) + 100, live, live + 200); /* live may be below 100 */
+  s->heading++;
+  tabs_refresh(s, "all");
+  site_settle_pages(&s->on);
+  tabs_check(s, &honest);
   tabs_break_off(&honest);
-  site_end(&s.on);
 }
 
 static vestry_err make_plain(vestry_render *render, vestry_html *html, void *app) {
@@ -155,47 +152,44 @@ static vestry_err serve_by_cookie(const vestry_request *req, vestry_reply *reply
 
 /* A share key may be a secret: it is compared, and never leaves the process. */
 /* capability: D7 */
-TEST_CASE(share_key_is_not_leaked) {
-  suite s;
+TABS_CASE(share_key_is_not_leaked) {
   tab ada, bob;
   vestry_page *page;
   vestry_pages_stats stats = {0};
-  tabs_begin(&s);
-  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = make_plain, .app = &s}, &page),
+  assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = make_plain, .app = s}, &page),
                    VESTRY_OK);
-  assert_int_equal(vestry_route(s.on.v, "GET", "/mine", serve_by_cookie, page), VESTRY_OK);
-  tabs_open(&s, &ada, "/mine", "session=adas-secret");
-  tabs_open(&s, &bob, "/mine", "session=bobs-secret");
-  site_settle_pages(&s.on);
-  vestry_pages_stats_get(s.on.pages, &stats);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/mine", serve_by_cookie, page), VESTRY_OK);
+  tabs_open(s, &ada, "/mine", "session=adas-secret");
+  tabs_open(s, &bob, "/mine", "session=bobs-secret");
+  site_settle_pages(&s->on);
+  vestry_pages_stats_get(s->on.pages, &stats);
   assert_int_equal(stats.fragments_count, 2); /* two keys are two fragments */
   vestry_memory_exchange *document;
-  assert_int_equal(tabs_get(&s, &ada, false, &document), VESTRY_OK);
+  assert_int_equal(tabs_get(s, &ada, false, &document), VESTRY_OK);
   assert_null(strstr(vestry_memory_look(document).received.data, "secret"));
   vestry_memory_destroy(document);
-  s.heading++;
-  tabs_refresh(&s, "all");
-  site_settle_pages(&s.on);
-  tabs_check(&s, &ada);
-  tabs_check(&s, &bob);
+  s->heading++;
+  tabs_refresh(s, "all");
+  site_settle_pages(&s->on);
+  tabs_check(s, &ada);
+  tabs_check(s, &bob);
   assert_null(strstr(vestry_memory_look(ada.stream).received.data, "secret"));
-  assert_null(strstr(s.on.th.last_log, "secret"));
-  s.error = VESTRY_OK;
+  assert_null(strstr(s->on.th.last_log, "secret"));
+  s->error = VESTRY_OK;
   char tag[400];
   memcpy(tag, ada.id, sizeof tag);
   tabs_break_off(&bob);
   memcpy(bob.id, tag, sizeof tag); /* ada's tag does not identify her */
-  tabs_stream(&s, &bob);
-  site_settle_pages(&s.on);
-  assert_int_equal(bob.heading, s.heading);
+  tabs_stream(s, &bob);
+  site_settle_pages(&s->on);
+  assert_int_equal(bob.heading, s->heading);
   char longest[1026];
   memset(longest, 'k', sizeof longest - 1);
   longest[sizeof longest - 1] = '\0';
   tab mallory = {.path = "/mine", .cookie = longest};
-  assert_int_equal(tabs_get(&s, &mallory, true, &mallory.stream), VESTRY_OK);
+  assert_int_equal(tabs_get(s, &mallory, true, &mallory.stream), VESTRY_OK);
   assert_int_equal(vestry_memory_look(mallory.stream).status, 500);
   tabs_break_off(&ada);
   tabs_break_off(&bob);
   vestry_memory_destroy(mallory.stream);
-  site_end(&s.on);
 }

@@ -45,4 +45,6 @@ void tabs_check(suite *s, tab *t);
 void tabs_begin_one(suite *s, tab *t);
 void tabs_end_one(suite *s, tab *t);
 
+#define TABS_CASE(name) TEST_CASE_WITH(name, suite, s, tabs_begin(s), site_end(&s->on))
+
 #endif

@@ -76,23 +76,22 @@ static void assert_first(suite *s, const char *query, uint64_t first, uint64_t c
   assert_int_equal(s->window.rows_count, count);
 }
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, begin(s), site_end(&s->on))
+
 /* capability: L2 */
-TEST_CASE(window_has_the_rows_around_its_address) {
-  suite s;
-  begin(&s);
-  assert_first(&s, "", 0, 90);
-  assert_first(&s, "list=44", 0, 90);
-  assert_first(&s, "list=45", 15, 90);
-  assert_first(&s, "list=500000", 499965, 90);
-  assert_first(&s, "list=500009", 499965, 90); /* a row nearby shows the same rows */
-  assert_first(&s, "q=1&list=999999&p=2", 999910, 90);
-  s.options.rows.count = 50; /* fewer than the buffer */
-  assert_first(&s, "list=49", 0, 50);
-  s.options.rows.count = 1;
-  assert_first(&s, "list=1", 0, 1);
-  s.options.rows.count = 0;
-  assert_first(&s, "list=1", 0, 0);
-  site_end(&s.on);
+SUITE_CASE(window_has_the_rows_around_its_address) {
+  assert_first(s, "", 0, 90);
+  assert_first(s, "list=44", 0, 90);
+  assert_first(s, "list=45", 15, 90);
+  assert_first(s, "list=500000", 499965, 90);
+  assert_first(s, "list=500009", 499965, 90); /* a row nearby shows the same rows */
+  assert_first(s, "q=1&list=999999&p=2", 999910, 90);
+  s->options.rows.count = 50; /* fewer than the buffer */
+  assert_first(s, "list=49", 0, 50);
+  s->options.rows.count = 1;
+  assert_first(s, "list=1", 0, 1);
+  s->options.rows.count = 0;
+  assert_first(s, "list=1", 0, 0);
 }
 
 /* capability: L2 */
@@ -128,62 +127,50 @@ TEST_CASE(invalid_address_is_ignored_and_large_one_clamped) {
 }
 
 /* capability: L2 */
-TEST_CASE(window_at_end_shows_the_last_rows) {
-  suite s;
-  begin(&s);
-  s.options.rows.count = 10000;
-  s.options.is_at_end = true;
-  assert_first(&s, "", 9910, 90);
-  s.options.rows.count = 10001; /* and stays there */
-  assert_first(&s, "", 9911, 90);
-  assert_first(&s, "list=0", 0, 90);
-  assert_first(&s, "list=x", 9911, 90);
-  site_end(&s.on);
+SUITE_CASE(window_at_end_shows_the_last_rows) {
+  s->options.rows.count = 10000;
+  s->options.is_at_end = true;
+  assert_first(s, "", 9910, 90);
+  s->options.rows.count = 10001; /* and stays there */
+  assert_first(s, "", 9911, 90);
+  assert_first(s, "list=0", 0, 90);
+  assert_first(s, "list=x", 9911, 90);
 }
 
 /* capability: L2 */
-TEST_CASE(window_has_spacers_and_links) {
-  suite s;
-  begin(&s);
-  load(&s, "/rows", "", "width=\"0\" height=\"0\"></svg>");
-  load(&s, "/rows", "list=999999", "<svg aria-hidden=\"true\" width=\"1\" height=\"0\"></svg>");
-  load(&s, "/rows", "list=999999", "width=\"0\" height=\"7996400\"></svg>"); /* a scaled one: 8,000,000 - 90 * 40 */
-  load(&s, "/rows", "list=999999&q=%22%3C\"<", "<a href=\"?q=%22%3C&quot;&lt;&amp;list=999850#list-rows\">Earlier</a>");
-  load(&s, "/rows", "", "<a href=\"?list=120#list-rows\">Later</a>");
-  assert_first(&s, "list=120", 90, 90);
-  s.options.rows.count = 1000;
-  load(&s, "/rows", "list=500", "width=\"0\" height=\"18600\"></svg>"); /* 465 * 40 */
-  s.options.label = "<b>";
-  load(&s, "/rows", "", "aria-label=\"&lt;b&gt;\"");
-  site_end(&s.on);
+SUITE_CASE(window_has_spacers_and_links) {
+  load(s, "/rows", "", "width=\"0\" height=\"0\"></svg>");
+  load(s, "/rows", "list=999999", "<svg aria-hidden=\"true\" width=\"1\" height=\"0\"></svg>");
+  load(s, "/rows", "list=999999", "width=\"0\" height=\"7996400\"></svg>"); /* a scaled one: 8,000,000 - 90 * 40 */
+  load(s, "/rows", "list=999999&q=%22%3C\"<", "<a href=\"?q=%22%3C&quot;&lt;&amp;list=999850#list-rows\">Earlier</a>");
+  load(s, "/rows", "", "<a href=\"?list=120#list-rows\">Later</a>");
+  assert_first(s, "list=120", 90, 90);
+  s->options.rows.count = 1000;
+  load(s, "/rows", "list=500", "width=\"0\" height=\"18600\"></svg>"); /* 465 * 40 */
+  s->options.label = "<b>";
+  load(s, "/rows", "", "aria-label=\"&lt;b&gt;\"");
 }
 
 /* capability: L2 */
-TEST_CASE(aria_roles_and_indexes_match_the_rows) {
-  suite s;
-  begin(&s);
-  load(&s, "/rows", "", "<div id=\"list-rows\"><p id=\"r0\">row</p>");
-  s.options.role = VESTRY_WINDOW_LIST;
-  load(&s, "/rows", "", "<div id=\"list-rows\" role=\"list\"><p");
-  load(&s, "/rows", "list=500000",
+SUITE_CASE(aria_roles_and_indexes_match_the_rows) {
+  load(s, "/rows", "", "<div id=\"list-rows\"><p id=\"r0\">row</p>");
+  s->options.role = VESTRY_WINDOW_LIST;
+  load(s, "/rows", "", "<div id=\"list-rows\" role=\"list\"><p");
+  load(s, "/rows", "list=500000",
        "<p id=\"r500000\" role=\"listitem\" aria-posinset=\"500001\" aria-setsize=\"1000000\">row</p>");
-  s.options.role = VESTRY_WINDOW_TABLE;
-  load(&s, "/rows", "", "<div id=\"list-rows\" role=\"table\" aria-rowcount=\"1000000\"><p");
-  load(&s, "/rows", "list=500000", "<p id=\"r500000\" role=\"row\" aria-rowindex=\"500001\">row</p>");
-  s.options.columns = (vestry_window_axis){.count = 1000, .px = 60, .buffer_count = 30};
-  load(&s, "/rows", "", "role=\"table\" aria-rowcount=\"1000000\" aria-colcount=\"1000\"><p");
-  load(&s, "/rows", "list=7.500", "<p id=\"r7\" role=\"row\" aria-rowindex=\"8\" aria-colindex=\"491\">row</p>");
-  site_end(&s.on);
+  s->options.role = VESTRY_WINDOW_TABLE;
+  load(s, "/rows", "", "<div id=\"list-rows\" role=\"table\" aria-rowcount=\"1000000\"><p");
+  load(s, "/rows", "list=500000", "<p id=\"r500000\" role=\"row\" aria-rowindex=\"500001\">row</p>");
+  s->options.columns = (vestry_window_axis){.count = 1000, .px = 60, .buffer_count = 30};
+  load(s, "/rows", "", "role=\"table\" aria-rowcount=\"1000000\" aria-colcount=\"1000\"><p");
+  load(s, "/rows", "list=7.500", "<p id=\"r7\" role=\"row\" aria-rowindex=\"8\" aria-colindex=\"491\">row</p>");
 }
 
 /* capability: L2 */
-TEST_CASE(document_has_scroll_script_with_nonce) {
-  suite s;
-  begin(&s);
-  load(&s, "/rows", "list=500", "</main><script>for(const el of document.querySelectorAll('.vestry-window'))");
-  s.has_policy = true; /* the nonce is not in the content, or the status would not be 200 */
-  assert_int_equal(load(&s, "/rows", "list=500", "</main><script nonce=\""), 200);
-  site_end(&s.on);
+SUITE_CASE(document_has_scroll_script_with_nonce) {
+  load(s, "/rows", "list=500", "</main><script>for(const el of document.querySelectorAll('.vestry-window'))");
+  s->has_policy = true; /* the nonce is not in the content, or the status would not be 200 */
+  assert_int_equal(load(s, "/rows", "list=500", "</main><script nonce=\""), 200);
 }
 
 /* capability: L2 */

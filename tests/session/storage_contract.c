@@ -112,38 +112,34 @@ void storage_let_in(storage_suite *s, const char *query, storage_cookie c) {
   assert_true(*c);
 }
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, storage_suite, s, storage_begin(s, (storage_bounds){0}), storage_end(s))
+
 /* capability: M3 */
-TEST_CASE(login_survives_a_restart) {
-  storage_suite s;
+SUITE_CASE(login_survives_a_restart) {
   storage_cookie ann, bob;
-  storage_begin(&s, (storage_bounds){0});
-  storage_let_in(&s, "user=ann+l%c3%b8v", ann);
-  storage_let_in(&s, "user=bob", bob);
-  storage_close(&s);
-  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
-  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann l\xc3\xb8v");
-  assert_string_equal(storage_ask(&s, "/", NULL, bob), "200 bob");
+  storage_let_in(s, "user=ann+l%c3%b8v", ann);
+  storage_let_in(s, "user=bob", bob);
+  storage_close(s);
+  assert_int_equal(storage_open(s, (storage_bounds){0}), VESTRY_OK);
+  assert_string_equal(storage_ask(s, "/", NULL, ann), "200 ann l\xc3\xb8v");
+  assert_string_equal(storage_ask(s, "/", NULL, bob), "200 bob");
   storage_cookie thief;
   strcpy(thief, bob);
-  storage_ask(&s, "/out", NULL, bob);
-  assert_int_equal(vestry_session_end_user(s.on.v, "ann l\xc3\xb8v"), VESTRY_OK);
-  assert_int_equal(storage_rows(&s), 0);
-  storage_close(&s);
-  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
-  assert_string_equal(storage_ask(&s, "/", NULL, thief), "200 nobody");
-  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 nobody");
-  storage_end(&s);
+  storage_ask(s, "/out", NULL, bob);
+  assert_int_equal(vestry_session_end_user(s->on.v, "ann l\xc3\xb8v"), VESTRY_OK);
+  assert_int_equal(storage_rows(s), 0);
+  storage_close(s);
+  assert_int_equal(storage_open(s, (storage_bounds){0}), VESTRY_OK);
+  assert_string_equal(storage_ask(s, "/", NULL, thief), "200 nobody");
+  assert_string_equal(storage_ask(s, "/", NULL, ann), "200 nobody");
 }
 
-TEST_CASE(database_contains_no_session_id) {
-  storage_suite s;
+SUITE_CASE(database_contains_no_session_id) {
   storage_cookie ann;
-  storage_begin(&s, (storage_bounds){0});
-  storage_let_in(&s, "user=ann", ann);
+  storage_let_in(s, "user=ann", ann);
   char sql[300];
   snprintf(sql, sizeof sql, "SELECT count(*) FROM vestry_session WHERE hash LIKE '%%%s%%'", strchr(ann, '=') + 1);
-  assert_int_equal(number(&s, sql), 0);
-  storage_end(&s);
+  assert_int_equal(number(s, sql), 0);
 }
 
 /* No browser returns with these sessions. */
@@ -189,28 +185,25 @@ TEST_CASE(expired_sessions_are_deleted_without_being_loaded) {
 
 /* A node whose clock is ahead deletes no sessions, and its sessions do not live longer. */
 /* capability: M3 */
-TEST_CASE(clock_of_the_database_counts) {
-  storage_suite s;
+SUITE_CASE(clock_of_the_database_counts) {
   storage_cookie ann, bob;
-  storage_begin(&s, (storage_bounds){0});
-  storage_let_in(&s, "user=ann", ann);
-  storage_close(&s);
+  storage_let_in(s, "user=ann", ann);
+  storage_close(s);
   clock_s += 900;
   ahead_s = 8 * 86400;
-  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
-  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann");
-  storage_let_in(&s, "user=bob", bob); /* a login deletes expired rows */
-  assert_int_equal(storage_rows(&s), 2);
-  storage_close(&s);
+  assert_int_equal(storage_open(s, (storage_bounds){0}), VESTRY_OK);
+  assert_string_equal(storage_ask(s, "/", NULL, ann), "200 ann");
+  storage_let_in(s, "user=bob", bob); /* a login deletes expired rows */
+  assert_int_equal(storage_rows(s), 2);
+  storage_close(s);
   clock_s += 900;
   ahead_s = 0;
-  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
-  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann"); /* the use at the other node has extended it */
-  assert_string_equal(storage_ask(&s, "/", NULL, bob), "200 bob");
+  assert_int_equal(storage_open(s, (storage_bounds){0}), VESTRY_OK);
+  assert_string_equal(storage_ask(s, "/", NULL, ann), "200 ann"); /* the use at the other node has extended it */
+  assert_string_equal(storage_ask(s, "/", NULL, bob), "200 bob");
   clock_s += 1100;
-  assert_int_equal(vestry_sql_sessions_expire(s.stored, NULL), VESTRY_OK);
-  assert_int_equal(storage_rows(&s), 0);
-  storage_end(&s);
+  assert_int_equal(vestry_sql_sessions_expire(s->stored, NULL), VESTRY_OK);
+  assert_int_equal(storage_rows(s), 0);
 }
 
 TEST_CASE(login_over_the_limit_ends_the_users_oldest) {
@@ -252,40 +245,31 @@ TEST_CASE(login_over_the_limit_ends_no_session_of_the_same_second) {
 }
 
 /* If another process has ended the session, a use does not restore its row. */
-TEST_CASE(use_does_not_restore_a_deleted_row) {
-  storage_suite s;
+SUITE_CASE(use_does_not_restore_a_deleted_row) {
   storage_cookie c;
-  storage_begin(&s, (storage_bounds){0});
-  storage_let_in(&s, "user=ann", c);
-  run(&s, "DELETE FROM vestry_session");
+  storage_let_in(s, "user=ann", c);
+  run(s, "DELETE FROM vestry_session");
   clock_s += 500;
-  assert_string_equal(storage_ask(&s, "/", NULL, c), "200 ann"); /* still valid in memory */
-  assert_int_equal(storage_rows(&s), 0);
-  assert_int_equal(vestry_session_check(s.on.v, NULL), VESTRY_OK);
-  assert_string_equal(storage_ask(&s, "/", NULL, c), "200 nobody");
-  storage_end(&s);
+  assert_string_equal(storage_ask(s, "/", NULL, c), "200 ann"); /* still valid in memory */
+  assert_int_equal(storage_rows(s), 0);
+  assert_int_equal(vestry_session_check(s->on.v, NULL), VESTRY_OK);
+  assert_string_equal(storage_ask(s, "/", NULL, c), "200 nobody");
 }
 
-TEST_CASE(storage_errors_are_returned_and_logged) {
-  storage_suite s;
+SUITE_CASE(storage_errors_are_returned_and_logged) {
   storage_cookie c = "";
-  storage_begin(&s, (storage_bounds){0});
-  run(&s, "DROP TABLE vestry_session");
-  assert_string_equal(storage_ask(&s, "/in", "user=ann", c), "500 internal error\n");
-  assert_int_equal(vestry_sql_sessions_expire(s.stored, NULL), VESTRY_IO);
-  assert_non_null(strstr(s.on.th.last_log, "vestry_session"));
-  storage_end(&s);
+  run(s, "DROP TABLE vestry_session");
+  assert_string_equal(storage_ask(s, "/in", "user=ann", c), "500 internal error\n");
+  assert_int_equal(vestry_sql_sessions_expire(s->stored, NULL), VESTRY_IO);
+  assert_non_null(strstr(s->on.th.last_log, "vestry_session"));
 }
 
-TEST_CASE(table_of_a_later_version_is_rejected) {
-  storage_suite s;
-  storage_begin(&s, (storage_bounds){0});
-  run(&s, "UPDATE vestry_schema SET version = 9 WHERE part = 'session'");
-  storage_close(&s);
-  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_IO);
-  assert_non_null(strstr(s.on.th.last_log, "_sessions_create, "));
-  assert_non_null(strstr(s.on.th.last_log, "have version 9"));
-  storage_end(&s);
+SUITE_CASE(table_of_a_later_version_is_rejected) {
+  run(s, "UPDATE vestry_schema SET version = 9 WHERE part = 'session'");
+  storage_close(s);
+  assert_int_equal(storage_open(s, (storage_bounds){0}), VESTRY_IO);
+  assert_non_null(strstr(s->on.th.last_log, "_sessions_create, "));
+  assert_non_null(strstr(s->on.th.last_log, "have version 9"));
 }
 
 int storage_contract_run(const char *name) {

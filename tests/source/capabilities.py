@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROWS = {"A": 15, "B": 14, "C": 18, "D": 23, "E": 6, "F": 10, "G": 12, "H": 8, "I": 8, "K": 16, "L": 26, "M": 4, "P": 7}
 MARK = re.compile(r"^[ \t]*(?:/\*|//) capability: (.*?)(?: \*/)?\n(.*)", re.M)
-TEST = re.compile(r"(?:static void|TEST_CASE)[ (](\w+)(?:\(void(?: \*\*|\))|\))|[ \t]*test\w*\((['`\"])(.+?)\2,")
+TEST = re.compile(r"(?:static void|[A-Z]+_CASE)[ (](\w+)(?:\(void(?: \*\*|\))|\))|[ \t]*test\w*\((['`\"])(.+?)\2,")
 
 problems = []
 

@@ -534,56 +534,53 @@ TEST_CASE(chosen_topics_share_no_bucket) {
 
 /* ------------------------------------------------------------------------------------------------- attaching ------ */
 
-TEST_CASE(attach_and_create_reject_invalid_arguments) {
-  ledger s;
-  ledger_open(&s, "wal", NULL);
+LEDGER_CASE(attach_and_create_reject_invalid_arguments) {
   vestry_sqlite *database = NULL;
   vestry_sqlite_connection *connection = NULL;
   sqlite3 *other, *same;
   char path[128];
-  assert_int_equal(vestry_sqlite_attach(s.database, s.db, &connection), VESTRY_EXISTS);
+  assert_int_equal(vestry_sqlite_attach(s->database, s->db, &connection), VESTRY_EXISTS);
   assert_int_equal(sqlite3_open(":memory:", &other), SQLITE_OK);
-  assert_int_equal(vestry_sqlite_attach(s.database, other, &connection), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_attach(s->database, other, &connection), VESTRY_INVALID);
   sqlite3_close(other);
-  snprintf(path, sizeof path, "%s/other.db", s.folder);
+  snprintf(path, sizeof path, "%s/other.db", s->folder);
   assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
   ledger_run(other, "CREATE TABLE t(a)");
-  assert_int_equal(vestry_sqlite_attach(s.database, other, &connection), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_attach(s->database, other, &connection), VESTRY_INVALID);
   sqlite3_close(other);
-  snprintf(path, sizeof path, "%s/./site.db", s.folder);
+  snprintf(path, sizeof path, "%s/./site.db", s->folder);
   assert_int_equal(sqlite3_open(path, &same), SQLITE_OK);
   ledger_run(same, "BEGIN");
-  assert_int_equal(vestry_sqlite_attach(s.database, same, &connection), VESTRY_BUSY);
+  assert_int_equal(vestry_sqlite_attach(s->database, same, &connection), VESTRY_BUSY);
   assert_null(connection);
   ledger_run(same, "COMMIT");
-  assert_int_equal(vestry_sqlite_attach(s.database, same, &connection), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_attach(s->database, same, &connection), VESTRY_OK);
   vestry_sqlite_stats stats = {0};
-  vestry_sqlite_stats_get(s.database, &stats);
+  vestry_sqlite_stats_get(s->database, &stats);
   assert_int_equal(stats.connections_count, 2);
   vestry_sqlite_detach(connection);
   vestry_sqlite_detach(NULL);
   sqlite3_close(same);
 
-  const vestry_sqlite_options good = {.path = s.path, .level = VESTRY_SQLITE_TOPICS};
+  const vestry_sqlite_options good = {.path = s->path, .level = VESTRY_SQLITE_TOPICS};
   vestry_sqlite_options bad = good;
   assert_int_equal(vestry_sqlite_create(NULL, &good, &database), VESTRY_INVALID);
-  assert_int_equal(vestry_sqlite_create(s.on.pages, NULL, &database), VESTRY_INVALID);
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &good, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s->on.pages, NULL, &database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s->on.pages, &good, NULL), VESTRY_INVALID);
   bad.path = NULL;
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &bad, &database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s->on.pages, &bad, &database), VESTRY_INVALID);
   bad.path = ":memory:";
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &bad, &database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s->on.pages, &bad, &database), VESTRY_INVALID);
   bad = good;
   bad.poll_ms = 60001;
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &bad, &database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s->on.pages, &bad, &database), VESTRY_INVALID);
   bad = good;
   bad.path = "/nowhere/at/all.db";
-  long lines = s.on.th.log_lines;
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &bad, &database), VESTRY_IO);
-  assert_int_equal(s.on.th.log_lines, lines + 1);
+  long lines = s->on.th.log_lines;
+  assert_int_equal(vestry_sqlite_create(s->on.pages, &bad, &database), VESTRY_IO);
+  assert_int_equal(s->on.th.log_lines, lines + 1);
   assert_null(database);
   vestry_sqlite_destroy(NULL);
-  ledger_close(&s);
 }
 
 /* Another file by the same name. */
@@ -633,21 +630,18 @@ TEST_CASE(connection_by_a_hard_link_is_not_attached) {
   }
 }
 
-TEST_CASE(other_names_of_the_file_are_logged) {
-  ledger s;
+LEDGER_CASE(other_names_of_the_file_are_logged) {
   char other[128];
-  ledger_open(&s, "wal", NULL);
-  snprintf(other, sizeof other, "%s/link.db", s.folder);
-  const long lines = s.on.th.log_lines;
-  ledger_sync(&s);
-  assert_int_equal(s.on.th.log_lines, lines);
-  assert_int_equal(link(s.path, other), 0);
-  for (int i = 0; i < 2; i++) ledger_sync(&s);
-  assert_int_equal(s.on.th.log_lines, lines + 1);
-  assert_non_null(strstr(s.on.th.last_log, "several names (hard links)"));
-  assert_non_null(strstr(s.on.th.last_log, s.path));
+  snprintf(other, sizeof other, "%s/link.db", s->folder);
+  const long lines = s->on.th.log_lines;
+  ledger_sync(s);
+  assert_int_equal(s->on.th.log_lines, lines);
+  assert_int_equal(link(s->path, other), 0);
+  for (int i = 0; i < 2; i++) ledger_sync(s);
+  assert_int_equal(s->on.th.log_lines, lines + 1);
+  assert_non_null(strstr(s->on.th.last_log, "several names (hard links)"));
+  assert_non_null(strstr(s->on.th.last_log, s->path));
   assert_int_equal(unlink(other), 0);
-  ledger_close(&s);
 }
 
 TEST_CASE(commit_of_a_detached_connection_refreshes_all) {

@@ -149,24 +149,21 @@ TEST_CASE(page_whose_rows_moved_is_still_followed) {
 /* A commit of another row of the same file page leaves the set of a page void; a tab that is opened later gets another
  * one. */
 /* capability: D21 */
-TEST_CASE(page_after_a_void_set_is_exact) {
+SHOWN_CASE(page_after_a_void_set_is_exact) {
   static const char row[] = "SELECT text FROM name WHERE id = 1";
-  shown_site s;
-  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
-  size_t before = shown_watch(&s, row);
-  shown_run(s.writer, "INSERT INTO name VALUES(2, 'x')");
-  size_t after = shown_watch(&s, row);
-  assert_int_equal(shown_renders(&s, before), 0);
-  shown_run(s.other, "INSERT INTO other VALUES(1)"); /* the row of the void set could be on its file pages by now */
-  (void)shown_renders(&s, before);
-  assert_int_equal(shown_renders(&s, after), 0);
-  shown_run(s.other, "INSERT INTO name VALUES(1, 'y')");
-  assert_int_equal(shown_renders(&s, before), 1);
-  assert_int_equal(shown_renders(&s, after), 1);
-  shown_run(s.other, "INSERT INTO other VALUES(1)");
-  assert_int_equal(shown_renders(&s, before), 0);
-  assert_int_equal(shown_renders(&s, after), 0);
-  shown_close(&s);
+  size_t before = shown_watch(s, row);
+  shown_run(s->writer, "INSERT INTO name VALUES(2, 'x')");
+  size_t after = shown_watch(s, row);
+  assert_int_equal(shown_renders(s, before), 0);
+  shown_run(s->other, "INSERT INTO other VALUES(1)"); /* the row of the void set could be on its file pages by now */
+  (void)shown_renders(s, before);
+  assert_int_equal(shown_renders(s, after), 0);
+  shown_run(s->other, "INSERT INTO name VALUES(1, 'y')");
+  assert_int_equal(shown_renders(s, before), 1);
+  assert_int_equal(shown_renders(s, after), 1);
+  shown_run(s->other, "INSERT INTO other VALUES(1)");
+  assert_int_equal(shown_renders(s, before), 0);
+  assert_int_equal(shown_renders(s, after), 0);
 }
 
 /* SQLite's authorizer does not report these columns as read. */
@@ -190,19 +187,16 @@ TEST_CASE(join_columns_count_as_read) {
   }
 }
 
-TEST_CASE(rolled_back_changes_render_nothing) {
-  shown_site s;
-  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
-  size_t eight = shown_watch(&s, shown_eighth);
-  shown_run(s.writer, "BEGIN; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK");
-  assert_int_equal(shown_renders(&s, eight), 0);
-  shown_run(s.writer, "BEGIN; SAVEPOINT a; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK TO a; COMMIT");
-  assert_true(shown_renders(&s, eight) <= 1); /* the pages are written with their old content */
-  shown_run(s.writer, "BEGIN; INSERT INTO message VALUES(8, 1000, 'x', 0)");
-  assert_int_equal(shown_renders(&s, eight), 0); /* not before the commit is visible */
-  shown_run(s.writer, "COMMIT");
-  assert_int_equal(shown_renders(&s, eight), 1);
-  shown_close(&s);
+SHOWN_CASE(rolled_back_changes_render_nothing) {
+  size_t eight = shown_watch(s, shown_eighth);
+  shown_run(s->writer, "BEGIN; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK");
+  assert_int_equal(shown_renders(s, eight), 0);
+  shown_run(s->writer, "BEGIN; SAVEPOINT a; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK TO a; COMMIT");
+  assert_true(shown_renders(s, eight) <= 1); /* the pages are written with their old content */
+  shown_run(s->writer, "BEGIN; INSERT INTO message VALUES(8, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(s, eight), 0); /* not before the commit is visible */
+  shown_run(s->writer, "COMMIT");
+  assert_int_equal(shown_renders(s, eight), 1);
 }
 
 /* On a single connection, which no application should use this way: the rows shown disappear with the rollback. */
@@ -417,15 +411,12 @@ TEST_CASE(render_without_room_in_the_reserve_is_counted) {
 }
 
 /* capability: D21 */
-TEST_CASE(reads_are_kept_until_the_page_depends_on_them) {
-  shown_site s;
-  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
-  s.behind = enter_many;
-  size_t eight = shown_watch(&s, shown_eighth);
-  shown_run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
-  assert_int_equal(shown_renders(&s, eight), 1);
-  assert_string_equal(s.all[eight].text, "1000 399 ");
-  shown_close(&s);
+SHOWN_CASE(reads_are_kept_until_the_page_depends_on_them) {
+  s->behind = enter_many;
+  size_t eight = shown_watch(s, shown_eighth);
+  shown_run(s->writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(s, eight), 1);
+  assert_string_equal(s->all[eight].text, "1000 399 ");
 }
 
 /* ----------------------------------------------------------------------------- schema, virtual tables and views --- */
@@ -518,45 +509,39 @@ TEST_CASE(temporary_view_hides_the_table_of_its_name) {
 
 /* ------------------------------------------------------------------------------------------- memory and WAL ------ */
 
-TEST_CASE(sets_of_closed_pages_are_freed) {
-  shown_site s;
-  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
+SHOWN_CASE(sets_of_closed_pages_are_freed) {
   size_t before = 0;
   for (int i = 0; i < 1000; i++) {
     char sql[100];
     snprintf(sql, sizeof sql, "SELECT body FROM message WHERE channel = %d AND id = %d", i % 10, i * 7 % 400);
-    s.count = 0;
-    size_t at = shown_watch(&s, sql);
-    vestry_memory_destroy(s.all[at].stream);
-    site_settle(&s.on);
-    s.count = 0;
-    if (i == 200) before = shown_stats(&s).recorded_bytes;
+    s->count = 0;
+    size_t at = shown_watch(s, sql);
+    vestry_memory_destroy(s->all[at].stream);
+    site_settle(&s->on);
+    s->count = 0;
+    if (i == 200) before = shown_stats(s).recorded_bytes;
   }
-  assert_true(shown_stats(&s).recorded_bytes < 2 * before);
-  shown_close(&s);
+  assert_true(shown_stats(s).recorded_bytes < 2 * before);
 }
 
 /* The WAL was reset, and its frames overwritten, before they were read. */
 /* capability: D21 */
-TEST_CASE(commit_with_lost_wal_frames_refreshes_all) {
-  shown_site s;
-  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
-  size_t eight = shown_watch(&s, shown_eighth), one = shown_watch(&s, shown_first);
-  uint64_t before = shown_stats(&s).whole_count;
-  shown_run(s.other, "INSERT INTO message VALUES(8, 1000, 'x', 0); PRAGMA wal_checkpoint(TRUNCATE);"
-                     "INSERT INTO message VALUES(2, 1000, 'x', 0)");
-  assert_int_equal(shown_renders(&s, eight), 1);
-  assert_string_equal(s.all[eight].text, "1000 399 ");
-  assert_int_equal(shown_stats(&s).whole_count, before + 1);
-  assert_int_equal(shown_renders(&s, one), 1);
-  shown_run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* later commits are followed exactly again */
-  assert_int_equal(shown_renders(&s, eight), 1);
-  assert_int_equal(shown_renders(&s, one), 0);
-  shown_run(s.other, "PRAGMA wal_checkpoint(RESTART)");
-  shown_run(s.other, "INSERT INTO message VALUES(8, 1002, 'x', 0)"); /* all earlier frames had been read */
-  assert_int_equal(shown_renders(&s, eight), 1);
-  assert_int_equal(shown_renders(&s, one), 0);
-  shown_close(&s);
+SHOWN_CASE(commit_with_lost_wal_frames_refreshes_all) {
+  size_t eight = shown_watch(s, shown_eighth), one = shown_watch(s, shown_first);
+  uint64_t before = shown_stats(s).whole_count;
+  shown_run(s->other, "INSERT INTO message VALUES(8, 1000, 'x', 0); PRAGMA wal_checkpoint(TRUNCATE);"
+                      "INSERT INTO message VALUES(2, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(s, eight), 1);
+  assert_string_equal(s->all[eight].text, "1000 399 ");
+  assert_int_equal(shown_stats(s).whole_count, before + 1);
+  assert_int_equal(shown_renders(s, one), 1);
+  shown_run(s->other, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* later commits are followed exactly again */
+  assert_int_equal(shown_renders(s, eight), 1);
+  assert_int_equal(shown_renders(s, one), 0);
+  shown_run(s->other, "PRAGMA wal_checkpoint(RESTART)");
+  shown_run(s->other, "INSERT INTO message VALUES(8, 1002, 'x', 0)"); /* all earlier frames had been read */
+  assert_int_equal(shown_renders(s, eight), 1);
+  assert_int_equal(shown_renders(s, one), 0);
 }
 
 /* Let no thread look for commits before this one does. */

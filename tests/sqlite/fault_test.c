@@ -13,24 +13,21 @@
 #include "support/descriptors.h"
 
 /* capability: D9 */
-TEST_CASE(locked_database_returns_limit) {
-  ledger s;
+LEDGER_CASE(locked_database_returns_limit) {
   char one[TAB_TOKEN_BYTES];
-  ledger_open(&s, "wal", NULL);
-  tabs_open(&s, NULL);
-  tabs_begin(&s, "u", one);
-  ledger_run(s.reader, "BEGIN IMMEDIATE");
-  assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_LIMIT);
-  assert_non_null(strstr(s.on.th.last_log, "another program is writing to the database"));
-  assert_string_equal(tabs_get(&s, "u", one), ""); /* a writer does not block readers */
-  ledger_run(s.reader, "ROLLBACK");
-  assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_OK);
-  ledger_run(s.reader, "BEGIN IMMEDIATE");
-  assert_int_equal(tabs_set(&s, "u", one, "y", 1), VESTRY_LIMIT);
-  assert_int_equal(tabs_set(&s, "u", one, "", 0), VESTRY_LIMIT);
-  ledger_run(s.reader, "ROLLBACK");
-  assert_string_equal(tabs_get(&s, "u", one), "x");
-  ledger_close(&s);
+  tabs_open(s, NULL);
+  tabs_begin(s, "u", one);
+  ledger_run(s->reader, "BEGIN IMMEDIATE");
+  assert_int_equal(tabs_set(s, "u", one, "x", 1), VESTRY_LIMIT);
+  assert_non_null(strstr(s->on.th.last_log, "another program is writing to the database"));
+  assert_string_equal(tabs_get(s, "u", one), ""); /* a writer does not block readers */
+  ledger_run(s->reader, "ROLLBACK");
+  assert_int_equal(tabs_set(s, "u", one, "x", 1), VESTRY_OK);
+  ledger_run(s->reader, "BEGIN IMMEDIATE");
+  assert_int_equal(tabs_set(s, "u", one, "y", 1), VESTRY_LIMIT);
+  assert_int_equal(tabs_set(s, "u", one, "", 0), VESTRY_LIMIT);
+  ledger_run(s->reader, "ROLLBACK");
+  assert_string_equal(tabs_get(s, "u", one), "x");
 }
 
 /* capability: D9 */
@@ -86,23 +83,20 @@ static void set_query_only(ledger *s, const char *sql) {
 }
 
 /* capability: D9 */
-TEST_CASE(read_only_database_returns_io) {
-  ledger s;
+LEDGER_CASE(read_only_database_returns_io) {
   char one[TAB_TOKEN_BYTES];
-  ledger_open(&s, "wal", NULL);
-  tabs_open(&s, NULL);
-  tabs_begin(&s, "u", one);
-  assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
-  set_query_only(&s, "PRAGMA query_only = ON");
-  assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_IO);
-  assert_int_equal(s.on.th.log_lines, 1);
-  assert_string_equal(tabs_get(&s, "u", one), "kept");
-  set_query_only(&s, "PRAGMA query_only = OFF");
+  tabs_open(s, NULL);
+  tabs_begin(s, "u", one);
+  assert_int_equal(tabs_set(s, "u", one, "kept", 4), VESTRY_OK);
+  set_query_only(s, "PRAGMA query_only = ON");
+  assert_int_equal(tabs_set(s, "u", one, "x", 1), VESTRY_IO);
+  assert_int_equal(s->on.th.log_lines, 1);
+  assert_string_equal(tabs_get(s, "u", one), "kept");
+  set_query_only(s, "PRAGMA query_only = OFF");
   /* A failure that no call of SQLite has returned has its own message, and not that of the last call. */
-  const vsi_call call = {&s.on.th.host, "function", "file", NULL};
-  assert_int_equal(vsi_sqlite_fail(&call, s.reader, SQLITE_READONLY, "cannot write"), VESTRY_IO);
-  assert_non_null(strstr(s.on.th.last_log, sqlite3_errstr(SQLITE_READONLY)));
-  ledger_close(&s);
+  const vsi_call call = {&s->on.th.host, "function", "file", NULL};
+  assert_int_equal(vsi_sqlite_fail(&call, s->reader, SQLITE_READONLY, "cannot write"), VESTRY_IO);
+  assert_non_null(strstr(s->on.th.last_log, sqlite3_errstr(SQLITE_READONLY)));
 }
 
 /* capability: D9 */

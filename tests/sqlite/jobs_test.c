@@ -111,11 +111,9 @@ static int count_step(void *ctx) {
 
 /* Otherwise, an order with each message of a site would read all jobs of a day, while no other thread can write. */
 /* capability: L7 */
-TEST_CASE(order_does_not_read_the_done_jobs_of_its_key) {
+CREW_CASE(order_does_not_read_the_done_jobs_of_its_key) {
   static const vestry_job_unique uniques[] = {VESTRY_JOB_UNIQUE_OPEN, VESTRY_JOB_UNIQUE_WAITING};
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  crew_node *n = &c.nodes[0];
+  crew_node *n = &c->nodes[0];
   for (int is_analyzed = 0; is_analyzed < 2; is_analyzed++) {
     crew_do(n,
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO"
@@ -135,7 +133,6 @@ TEST_CASE(order_does_not_read_the_done_jobs_of_its_key) {
       assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
     }
   }
-  crew_close(&c);
 }
 
 /* SQLite rolls the transaction back in the middle, and the function has handled that failure. */
@@ -155,23 +152,20 @@ static void lose_work(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7 */
-TEST_CASE(lost_transaction_neither_enqueues_nor_finishes) {
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  crew_node *n = &c.nodes[0];
+CREW_CASE(lost_transaction_neither_enqueues_nor_finishes) {
+  crew_node *n = &c->nodes[0];
   crew_do(n, "CREATE TABLE u(y UNIQUE)");
   crew_do(n, "INSERT INTO u VALUES(1)");
   assert_int_equal(finish_lost(n, NULL), VESTRY_IO);
   assert_int_equal(crew_number(n, "SELECT count(*) FROM vestry_job"), 0);
-  const int64_t id = crew_enqueue(&c, (vestry_job_order){0});
-  c.meanwhile = lose_work;
-  c.answers[0] = VESTRY_IO;
+  const int64_t id = crew_enqueue(c, (vestry_job_order){0});
+  c->meanwhile = lose_work;
+  c->answers[0] = VESTRY_IO;
   assert_true(crew_step(n));
-  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_AGAIN);
+  assert_int_equal(atomic_load(&c->outcomes[0]), VESTRY_JOB_ENDED_AGAIN);
   assert_int_equal(crew_look(n, id).row.attempts_count, 1);
   assert_int_equal(crew_number(n, "SELECT count(*) FROM t WHERE x = 2"), 0);
   assert_int_equal(crew_number(n, "SELECT count(*) FROM vestry_job"), 1);
-  crew_close(&c);
 }
 
 static sqlite3 *locking_db;

@@ -51,4 +51,7 @@ void ledger_lose_disk(bool is_lost);
 /* Return how often files were synced that were opened since the first call of one of these three functions. */
 unsigned ledger_syncs(void);
 
+/* A case with a ledger that has a WAL. */
+#define LEDGER_CASE(name) TEST_CASE_WITH(name, ledger, s, ledger_open(s, "wal", NULL), ledger_close(s))
+
 #endif

@@ -64,21 +64,18 @@ TEST_CASE(commit_of_an_unattached_connection_refreshes_all) {
 
 /* Thousands of commits of another connection between two reads of the counter. */
 /* capability: D22 */
-TEST_CASE(thousands_of_commits_between_polls_are_seen) {
-  ledger s;
-  ledger_open(&s, "wal", NULL);
-  ledger_watch(&s, "table/k");
-  for (int i = 0; i < 5000; i++) ledger_run(s.reader, "UPDATE k SET b = 1 WHERE 0; INSERT INTO log(what) VALUES(1)");
-  ledger_run(s.db, "INSERT INTO t(x) VALUES(1)");
-  ledger_sync(&s);
-  assert_true(ledger_seen(&s, "table/k") > 0);
-  ledger_run(s.db, "INSERT INTO t(x) VALUES(2)");
-  ledger_sync(&s);
-  assert_int_equal(ledger_seen(&s, "table/k"), 0);
-  for (int i = 0; i < 3; i++) ledger_run(s.reader, "INSERT INTO log(what) VALUES(1)");
-  ledger_sync(&s);
-  assert_int_equal(ledger_seen(&s, "table/k"), 1);
-  ledger_close(&s);
+LEDGER_CASE(thousands_of_commits_between_polls_are_seen) {
+  ledger_watch(s, "table/k");
+  for (int i = 0; i < 5000; i++) ledger_run(s->reader, "UPDATE k SET b = 1 WHERE 0; INSERT INTO log(what) VALUES(1)");
+  ledger_run(s->db, "INSERT INTO t(x) VALUES(1)");
+  ledger_sync(s);
+  assert_true(ledger_seen(s, "table/k") > 0);
+  ledger_run(s->db, "INSERT INTO t(x) VALUES(2)");
+  ledger_sync(s);
+  assert_int_equal(ledger_seen(s, "table/k"), 0);
+  for (int i = 0; i < 3; i++) ledger_run(s->reader, "INSERT INTO log(what) VALUES(1)");
+  ledger_sync(s);
+  assert_int_equal(ledger_seen(s, "table/k"), 1);
 }
 
 /* Other cluster nodes follow the database themselves, so they receive no message about commits of other programs. */

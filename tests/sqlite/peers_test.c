@@ -82,22 +82,21 @@ TEST_CASE(commit_of_a_peer_renders_only_the_pages_of_its_rows) {
   }
 }
 
+#define PAIR_CASE(name) TEST_CASE_WITH(name, pair, p, open_pair(p, VESTRY_SQLITE_FILE_PAGES), close_pair(p))
+
 /* capability: D22 */
-TEST_CASE(commit_of_a_stranger_between_those_of_peers_is_followed) {
-  pair p;
-  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
-  commit_known(&p);
-  shown_run(p.there.writer, "INSERT INTO message VALUES(2, 1000, 'x', 0)");
-  shown_run(p.there.other, insert);
-  shown_run(p.there.writer, "INSERT INTO message VALUES(2, 1001, 'x', 0)");
-  shown_run(p.here.writer, "INSERT INTO message VALUES(3, 1000, 'x', 0)");
-  shown_settle(&p.there);
-  assert_shown(&p, 1, 1); /* the stranger's rows are unknown */
-  assert_string_equal(p.here.all[p.eight].text, "1000 3 ");
-  assert_int_equal(shown_stats(&p.here).peer_commits_count, 3);
-  commit_there(&p, "INSERT INTO message VALUES(2, 1002, 'x', 0)");
-  assert_shown(&p, 0, 0);
-  close_pair(&p);
+PAIR_CASE(commit_of_a_stranger_between_those_of_peers_is_followed) {
+  commit_known(p);
+  shown_run(p->there.writer, "INSERT INTO message VALUES(2, 1000, 'x', 0)");
+  shown_run(p->there.other, insert);
+  shown_run(p->there.writer, "INSERT INTO message VALUES(2, 1001, 'x', 0)");
+  shown_run(p->here.writer, "INSERT INTO message VALUES(3, 1000, 'x', 0)");
+  shown_settle(&p->there);
+  assert_shown(p, 1, 1); /* the stranger's rows are unknown */
+  assert_string_equal(p->here.all[p->eight].text, "1000 3 ");
+  assert_int_equal(shown_stats(&p->here).peer_commits_count, 3);
+  commit_there(p, "INSERT INTO message VALUES(2, 1002, 'x', 0)");
+  assert_shown(p, 0, 0);
 }
 
 /* A statement that is reset after its first row commits in the reset, after the last hook of its connection. The second
@@ -132,25 +131,22 @@ static void wait_for_rest(vestry_sqlite *database) {
 }
 
 /* A peer has announced a commit, and is stopped. */
-TEST_CASE(stopped_peer_delays_once) {
-  pair p;
+PAIR_CASE(stopped_peer_delays_once) {
   vsi_sqlite_number last;
-  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
-  commit_known(&p);
-  wait_for_rest(p.there.database);
-  vsi_mutex_lock(&p.there.database->lock);
-  assert_true(vsi_sqlite_counter(p.there.database, p.there.database->file, &last));
-  vsi_sqlite_peers_announce(p.there.database->peers, last.value + 5);
-  vsi_mutex_unlock(&p.there.database->lock);
+  commit_known(p);
+  wait_for_rest(p->there.database);
+  vsi_mutex_lock(&p->there.database->lock);
+  assert_true(vsi_sqlite_counter(p->there.database, p->there.database->file, &last));
+  vsi_sqlite_peers_announce(p->there.database->peers, last.value + 5);
+  vsi_mutex_unlock(&p->there.database->lock);
   for (int i = 0; i < 3; i++) {
-    shown_run(p.here.other, i ? "DELETE FROM message WHERE channel = 8 AND id = 1000" : insert);
-    assert_int_equal(shown_renders(&p.here, p.eight), 1);
-    assert_int_equal(shown_stats(&p.here).peer_late_count, 1);
-    if (i == 1) shown_run(p.here.other, insert);
-    if (i == 1) assert_int_equal(shown_renders(&p.here, p.eight), 1);
+    shown_run(p->here.other, i ? "DELETE FROM message WHERE channel = 8 AND id = 1000" : insert);
+    assert_int_equal(shown_renders(&p->here, p->eight), 1);
+    assert_int_equal(shown_stats(&p->here).peer_late_count, 1);
+    if (i == 1) shown_run(p->here.other, insert);
+    if (i == 1) assert_int_equal(shown_renders(&p->here, p->eight), 1);
   }
-  assert_int_equal(p.here.on.th.log_lines, 1);
-  close_pair(&p);
+  assert_int_equal(p->here.on.th.log_lines, 1);
 }
 
 /* A record of the same number, of a commit that was lost, must not hide another commit. */
@@ -222,17 +218,14 @@ TEST_CASE(cut_side_file_hides_nothing) {
 }
 
 /* While processes use a side file, no other one can replace it. */
-TEST_CASE(process_that_comes_after_a_cut_joins) {
-  pair p;
+PAIR_CASE(process_that_comes_after_a_cut_joins) {
   shown_site third;
-  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
-  commit_known(&p);
-  assert_int_equal(truncate(p.side, 0), 0);
-  shown_settle(&p.there);
-  shown_join(&third, &p.there, VESTRY_SQLITE_FILE_PAGES);
+  commit_known(p);
+  assert_int_equal(truncate(p->side, 0), 0);
+  shown_settle(&p->there);
+  shown_join(&third, &p->there, VESTRY_SQLITE_FILE_PAGES);
   assert_int_equal(shown_stats(&third).peers_count, 2);
   shown_close(&third);
-  close_pair(&p);
 }
 
 TEST_CASE(removed_side_file_is_made_again) {
@@ -340,69 +333,60 @@ TEST_CASE(process_without_a_place_learns_rows) {
 }
 
 /* The ring of the second place begins behind the limit. */
-TEST_CASE(full_disk_hides_nothing) {
-  pair p;
+PAIR_CASE(full_disk_hides_nothing) {
   struct rlimit was, little;
-  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
-  size_t there = shown_watch(&p.there, eighth);
-  commit_known(&p);
-  shown_settle(&p.here);
+  size_t there = shown_watch(&p->there, eighth);
+  commit_known(p);
+  shown_settle(&p->here);
   assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
   little = was;
   little.rlim_cur = 200 << 10;
   void (*former)(int) = signal(SIGXFSZ, SIG_IGN);
   assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
-  shown_run(p.here.writer, insert);
-  shown_settle(&p.here);
+  shown_run(p->here.writer, insert);
+  shown_settle(&p->here);
   assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
   (void)signal(SIGXFSZ, former);
-  assert_int_equal(shown_stats(&p.here).peer_unwritten_count, 1);
-  assert_int_equal(p.here.on.th.log_lines, 1);
-  assert_int_equal(shown_renders(&p.there, there), 1);
-  assert_string_equal(p.there.all[there].text, "1000 3 ");
-  close_pair(&p);
+  assert_int_equal(shown_stats(&p->here).peer_unwritten_count, 1);
+  assert_int_equal(p->here.on.th.log_lines, 1);
+  assert_int_equal(shown_renders(&p->there, there), 1);
+  assert_string_equal(p->there.all[there].text, "1000 3 ");
 }
 
 /* More was written than a ring has room for, before this process looked. */
-TEST_CASE(overwritten_records_hide_nothing) {
-  pair p;
-  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
-  commit_known(&p);
-  commit_there(&p, "UPDATE other SET x = 1"); /* its columns are known from now on */
-  (void)shown_renders(&p.here, p.eight);
-  commit_there(&p, insert);
+PAIR_CASE(overwritten_records_hide_nothing) {
+  commit_known(p);
+  commit_there(p, "UPDATE other SET x = 1"); /* its columns are known from now on */
+  (void)shown_renders(&p->here, p->eight);
+  commit_there(p, insert);
   for (int i = 0; i < 60; i++)
-    commit_there(&p, "INSERT INTO other(rowid) WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE "
-                     "i < 999) SELECT (SELECT max(rowid) FROM other) + 2 + 2 * i FROM n");
-  assert_int_equal(shown_renders(&p.here, p.eight), 1);
-  assert_string_equal(p.here.all[p.eight].text, "1000 3 ");
-  assert_true(shown_stats(&p.here).peer_lost_count >= 1);
-  assert_non_null(strstr(p.here.on.th.last_log, "overwritten"));
-  (void)shown_renders(&p.here, p.one);
-  commit_there(&p, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
-  assert_shown(&p, 0, 1);
-  close_pair(&p);
+    commit_there(p, "INSERT INTO other(rowid) WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE "
+                    "i < 999) SELECT (SELECT max(rowid) FROM other) + 2 + 2 * i FROM n");
+  assert_int_equal(shown_renders(&p->here, p->eight), 1);
+  assert_string_equal(p->here.all[p->eight].text, "1000 3 ");
+  assert_true(shown_stats(&p->here).peer_lost_count >= 1);
+  assert_non_null(strstr(p->here.on.th.last_log, "overwritten"));
+  (void)shown_renders(&p->here, p->one);
+  commit_there(p, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
+  assert_shown(p, 0, 1);
 }
 
 /* capability: D22 */
-TEST_CASE(commit_with_more_keys_than_a_record_holds_is_followed_by_tables) {
-  pair p;
-  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
-  commit_known(&p);
-  commit_there(&p, "UPDATE other SET x = 1"); /* its columns are known from now on */
-  (void)shown_renders(&p.here, p.one);
-  (void)shown_renders(&p.here, p.eight);
+PAIR_CASE(commit_with_more_keys_than_a_record_holds_is_followed_by_tables) {
+  commit_known(p);
+  commit_there(p, "UPDATE other SET x = 1"); /* its columns are known from now on */
+  (void)shown_renders(&p->here, p->one);
+  (void)shown_renders(&p->here, p->eight);
   for (int i = 1; i <= 2; i++) {
-    commit_there(&p, "UPDATE message SET id = id + 10000");
-    assert_shown(&p, 1, 1);
-    commit_there(&p, "INSERT INTO other(rowid) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
-                     "i < 40000) SELECT coalesce((SELECT max(rowid) FROM other), 0) + 2 * i FROM n");
-    assert_shown(&p, 0, 0);
-    assert_int_equal(shown_stats(&p.there).peer_unwritten_count, i);
-    assert_int_equal(p.there.on.th.log_lines, 1);
+    commit_there(p, "UPDATE message SET id = id + 10000");
+    assert_shown(p, 1, 1);
+    commit_there(p, "INSERT INTO other(rowid) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
+                    "i < 40000) SELECT coalesce((SELECT max(rowid) FROM other), 0) + 2 * i FROM n");
+    assert_shown(p, 0, 0);
+    assert_int_equal(shown_stats(&p->there).peer_unwritten_count, i);
+    assert_int_equal(p->there.on.th.log_lines, 1);
   }
-  assert_non_null(strstr(p.there.on.th.last_log, "no room"));
-  close_pair(&p);
+  assert_non_null(strstr(p->there.on.th.last_log, "no room"));
 }
 
 /* Let a statement run for each of some tables, in one transaction. Its number is between the two texts. */
@@ -500,16 +484,13 @@ TEST_CASE(peer_that_joins_later_and_one_that_leaves_are_noticed) {
 }
 
 /* capability: D22 */
-TEST_CASE(schema_of_a_peer_changes_everything_once) {
-  pair p;
-  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
-  commit_known(&p);
-  commit_there(&p, "ALTER TABLE message ADD COLUMN more; UPDATE message SET more = 1 WHERE channel = 2");
-  assert_shown(&p, 1, 1);
-  commit_known(&p);
-  commit_there(&p, "INSERT INTO message VALUES(8, 1000, 'x', 0, 1)");
-  assert_shown(&p, 0, 1);
-  close_pair(&p);
+PAIR_CASE(schema_of_a_peer_changes_everything_once) {
+  commit_known(p);
+  commit_there(p, "ALTER TABLE message ADD COLUMN more; UPDATE message SET more = 1 WHERE channel = 2");
+  assert_shown(p, 1, 1);
+  commit_known(p);
+  commit_there(p, "INSERT INTO message VALUES(8, 1000, 'x', 0, 1)");
+  assert_shown(p, 0, 1);
 }
 
 TEST_CASE(rollback_journal_has_no_side_file) {

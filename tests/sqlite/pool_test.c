@@ -81,13 +81,13 @@ static void append(const vestry_sql_row *row, void *ctx) {
   }
 }
 
-TEST_CASE(values_are_bound_and_rows_returned) {
-  lender l;
-  begin(&l, (vestry_sqlite_pool_options){0});
+#define LENDER_CASE(name) TEST_CASE_WITH(name, lender, l, begin(l, (vestry_sqlite_pool_options){0}), end(l))
+
+LENDER_CASE(values_are_bound_and_rows_returned) {
   vestry_sql_transaction *transaction;
   char text[200] = "";
   const bool yes = true;
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t VALUES(?, ?, ?, ?)",
                                   VESTRY_LIST(INT64_MAX, "it's\n\xc3\xb8", 1.5, vestry_value_null()), NULL, NULL),
                    VESTRY_OK);
@@ -95,37 +95,33 @@ TEST_CASE(values_are_bound_and_rows_returned) {
       vestry_sql_run(transaction, "INSERT INTO t(id, x) VALUES(1, ?1) RETURNING id, x", VESTRY_LIST(yes), append, text),
       VESTRY_OK);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(vestry_sql_run_alone(l.pool, "SELECT * FROM t ORDER BY id DESC", NULL, append, text), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(l->pool, "SELECT * FROM t ORDER BY id DESC", NULL, append, text), VESTRY_OK);
   assert_string_equal(text, "1 1 9223372036854775807 it's\n\xc3\xb8 1.5 null 1 1 null null ");
   /* NOT_FOUND is returned only by a statement that could return rows, and has returned none. */
-  assert_int_equal(vestry_sql_run_alone(l.pool, "SELECT 1 FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_sql_run_alone(l.pool, "DELETE FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_OK);
-  assert_int_equal(vestry_sql_run_alone(l.pool, "DELETE FROM t WHERE id = 7 RETURNING 1", NULL, NULL, NULL),
+  assert_int_equal(vestry_sql_run_alone(l->pool, "SELECT 1 FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_sql_run_alone(l->pool, "DELETE FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(l->pool, "DELETE FROM t WHERE id = 7 RETURNING 1", NULL, NULL, NULL),
                    VESTRY_NOT_FOUND);
-  assert_int_equal(l.th.log_lines, 0);
-  end(&l);
+  assert_int_equal(l->th.log_lines, 0);
 }
 
-TEST_CASE(wrong_values_and_statements_are_logged) {
-  lender l;
-  begin(&l, (vestry_sqlite_pool_options){0});
+LENDER_CASE(wrong_values_and_statements_are_logged) {
   static const char two[] = "SELECT ?, ?";
   const char *none = NULL;
-  assert_int_equal(vestry_sql_run_alone(l.pool, two, VESTRY_LIST(1), NULL, NULL), VESTRY_INVALID);
-  assert_logged(&l, "vestry_sql_run", "1 values for the 2 parameters of \"SELECT ?, ?\"");
-  assert_int_equal(vestry_sql_run_alone(l.pool, two, NULL, NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_run_alone(l.pool, two, VESTRY_LIST(1, none), NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_run_alone(l.pool, two, VESTRY_LIST(1, VESTRY_LIST(2)), NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_run_alone(l.pool, two, VESTRY_OBJECT("a", 1), NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_run_alone(l.pool, "SELEKT 1", NULL, NULL, NULL), VESTRY_IO);
-  assert_logged(&l, "vestry_sqlite_prepare", "SELEKT ...: near \"SELEKT\": syntax error");
-  assert_int_equal(vestry_sql_run_alone(l.pool, "-- nothing", NULL, NULL, NULL), VESTRY_IO);
-  assert_int_equal(vestry_sql_run_alone(l.pool, "INSERT INTO t(id) VALUES(1), (1)", NULL, NULL, NULL), VESTRY_IO);
-  assert_logged(&l, "vestry_sql_run", "UNIQUE constraint failed: t.id");
-  assert_in_range(l.th.log_lines, 6, 8); /* equal lines are logged once a minute */
-  assert_int_equal(number(&l, "SELECT count(*) FROM t"), 0);
+  assert_int_equal(vestry_sql_run_alone(l->pool, two, VESTRY_LIST(1), NULL, NULL), VESTRY_INVALID);
+  assert_logged(l, "vestry_sql_run", "1 values for the 2 parameters of \"SELECT ?, ?\"");
+  assert_int_equal(vestry_sql_run_alone(l->pool, two, NULL, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_run_alone(l->pool, two, VESTRY_LIST(1, none), NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_run_alone(l->pool, two, VESTRY_LIST(1, VESTRY_LIST(2)), NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_run_alone(l->pool, two, VESTRY_OBJECT("a", 1), NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_run_alone(l->pool, "SELEKT 1", NULL, NULL, NULL), VESTRY_IO);
+  assert_logged(l, "vestry_sqlite_prepare", "SELEKT ...: near \"SELEKT\": syntax error");
+  assert_int_equal(vestry_sql_run_alone(l->pool, "-- nothing", NULL, NULL, NULL), VESTRY_IO);
+  assert_int_equal(vestry_sql_run_alone(l->pool, "INSERT INTO t(id) VALUES(1), (1)", NULL, NULL, NULL), VESTRY_IO);
+  assert_logged(l, "vestry_sql_run", "UNIQUE constraint failed: t.id");
+  assert_in_range(l->th.log_lines, 6, 8); /* equal lines are logged once a minute */
+  assert_int_equal(number(l, "SELECT count(*) FROM t"), 0);
   assert_int_equal(vestry_sql_run(NULL, two, NULL, NULL, NULL), VESTRY_INVALID);
-  end(&l);
 }
 
 TEST_CASE(statements_stay_prepared) {
@@ -167,18 +163,15 @@ static void go_deeper(const vestry_sql_row *row, void *ctx) {
   n->depth--;
 }
 
-TEST_CASE(statement_can_run_within_its_own_rows) {
-  lender l;
-  begin(&l, (vestry_sqlite_pool_options){0});
+LENDER_CASE(statement_can_run_within_its_own_rows) {
   nest n = {0};
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &n.transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l->pool, VESTRY_SQL_READ, &n.transaction), VESTRY_OK);
   assert_int_equal(
       vestry_sql_run(n.transaction, "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 2)", NULL, go_deeper, &n),
       VESTRY_OK);
   assert_int_equal(n.rows, 2 + 4 + 8 + 16);
   assert_int_equal(vestry_sql_end(n.transaction, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(stats_of(&l).prepared_count, 4);
-  end(&l);
+  assert_int_equal(stats_of(l).prepared_count, 4);
 }
 
 /* An open statement would keep its snapshot, and the WAL would grow without bound. */
@@ -206,35 +199,32 @@ TEST_CASE(open_statement_is_reset_on_release) {
 
 /* ------------------------------------------------------------------------------------------------- transactions --- */
 
-TEST_CASE(transaction_commits_or_rolls_back_as_a_whole) {
-  lender l;
-  begin(&l, (vestry_sqlite_pool_options){0});
+LENDER_CASE(transaction_commits_or_rolls_back_as_a_whole) {
   vestry_sql_transaction *transaction, *again;
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
-  insert(&l, 1); /* functions on this thread run within its transaction */
-  assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &again), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  insert(l, 1); /* functions on this thread run within its transaction */
+  assert_int_equal(number(l, "SELECT count(*) FROM t"), 1);
+  assert_int_equal(vestry_sql_begin(l->pool, VESTRY_SQL_READ, &again), VESTRY_OK);
   assert_ptr_equal(again, transaction);
   /* Not the outermost end: the transaction stays open. */
   assert_int_equal(vestry_sql_end(again, VESTRY_NOT_FOUND), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &again), VESTRY_INVALID);
-  assert_logged(&l, "vestry_sql_begin (WRITE)", "end it before");
+  assert_int_equal(vestry_sql_begin(l->pool, VESTRY_SQL_WRITE, &again), VESTRY_INVALID);
+  assert_logged(l, "vestry_sql_begin (WRITE)", "end it before");
   assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
-  assert_int_equal(number(&l, "SELECT count(*) FROM t"), 0);
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
-  insert(&l, 1);
+  assert_int_equal(number(l, "SELECT count(*) FROM t"), 0);
+  assert_int_equal(vestry_sql_begin(l->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  insert(l, 1);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
+  assert_int_equal(number(l, "SELECT count(*) FROM t"), 1);
   /* A transaction that the application has ended by SQL. */
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
-  insert(&l, 2);
+  assert_int_equal(vestry_sql_begin(l->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  insert(l, 2);
   assert_int_equal(sqlite3_exec(vestry_sqlite_handle(transaction), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_IO);
-  assert_logged(&l, "vestry_sql_end", "rolled back");
+  assert_logged(l, "vestry_sql_end", "rolled back");
   assert_int_equal(vestry_sql_end(NULL, VESTRY_LIMIT), VESTRY_LIMIT);
-  assert_int_equal(stats_of(&l).committed_count, 1);
-  assert_int_equal(stats_of(&l).rolled_back_count, 2);
-  end(&l);
+  assert_int_equal(stats_of(l).committed_count, 1);
+  assert_int_equal(stats_of(l).rolled_back_count, 2);
 }
 
 /* Statements that end the whole transaction. */
@@ -629,52 +619,47 @@ TEST_CASE(failed_open_logs_its_remedy) {
 
 /* ---------------------------------------------------------------------------------------------- followed pools ---- */
 
-TEST_CASE(pages_follow_commits_of_the_pool) {
-  ledger s;
-  ledger_open(&s, "wal", NULL);
-  ledger_watch(&s, "table/t");
+LEDGER_CASE(pages_follow_commits_of_the_pool) {
+  ledger_watch(s, "table/t");
   vestry_sql_pool *pool;
   vestry_sql_transaction *transaction;
   assert_int_equal(
-      vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = &s.on.th.host, .path = s.path}, &pool),
+      vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = &s->on.th.host, .path = s->path}, &pool),
       VESTRY_OK);
   assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_BUSY); /* a connection is checked out */
+  assert_int_equal(vestry_sqlite_pool_follow(pool, s->database), VESTRY_BUSY); /* a connection is checked out */
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_pool_follow(pool, s->database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_pool_follow(pool, s->database), VESTRY_INVALID);
   vestry_sqlite_stats stats = {0};
-  vestry_sqlite_stats_get(s.database, &stats);
+  vestry_sqlite_stats_get(s->database, &stats);
   size_t others = stats.connections_count - 8;
   assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(7), NULL, NULL), VESTRY_OK);
-  site_settle_pages(&s.on);
-  assert_int_equal(ledger_seen(&s, "table/t"), 0);
+  site_settle_pages(&s->on);
+  assert_int_equal(ledger_seen(s, "table/t"), 0);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
-  site_settle_pages(&s.on);
-  assert_int_equal(ledger_seen(&s, "table/t"), 1);
+  site_settle_pages(&s->on);
+  assert_int_equal(ledger_seen(s, "table/t"), 1);
   assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(8), NULL, NULL), VESTRY_OK);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
-  site_settle_pages(&s.on);
-  assert_int_equal(ledger_seen(&s, "table/t"), 0);
+  site_settle_pages(&s->on);
+  assert_int_equal(ledger_seen(s, "table/t"), 0);
   assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ_ASIDE, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   vestry_sqlite_pool_follow(pool, NULL);
-  vestry_sqlite_stats_get(s.database, &stats);
+  vestry_sqlite_stats_get(s->database, &stats);
   assert_int_equal(stats.connections_count, others);
   vestry_sql_pool_destroy(pool);
-  ledger_close(&s);
 }
 
-TEST_CASE(unfollow_does_not_wait_for_a_rollback) {
-  ledger s;
-  ledger_open(&s, "wal", NULL);
+LEDGER_CASE(unfollow_does_not_wait_for_a_rollback) {
   vestry_sql_pool *pool;
   vestry_sql_transaction *transaction;
-  const vestry_sqlite_pool_options options = {.host = &s.on.th.host, .path = s.path, .connections_count = 2};
+  const vestry_sqlite_pool_options options = {.host = &s->on.th.host, .path = s->path, .connections_count = 2};
   assert_int_equal(vestry_sqlite_pool_create(&options, &pool), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_pool_follow(pool, s->database), VESTRY_OK);
   assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   sqlite3_set_authorizer(vestry_sqlite_handle(transaction), permit, NULL); /* this outdates all prepared statements */
   starve(true);
@@ -684,7 +669,6 @@ TEST_CASE(unfollow_does_not_wait_for_a_rollback) {
   assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   vestry_sql_pool_destroy(pool);
-  ledger_close(&s);
 }
 
 /* A render in progress at shutdown. */
@@ -714,15 +698,13 @@ static void *let_it_end(void *of) {
   return NULL;
 }
 
-TEST_CASE(unfollow_waits_for_checked_out_connections) {
-  ledger s;
-  ledger_open(&s, "wal", NULL);
+LEDGER_CASE(unfollow_waits_for_checked_out_connections) {
   late_reader reader = {.pool = NULL};
   assert_int_equal(
       vestry_sqlite_pool_create(
-          &(vestry_sqlite_pool_options){.host = &s.on.th.host, .path = s.path, .connections_count = 3}, &reader.pool),
+          &(vestry_sqlite_pool_options){.host = &s->on.th.host, .path = s->path, .connections_count = 3}, &reader.pool),
       VESTRY_OK);
-  assert_int_equal(vestry_sqlite_pool_follow(reader.pool, s.database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_pool_follow(reader.pool, s->database), VESTRY_OK);
   vestry_sql_transaction *transaction;
   assert_int_equal(vestry_sql_begin(reader.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(reader.pool, NULL), VESTRY_BUSY); /* it would wait for itself */
@@ -740,7 +722,6 @@ TEST_CASE(unfollow_waits_for_checked_out_connections) {
   vestry_sqlite_pool_stats_get(reader.pool, &stats);
   assert_int_equal(stats.checked_out_count, 0);
   vestry_sql_pool_destroy(reader.pool);
-  ledger_close(&s);
 }
 
 /* ------------------------------------------------------------------------------------------------- memory --------- */

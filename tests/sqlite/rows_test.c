@@ -25,19 +25,16 @@ typedef struct word {
 } word;
 static const vestry_sql_shape word_shape = VESTRY_ROW(word, value);
 
-TEST_CASE(text_with_a_zero_character_is_refused) {
-  test_host th;
+HOST_CASE(text_with_a_zero_character_is_refused) {
   vestry_sql_pool *pool;
   word is;
-  test_host_init(&th);
-  assert_int_equal(open_file(&th.host, &pool), VESTRY_OK);
+  assert_int_equal(open_file(&th->host, &pool), VESTRY_OK);
   assert_int_equal(
       vestry_sql_read_rows(pool, "SELECT 'a' || char(0) || 'b' AS value", NULL, VESTRY_ONE_ROW(&word_shape, &is)),
       VESTRY_INVALID);
-  assert_non_null(strstr(th.last_log, "a text of column \"value\" contains a zero character"));
+  assert_non_null(strstr(th->last_log, "a text of column \"value\" contains a zero character"));
   vestry_sql_pool_destroy(pool);
   remove_file();
-  test_host_assert_clean(&th);
 }
 
 int main(void) {

@@ -54,4 +54,8 @@ void shown_tab(shown_site *s, size_t at);
 unsigned shown_renders(shown_site *s, size_t at);
 vestry_sqlite_stats shown_stats(shown_site *s);
 
+/* A case with pages that follow a table of channels by file pages. */
+#define SHOWN_CASE(name)                                                                                               \
+  TEST_CASE_WITH(name, shown_site, s, shown_open(s, shown_channels, VESTRY_SQLITE_FILE_PAGES), shown_close(s))
+
 #endif

@@ -147,24 +147,23 @@ TEST_CASE(renamed_or_removed_file_is_not_written) {
   }
 }
 
+#define USER_CASE(name) TEST_CASE_WITH(name, user, u, begin(u, NULL), end(u))
+
 /* Rights of the folder apply to names, and the connections have their files open. */
-TEST_CASE(file_in_a_locked_folder_is_still_used) {
-  user u;
-  begin(&u, NULL);
-  assert_int_equal(insert(&u), VESTRY_OK);
-  assert_int_equal(chmod(u.folder, 0), 0);
+USER_CASE(file_in_a_locked_folder_is_still_used) {
+  assert_int_equal(insert(u), VESTRY_OK);
+  assert_int_equal(chmod(u->folder, 0), 0);
   (void)setfsuid(NOBODY); /* of this thread, if it may */
   for (int i = 0; i < 2; i++) {
-    assert_int_equal(insert(&u), VESTRY_OK);
+    assert_int_equal(insert(u), VESTRY_OK);
     /* The names are looked up. */
-    atomic_store(&((vsi_sqlite_pool *)u.pool)->names_checked_ns, 0);
-    atomic_store(&((vsi_sqlite_pool *)u.pool)->files.change_ns, 0);
+    atomic_store(&((vsi_sqlite_pool *)u->pool)->names_checked_ns, 0);
+    atomic_store(&((vsi_sqlite_pool *)u->pool)->files.change_ns, 0);
   }
   (void)setfsuid(geteuid());
-  assert_int_equal(chmod(u.folder, 0700), 0);
-  assert_int_equal(u.th.log_lines, 0);
-  assert_int_equal(count(&u), 3);
-  end(&u);
+  assert_int_equal(chmod(u->folder, 0700), 0);
+  assert_int_equal(u->th.log_lines, 0);
+  assert_int_equal(count(u), 3);
 }
 
 /* "Emptying" the WAL: the next checkpoint would write zeros into the database. */
@@ -254,16 +253,13 @@ TEST_CASE(connection_is_not_replaced_by_one_that_cannot_write) {
 /* ------------------------------------------------------------------------------------------------ objects --------- */
 
 /* The log says what is missing, although the statement was prepared before. */
-TEST_CASE(statement_that_is_not_valid_any_more_is_explained) {
-  user u;
-  begin(&u, NULL);
-  assert_int_equal(insert(&u), VESTRY_OK);
-  change(&u, "ALTER TABLE t RENAME TO other");
-  assert_int_equal(insert(&u), VESTRY_IO);
-  assert_non_null(strstr(u.th.last_log, "no such table: t"));
-  change(&u, "ALTER TABLE other RENAME TO t");
-  assert_int_equal(insert(&u), VESTRY_OK);
-  end(&u);
+USER_CASE(statement_that_is_not_valid_any_more_is_explained) {
+  assert_int_equal(insert(u), VESTRY_OK);
+  change(u, "ALTER TABLE t RENAME TO other");
+  assert_int_equal(insert(u), VESTRY_IO);
+  assert_non_null(strstr(u->th.last_log, "no such table: t"));
+  change(u, "ALTER TABLE other RENAME TO t");
+  assert_int_equal(insert(u), VESTRY_OK);
 }
 
 /* A trigger of another program that drops rows without an error. */
@@ -282,80 +278,68 @@ static vestry_err count_run(vestry_job *job, void *runs) {
   return VESTRY_OK;
 }
 
-TEST_CASE(dropped_job_is_an_error) {
-  user u;
+USER_CASE(dropped_job_is_an_error) {
   vestry_jobs *jobs;
   int runs = 0;
   bool has_run = false;
-  begin(&u, NULL);
-  assert_int_equal(vestry_jobs_create(u.pool, NULL, &jobs), VESTRY_OK);
+  assert_int_equal(vestry_jobs_create(u->pool, NULL, &jobs), VESTRY_OK);
   assert_int_equal(vestry_jobs_on(jobs, "count", count_run, &runs), VESTRY_OK);
-  drop_rows(&u, "INSERT ON vestry_job");
-  assert_int_equal(vestry_sql_act(u.pool, VESTRY_SQL_WRITE, order, jobs), VESTRY_IO);
-  assert_int_equal(u.th.log_lines, 1);
-  assert_non_null(strstr(u.th.last_log, "look for a trigger"));
-  change(&u, "DROP TRIGGER drops");
-  assert_int_equal(vestry_sql_act(u.pool, VESTRY_SQL_WRITE, order, jobs), VESTRY_OK);
+  drop_rows(u, "INSERT ON vestry_job");
+  assert_int_equal(vestry_sql_act(u->pool, VESTRY_SQL_WRITE, order, jobs), VESTRY_IO);
+  assert_int_equal(u->th.log_lines, 1);
+  assert_non_null(strstr(u->th.last_log, "look for a trigger"));
+  change(u, "DROP TRIGGER drops");
+  assert_int_equal(vestry_sql_act(u->pool, VESTRY_SQL_WRITE, order, jobs), VESTRY_OK);
   /* It would run again and again, because its end finds no run. */
-  drop_rows(&u, "UPDATE ON vestry_job");
+  drop_rows(u, "UPDATE ON vestry_job");
   assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_IO);
-  assert_non_null(strstr(u.th.last_log, "look for a trigger"));
+  assert_non_null(strstr(u->th.last_log, "look for a trigger"));
   assert_int_equal(runs, 0);
-  change(&u, "DROP TRIGGER drops");
+  change(u, "DROP TRIGGER drops");
   assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
   assert_int_equal(runs, 1);
   vestry_jobs_destroy(jobs);
-  end(&u);
 }
 
 /* Threads try about once a second, as long as the table is missing. */
-TEST_CASE(equal_failures_of_jobs_are_logged_once) {
-  user u;
+USER_CASE(equal_failures_of_jobs_are_logged_once) {
   vestry_jobs *jobs;
   int runs = 0;
   bool has_run = false;
-  begin(&u, NULL);
-  assert_int_equal(vestry_jobs_create(u.pool, NULL, &jobs), VESTRY_OK);
+  assert_int_equal(vestry_jobs_create(u->pool, NULL, &jobs), VESTRY_OK);
   assert_int_equal(vestry_jobs_on(jobs, "count", count_run, &runs), VESTRY_OK);
-  assert_int_equal(vestry_sql_act(u.pool, VESTRY_SQL_WRITE, order, jobs), VESTRY_OK);
-  change(&u, "ALTER TABLE vestry_job RENAME TO kept");
+  assert_int_equal(vestry_sql_act(u->pool, VESTRY_SQL_WRITE, order, jobs), VESTRY_OK);
+  change(u, "ALTER TABLE vestry_job RENAME TO kept");
   for (int i = 0; i < 5; i++) assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_IO);
-  assert_int_equal(u.th.log_lines, 1);
-  assert_non_null(strstr(u.th.last_log, "no such table: vestry_job"));
-  change(&u, "ALTER TABLE kept RENAME TO vestry_job");
+  assert_int_equal(u->th.log_lines, 1);
+  assert_non_null(strstr(u->th.last_log, "no such table: vestry_job"));
+  change(u, "ALTER TABLE kept RENAME TO vestry_job");
   assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
   assert_int_equal(runs, 1);
   vestry_jobs_destroy(jobs);
-  end(&u);
 }
 
-TEST_CASE(dropped_session_is_an_error) {
-  user u;
+USER_CASE(dropped_session_is_an_error) {
   vestry_sql_sessions *sessions;
   const vestry_session_record record = {.user = "ann", .created_s = 1, .used_s = 1};
-  begin(&u, NULL);
-  assert_int_equal(vestry_sql_sessions_create(u.pool, NULL, &sessions), VESTRY_OK);
-  drop_rows(&u, "INSERT ON vestry_session");
+  assert_int_equal(vestry_sql_sessions_create(u->pool, NULL, &sessions), VESTRY_OK);
+  drop_rows(u, "INSERT ON vestry_session");
   assert_int_equal(vestry_sql_sessions_ops.save(sessions, "a hash", &record), VESTRY_IO);
-  assert_int_equal(u.th.log_lines, 1);
-  assert_non_null(strstr(u.th.last_log, "vestry_session"));
-  change(&u, "DROP TRIGGER drops");
+  assert_int_equal(u->th.log_lines, 1);
+  assert_non_null(strstr(u->th.last_log, "vestry_session"));
+  change(u, "DROP TRIGGER drops");
   assert_int_equal(vestry_sql_sessions_ops.save(sessions, "a hash", &record), VESTRY_OK);
   vestry_sql_sessions_destroy(sessions);
-  end(&u);
 }
 
 /* Commits to a table behind a view would not be known by the name of the table. */
-TEST_CASE(view_in_place_of_a_table_is_rejected) {
-  user u;
+USER_CASE(view_in_place_of_a_table_is_rejected) {
   vestry_sql_sessions *sessions;
-  begin(&u, NULL);
-  assert_int_equal(vestry_sql_sessions_create(u.pool, NULL, &sessions), VESTRY_OK);
+  assert_int_equal(vestry_sql_sessions_create(u->pool, NULL, &sessions), VESTRY_OK);
   vestry_sql_sessions_destroy(sessions);
-  change(&u, "ALTER TABLE vestry_session RENAME TO own; CREATE VIEW vestry_session AS SELECT * FROM own");
-  assert_int_equal(vestry_sql_sessions_create(u.pool, NULL, &sessions), VESTRY_IO);
-  assert_non_null(strstr(u.th.last_log, "view"));
-  end(&u);
+  change(u, "ALTER TABLE vestry_session RENAME TO own; CREATE VIEW vestry_session AS SELECT * FROM own");
+  assert_int_equal(vestry_sql_sessions_create(u->pool, NULL, &sessions), VESTRY_IO);
+  assert_non_null(strstr(u->th.last_log, "view"));
 }
 
 /* ----------------------------------------------------------------------------------------------- encoding --------- */

@@ -33,17 +33,14 @@ static int64_t count(void) {
 }
 
 /* capability: D9 */
-TEST_CASE(calls_without_a_request_are_invalid_and_logged) {
-  ledger s;
+LEDGER_CASE(calls_without_a_request_are_invalid_and_logged) {
   size_t len;
-  ledger_open(&s, "wal", NULL);
-  tabs_open(&s, NULL);
-  assert_int_equal(vestry_sql_tab_get(s.states, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
-  assert_non_null(strstr(s.on.th.last_log, "vestry_sql_tab_get: req"));
-  assert_int_equal(vestry_sql_tab_set(s.states, NULL, "", 0), VESTRY_INVALID);
-  assert_non_null(strstr(s.on.th.last_log, "vestry_sql_tab_set: req"));
+  tabs_open(s, NULL);
+  assert_int_equal(vestry_sql_tab_get(s->states, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
+  assert_non_null(strstr(s->on.th.last_log, "vestry_sql_tab_get: req"));
+  assert_int_equal(vestry_sql_tab_set(s->states, NULL, "", 0), VESTRY_INVALID);
+  assert_non_null(strstr(s->on.th.last_log, "vestry_sql_tab_set: req"));
   assert_int_equal(vestry_sql_tab_get(NULL, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
-  ledger_close(&s);
 }
 
 /* ----------------------------------------------------------------------------------------------- pages ------------ */
@@ -407,50 +404,44 @@ TEST_CASE(anonymous_states_evict_no_user_state_that_expires_sooner) {
 /* -------------------------------------------------------------------------------------------------- schema -------- */
 
 /* capability: D9 */
-TEST_CASE(tables_are_created_once_and_have_a_version) {
-  ledger s;
+LEDGER_CASE(tables_are_created_once_and_have_a_version) {
   vestry_sqlite *again = NULL;
   char one[TAB_TOKEN_BYTES];
-  ledger_open(&s, "wal", NULL);
-  tabs_open(&s, NULL);
-  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
-  ledger_run(s.db, "PRAGMA user_version = 77");
-  tabs_begin(&s, "u", one);
-  assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
-  int changes = ledger_number(s.reader, "PRAGMA data_version");
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &options, &again), VESTRY_OK);
+  tabs_open(s, NULL);
+  const vestry_sqlite_options options = {.path = s->path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
+  ledger_run(s->db, "PRAGMA user_version = 77");
+  tabs_begin(s, "u", one);
+  assert_int_equal(tabs_set(s, "u", one, "kept", 4), VESTRY_OK);
+  int changes = ledger_number(s->reader, "PRAGMA data_version");
+  assert_int_equal(vestry_sqlite_create(s->on.pages, &options, &again), VESTRY_OK);
   vestry_sqlite_destroy(again);
-  assert_int_equal(ledger_number(s.reader, "PRAGMA data_version"), changes); /* no write */
-  assert_int_equal(ledger_number(s.reader, "PRAGMA user_version"), 77);
-  assert_int_equal(ledger_number(s.reader, "SELECT version FROM vestry_schema"), 1);
-  assert_string_equal(tabs_get(&s, "u", one), "kept");
-  ledger_run(s.db, "UPDATE vestry_schema SET version = 2");
-  long lines = s.on.th.log_lines;
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &options, &again), VESTRY_IO);
-  assert_int_equal(s.on.th.log_lines, lines + 1);
-  assert_non_null(strstr(s.on.th.last_log, "version 2"));
-  ledger_close(&s);
+  assert_int_equal(ledger_number(s->reader, "PRAGMA data_version"), changes); /* no write */
+  assert_int_equal(ledger_number(s->reader, "PRAGMA user_version"), 77);
+  assert_int_equal(ledger_number(s->reader, "SELECT version FROM vestry_schema"), 1);
+  assert_string_equal(tabs_get(s, "u", one), "kept");
+  ledger_run(s->db, "UPDATE vestry_schema SET version = 2");
+  long lines = s->on.th.log_lines;
+  assert_int_equal(vestry_sqlite_create(s->on.pages, &options, &again), VESTRY_IO);
+  assert_int_equal(s->on.th.log_lines, lines + 1);
+  assert_non_null(strstr(s->on.th.last_log, "version 2"));
 }
 
-TEST_CASE(visitors_of_an_earlier_version_get_the_column_of_persons) {
-  ledger s;
+LEDGER_CASE(visitors_of_an_earlier_version_get_the_column_of_persons) {
   vestry_sqlite *again = NULL;
   char one[TAB_TOKEN_BYTES];
-  ledger_open(&s, "wal", NULL);
-  tabs_open(&s, NULL);
-  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
-  tabs_begin(&s, "u", one);
-  assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
-  ledger_run(s.db, "INSERT INTO vestry_tab_visitor(scope, tab) SELECT scope, tab FROM vestry_tab WHERE true"
-                   " ON CONFLICT DO NOTHING; ALTER TABLE vestry_tab_visitor DROP COLUMN person;"
-                   "UPDATE vestry_schema SET version = 1 WHERE part = 'tab_visitor'");
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &options, &again), VESTRY_OK);
+  tabs_open(s, NULL);
+  const vestry_sqlite_options options = {.path = s->path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
+  tabs_begin(s, "u", one);
+  assert_int_equal(tabs_set(s, "u", one, "kept", 4), VESTRY_OK);
+  ledger_run(s->db, "INSERT INTO vestry_tab_visitor(scope, tab) SELECT scope, tab FROM vestry_tab WHERE true"
+                    " ON CONFLICT DO NOTHING; ALTER TABLE vestry_tab_visitor DROP COLUMN person;"
+                    "UPDATE vestry_schema SET version = 1 WHERE part = 'tab_visitor'");
+  assert_int_equal(vestry_sqlite_create(s->on.pages, &options, &again), VESTRY_OK);
   vestry_sqlite_destroy(again);
-  assert_int_equal(ledger_number(s.reader, "SELECT version FROM vestry_schema WHERE part = 'tab_visitor'"), 2);
-  assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab_visitor WHERE person = 0"), 1);
-  assert_string_equal(tabs_get(&s, "u", one), "kept");
-  assert_int_equal(tabs_set(&s, "u", one, "new", 3), VESTRY_OK);
-  ledger_close(&s);
+  assert_int_equal(ledger_number(s->reader, "SELECT version FROM vestry_schema WHERE part = 'tab_visitor'"), 2);
+  assert_int_equal(ledger_number(s->reader, "SELECT count(*) FROM vestry_tab_visitor WHERE person = 0"), 1);
+  assert_string_equal(tabs_get(s, "u", one), "kept");
+  assert_int_equal(tabs_set(s, "u", one, "new", 3), VESTRY_OK);
 }
 
 int main(void) {

@@ -60,4 +60,7 @@ void site_close(site *s);
 /* The same, and check that no memory leaks. */
 void site_end(site *s);
 
+/* A case with a site of default options. */
+#define SITE_CASE(name) TEST_CASE_WITH(name, site, w, site_begin(w, (vestry_options){0}), site_end(w))
+
 #endif

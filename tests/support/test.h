@@ -70,6 +70,23 @@ int test_cases_run(const test_cases *cases, const char *name, test_fixture all, 
   }                                                                                                                    \
   static void name(void **state)
 
+/* Define a case with a fixture: a variable of this type, to which the case has a pointer. `open` runs before the case,
+ * and `close` after it. A header, or a file, names the fixture of its cases:
+ *
+ *     #define SHOP_CASE(name) TEST_CASE_WITH(name, shop, s, shop_open(s, NULL), shop_close(s))
+ *     SHOP_CASE(closed_shop_is_empty) {
+ *       … s->shelves …
+ *     } */
+#define TEST_CASE_WITH(name, type, variable, open, close)                                                              \
+  static void name##_within(type *variable);                                                                           \
+  TEST_CASE(name) {                                                                                                    \
+    type fixture, *variable = &fixture;                                                                                \
+    open;                                                                                                              \
+    name##_within(variable);                                                                                           \
+    close;                                                                                                             \
+  }                                                                                                                    \
+  static void name##_within(type *variable)
+
 /* Run the cases of this file: once each function `setup` and `teardown`. */
 static inline int cases_run(const char *name, CMFixtureFunction setup, CMFixtureFunction teardown) {
   return test_cases_run(&cases_of_file, name, (test_fixture){setup, teardown}, (test_fixture){0});

@@ -45,4 +45,7 @@ void test_host_fail_each(vestry_err (*body)(test_host *th, void *ctx), void *ctx
 /* The same for each step-th allocation only. */
 void test_host_fail_every(unsigned step, vestry_err (*body)(test_host *th, void *ctx), void *ctx, bool tolerate);
 
+/* A case with a host, of which no memory may be left. */
+#define HOST_CASE(name) TEST_CASE_WITH(name, test_host, th, test_host_init(th), test_host_assert_clean(th))
+
 #endif

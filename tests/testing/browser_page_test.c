@@ -158,96 +158,81 @@ static void close_world(world *w) {
   test_host_assert_clean(&w->th);
 }
 
+#define WORLD_CASE(name) TEST_CASE_WITH(name, world, w, open_world(w), close_world(w))
+
 /* capability: K11 */
-TEST_CASE(form_is_filled_and_submitted_by_its_labels) {
-  world w;
-  open_world(&w);
-  assert_int_equal(vestry_browser_press(w.page, "Add & show"), VESTRY_OK);
-  assert_true(vestry_browser_shows(w.page, "Write something."));
-  assert_int_equal(vestry_browser_fill(w.page, "Your note", "Tea <at> four"), VESTRY_OK);
-  assert_int_equal(vestry_browser_fill(w.page, "Urgent", "on"), VESTRY_OK);
-  assert_int_equal(vestry_browser_fill(w.page, "Size", "2.5"), VESTRY_OK);
-  assert_false(vestry_browser_shows(w.page, "Tea"));
-  assert_int_equal(vestry_browser_press(w.page, "Add & show"), VESTRY_OK);
-  assert_int_equal(vestry_browser_status(w.page), 200); /* the guards have accepted token and nonce */
-  assert_int_equal(vestry_application_settle(w.app, 1000), VESTRY_OK);
-  assert_true(vestry_browser_shows(w.page, "Note: Tea <at> four"));
-  assert_false(vestry_browser_shows(w.page, "Write something."));
-  assert_false(vestry_browser_shows(w.page, "hidden text"));
+WORLD_CASE(form_is_filled_and_submitted_by_its_labels) {
+  assert_int_equal(vestry_browser_press(w->page, "Add & show"), VESTRY_OK);
+  assert_true(vestry_browser_shows(w->page, "Write something."));
+  assert_int_equal(vestry_browser_fill(w->page, "Your note", "Tea <at> four"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w->page, "Urgent", "on"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w->page, "Size", "2.5"), VESTRY_OK);
+  assert_false(vestry_browser_shows(w->page, "Tea"));
+  assert_int_equal(vestry_browser_press(w->page, "Add & show"), VESTRY_OK);
+  assert_int_equal(vestry_browser_status(w->page), 200); /* the guards have accepted token and nonce */
+  assert_int_equal(vestry_application_settle(w->app, 1000), VESTRY_OK);
+  assert_true(vestry_browser_shows(w->page, "Note: Tea <at> four"));
+  assert_false(vestry_browser_shows(w->page, "Write something."));
+  assert_false(vestry_browser_shows(w->page, "hidden text"));
   assert_true(is_urgent);
   assert_true(size_of == 2.5);
   assert_int_equal(runs, 2); /* each press has another nonce */
-  assert_string_equal(json_string_value(vestry_browser_signal(w.page, "form.text")), "Tea <at> four");
-  assert_int_equal(vestry_browser_fill(w.page, "Urgent", "off"), VESTRY_OK);
-  assert_true(json_is_false(vestry_browser_signal(w.page, "isUrgent")));
-  assert_null(vestry_browser_signal(w.page, "form.nothing"));
-  close_world(&w);
+  assert_string_equal(json_string_value(vestry_browser_signal(w->page, "form.text")), "Tea <at> four");
+  assert_int_equal(vestry_browser_fill(w->page, "Urgent", "off"), VESTRY_OK);
+  assert_true(json_is_false(vestry_browser_signal(w->page, "isUrgent")));
+  assert_null(vestry_browser_signal(w->page, "form.nothing"));
 }
 
 /* capability: K11 */
-TEST_CASE(fields_links_and_plain_forms_work) {
-  world w;
-  open_world(&w);
-  assert_int_equal(vestry_browser_press(w.page, "Send fields"), VESTRY_OK);
-  assert_int_equal(vestry_browser_status(w.page), 204);
+WORLD_CASE(fields_links_and_plain_forms_work) {
+  assert_int_equal(vestry_browser_press(w->page, "Send fields"), VESTRY_OK);
+  assert_int_equal(vestry_browser_status(w->page), 204);
   assert_string_equal(answer, "ada/x y/-");
-  assert_int_equal(vestry_browser_fill(w.page, "Name", "b&b"), VESTRY_OK);
-  assert_int_equal(vestry_browser_fill(w.page, "Stays", "on"), VESTRY_OK);
-  assert_int_equal(vestry_browser_press(w.page, "Send fields"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w->page, "Name", "b&b"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w->page, "Stays", "on"), VESTRY_OK);
+  assert_int_equal(vestry_browser_press(w->page, "Send fields"), VESTRY_OK);
   assert_string_equal(answer, "b&b/x y/on");
-  assert_int_equal(vestry_browser_press(w.page, "Elsewhere"), VESTRY_OK);
-  assert_string_equal(vestry_browser_text(w.page), "Plain Word one two");
-  assert_int_equal(vestry_browser_fill(w.page, "Word", "a b"), VESTRY_OK);
-  assert_int_equal(vestry_browser_press(w.page, "Find"), VESTRY_OK);
-  assert_string_equal(vestry_browser_text(w.page), "Found a b");
-  close_world(&w);
+  assert_int_equal(vestry_browser_press(w->page, "Elsewhere"), VESTRY_OK);
+  assert_string_equal(vestry_browser_text(w->page), "Plain Word one two");
+  assert_int_equal(vestry_browser_fill(w->page, "Word", "a b"), VESTRY_OK);
+  assert_int_equal(vestry_browser_press(w->page, "Find"), VESTRY_OK);
+  assert_string_equal(vestry_browser_text(w->page), "Found a b");
 }
 
 /* capability: K11 */
-TEST_CASE(delegated_action_is_that_of_the_pressed_button) {
-  world w;
-  open_world(&w);
-  assert_int_equal(vestry_browser_press(w.page, "Move"), VESTRY_OK);
+WORLD_CASE(delegated_action_is_that_of_the_pressed_button) {
+  assert_int_equal(vestry_browser_press(w->page, "Move"), VESTRY_OK);
   assert_string_equal(answer, "7 to 3, once 1");
-  assert_int_equal(vestry_browser_press(w.page, "Stay"), VESTRY_OK);
-  assert_int_equal(vestry_browser_status(w.page), 204);
+  assert_int_equal(vestry_browser_press(w->page, "Stay"), VESTRY_OK);
+  assert_int_equal(vestry_browser_status(w->page), 204);
   assert_string_equal(answer, "8 to 0, once 1");
-  assert_int_equal(vestry_browser_press(w.page, "Fail"), VESTRY_UNSUPPORTED);
-  assert_int_equal(vestry_browser_press(w.page, "Alone"), VESTRY_UNSUPPORTED); /* no listener is around it */
-  close_world(&w);
+  assert_int_equal(vestry_browser_press(w->page, "Fail"), VESTRY_UNSUPPORTED);
+  assert_int_equal(vestry_browser_press(w->page, "Alone"), VESTRY_UNSUPPORTED); /* no listener is around it */
 }
 
-TEST_CASE(redirect_of_an_action_is_followed) {
-  world w;
-  open_world(&w);
-  assert_int_equal(vestry_browser_press(w.page, "Remove"), VESTRY_OK);
-  assert_true(vestry_browser_shows(w.page, "Plain"));
-  close_world(&w);
+WORLD_CASE(redirect_of_an_action_is_followed) {
+  assert_int_equal(vestry_browser_press(w->page, "Remove"), VESTRY_OK);
+  assert_true(vestry_browser_shows(w->page, "Plain"));
 }
 
-TEST_CASE(what_is_missing_is_reported) {
-  world w;
-  open_world(&w);
-  assert_int_equal(vestry_browser_press(w.page, "Nowhere"), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_browser_press(w.page, "Count"), VESTRY_UNSUPPORTED);
-  assert_int_equal(vestry_browser_fill(w.page, "Nothing", "x"), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_browser_wait(w.page, "never", 2), VESTRY_TIMEOUT);
-  assert_int_equal(vestry_browser_wait(w.page, "Note:", 2), VESTRY_OK);
-  close_world(&w);
+WORLD_CASE(what_is_missing_is_reported) {
+  assert_int_equal(vestry_browser_press(w->page, "Nowhere"), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_browser_press(w->page, "Count"), VESTRY_UNSUPPORTED);
+  assert_int_equal(vestry_browser_fill(w->page, "Nothing", "x"), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_browser_wait(w->page, "never", 2), VESTRY_TIMEOUT);
+  assert_int_equal(vestry_browser_wait(w->page, "Note:", 2), VESTRY_OK);
 }
 
 /* capability: K11 */
-TEST_CASE(browser_takes_its_cookies_to_another_instance) {
-  world w;
+WORLD_CASE(browser_takes_its_cookies_to_another_instance) {
   vestry_application *other;
   vestry_browser *there;
   vestry_browser_page *page;
-  open_world(&w);
-  assert_int_equal(begin(&w.th, &other), VESTRY_OK);
-  assert_int_equal(vestry_browser_move(w.ada, other->instance, &there), VESTRY_OK);
-  assert_string_equal(vestry_browser_cookie(there, "session"), vestry_browser_cookie(w.ada, "session"));
+  assert_int_equal(begin(&w->th, &other), VESTRY_OK);
+  assert_int_equal(vestry_browser_move(w->ada, other->instance, &there), VESTRY_OK);
+  assert_string_equal(vestry_browser_cookie(there, "session"), vestry_browser_cookie(w->ada, "session"));
   assert_int_equal(vestry_browser_open(there, "/", &page), VESTRY_OK);
-  assert_string_equal(vestry_browser_cookie(there, "session"), vestry_browser_cookie(w.ada, "session"));
+  assert_string_equal(vestry_browser_cookie(there, "session"), vestry_browser_cookie(w->ada, "session"));
   assert_int_equal(vestry_browser_fill(page, "Your note", "moved"), VESTRY_OK);
   assert_int_equal(vestry_browser_press(page, "Add & show"), VESTRY_OK);
   assert_int_equal(vestry_application_settle(other, 1000), VESTRY_OK);
@@ -255,7 +240,6 @@ TEST_CASE(browser_takes_its_cookies_to_another_instance) {
   vestry_browser_close(page);
   vestry_browser_destroy(there);
   assert_int_equal(vestry_application_destroy(other), VESTRY_OK);
-  close_world(&w);
 }
 
 static vestry_err use(test_host *th, void *ctx) {
@@ -272,18 +256,15 @@ static vestry_err use(test_host *th, void *ctx) {
 }
 
 /* Each failure is an error, or the page lacks a part; nothing leaks. */
-TEST_CASE(each_allocation_may_fail) {
-  world w;
-  open_world(&w);
+WORLD_CASE(each_allocation_may_fail) {
   for (long number = 0;; number++) {
-    const long before = atomic_load(&w.th.live);
-    test_host_fail_in(&w.th, number);
-    (void)use(&w.th, w.app);
-    const bool has_failed = test_host_has_failed(&w.th);
-    assert_true(atomic_load(&w.th.live) <= before + 2); /* the instance may keep some memory */
+    const long before = atomic_load(&w->th.live);
+    test_host_fail_in(&w->th, number);
+    (void)use(&w->th, w->app);
+    const bool has_failed = test_host_has_failed(&w->th);
+    assert_true(atomic_load(&w->th.live) <= before + 2); /* the instance may keep some memory */
     if (!has_failed) break;
   }
-  close_world(&w);
 }
 
 static void assert_literal(const char *text, const char *wanted) {
@@ -410,11 +391,9 @@ TEST_CASE(patched_index_is_that_of_the_document) {
 }
 
 /* capability: K11 */
-TEST_CASE(signals_are_assigned_before_the_request) {
-  world w;
+WORLD_CASE(signals_are_assigned_before_the_request) {
   vestry_browser_page *page;
-  open_world(&w);
-  assert_int_equal(vestry_browser_open(w.ada, "/composer", &page), VESTRY_OK);
+  assert_int_equal(vestry_browser_open(w->ada, "/composer", &page), VESTRY_OK);
   assert_int_equal(vestry_browser_fill(page, "Text", "from a draft"), VESTRY_OK);
   assert_int_equal(vestry_browser_press(page, "Send"), VESTRY_OK); /* the button that is not disabled */
   assert_string_equal(note, "from a draft");
@@ -425,7 +404,6 @@ TEST_CASE(signals_are_assigned_before_the_request) {
   assert_int_equal(vestry_browser_press(page, "Take back"), VESTRY_OK); /* a delegated action */
   assert_string_equal(note, "");
   vestry_browser_close(page);
-  close_world(&w);
 }
 
 TEST_CASE(arguments_of_a_network_are_checked) {

@@ -57,13 +57,11 @@ static void assert_text(vestry_slice got, const char *wanted) {
 }
 
 /* capability: K11 */
-TEST_CASE(browser_logs_in_and_receives_events) {
-  test_host th;
+HOST_CASE(browser_logs_in_and_receives_events) {
   vestry *v;
   vestry_browser *ada, *bob;
   vestry_memory_exchange *page, *tab, *answer;
-  test_host_init(&th);
-  assert_int_equal(begin(&th, &v), VESTRY_OK);
+  assert_int_equal(begin(th, &v), VESTRY_OK);
   assert_int_equal(vestry_browser_create(v, &ada), VESTRY_OK);
   assert_int_equal(vestry_browser_create(v, &bob), VESTRY_OK);
   assert_int_equal(vestry_browser_get(ada, "/a%20b/%C3%A4?page=1#part", &page), VESTRY_OK);
@@ -97,17 +95,14 @@ TEST_CASE(browser_logs_in_and_receives_events) {
   vestry_browser_destroy(ada);
   vestry_browser_destroy(bob);
   vestry_destroy(v);
-  test_host_assert_clean(&th);
 }
 
 /* capability: K11 */
-TEST_CASE(bad_urls_redirect_loops_and_forms_are_refused) {
-  test_host th;
+HOST_CASE(bad_urls_redirect_loops_and_forms_are_refused) {
   vestry *v;
   vestry_browser *one;
   vestry_memory_exchange *page;
-  test_host_init(&th);
-  assert_int_equal(begin(&th, &v), VESTRY_OK);
+  assert_int_equal(begin(th, &v), VESTRY_OK);
   assert_int_equal(vestry_browser_create(v, &one), VESTRY_OK);
   static const char *const bad[] = {"", "a", "http://a/", "/%", "/%zz", "/%00"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -121,7 +116,6 @@ TEST_CASE(bad_urls_redirect_loops_and_forms_are_refused) {
   vestry_browser_destroy(one);
   vestry_browser_destroy(NULL);
   vestry_destroy(v);
-  test_host_assert_clean(&th);
 }
 
 /* The browser removes deleted and expired cookies. */
@@ -132,13 +126,11 @@ static vestry_err bake(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 /* capability: K11 */
-TEST_CASE(cookie_expires_and_is_removed) {
-  test_host th;
+HOST_CASE(cookie_expires_and_is_removed) {
   vestry *v;
   vestry_browser *one;
   vestry_memory_exchange *page;
-  test_host_init(&th);
-  assert_int_equal(begin(&th, &v), VESTRY_OK);
+  assert_int_equal(begin(th, &v), VESTRY_OK);
   assert_int_equal(vestry_route(v, "GET", "/bake", bake, NULL), VESTRY_OK);
   assert_int_equal(vestry_browser_create(v, &one), VESTRY_OK);
   assert_int_equal(vestry_browser_get(one, "/bake", &page), VESTRY_OK);
@@ -146,14 +138,13 @@ TEST_CASE(cookie_expires_and_is_removed) {
   assert_string_equal(vestry_browser_cookie(one, "old"), "1");
   assert_string_equal(vestry_browser_cookie(one, "new"), "2");
   assert_null(vestry_browser_cookie(one, "gone"));
-  test_host_advance_ms(&th, 10001);
+  test_host_advance_ms(th, 10001);
   assert_int_equal(vestry_browser_get(one, "/", &page), VESTRY_OK);
   vestry_memory_destroy(page);
   assert_null(vestry_browser_cookie(one, "old"));
   assert_string_equal(vestry_browser_cookie(one, "new"), "2");
   vestry_browser_destroy(one);
   vestry_destroy(v);
-  test_host_assert_clean(&th);
 }
 
 static vestry_err set_cookie(const vestry_request *req, vestry_reply *reply, void *app) {

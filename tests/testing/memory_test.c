@@ -55,63 +55,54 @@ static void assert_received(desk *d, const char *text) {
 
 #define EVENT(json) "event: datastar-patch-signals\ndata: signals " json "\n\n"
 
+#define DESK_CASE(name) TEST_CASE_WITH(name, desk, d, desk_open(d), desk_close(d))
+
 /* capability: C15 */
-TEST_CASE(head_is_written_when_the_runtime_runs) {
-  desk d;
-  desk_open(&d);
-  assert_int_equal(vestry_memory_look(d.exchange).status, 0);
-  assert_null(vestry_memory_header(d.exchange, "Content-Type", 0));
-  vestry_memory_settle(d.v);
-  assert_int_equal(vestry_memory_look(d.exchange).status, 200);
-  assert_string_equal(vestry_memory_header(d.exchange, "content-type", 0), "text/event-stream");
-  assert_int_equal(vestry_memory_look(d.exchange).writes_count, 0);
-  assert_received(&d, "");
-  assert_false(vestry_memory_look(d.exchange).ended);
-  desk_close(&d);
+DESK_CASE(head_is_written_when_the_runtime_runs) {
+  assert_int_equal(vestry_memory_look(d->exchange).status, 0);
+  assert_null(vestry_memory_header(d->exchange, "Content-Type", 0));
+  vestry_memory_settle(d->v);
+  assert_int_equal(vestry_memory_look(d->exchange).status, 200);
+  assert_string_equal(vestry_memory_header(d->exchange, "content-type", 0), "text/event-stream");
+  assert_int_equal(vestry_memory_look(d->exchange).writes_count, 0);
+  assert_received(d, "");
+  assert_false(vestry_memory_look(d->exchange).ended);
 }
 
 /* capability: C15 */
-TEST_CASE(queued_events_are_one_write) {
-  desk d;
-  desk_open(&d);
-  for (int i = 0; i < 5; i++) send(&d, "{\"a\":1}");
-  vestry_memory_settle(d.v);
-  assert_int_equal(vestry_memory_look(d.exchange).writes_count, 1); /* all queued events */
-  send(&d, "{\"a\":1}");
-  vestry_memory_settle(d.v);
-  assert_int_equal(vestry_memory_look(d.exchange).writes_count, 2);
-  desk_close(&d);
+DESK_CASE(queued_events_are_one_write) {
+  for (int i = 0; i < 5; i++) send(d, "{\"a\":1}");
+  vestry_memory_settle(d->v);
+  assert_int_equal(vestry_memory_look(d->exchange).writes_count, 1); /* all queued events */
+  send(d, "{\"a\":1}");
+  vestry_memory_settle(d->v);
+  assert_int_equal(vestry_memory_look(d->exchange).writes_count, 2);
 }
 
 /* capability: C15 */
-TEST_CASE(blocked_exchange_receives_events_when_it_reads) {
-  desk d;
-  desk_open(&d);
-  vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_BLOCKS);
-  send(&d, "{\"a\":1}");
-  vestry_memory_settle(d.v);
-  assert_int_equal(vestry_memory_look(d.exchange).status, 200); /* a head is always accepted */
-  send(&d, "{\"b\":2}");
-  vestry_memory_settle(d.v);
-  assert_received(&d, "");
-  assert_int_equal(vestry_memory_look(d.exchange).writes_count, 0);
-  vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_READS);
-  vestry_memory_settle(d.v);
-  assert_received(&d, EVENT("{\"a\":1}") EVENT("{\"b\":2}"));
-  desk_close(&d);
+DESK_CASE(blocked_exchange_receives_events_when_it_reads) {
+  vestry_memory_mode_set(d->exchange, VESTRY_MEMORY_BLOCKS);
+  send(d, "{\"a\":1}");
+  vestry_memory_settle(d->v);
+  assert_int_equal(vestry_memory_look(d->exchange).status, 200); /* a head is always accepted */
+  send(d, "{\"b\":2}");
+  vestry_memory_settle(d->v);
+  assert_received(d, "");
+  assert_int_equal(vestry_memory_look(d->exchange).writes_count, 0);
+  vestry_memory_mode_set(d->exchange, VESTRY_MEMORY_READS);
+  vestry_memory_settle(d->v);
+  assert_received(d, EVENT("{\"a\":1}") EVENT("{\"b\":2}"));
 }
 
 /* The counts of superseded events, of two streams and in the sums of the instance, also after one stream has ended. */
 /* capability: F3 */
-TEST_CASE(f3_instance_counts_superseded_events) {
+HOST_CASE(f3_instance_counts_superseded_events) {
   static const char *const states[] = {"a", "b", "a", NULL, "a"};
-  test_host th;
   vsi_recorder w;
   vestry *v = NULL;
   vestry_memory_exchange *exchanges[2];
-  test_host_init(&th);
   vsi_recorder_init(&w);
-  assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &v),
+  assert_int_equal(vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v),
                    VESTRY_OK);
   for (int i = 0; i < 2; i++) {
     vestry_memory_call call = {.datastar = true};
@@ -135,24 +126,20 @@ TEST_CASE(f3_instance_counts_superseded_events) {
   for (int i = 0; i < 2; i++) vestry_memory_destroy(exchanges[i]);
   vestry_destroy(v);
   vsi_recorder_finish(&w);
-  test_host_assert_clean(&th);
 }
 
-TEST_CASE(trickling_exchange_receives_one_byte_per_write) {
-  desk d;
-  desk_open(&d);
-  vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_TRICKLES);
-  send(&d, "{\"a\":1}");
-  send(&d, "{\"b\":2}");
-  vestry_memory_settle(d.v);
-  assert_received(&d, EVENT("{\"a\":1}") EVENT("{\"b\":2}"));
-  assert_int_equal(vestry_memory_look(d.exchange).writes_count, strlen(EVENT("{\"a\":1}") EVENT("{\"b\":2}")));
-  vestry_connection_close(d.connection, VESTRY_CAUSE_CLOSED);
-  vestry_memory_settle(d.v);
-  bool clean = vestry_memory_look(d.exchange).clean;
-  assert_true(vestry_memory_look(d.exchange).ended);
+DESK_CASE(trickling_exchange_receives_one_byte_per_write) {
+  vestry_memory_mode_set(d->exchange, VESTRY_MEMORY_TRICKLES);
+  send(d, "{\"a\":1}");
+  send(d, "{\"b\":2}");
+  vestry_memory_settle(d->v);
+  assert_received(d, EVENT("{\"a\":1}") EVENT("{\"b\":2}"));
+  assert_int_equal(vestry_memory_look(d->exchange).writes_count, strlen(EVENT("{\"a\":1}") EVENT("{\"b\":2}")));
+  vestry_connection_close(d->connection, VESTRY_CAUSE_CLOSED);
+  vestry_memory_settle(d->v);
+  bool clean = vestry_memory_look(d->exchange).clean;
+  assert_true(vestry_memory_look(d->exchange).ended);
   assert_true(clean);
-  desk_close(&d);
 }
 
 static void ends_for(vestry_memory_mode mode, bool opened, vestry_cause cause) {
@@ -221,17 +208,14 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *a
   return vestry_reply_body(reply, "text/plain", body.data, body.len);
 }
 
-TEST_CASE(call_without_options_gets_the_root) {
-  desk d;
-  desk_open(&d);
+DESK_CASE(call_without_options_gets_the_root) {
   vestry_memory_exchange *plain = NULL;
-  assert_int_equal(vestry_memory_request(d.v, NULL, answer, NULL, &plain), VESTRY_OK);
+  assert_int_equal(vestry_memory_request(d->v, NULL, answer, NULL, &plain), VESTRY_OK);
   assert_int_equal(vestry_memory_look(plain).status, 200);
   assert_null(vestry_memory_look(plain).connection);
   assert_false(vestry_memory_look(plain).ended);
   assert_int_equal(vestry_memory_look(plain).received.len, 0);
   vestry_memory_destroy(plain);
-  desk_close(&d);
 }
 
 /* From creation to destruction: if an allocation fails, the request is answered or fails, and nothing is leaked. */
@@ -271,13 +255,11 @@ TEST_CASE(failed_allocation_is_answered_or_reported) {
 }
 
 /* With pool threads: exchanges are destroyed while the pool runs their streams. */
-TEST_CASE(exchange_is_destroyed_while_the_pool_runs) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(exchange_is_destroyed_while_the_pool_runs) {
   vsi_recorder w;
   vsi_recorder_init(&w);
   vestry *v = NULL;
-  assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = 2}, &v), VESTRY_OK);
+  assert_int_equal(vestry_create(&(vestry_options){.host = &th->host, .threads_count = 2}, &v), VESTRY_OK);
   for (int i = 0; i < 500; i++) {
     vestry_memory_exchange *exchange = NULL;
     assert_int_equal(vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, open_stream, &w, &exchange),
@@ -298,7 +280,6 @@ TEST_CASE(exchange_is_destroyed_while_the_pool_runs) {
   assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count);
   vestry_destroy(v);
   vsi_recorder_finish(&w);
-  test_host_assert_clean(&th);
 }
 
 static vestry_err open_narrow(const vestry_request *req, vestry_reply *reply, void *app) {

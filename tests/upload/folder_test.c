@@ -116,55 +116,51 @@ static int post_form(suite *s, const char *body) {
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, begin(s, 0), end(s))
+
 /* capability: L1 */
-TEST_CASE(uploaded_files_are_kept) {
-  suite s;
-  begin(&s, 0);
-  assert_int_equal(post_bytes(&s, 300000, 0, NULL), 201);
-  assert_int_equal(s.count, 1);
-  assert_string_equal(s.names[0], "passwd");
-  shelf_assert_text(s.paths[0], shelf_text(300000), 300000);
-  assert_int_equal(post_bytes(&s, 200000, (size_t)-1, NULL), 201); /* chunked */
-  shelf_assert_text(s.paths[0], shelf_text(200000), 200000);
-  assert_int_equal(post_form(&s, form), 201);
-  assert_int_equal(s.count, 2);
-  shelf_assert_text(s.paths[0], "first", 5);
-  shelf_assert_text(s.paths[1], "second", 6);
-  assert_string_equal(s.names[1], "two");
-  assert_int_equal(strspn(s.stored[1], "0123456789abcdef"), VSI_STORED_LEN);
-  assert_string_not_equal(s.stored[0], s.stored[1]);
-  assert_int_equal(stats_of(&s).kept_count, 4);
-  assert_int_equal(s.dropped, 0);
-  end(&s);
+SUITE_CASE(uploaded_files_are_kept) {
+  assert_int_equal(post_bytes(s, 300000, 0, NULL), 201);
+  assert_int_equal(s->count, 1);
+  assert_string_equal(s->names[0], "passwd");
+  shelf_assert_text(s->paths[0], shelf_text(300000), 300000);
+  assert_int_equal(post_bytes(s, 200000, (size_t)-1, NULL), 201); /* chunked */
+  shelf_assert_text(s->paths[0], shelf_text(200000), 200000);
+  assert_int_equal(post_form(s, form), 201);
+  assert_int_equal(s->count, 2);
+  shelf_assert_text(s->paths[0], "first", 5);
+  shelf_assert_text(s->paths[1], "second", 6);
+  assert_string_equal(s->names[1], "two");
+  assert_int_equal(strspn(s->stored[1], "0123456789abcdef"), VSI_STORED_LEN);
+  assert_string_not_equal(s->stored[0], s->stored[1]);
+  assert_int_equal(stats_of(s).kept_count, 4);
+  assert_int_equal(s->dropped, 0);
 }
 
 /* capability: L1 */
-TEST_CASE(failed_uploads_leave_no_file) {
-  suite s;
-  begin(&s, 0);
-  assert_int_equal(post_bytes(&s, 1000, 2000, NULL), 400); /* the body breaks off */
-  assert_int_equal(s.dropped, 1);
-  assert_int_equal(s.why, VESTRY_IO);
-  assert_string_equal(s.dropped_name, "passwd");
-  assert_int_equal(post_bytes(&s, MB + 1, (size_t)-1, NULL), 413);
-  assert_int_equal(s.why, VESTRY_FAILED);
-  assert_int_equal(post_form(&s, "--XyZ\r\nContent-Disposition: form-data; name=\"a\"; filename=\"x\"\r\n\r\nfirst"),
+SUITE_CASE(failed_uploads_leave_no_file) {
+  assert_int_equal(post_bytes(s, 1000, 2000, NULL), 400); /* the body breaks off */
+  assert_int_equal(s->dropped, 1);
+  assert_int_equal(s->why, VESTRY_IO);
+  assert_string_equal(s->dropped_name, "passwd");
+  assert_int_equal(post_bytes(s, MB + 1, (size_t)-1, NULL), 413);
+  assert_int_equal(s->why, VESTRY_FAILED);
+  assert_int_equal(post_form(s, "--XyZ\r\nContent-Disposition: form-data; name=\"a\"; filename=\"x\"\r\n\r\nfirst"),
                    400);
-  assert_int_equal(s.why, VESTRY_MALFORMED);
-  assert_int_equal(s.dropped, 3);
-  s.allowing = VESTRY_NOT_FOUND;
+  assert_int_equal(s->why, VESTRY_MALFORMED);
+  assert_int_equal(s->dropped, 3);
+  s->allowing = VESTRY_NOT_FOUND;
   size_t read;
-  assert_int_equal(post_bytes(&s, 1000, 0, &read), 404);
+  assert_int_equal(post_bytes(s, 1000, 0, &read), 404);
   assert_int_equal(read, 0);
-  s.allowing = VESTRY_OK;
-  assert_int_equal(s.dropped, 3); /* no file had begun */
-  s.answering = VESTRY_EXISTS;    /* the files were stored, and the application rejects them */
-  assert_int_equal(post_form(&s, form), 409);
-  assert_int_equal(s.why, VESTRY_EXISTS);
-  assert_int_equal(s.dropped, 5);
-  assert_int_equal(s.done, 1);
-  assert_int_equal(shelf_read(s.path).files, 0);
-  end(&s);
+  s->allowing = VESTRY_OK;
+  assert_int_equal(s->dropped, 3); /* no file had begun */
+  s->answering = VESTRY_EXISTS;    /* the files were stored, and the application rejects them */
+  assert_int_equal(post_form(s, form), 409);
+  assert_int_equal(s->why, VESTRY_EXISTS);
+  assert_int_equal(s->dropped, 5);
+  assert_int_equal(s->done, 1);
+  assert_int_equal(shelf_read(s->path).files, 0);
 }
 
 static vestry_receiving *push(suite *s, wire *r) {
@@ -428,36 +424,33 @@ TEST_CASE(full_disk_is_logged_once_a_minute) {
   end(&s);
 }
 
-TEST_CASE(allocation_failure_leaves_no_partial_file) {
-  suite s;
-  begin(&s, 0);
+SUITE_CASE(allocation_failure_leaves_no_partial_file) {
   bool failed = true;
   for (long number = 0; failed; number++) {
-    const int was_done = s.done;
-    test_host_fail_in(&s.on.th, number);
-    int status = post_form(&s, form);
-    failed = test_host_has_failed(&s.on.th);
-    test_host_fail_no_more(&s.on.th);
+    const int was_done = s->done;
+    test_host_fail_in(&s->on.th, number);
+    int status = post_form(s, form);
+    failed = test_host_has_failed(&s->on.th);
+    test_host_fail_no_more(&s->on.th);
     assert_true(status == 201 || status == 500);
-    assert_true(status == 500 || s.done == was_done + 1);
-    check(&s);
+    assert_true(status == 500 || s->done == was_done + 1);
+    check(s);
   }
   vestry_upload_folder *more = NULL;
   vestry_err error = VESTRY_NO_MEMORY;
-  end_folder(&s);
+  end_folder(s);
   for (long number = 0; error; number++) {
-    test_host_fail_in(&s.on.th, number);
-    *s.on.th.last_log = '\0';
+    test_host_fail_in(&s->on.th, number);
+    *s->on.th.last_log = '\0';
     errno = 0;
-    error = vestry_upload_folder_open(s.on.v, &(vestry_upload_folder_options){.path = s.path}, &more);
-    test_host_fail_no_more(&s.on.th);
+    error = vestry_upload_folder_open(s->on.v, &(vestry_upload_folder_options){.path = s->path}, &more);
+    test_host_fail_no_more(&s->on.th);
     assert_true(!error || error == VESTRY_NO_MEMORY);
-    if (error && number) assert_non_null(strstr(s.on.th.last_log, vestry_strerror(error)));
+    if (error && number) assert_non_null(strstr(s->on.th.last_log, vestry_strerror(error)));
   }
   vestry_upload_folder_close(more);
   vestry_upload_folder_close(NULL);
-  open_folder(&s);
-  end(&s);
+  open_folder(s);
 }
 
 /* ---- unfinished uploads of one person ---------------------------------------------------------------------------- */
@@ -561,20 +554,17 @@ TEST_CASE(user_continues_an_upload_after_a_new_login) {
   end(&s);
 }
 
-TEST_CASE(invalid_options_are_rejected) {
-  suite s;
-  begin(&s, 0);
+SUITE_CASE(invalid_options_are_rejected) {
   vestry_uploads *none = NULL;
   static const vestry_upload_writer writer = {0};
   const vestry_uploads_options wrong[] = {
-      {.pattern = "/x", .writer = &writer, .folder = s.folder},
+      {.pattern = "/x", .writer = &writer, .folder = s->folder},
       {.pattern = "/x", .writer = &writer, .allow = allow},
       {.pattern = "/x"},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-    assert_int_equal(vestry_uploads_create(s.on.v, &wrong[i], &none), VESTRY_INVALID);
+    assert_int_equal(vestry_uploads_create(s->on.v, &wrong[i], &none), VESTRY_INVALID);
   assert_null(none);
   vestry_kept_file file;
   assert_int_equal(vestry_uploads_kept(NULL, 0, &file), VESTRY_INVALID);
-  end(&s);
 }

@@ -171,103 +171,99 @@ static void assert_kept(const suite *s, size_t len) {
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
+#define SUITE_CASE(name) TEST_CASE_WITH(name, suite, s, begin(s), end(s))
+
 /* capability: L1 */
-TEST_CASE(broken_upload_is_resumed) {
-  suite s;
-  begin(&s);
-  reply_head made = create(&s, "100000"), a;
+SUITE_CASE(broken_upload_is_resumed) {
+  reply_head made = create(s, "100000"), a;
   assert_int_equal(made.status, 201);
   assert_int_equal(strncmp(made.location, "/of/a%20b/files/resume/", 23), 0);
   assert_string_equal(made.offset, "0");
   assert_true(*made.expires);
-  a = patch(&s, &made, 0, 40000, LEN); /* the body breaks off */
+  a = patch(s, &made, 0, 40000, LEN); /* the body breaks off */
   assert_int_equal(a.status, 400);
-  a = head(&s, &made);
+  a = head(s, &made);
   assert_int_equal(a.status, 200);
   assert_string_equal(a.offset, "40000");
   assert_string_equal(a.length, "100000");
   assert_string_equal(a.metadata, METADATA);
-  again(&s); /* another process */
-  check(&s);
-  a = patch(&s, &made, 40000, 10000, 0); /* a complete request with part of the file */
+  again(s); /* another process */
+  check(s);
+  a = patch(s, &made, 40000, 10000, 0); /* a complete request with part of the file */
   assert_int_equal(a.status, 204);
   assert_string_equal(a.offset, "50000");
-  assert_int_equal(s.done, 0);
-  a = patch(&s, &made, 50000, 50000, -1); /* chunked */
+  assert_int_equal(s->done, 0);
+  a = patch(s, &made, 50000, 50000, -1); /* chunked */
   assert_int_equal(a.status, 204);
   assert_string_equal(a.offset, "100000");
   assert_string_equal(a.location, ""); /* not the Location of the application's reply */
-  assert_int_equal(s.done, 1);
-  assert_string_equal(s.name, "\xC3\xA9t\xC3\xA9.png");
-  assert_string_equal(s.type, "image/png");
-  assert_kept(&s, LEN);
-  assert_null(strstr(made.location, s.stored)); /* the location does not contain the file's name */
-  for (int i = 0; i < 2; i++, again(&s)) {
-    a = head(&s, &made); /* a client whose reply was lost sends HEAD again */
+  assert_int_equal(s->done, 1);
+  assert_string_equal(s->name, "\xC3\xA9t\xC3\xA9.png");
+  assert_string_equal(s->type, "image/png");
+  assert_kept(s, LEN);
+  assert_null(strstr(made.location, s->stored)); /* the location does not contain the file's name */
+  for (int i = 0; i < 2; i++, again(s)) {
+    a = head(s, &made); /* a client whose reply was lost sends HEAD again */
     assert_string_equal(a.offset, "100000");
-    assert_int_equal(patch(&s, &made, LEN, 0, 0).status, 204);
-    assert_int_equal(patch(&s, &made, LEN, 1, -1).status, 413);
+    assert_int_equal(patch(s, &made, LEN, 0, 0).status, 204);
+    assert_int_equal(patch(s, &made, LEN, 1, -1).status, 413);
   }
-  assert_int_equal(s.done, 1);
-  assert_int_equal(s.dropped, 0);
-  end(&s);
+  assert_int_equal(s->done, 1);
+  assert_int_equal(s->dropped, 0);
 }
 
 /* capability: L1 */
-TEST_CASE(invalid_requests_are_rejected) {
-  suite s;
-  begin(&s);
-  assert_int_equal(create(&s, "1048577").status, 413);
-  assert_int_equal(create(&s, "-1").status, 400);
-  assert_int_equal(create(&s, "").status, 400);
-  assert_int_equal(create(&s, "99999999999999999999999").status, 400);
-  assert_int_equal(ask(&s, (wire){.method = "POST", .path = "/of/b/files", .headers = {{"Upload-Length", "1"}}}).status,
+SUITE_CASE(invalid_requests_are_rejected) {
+  assert_int_equal(create(s, "1048577").status, 413);
+  assert_int_equal(create(s, "-1").status, 400);
+  assert_int_equal(create(s, "").status, 400);
+  assert_int_equal(create(s, "99999999999999999999999").status, 400);
+  assert_int_equal(ask(s, (wire){.method = "POST", .path = "/of/b/files", .headers = {{"Upload-Length", "1"}}}).status,
                    415);
-  assert_int_equal(check(&s), 0);
-  reply_head made = create(&s, "100000");
+  assert_int_equal(check(s), 0);
+  reply_head made = create(s, "100000");
   const wire at = {.path = path_of(&made)};
-  assert_int_equal(patch(&s, &made, 1, 10, 0).status, 409);
-  assert_int_equal(patch(&s, &made, 0, LEN + 1, 0).status, 413);
-  assert_int_equal(patch(&s, &made, 0, LEN + 1, -1).status, 413); /* the bytes up to the limit stay */
+  assert_int_equal(patch(s, &made, 1, 10, 0).status, 409);
+  assert_int_equal(patch(s, &made, 0, LEN + 1, 0).status, 413);
+  assert_int_equal(patch(s, &made, 0, LEN + 1, -1).status, 413); /* the bytes up to the limit stay */
   wire r = at;
   r.method = "PATCH";
-  assert_int_equal(ask(&s, r).status, 400); /* without an offset */
+  assert_int_equal(ask(s, r).status, 400); /* without an offset */
   r.headers[0] = (vestry_header){"Upload-Offset", "0"};
   r.body = "x";
   r.body_len = 1;
-  assert_int_equal(ask(&s, r).status, 415);
+  assert_int_equal(ask(s, r).status, 415);
   r = at;
   r.method = "HEAD";
   r.headers[0] = (vestry_header){"Cookie", "somebody"};
-  assert_int_equal(ask(&s, r).status, 404); /* of another scope */
+  assert_int_equal(ask(s, r).status, 404); /* of another scope */
   r.headers[0] = (vestry_header){"Tus-Resumable", "0.2.2"};
-  assert_int_equal(ask(&s, r).status, 412);
+  assert_int_equal(ask(s, r).status, 412);
   static const char *const wrong[] = {"/of/a b/files/resume/0123456789abcdef0123456789abcdef", "/of/a b/files/resume/x",
                                       "/of/a b/files/resume/..%2f"};
-  for (size_t i = 0; i < 3; i++) assert_int_equal(ask(&s, (wire){.method = "DELETE", .path = wrong[i]}).status, 404);
+  for (size_t i = 0; i < 3; i++) assert_int_equal(ask(s, (wire){.method = "DELETE", .path = wrong[i]}).status, 404);
   /* An upload that does not exist here, of this node and of another one, to which the proxy sends the request then. */
   char other[PATH];
   snprintf(other, sizeof other, "%s", path_of(&made));
   char *secret = strstr(other, "/resume/") + strlen("/resume/"), *node = secret + 32;
   assert_int_equal(strlen(node), 8);
   node[0] = node[0] == '0' ? '1' : '0';
-  assert_int_equal(ask(&s, (wire){.method = "HEAD", .path = other}).status, 200); /* the machine has another name now */
+  assert_int_equal(ask(s, (wire){.method = "HEAD", .path = other}).status, 200); /* the machine has another name now */
   secret[0] = secret[0] == '0' ? '1' : '0';
-  assert_int_equal(ask(&s, (wire){.method = "HEAD", .path = other}).status, 503);
+  assert_int_equal(ask(s, (wire){.method = "HEAD", .path = other}).status, 503);
   snprintf(node, 9, "%s", strstr(path_of(&made), "/resume/") + strlen("/resume/") + 32);
-  assert_int_equal(ask(&s, (wire){.method = "HEAD", .path = other}).status, 404);
+  assert_int_equal(ask(s, (wire){.method = "HEAD", .path = other}).status, 404);
   /* The number of unfinished uploads per person is limited. */
-  assert_int_equal(create(&s, "5").status, 201);
-  assert_int_equal(create(&s, "5").status, 201);
-  assert_int_equal(create(&s, "5").status, 429);
-  assert_int_equal(ask(&s, (wire){.method = "DELETE", .path = path_of(&made)}).status, 204);
-  assert_int_equal(s.why, VESTRY_CLOSED);
-  assert_int_equal(head(&s, &made).status, 404);
-  made = create(&s, "0");
+  assert_int_equal(create(s, "5").status, 201);
+  assert_int_equal(create(s, "5").status, 201);
+  assert_int_equal(create(s, "5").status, 429);
+  assert_int_equal(ask(s, (wire){.method = "DELETE", .path = path_of(&made)}).status, 204);
+  assert_int_equal(s->why, VESTRY_CLOSED);
+  assert_int_equal(head(s, &made).status, 404);
+  made = create(s, "0");
   assert_int_equal(made.status, 201);
-  assert_int_equal(s.done, 1);
-  assert_int_equal(s.dropped, 1);
-  end(&s);
+  assert_int_equal(s->done, 1);
+  assert_int_equal(s->dropped, 1);
 }
 
 static vestry_receiving *push(suite *s, wire *r, const char *path, const char *offset) {
@@ -303,21 +299,19 @@ static void push_end(vestry_receiving *receiving) {
 
 /* If two requests send to one upload, the later one takes over, provided that its offset is right. */
 /* capability: L1 */
-TEST_CASE(later_request_takes_an_upload_over) {
-  suite s;
-  begin(&s);
-  reply_head made = create(&s, "20");
+SUITE_CASE(later_request_takes_an_upload_over) {
+  reply_head made = create(s, "20");
   char path[PATH];
   snprintf(path, sizeof path, "%s", path_of(&made));
   const char *text = shelf_text(20);
   wire a = {0}, b = {0}, c = {0};
-  vestry_receiving *first = push(&s, &a, path, "0");
+  vestry_receiving *first = push(s, &a, path, "0");
   push_some(first, text, 5);
-  vestry_receiving *second = push(&s, &b, path, "0");
+  vestry_receiving *second = push(s, &b, path, "0");
   assert_false(vestry_receive_wants(second));
   push_end(second);
   assert_int_equal(b.status, 409);
-  vestry_receiving *third = push(&s, &c, path, "5");
+  vestry_receiving *third = push(s, &c, path, "5");
   push_some(first, "wrong", 5);
   push_some(third, text + 5, 15);
   push_end(third);
@@ -325,51 +319,47 @@ TEST_CASE(later_request_takes_an_upload_over) {
   assert_false(vestry_receive_wants(first));
   push_end(first);
   assert_int_equal(a.status, 423);
-  assert_int_equal(s.done, 1);
-  assert_kept(&s, 20);
+  assert_int_equal(s->done, 1);
+  assert_kept(s, 20);
   wire_finish(&a);
   wire_finish(&b);
   wire_finish(&c);
   /* One upload is deleted during a request; another request is abandoned after a later one took over. */
-  made = create(&s, "20");
+  made = create(s, "20");
   snprintf(path, sizeof path, "%s", path_of(&made));
   a = b = (wire){0};
-  first = push(&s, &a, path, "0");
+  first = push(s, &a, path, "0");
   push_some(first, text, 5);
-  second = push(&s, &b, path, "5");
+  second = push(s, &b, path, "5");
   (void)vestry_receive_end(first, VESTRY_IO, NULL);
-  assert_int_equal(ask(&s, (wire){.method = "DELETE", .path = path}).status, 204);
+  assert_int_equal(ask(s, (wire){.method = "DELETE", .path = path}).status, 204);
   push_some(second, text, 5);
   push_end(second);
   assert_int_equal(b.status, 423);
   wire_finish(&a);
   wire_finish(&b);
-  end(&s);
 }
 
 /* capability: L1 */
-TEST_CASE(expired_uploads_are_removed) {
-  suite s;
-  begin(&s);
-  reply_head made = create(&s, "100000"), whole = create(&s, "10");
-  patch(&s, &made, 0, 1000, LEN);
-  patch(&s, &whole, 0, 10, 0);
-  site_pass_ms(&s.on, 3599000);
-  assert_string_equal(head(&s, &made).offset, "1000");
-  site_pass_ms(&s.on, 1000);
-  assert_int_equal(head(&s, &made).status, 404);
-  site_pass_ms(&s.on, 60000);
-  assert_int_equal(s.dropped, 1);
-  assert_int_equal(s.why, VESTRY_TIMEOUT);
-  assert_int_equal(check(&s), 1); /* the complete file */
+SUITE_CASE(expired_uploads_are_removed) {
+  reply_head made = create(s, "100000"), whole = create(s, "10");
+  patch(s, &made, 0, 1000, LEN);
+  patch(s, &whole, 0, 10, 0);
+  site_pass_ms(&s->on, 3599000);
+  assert_string_equal(head(s, &made).offset, "1000");
+  site_pass_ms(&s->on, 1000);
+  assert_int_equal(head(s, &made).status, 404);
+  site_pass_ms(&s->on, 60000);
+  assert_int_equal(s->dropped, 1);
+  assert_int_equal(s->why, VESTRY_TIMEOUT);
+  assert_int_equal(check(s), 1); /* the complete file */
   /* Expired uploads are also removed after a restart. */
   now_s -= 7200;
-  made = create(&s, "100000");
-  again(&s);
-  site_pass_ms(&s.on, 60000);
-  assert_int_equal(s.dropped, 2);
-  assert_int_equal(check(&s), 1);
-  end(&s);
+  made = create(s, "100000");
+  again(s);
+  site_pass_ms(&s->on, 60000);
+  assert_int_equal(s->dropped, 2);
+  assert_int_equal(check(s), 1);
 }
 
 /* Files that a process leaves if it ends between two steps. */
@@ -473,25 +463,22 @@ TEST_CASE(upload_is_resumed_after_a_crash_between_steps) {
 }
 
 /* capability: L1 */
-TEST_CASE(file_that_done_rejects_is_removed) {
-  suite s;
-  begin(&s);
+SUITE_CASE(file_that_done_rejects_is_removed) {
   static const struct {
     vestry_err error;
     int status;
   } answers[] = {{VESTRY_MALFORMED, 400}, {VESTRY_EXISTS, 409}, {VESTRY_LIMIT, 503}, {VESTRY_IO, 500}};
   for (int i = 0; i < 4; i++) {
-    reply_head made = create(&s, "1000");
-    s.answering = answers[i].error;
-    reply_head a = patch(&s, &made, 0, 1000, 0);
+    reply_head made = create(s, "1000");
+    s->answering = answers[i].error;
+    reply_head a = patch(s, &made, 0, 1000, 0);
     assert_int_equal(a.status, answers[i].status);
     assert_true(a.has_version);
     assert_string_equal(a.location, "");
-    assert_int_equal(s.dropped, i + 1);
-    assert_int_equal(head(&s, &made).status, 404);
-    assert_int_equal(check(&s), 0);
+    assert_int_equal(s->dropped, i + 1);
+    assert_int_equal(head(s, &made).status, 404);
+    assert_int_equal(check(s), 0);
   }
-  end(&s);
 }
 
 /* ---- limits ------------------------------------------------------------------------------------------------------ */
@@ -505,23 +492,20 @@ static reply_head create_from(suite *s, const char *peer, const char *header, co
 
 /* An address identifies a person, an IPv6 address by its /64; a proxy, or a peer on this machine, does not. */
 /* capability: L1 */
-TEST_CASE(unfinished_uploads_are_limited_per_address) {
-  suite s;
-  begin(&s);
-  for (int i = 0; i < 3; i++) assert_int_equal(create_from(&s, "192.0.2.1", NULL, "5").status, 201);
-  assert_int_equal(create_from(&s, "192.0.2.1", NULL, "5").status, 429);
-  assert_int_equal(create_from(&s, "::ffff:192.0.2.1", NULL, "5").status, 429);
-  assert_int_equal(create_from(&s, "192.0.2.2", NULL, "5").status, 201);
+SUITE_CASE(unfinished_uploads_are_limited_per_address) {
+  for (int i = 0; i < 3; i++) assert_int_equal(create_from(s, "192.0.2.1", NULL, "5").status, 201);
+  assert_int_equal(create_from(s, "192.0.2.1", NULL, "5").status, 429);
+  assert_int_equal(create_from(s, "::ffff:192.0.2.1", NULL, "5").status, 429);
+  assert_int_equal(create_from(s, "192.0.2.2", NULL, "5").status, 201);
   char peer[64];
   for (int i = 0; i < 5; i++) {
     snprintf(peer, sizeof peer, "2001:db8:1:1::%x", i);
-    assert_int_equal(create_from(&s, peer, NULL, "5").status, i < 3 ? 201 : 429);
+    assert_int_equal(create_from(s, peer, NULL, "5").status, i < 3 ? 201 : 429);
   }
-  assert_int_equal(create_from(&s, "2001:db8:1:2::1", NULL, "5").status, 201);
+  assert_int_equal(create_from(s, "2001:db8:1:2::1", NULL, "5").status, 201);
   static const char *const nobody[] = {"127.0.0.1", "::1", "", "127.1.2.3"};
-  for (int i = 0; i < 8; i++) assert_int_equal(create_from(&s, nobody[i % 4], NULL, "5").status, 201);
-  for (int i = 0; i < 4; i++) assert_int_equal(create_from(&s, "192.0.2.1", "X-Forwarded-For", "5").status, 201);
-  end(&s);
+  for (int i = 0; i < 8; i++) assert_int_equal(create_from(s, nobody[i % 4], NULL, "5").status, 201);
+  for (int i = 0; i < 4; i++) assert_int_equal(create_from(s, "192.0.2.1", "X-Forwarded-For", "5").status, 201);
 }
 
 /* capability: L1 */
@@ -539,44 +523,38 @@ TEST_CASE(unfinished_uploads_are_limited_behind_a_proxy) {
 
 /* Records of finished uploads do not count against the limit of unfinished ones. */
 /* capability: L1 */
-TEST_CASE(finished_uploads_do_not_count_as_unfinished) {
-  suite s;
-  begin(&s);
-  s.folder->max_unfinished = 6;
-  const reply_head other = create_from(&s, "198.51.100.7", NULL, "5");
-  assert_int_equal(patch(&s, &other, 0, 5, 0).status, 204);
+SUITE_CASE(finished_uploads_do_not_count_as_unfinished) {
+  s->folder->max_unfinished = 6;
+  const reply_head other = create_from(s, "198.51.100.7", NULL, "5");
+  assert_int_equal(patch(s, &other, 0, 5, 0).status, 204);
   reply_head first = {0};
-  for (int i = 0; i < 15; i++, site_pass_ms(&s.on, 1000)) {
-    const reply_head made = create(&s, "5");
+  for (int i = 0; i < 15; i++, site_pass_ms(&s->on, 1000)) {
+    const reply_head made = create(s, "5");
     assert_int_equal(made.status, 201);
-    assert_int_equal(patch(&s, &made, 0, 5, 0).status, 204);
+    assert_int_equal(patch(s, &made, 0, 5, 0).status, 204);
     if (!i) first = made;
-    assert_string_equal(head(&s, &made).offset, "5");
+    assert_string_equal(head(s, &made).offset, "5");
   }
-  assert_int_equal(head(&s, &first).status, 404);    /* the oldest records are evicted; their files stay */
-  assert_string_equal(head(&s, &other).offset, "5"); /* a client evicts its own */
-  assert_int_equal(check(&s), 16 + 6);
-  again(&s);
-  assert_int_equal(check(&s), 16 + 6);
-  end(&s);
+  assert_int_equal(head(s, &first).status, 404);    /* the oldest records are evicted; their files stay */
+  assert_string_equal(head(s, &other).offset, "5"); /* a client evicts its own */
+  assert_int_equal(check(s), 16 + 6);
+  again(s);
+  assert_int_equal(check(s), 16 + 6);
 }
 
 /* Unidentified clients get half of the uploads, and evict each other: first the upload with the fewest bytes. */
 /* capability: L1 */
-TEST_CASE(unidentified_clients_get_half_of_the_uploads) {
-  suite s;
-  begin(&s);
-  s.folder->max_unfinished = 8;
-  reply_head far = create_from(&s, "", NULL, "1000");
-  assert_int_equal(patch(&s, &far, 0, 10, 0).status, 204);
-  for (int i = 0; i < 3; i++) assert_int_equal(create_from(&s, "", NULL, "5").status, 201);
-  assert_int_equal(create_from(&s, "", NULL, "5").status, 503); /* no upload has been idle for a minute */
-  for (int i = 0; i < 3; i++) assert_int_equal(create_from(&s, "192.0.2.1", NULL, "5").status, 201);
-  site_pass_ms(&s.on, 61000);
-  for (int i = 0; i < 4; i++) assert_int_equal(create_from(&s, "", NULL, "5").status, 201);
-  assert_int_equal(s.dropped, 4);
-  assert_int_equal(s.why, VESTRY_LIMIT);
-  end(&s);
+SUITE_CASE(unidentified_clients_get_half_of_the_uploads) {
+  s->folder->max_unfinished = 8;
+  reply_head far = create_from(s, "", NULL, "1000");
+  assert_int_equal(patch(s, &far, 0, 10, 0).status, 204);
+  for (int i = 0; i < 3; i++) assert_int_equal(create_from(s, "", NULL, "5").status, 201);
+  assert_int_equal(create_from(s, "", NULL, "5").status, 503); /* no upload has been idle for a minute */
+  for (int i = 0; i < 3; i++) assert_int_equal(create_from(s, "192.0.2.1", NULL, "5").status, 201);
+  site_pass_ms(&s->on, 61000);
+  for (int i = 0; i < 4; i++) assert_int_equal(create_from(s, "", NULL, "5").status, 201);
+  assert_int_equal(s->dropped, 4);
+  assert_int_equal(s->why, VESTRY_LIMIT);
 }
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
@@ -699,38 +677,35 @@ TEST_CASE(upload_is_resumed_after_a_failed_rename_back) {
   }
 }
 
-TEST_CASE(upload_is_resumed_after_an_allocation_failure) {
+SUITE_CASE(upload_is_resumed_after_an_allocation_failure) {
   bool failed = true;
-  suite s;
-  begin(&s);
   for (long number = 0; failed; number++) {
-    test_host_fail_in(&s.on.th, number);
-    reply_head made = create(&s, "3000");
-    if (made.status == 201) patch(&s, &made, 0, 1000, 3000);
-    failed = test_host_has_failed(&s.on.th);
-    test_host_fail_no_more(&s.on.th);
-    check(&s);
+    test_host_fail_in(&s->on.th, number);
+    reply_head made = create(s, "3000");
+    if (made.status == 201) patch(s, &made, 0, 1000, 3000);
+    failed = test_host_has_failed(&s->on.th);
+    test_host_fail_no_more(&s->on.th);
+    check(s);
     if (made.status != 201) {
-      site_pass_ms(&s.on, 7200000); /* an upload whose creation could not be reported expires */
+      site_pass_ms(&s->on, 7200000); /* an upload whose creation could not be reported expires */
       continue;
     }
-    const size_t from = strtoul(head(&s, &made).offset, NULL, 10);
-    assert_int_equal(patch(&s, &made, from, 3000 - from, 0).status, 204);
-    assert_kept(&s, 3000);
+    const size_t from = strtoul(head(s, &made).offset, NULL, 10);
+    assert_int_equal(patch(s, &made, from, 3000 - from, 0).status, 204);
+    assert_kept(s, 3000);
   }
-  vestry_upload_folder_options same = {.path = s.path};
+  vestry_upload_folder_options same = {.path = s->path};
   vestry_err error = VESTRY_NO_MEMORY;
-  reply_head made = create(&s, "3000");
+  reply_head made = create(s, "3000");
   assert_int_equal(made.status, 201);
-  close_folder(&s);
+  close_folder(s);
   for (long number = 0; error; number++) {
-    test_host_fail_in(&s.on.th, number);
-    error = vestry_upload_folder_open(s.on.v, &same, &s.folder);
-    test_host_fail_no_more(&s.on.th);
+    test_host_fail_in(&s->on.th, number);
+    error = vestry_upload_folder_open(s->on.v, &same, &s->folder);
+    test_host_fail_no_more(&s->on.th);
     assert_true(!error || error == VESTRY_NO_MEMORY);
   }
-  vestry_upload_folder_close(s.folder);
-  open_folder(&s);
-  assert_string_equal(head(&s, &made).offset, "0");
-  end(&s);
+  vestry_upload_folder_close(s->folder);
+  open_folder(s);
+  assert_string_equal(head(s, &made).offset, "0");
 }

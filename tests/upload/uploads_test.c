@@ -144,19 +144,20 @@ static void end_suite(suite *s) {
 
 /* ---- a body that is a file --------------------------------------------------------------------------------------- */
 
+#define SUITE_CASE(name)                                                                                               \
+  TEST_CASE_WITH(name, suite, s, begin_with(s, (vestry_uploads_options){.max_file_bytes = 0}), end_suite(s))
+
 /* capability: L1 */
-TEST_CASE(body_reaches_the_writer_in_pieces) {
-  suite s;
-  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
+SUITE_CASE(body_reaches_the_writer_in_pieces) {
   const char *text = shelf_text(100000);
   static const int64_t lengths[] = {0, -1};
   static const size_t pieces[] = {0, 1000, 99999};
   for (size_t l = 0; l < 2; l++)
     for (size_t p = 0; p < 3; p++) {
-      s.count = 0;
-      memset(s.files, 0, sizeof *s.files);
+      s->count = 0;
+      memset(s->files, 0, sizeof *s->files);
       int status =
-          shelf_post(&s.on,
+          shelf_post(&s->on,
                      &(wire){.headers = {{"Content-Type", "Image/PNG; q=1"}, {"Upload-Name", "..%2Fa%20b%C3%A9.png"}},
                              .body = text,
                              .body_len = 100000,
@@ -164,22 +165,21 @@ TEST_CASE(body_reaches_the_writer_in_pieces) {
                              .piece = pieces[p]},
                      NULL);
       assert_int_equal(status, 201);
-      assert_int_equal(s.count, 1);
-      assert_int_equal(s.files->len, 100000);
-      assert_memory_equal(s.files->bytes, text, 100000);
-      assert_string_equal(s.files->name, "a b\xC3\xA9.png");
-      assert_string_equal(s.files->type, "image/png");
-      assert_string_equal(s.files->field, "");
-      assert_int_equal(s.files->max_bytes, 100000);
-      assert_int_equal(s.files->ends, 1);
+      assert_int_equal(s->count, 1);
+      assert_int_equal(s->files->len, 100000);
+      assert_memory_equal(s->files->bytes, text, 100000);
+      assert_string_equal(s->files->name, "a b\xC3\xA9.png");
+      assert_string_equal(s->files->type, "image/png");
+      assert_string_equal(s->files->field, "");
+      assert_int_equal(s->files->max_bytes, 100000);
+      assert_int_equal(s->files->ends, 1);
     }
-  assert_true(s.largest <= VESTRY_RECEIVE_BYTES);
-  assert_int_equal(stats_of(&s).done_count, 6);
-  assert_int_equal(stats_of(&s).written_bytes, 600000);
+  assert_true(s->largest <= VESTRY_RECEIVE_BYTES);
+  assert_int_equal(stats_of(s).done_count, 6);
+  assert_int_equal(stats_of(s).written_bytes, 600000);
   vestry_stats all = {0};
-  vestry_stats_get(s.on.v, &all);
+  vestry_stats_get(s->on.v, &all);
   assert_true(all.request_peak_bytes <= 65536);
-  end_suite(&s);
 }
 
 /* capability: L1 */
@@ -226,9 +226,7 @@ TEST_CASE(body_of_another_length_than_announced_is_aborted) {
 }
 
 /* capability: L1 */
-TEST_CASE(failed_file_is_aborted_once) {
-  suite s;
-  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
+SUITE_CASE(failed_file_is_aborted_once) {
   const char *text = shelf_text(50000);
   static const struct {
     vestry_err read, write, end;
@@ -242,26 +240,22 @@ TEST_CASE(failed_file_is_aborted_once) {
       {VESTRY_OK, VESTRY_OK, VESTRY_IO, 500, VESTRY_OK},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    s.fails_at = i;
-    s.write_error = cases[i].write;
-    s.end_error = cases[i].end;
+    s->fails_at = i;
+    s->write_error = cases[i].write;
+    s->end_error = cases[i].end;
     wire r = {.body = text, .body_len = 40000, .announced = cases[i].read ? 50000 : 0, .read_error = cases[i].read};
-    assert_int_equal(shelf_post(&s.on, &r, NULL), cases[i].status);
-    assert_int_equal(s.files[i].why, cases[i].why);
-    assert_int_equal(s.files[i].ends, cases[i].why == VESTRY_OK);
+    assert_int_equal(shelf_post(&s->on, &r, NULL), cases[i].status);
+    assert_int_equal(s->files[i].why, cases[i].why);
+    assert_int_equal(s->files[i].ends, cases[i].why == VESTRY_OK);
   }
-  assert_int_equal(s.done, 0);
-  assert_int_equal(stats_of(&s).failed_count, 5);
-  end_suite(&s);
+  assert_int_equal(s->done, 0);
+  assert_int_equal(stats_of(s).failed_count, 5);
 }
 
-TEST_CASE(empty_body_is_a_file) {
-  suite s;
-  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
-  assert_int_equal(shelf_post(&s.on, &(wire){.body = ""}, NULL), 201);
-  assert_int_equal(shelf_post(&s.on, &(wire){.body = "", .announced = -1}, NULL), 201);
-  assert_int_equal(s.files[0].ends + s.files[1].ends, 2);
-  end_suite(&s);
+SUITE_CASE(empty_body_is_a_file) {
+  assert_int_equal(shelf_post(&s->on, &(wire){.body = ""}, NULL), 201);
+  assert_int_equal(shelf_post(&s->on, &(wire){.body = "", .announced = -1}, NULL), 201);
+  assert_int_equal(s->files[0].ends + s->files[1].ends, 2);
 }
 
 /* ---- forms ------------------------------------------------------------------------------------------------------- */
@@ -545,24 +539,21 @@ TEST_CASE(pushed_uploads_are_limited_per_person) {
 /* The server may have freed the request when its client breaks off: the rest of the body is not parsed any more,
  * because it could contain the first file, for which the guards run. */
 /* capability: L1 */
-TEST_CASE(broken_form_calls_neither_guard_nor_writer) {
+SUITE_CASE(broken_form_calls_neither_guard_nor_writer) {
   static const char file[] = "--XyZ\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\nabc";
-  suite s;
-  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
   wire form = {.headers = {{"Content-Type", "multipart/form-data; boundary=XyZ"}}, .announced = 100000};
   wire body = {.announced = 100000};
-  vestry_receiving *first = push_begin(&s, &form), *second = push_begin(&s, &body);
+  vestry_receiving *first = push_begin(s, &form), *second = push_begin(s, &body);
   push_bytes(first, file, sizeof file - 1);
   push_bytes(second, "abc", 3);
   form.freed = body.freed = true;
   (void)vestry_receive_end(first, VESTRY_IO, NULL);
   (void)vestry_receive_end(second, VESTRY_TIMEOUT, NULL);
-  assert_int_equal(s.guarded, 1); /* that of the body, when it began */
-  assert_int_equal(s.count, 1);
-  assert_int_equal(s.files[0].len, 0);
+  assert_int_equal(s->guarded, 1); /* that of the body, when it began */
+  assert_int_equal(s->count, 1);
+  assert_int_equal(s->files[0].len, 0);
   wire_finish(&form);
   wire_finish(&body);
-  end_suite(&s);
 }
 
 TEST_CASE(upload_over_max_count_gets_503) {
@@ -639,35 +630,29 @@ TEST_CASE(allocation_failure_ends_each_file_once) {
 }
 
 /* A guard against repeats lets each upload pass, also an interrupted one, with a nonce that is already used. */
-TEST_CASE(uploads_pass_a_guard_against_repeats) {
-  suite s;
+SUITE_CASE(uploads_pass_a_guard_against_repeats) {
   vestry_once *once;
-  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
-  assert_int_equal(vestry_once_create(s.on.v, &(vestry_once_options){.required = true}, &once), VESTRY_OK);
-  assert_int_equal(vestry_guard(s.on.v, "/", vestry_once_guard, once), VESTRY_OK);
+  assert_int_equal(vestry_once_create(s->on.v, &(vestry_once_options){.required = true}, &once), VESTRY_OK);
+  assert_int_equal(vestry_guard(s->on.v, "/", vestry_once_guard, once), VESTRY_OK);
   const vestry_header headers[] = {{"Content-Type", "image/png"}, {"X-Once", "any"}};
   for (int i = 0; i < 3; i++) {
     wire r = {.headers = {headers[0], headers[1]}, .body = "file", .body_len = 4, .announced = i == 1 ? 10 : 0};
-    assert_int_equal(shelf_post(&s.on, &r, NULL), i == 1 ? 400 : 201);
+    assert_int_equal(shelf_post(&s->on, &r, NULL), i == 1 ? 400 : 201);
   }
-  assert_int_equal(s.done, 2);
-  assert_int_equal(vestry_stop(s.on.v, VESTRY_NEVER_MS), VESTRY_OK);
+  assert_int_equal(s->done, 2);
+  assert_int_equal(vestry_stop(s->on.v, VESTRY_NEVER_MS), VESTRY_OK);
   vestry_once_destroy(once);
-  end_suite(&s);
 }
 
 /* An upload is a request, and so has a span in its trace. */
-TEST_CASE(upload_is_a_request_span) {
-  suite s;
+SUITE_CASE(upload_is_a_request_span) {
   spans reported;
   vestry_trace given;
   static const char text[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
-  spans_begin(&reported, &s.on.th.host);
+  spans_begin(&reported, &s->on.th.host);
   assert_int_equal(vsi_trace_read(text, strlen(text), &given), VESTRY_OK);
   wire r = {.headers = {{"Content-Type", "image/png"}, {"traceparent", text}}, .body = "file", .body_len = 4};
-  assert_int_equal(shelf_post(&s.on, &r, NULL), 201);
+  assert_int_equal(shelf_post(&s->on, &r, NULL), 201);
   spans_assert_child(spans_one(&reported, VESTRY_SPAN_REQUEST), &given);
   assert_null(vestry_trace_here());
-  end_suite(&s);
 }

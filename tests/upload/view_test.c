@@ -57,21 +57,18 @@ TEST_CASE(invalid_signal_name_is_rejected) {
   vestry_html_finish(&html);
 }
 
-TEST_CASE(allocation_failure_gives_whole_element_or_error) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(allocation_failure_gives_whole_element_or_error) {
   bool has_failed = true;
   for (long i = 0; has_failed; i++) {
     vestry_html html;
     const char *text;
-    vestry_html_init(&html, &th.host);
-    test_host_fail_in(&th, i);
+    vestry_html_init(&html, &th->host);
+    test_host_fail_in(th, i);
     vestry_err error = make(&html, NULL, &text);
-    has_failed = test_host_has_failed(&th);
-    test_host_fail_no_more(&th);
+    has_failed = test_host_has_failed(th);
+    test_host_fail_no_more(th);
     if (*text) assert_non_null(strstr(text, "</p></div></form>"));
     assert_int_equal(has_failed || !error, true);
     vestry_html_finish(&html);
   }
-  test_host_assert_clean(&th);
 }

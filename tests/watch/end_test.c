@@ -109,16 +109,13 @@ static vestry_err wrong(const vestry_request *req, vestry_reply *reply, void *ap
   return VESTRY_OK;
 }
 
-TEST_CASE(invalid_watch_is_refused) {
-  site w;
+FEED_CASE(invalid_watch_is_refused) {
   wire r = {.datastar = true};
-  site_begin(&w, (vestry_options){0});
-  feed f = feed_of(&w, (vestry_watch){0});
-  wire_request(&w, &r, wrong, &f);
+  feed f = feed_of(w, (vestry_watch){0});
+  wire_request(w, &r, wrong, &f);
   assert_int_equal(r.status, 204);
   assert_int_equal(f.ends, 0); /* the reply never accepted it */
   wire_finish(&r);
-  feed_finish(&w);
 }
 
 /* --------------------------------------------------------------------------------------------------- memory ------- */
@@ -172,24 +169,21 @@ static vestry_err measured(const vestry_request *req, vestry_reply *reply, void 
   return error;
 }
 
-TEST_CASE(watch_needs_one_allocation_and_steps_none) {
-  site w;
+FEED_CASE(watch_needs_one_allocation_and_steps_none) {
   wire r = {.datastar = true}, first = {.method = "HEAD"};
-  site_begin(&w, (vestry_options){0});
-  feed f = feed_of(&w, (vestry_watch){.every_ms = 10}), before_it = f;
+  feed f = feed_of(w, (vestry_watch){.every_ms = 10}), before_it = f;
   f.sends = 0;
   /* the first watch of an instance allocates the counters of watches */
-  wire_request(&w, &first, feed_handler, &before_it);
+  wire_request(w, &first, feed_handler, &before_it);
   wire_finish(&first);
-  wire_request(&w, &r, measured, &f);
-  long before = atomic_load(&w.th.allocations);
+  wire_request(w, &r, measured, &f);
+  long before = atomic_load(&w->th.allocations);
   for (int i = 0; i < 10; i++) {
-    site_pass_ms(&w, 10);
+    site_pass_ms(w, 10);
     vestry_watch_wake(f.watcher);
-    site_settle(&w);
+    site_settle(w);
   }
   assert_int_equal(f.steps, 21);
-  assert_int_equal(atomic_load(&w.th.allocations), before); /* steps allocate nothing */
-  feed_close(&w, &r);
-  feed_finish(&w);
+  assert_int_equal(atomic_load(&w->th.allocations), before); /* steps allocate nothing */
+  feed_close(w, &r);
 }

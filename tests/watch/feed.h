@@ -44,4 +44,7 @@ void feed_assert_times(const feed *f, int count, const uint64_t *ms);
 #define assert_steps_at(f, ...)                                                                                        \
   feed_assert_times(f, sizeof((uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t), (uint64_t[]){__VA_ARGS__})
 
+/* A case with a site of default options, whose watches have ended. */
+#define FEED_CASE(name) TEST_CASE_WITH(name, site, w, site_begin(w, (vestry_options){0}), feed_finish(w))
+
 #endif
