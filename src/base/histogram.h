@@ -34,36 +34,10 @@ static inline unsigned vsi_histogram_bucket(const vsi_histogram_scale *scale, ui
   while (at < VSI_HISTOGRAM_BOUNDS_COUNT && time > scale->bounds[at]) at++;
   return at;
 }
-/* Add `count` durations of one bucket, whose sum is `sum`. Any thread. Relaxed: only numbers are read, and they order
- * nothing. */
-static inline void vsi_histogram_add_all(vsi_histogram *histogram, unsigned bucket, uint64_t count, uint64_t sum) {
-  atomic_fetch_add_explicit(&histogram->sum, sum, memory_order_relaxed);
-  atomic_fetch_add_explicit(&histogram->counts[bucket], count, memory_order_relaxed);
-}
-/* Add a duration in the scale's unit. Any thread. */
+/* Add a duration in the scale's unit. Any thread. Relaxed: only numbers are read, and they order nothing. */
 static inline void vsi_histogram_add(vsi_histogram *histogram, const vsi_histogram_scale *scale, uint64_t time) {
-  vsi_histogram_add_all(histogram, vsi_histogram_bucket(scale, time), 1, time);
-}
-
-/* Durations of one bucket that are collected under a lock, so that threads with different locks seldom write to the
- * histogram that they share. Zeroes: none. */
-typedef struct vsi_histogram_pile {
-  uint64_t sum;
-  uint32_t count, bucket;
-} vsi_histogram_pile;
-
-static inline void vsi_histogram_take_pile(vsi_histogram *histogram, vsi_histogram_pile *pile) {
-  if (pile->count) vsi_histogram_add_all(histogram, pile->bucket, pile->count, pile->sum);
-  *pile = (vsi_histogram_pile){0};
-}
-/* Add a duration to a pile. If that has durations of another bucket, the histogram takes them. */
-static inline void vsi_histogram_collect(vsi_histogram *histogram, vsi_histogram_pile *pile,
-                                         const vsi_histogram_scale *scale, uint64_t time) {
-  const unsigned bucket = vsi_histogram_bucket(scale, time);
-  if (pile->bucket != bucket || pile->count == UINT32_MAX) vsi_histogram_take_pile(histogram, pile);
-  pile->bucket = bucket;
-  pile->count++;
-  pile->sum += time;
+  atomic_fetch_add_explicit(&histogram->sum, time, memory_order_relaxed);
+  atomic_fetch_add_explicit(&histogram->counts[vsi_histogram_bucket(scale, time)], 1, memory_order_relaxed);
 }
 
 /* The values of a histogram. */

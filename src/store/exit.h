@@ -32,8 +32,7 @@ struct vestry_store_exit {
   bool counts;
   vsi_keyed_hash hash; /* of scoped keys */
   _Atomic(uint64_t) removed_by_cause[VESTRY_CAUSE_COUNT];
-  vsi_histogram evictions; /* times for which entries evicted with cause SIZE were unused; one of 16. Shards collect
-                              them first (table.h) */
+  vsi_histogram evictions; /* times for which entries evicted with cause SIZE were unused; one of 16 */
 };
 
 static inline bool vsi_store_is_cause(vestry_cause cause) {

@@ -108,10 +108,10 @@ static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) 
 
 /* Record for how long an evicted entry was unused. Of the entries evicted with cause SIZE, one of 16 is sampled: those
  * whose handle is a multiple of 16 (is_noted). A store without a clock records nothing. */
-VSI_SELDOM static void note_eviction(const vsi_table *table, vsi_shard *shard, const vsi_entry *entry, uint32_t now) {
+VSI_SELDOM static void note_eviction(const vsi_table *table, const vsi_entry *entry, uint32_t now) {
   if (!table->clock.now_ns) return;
   const uint64_t unused_ns = vsi_tick_age(now, vsi_entry_tick(entry)) * table->clock.tick_ns;
-  vsi_histogram_collect(&table->exit->evictions, &shard->evictions, &vsi_ages, unused_ns / 1000000);
+  vsi_histogram_add(&table->exit->evictions, &vsi_ages, unused_ns / 1000000);
 }
 
 static inline bool is_noted(const vsi_entry *entry) {
@@ -121,7 +121,7 @@ static inline bool is_noted(const vsi_entry *entry) {
 /* Evict an entry and keep its place. Under the lock of the entry's shard. */
 static void evict(putting *p, vsi_shard *shard, vsi_entry *entry) {
   vestry_cause due = vsi_visit_end(p->table, shard, entry, p->now);
-  if (is_noted(entry) && !due) note_eviction(p->table, shard, entry, p->now);
+  if (is_noted(entry) && !due) note_eviction(p->table, entry, p->now);
   vsi_visit_take(p->table, shard, entry, due ? due : VESTRY_CAUSE_SIZE, true, &p->leaving);
   p->leaving.displaced_count += !due;
   p->has_place = true;
@@ -173,7 +173,7 @@ static inline vsi_entry *reuse_oldest(putting *p) {
       vsi_entry_tick(oldest) != atomic_load_explicit(&table->floor, memory_order_relaxed) ||
       (oldest->lens != lens && vsi_lens_words(oldest->lens) != vsi_lens_words(lens)))
     return NULL;
-  if (is_noted(oldest)) note_eviction(table, shard, oldest, p->now);
+  if (is_noted(oldest)) note_eviction(table, oldest, p->now);
   vsi_multivalues_remove(&shard->multivalues, table->host, oldest);
   vsi_index_remove(&shard->index, oldest);
   vsi_leaving_part(&p->leaving, oldest);

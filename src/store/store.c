@@ -486,8 +486,6 @@ vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime) {
 }
 
 void vsi_store_evictions(const vestry_store *store, vsi_histogram_counts *ret_counts) {
-  vestry_store_stats counted = {0};
-  if (store->ops->stats) store->ops->stats(store->self, &counted); /* the histogram takes what shards have collected */
   vsi_histogram_get(&store->exit.evictions, &vsi_ages, ret_counts);
 }
 

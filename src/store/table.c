@@ -231,7 +231,7 @@ vestry_err vsi_table_create(const vestry_store_options *options, vestry_store_ex
   return error;
 }
 
-static void add_stats(vsi_table *table, vsi_shard *shard, vestry_store_stats *stats) {
+static void add_stats(vsi_shard *shard, vestry_store_stats *stats) {
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   stats->put_count += shard->puts;
   stats->live_count += shard->live;
@@ -245,14 +245,13 @@ static void add_stats(vsi_table *table, vsi_shard *shard, vestry_store_stats *st
   }
   stats->removed_by_cause[VESTRY_CAUSE_SIZE] += for_size;
   stats->removed_count += shard->puts - shard->live;
-  vsi_histogram_take_pile(&table->exit->evictions, &shard->evictions);
   vsi_spin_lock_give(&shard->lock);
 }
 
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats) {
   vsi_table *table = self;
   *ret_stats = (vestry_store_stats){0};
-  for (uint32_t i = 0; i < table->shards_count; i++) add_stats(table, &table->shards[i], ret_stats);
+  for (uint32_t i = 0; i < table->shards_count; i++) add_stats(&table->shards[i], ret_stats);
 }
 
 /* --------------------------------------------------------------------------------------------------- lookups ---- */

@@ -99,7 +99,6 @@ typedef struct vsi_shard {
   vsi_multivalues multivalues;
   vsi_ring born;                                 /* if entries have extras */
   uint64_t removed_by_cause[VESTRY_CAUSE_COUNT]; /* without SIZE, which is computed as the rest of the sum */
-  vsi_histogram_pile evictions;                  /* not yet in exit->evictions */
   /* The cache line that every operation changes. */
   _Alignas(VSI_CACHE_LINE) vsi_spin_lock lock;
   uint32_t live; /* number of entries */

@@ -41,25 +41,6 @@ TEST_CASE(bound_belongs_to_the_bucket_below) {
   }
 }
 
-/* Nothing is lost between a pile and its histogram, and the pile reaches it only when the bucket changes. */
-TEST_CASE(pile_of_one_bucket_is_added_at_once) {
-  static const uint64_t times[] = {1, 999, 1000, 1001, 1002, 3, UINT64_C(1) << 40, 4};
-  const uint64_t reached[] = {0, 0, 0, 3, 3, 5, 6, 7}; /* after each of them */
-  vsi_histogram direct = {.sum = 0}, piled = {.sum = 0};
-  vsi_histogram_pile pile = {0};
-  vsi_histogram_counts expected, counts;
-  for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
-    vsi_histogram_add(&direct, &vsi_ages, times[i]);
-    vsi_histogram_collect(&piled, &pile, &vsi_ages, times[i]);
-    vsi_histogram_get(&piled, &vsi_ages, &counts);
-    assert_int_equal(counts.count, reached[i]);
-  }
-  for (int i = 0; i < 2; i++) vsi_histogram_take_pile(&piled, &pile); /* the second time nothing is left */
-  vsi_histogram_get(&direct, &vsi_ages, &expected);
-  vsi_histogram_get(&piled, &vsi_ages, &counts);
-  assert_memory_equal(&counts, &expected, sizeof counts);
-}
-
 /* ---------------------------------------------------------------------------------------------- together ---------- */
 
 enum { TIMES = 20000 };
