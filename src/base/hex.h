@@ -3,9 +3,10 @@
 #ifndef VSI_BASE_HEX_H
 #define VSI_BASE_HEX_H
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
+#include <stdio.h>
 
 /* Return the digit of the lowest four bits. */
 static inline char vsi_hex_of(unsigned bits) {
@@ -23,11 +24,7 @@ static inline void vsi_hex_write(char *text, const unsigned char *bytes, size_t 
 
 /* Write a number without leading zeroes, and a NUL: at most 17 bytes. Returns the number of digits. */
 static inline size_t vsi_hex_number(char *text, uint64_t number) {
-  size_t len = 1;
-  while (len < 16 && number >> (4 * len)) len++;
-  for (size_t i = 0; i < len; i++) text[i] = "0123456789abcdef"[number >> (4 * (len - 1 - i)) & 15];
-  text[len] = '\0';
-  return len;
+  return (size_t)snprintf(text, 17, "%" PRIx64, number);
 }
 
 /* Return the value of a digit; -1: it is none. */

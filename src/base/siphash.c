@@ -49,17 +49,17 @@ void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len)
   update(hash, data, len, 2);
 }
 
-void vsi_siphash_pieces_init(vsi_siphash_pieces *hash, vsi_siphash_key key) {
-  hash->all = (vsi_siphash_128){.state = vsi_sip_begin(key)};
+void vsi_siphash_pieces_init(vsi_siphash_128 *hash, vsi_siphash_key key) {
+  *hash = (vsi_siphash_128){.state = vsi_sip_begin(key)};
 }
 
-void vsi_siphash_pieces_update(vsi_siphash_pieces *hash, const void *data, size_t len) {
-  update(&hash->all, data, len, 1);
+void vsi_siphash_pieces_update(vsi_siphash_128 *hash, const void *data, size_t len) {
+  update(hash, data, len, 1);
 }
 
-uint64_t vsi_siphash_pieces_final(const vsi_siphash_pieces *hash) {
-  vsi_sip s = hash->all.state;
-  vsi_sip_take(&s, hash->all.rest | hash->all.len << 56, 1);
+uint64_t vsi_siphash_pieces_final(const vsi_siphash_128 *hash) {
+  vsi_sip s = hash->state;
+  vsi_sip_take(&s, hash->rest | hash->len << 56, 1);
   return vsi_sip_end(&s, 0xff, 3);
 }
 

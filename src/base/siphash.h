@@ -92,15 +92,11 @@ typedef struct vsi_siphash_128 {
 } vsi_siphash_128;
 
 /* The same for vsi_siphash_1_3. */
-typedef struct vsi_siphash_pieces {
-  vsi_siphash_128 all;
-} vsi_siphash_pieces;
-
-VESTRY_API void vsi_siphash_pieces_init(vsi_siphash_pieces *hash, vsi_siphash_key key);
+VESTRY_API void vsi_siphash_pieces_init(vsi_siphash_128 *hash, vsi_siphash_key key);
 /* Add bytes. data may be NULL if len is 0. */
-VESTRY_API void vsi_siphash_pieces_update(vsi_siphash_pieces *hash, const void *data, size_t len);
+VESTRY_API void vsi_siphash_pieces_update(vsi_siphash_128 *hash, const void *data, size_t len);
 /* Return the hash of all bytes so far, as vsi_siphash_1_3 of them; more can be added afterwards. */
-VESTRY_API uint64_t vsi_siphash_pieces_final(const vsi_siphash_pieces *hash);
+VESTRY_API uint64_t vsi_siphash_pieces_final(const vsi_siphash_128 *hash);
 
 VESTRY_API void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key);
 /* Add bytes. data may be NULL if len is 0. */

@@ -77,7 +77,7 @@ TEST_CASE(hash_of_pieces_equals_hash_of_the_whole) {
   for (size_t first = 0; first <= sizeof text; first++)
     for (size_t second = first; second <= sizeof text; second++) {
       vsi_siphash_128 hasher;
-      vsi_siphash_pieces pieces;
+      vsi_siphash_128 pieces;
       vsi_siphash_128_init(&hasher, key);
       vsi_siphash_128_update(&hasher, text, first);
       assert_true(vsi_hash_128_equal(vsi_siphash_128_final(&hasher), vsi_siphash_128_of(key, text, first)));

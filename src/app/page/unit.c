@@ -131,7 +131,7 @@ typedef struct own_bytes {
   uint64_t hash;     /* of its place, and of the parts before `pieces` */
   uint64_t place;    /* of units that begin here; 0: not known */
   bool is_marked;    /* there are parts before `pieces` */
-  vsi_siphash_pieces pieces;
+  vsi_siphash_128 pieces;
 } own_bytes;
 
 typedef struct division {
