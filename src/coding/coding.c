@@ -169,38 +169,34 @@ static vsi_coding *find_locked(vsi_codings *codings, const vestry_profile *profi
   return NULL;
 }
 
+/* Make a coding. Only the first stream of each profile waits for that; a primer takes about a millisecond. */
+static vestry_err make_locked(vsi_codings *codings, const vestry_profile *profile, vsi_coding **ret_coding) {
+  if (codings->count == VSI_CODINGS_MAX) return VESTRY_LIMIT;
+  vsi_coding *made = vsi_calloc(codings->host, 1, sizeof *made);
+  if (!made) return VESTRY_NO_MEMORY;
+  made->all = codings;
+  made->profile = *profile;
+  made->index = codings->count;
+  made->kind = strcmp(profile->ops->coding, "gzip") == 0 ? VSI_CODING_GZIP : VSI_CODING_BROTLI;
+  for (int i = 0; i < VSI_SCRATCH_COUNT; i++) vsi_semaphore_init(&made->scratch[i].semaphore);
+  vestry_err error = make_parts(made, codings->host);
+  if (error)
+    coding_destroy(made);
+  else
+    codings->codings[codings->count++] = *ret_coding = made;
+  return error;
+}
+
 vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, vsi_coding **ret_coding) {
   vestry_profile resolved;
   vestry_err error = vsi_profile_resolve(profile, &resolved);
   if (error) return error;
   vsi_mutex_lock(&codings->lock);
   vsi_coding *found = find_locked(codings, &resolved);
-  bool full = codings->count == VSI_CODINGS_MAX;
+  if (!found) error = make_locked(codings, &resolved, &found);
   vsi_mutex_unlock(&codings->lock);
-  if (!found) {
-    if (full) return VESTRY_LIMIT;
-    vsi_coding *made = vsi_calloc(codings->host, 1, sizeof *made);
-    if (!made) return VESTRY_NO_MEMORY;
-    made->all = codings;
-    made->profile = resolved;
-    made->kind = strcmp(resolved.ops->coding, "gzip") == 0 ? VSI_CODING_GZIP : VSI_CODING_BROTLI;
-    for (int i = 0; i < VSI_SCRATCH_COUNT; i++) vsi_semaphore_init(&made->scratch[i].semaphore);
-    error = make_parts(made, codings->host); /* not under the lock, because it may take long */
-    if (!error) {
-      vsi_mutex_lock(&codings->lock);
-      found = find_locked(codings, &resolved); /* another thread may have made it meanwhile */
-      if (!found && codings->count < VSI_CODINGS_MAX) {
-        made->index = codings->count;
-        codings->codings[codings->count++] = found = made;
-      }
-      vsi_mutex_unlock(&codings->lock);
-    }
-    if (found != made) coding_destroy(made);
-    if (error) return error;
-    if (!found) return VESTRY_LIMIT;
-  }
-  *ret_coding = found;
-  return VESTRY_OK;
+  if (!error) *ret_coding = found;
+  return error;
 }
 
 /* ---------------------------------------------------------------------------------------- encoding events --------- */
