@@ -102,7 +102,7 @@ VESTRY_API vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t ma
  *  status   400 to 599; 0: all statuses for which no page is set
  *  handler  reads the status from vestry_request.error. NULL: remove the page
  *  app      must live as long as the instance
- *  Returns  OK | INVALID (another status, which the host's log names) | NO_MEMORY
+ *  Returns  OK | INVALID (another status, which the host's log names)
  *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_error_page(vestry *v, int status, vestry_handler_fn handler, void *app);
 

@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "base/assert.h"
+#include "base/buffer.h"
 #include "base/callback.h"
 #include "base/field.h"
 #include "base/log.h"
@@ -24,28 +25,22 @@
 #include "instance/instance.h"
 #include "vestry/adapter.h"
 
-/* A parsed prefix: a pattern for a path and all paths below it or, if is_exact, for that path only. */
-typedef struct part {
-  bool is_exact;
-  char *pattern; /* in the text of the struct that contains the part */
-} part;
-
-/* A guard, or a maximum body size, for the paths of a part. */
+/* A guard, or a maximum body size, for a path and all paths below it or, if is_exact, for that path only. */
 typedef struct rule {
   struct rule *next;
-  vestry_guard_fn check; /* of a guard */
+  vestry_guard_fn check; /* NULL: a maximum */
   void *app;
-  size_t max_body_bytes; /* of a limit */
-  part part;
-  char text[];
+  size_t max_body_bytes;
+  size_t depth; /* segments of its pattern */
+  bool is_exact;
+  char pattern[];
 } rule;
 
 typedef struct page {
-  struct page *next;
-  int status; /* 0: all other statuses */
   vestry_handler_fn handler;
   void *app;
 } page;
+enum { FIRST_ERROR = 400, LAST_ERROR = 599 };
 
 /* An observer of changes to the routes. */
 typedef struct follower {
@@ -62,10 +57,9 @@ struct vsi_routes {
   vsi_rw_lock lock;
   /* guarded by lock, and changed under both locks */
   struct vsi_route_list mounted; /* sorted: vsi_pattern_compare; of one pattern, HEAD before GET */
-  rule *guards;                  /* sorted: fewer segments first, then in the order of registration */
+  rule *rules;                   /* sorted: fewer segments first, then in the order of registration */
   size_t guards_count;
-  rule *limits; /* sorted: more segments first, then exact ones */
-  page *pages;
+  page pages[1 + LAST_ERROR - FIRST_ERROR + 1]; /* the first is for all statuses without one */
 
   _Atomic(size_t) limits_count; /* 0 in most instances, whose lookups then skip the lock; relaxed */
 };
@@ -91,42 +85,11 @@ void vsi_routes_destroy(vsi_routes *routes) {
   if (!routes) return;
   free_routes(routes, &routes->mounted);
   free_routes(routes, &routes->removed);
-  VSI_LIST_FREE(routes->host, routes->guards);
-  VSI_LIST_FREE(routes->host, routes->limits);
-  VSI_LIST_FREE(routes->host, routes->pages);
+  VSI_LIST_FREE(routes->host, routes->rules);
   VSI_LIST_FREE(routes->host, routes->followers);
   vsi_mutex_finish(&routes->changes);
   vsi_rw_lock_finish(&routes->lock);
   vsi_free(routes->host, routes);
-}
-
-/* ---------------------------------------------------------------------------------------------------- prefixes ---- */
-
-static const char only_here[] = "{$}"; /* at the end of a prefix */
-
-/* Parse a prefix into `text`, which has room for all of it. OK | INVALID | LIMIT */
-static vestry_err read_part(const char *prefix, char *text, part *ret_part) {
-  size_t len = strlen(prefix), more = sizeof only_here - 1;
-  bool is_exact = len > more && strcmp(prefix + len - more, only_here) == 0;
-  len -= is_exact ? more : 0;
-  memcpy(text, prefix, len);
-  text[len] = '\0';
-  *ret_part = (part){is_exact, text};
-  return vsi_pattern_check(text, false);
-}
-
-static bool fits(const part *of, const char *path) {
-  return vsi_pattern_fits(of->pattern, path, of->is_exact, NULL);
-}
-
-static bool are_alike(const part *one, const part *other) {
-  return one->is_exact == other->is_exact && strcmp(one->pattern, other->pattern) == 0;
-}
-
-static size_t depth_of(const char *pattern) {
-  size_t depth = 0;
-  for (; *pattern; pattern++) depth += *pattern == '/' && pattern[1];
-  return depth;
 }
 
 /* --------------------------------------------------------------------------------------------------- a request ---- */
@@ -168,13 +131,17 @@ bool vsi_routes_find(vsi_routes *routes, const char *method, const char *path, v
   return ret_visit->route;
 }
 
+static bool fits(const rule *of, const char *path) {
+  return vsi_pattern_fits(of->pattern, path, of->is_exact, NULL);
+}
+
 vestry_err vsi_routes_guard(vsi_routes *routes, const vestry_request *req, vestry_reply *reply) {
   const rule *guards[VESTRY_GUARDS_MAX];
   size_t count = 0;
   vestry_err error = VESTRY_OK;
   vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
-  for (const rule *at = routes->guards; at; at = at->next)
-    if (fits(&at->part, req->path)) guards[count++] = at;
+  for (const rule *at = routes->rules; at; at = at->next)
+    if (at->check && fits(at, req->path)) guards[count++] = at;
   vsi_rw_lock_give(&routes->lock);
   for (size_t i = 0; i < count && !error; i++) error = guards[i]->check(req, reply, guards[i]->app);
   return error;
@@ -209,43 +176,39 @@ static const char *fault_of(vestry_err error) {
          "occur only once; see vestry/routes.h";
 }
 
-static vestry_err mounts(const follower *at, const char *method, const char *pattern) {
+static vestry_err report(const follower *at, const vsi_route *route, bool is_mounted) {
   vsi_callback_begin();
-  vestry_err error = at->ops->mounts(at->ctx, method, pattern);
+  vestry_err error = VESTRY_OK;
+  if (is_mounted)
+    error = at->ops->mounts(at->ctx, route->method, route->pattern);
+  else
+    at->ops->unmounted(at->ctx, route->method, route->pattern);
   vsi_callback_end();
   return error;
 }
 
-static void unmounted(const follower *at, const char *method, const char *pattern) {
-  vsi_callback_begin();
-  at->ops->unmounted(at->ctx, method, pattern);
-  vsi_callback_end();
-}
-
 /* Report to the followers before `end` that a route is removed. */
-static void untell(vsi_routes *routes, const follower *end, const char *method, const char *pattern) {
-  for (const follower *at = routes->followers; at != end; at = at->next) unmounted(at, method, pattern);
+static void untell(vsi_routes *routes, const follower *end, const vsi_route *route) {
+  for (const follower *at = routes->followers; at != end; at = at->next) (void)report(at, route, false);
 }
 
-/* Report to all followers that a route will be mounted. Returns the first error; then unmounted was called for all
- * followers before it. */
-static vestry_err tell(vsi_routes *routes, const char *method, const char *pattern) {
+/* Report to all followers that a route will be mounted. Returns the first error; then it was reported to all followers
+ * before it that the route is removed. */
+static vestry_err tell(vsi_routes *routes, const vsi_route *route) {
   for (const follower *at = routes->followers; at; at = at->next) {
-    vestry_err error = mounts(at, method, pattern);
+    vestry_err error = report(at, route, true);
     if (!error) continue;
-    untell(routes, at, method, pattern);
+    untell(routes, at, route);
     return error;
   }
   return VESTRY_OK;
 }
 
-static vsi_route *create_route(const vestry_host *host, const char *method, const char *pattern,
-                               vestry_handler_fn handler, void *app) {
+static vsi_route *create_route(const vestry_host *host, const char *method, const char *pattern, const vsi_route *as) {
   const size_t method_len = strlen(method) + 1, pattern_len = strlen(pattern) + 1;
   vsi_route *route = vsi_calloc(host, 1, sizeof *route + method_len + 2 * pattern_len);
   if (!route) return NULL;
-  route->handler = handler;
-  route->app = app;
+  *route = *as;
   route->method = memcpy(route->text, method, method_len);
   route->pattern = memcpy(route->text + method_len, pattern, pattern_len);
   route->plain_len = strcspn(pattern, "{");
@@ -253,8 +216,8 @@ static vsi_route *create_route(const vestry_host *host, const char *method, cons
   return route;
 }
 
-/* Insert a route. OK | EXISTS */
-static vestry_err insert_locked(vsi_routes *routes, vsi_route *route) {
+/* Add a route, under `changes`. *ret_refused: a follower refused it, and has logged why. */
+static vestry_err add_route(vsi_routes *routes, vsi_route *route, bool *ret_refused) {
   const bool is_first = strcmp(route->method, "HEAD") == 0;
   vsi_route *at, *before = NULL;
   LIST_FOREACH(at, &routes->mounted, in) {
@@ -262,39 +225,29 @@ static vestry_err insert_locked(vsi_routes *routes, vsi_route *route) {
     if (!order && strcmp(at->method, route->method) == 0) return VESTRY_EXISTS;
     if (order < 0 || (!order && !is_first)) before = at;
   }
+  vestry_err error = tell(routes, route);
+  *ret_refused = error != VESTRY_OK;
+  if (error) return error;
+  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   if (before)
     LIST_INSERT_AFTER(before, route, in);
   else
     LIST_INSERT_HEAD(&routes->mounted, route, in);
+  vsi_rw_lock_give(&routes->lock);
   return VESTRY_OK;
 }
 
-/* Add a route, under `changes`. *ret_refused: a follower refused it, and has logged why. */
-static vestry_err add_route(vsi_routes *routes, vsi_route *route, bool *ret_refused) {
-  vestry_err error = tell(routes, route->method, route->pattern);
-  *ret_refused = error != VESTRY_OK;
-  if (error) return error;
-  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
-  error = insert_locked(routes, route);
-  vsi_rw_lock_give(&routes->lock);
-  if (error) untell(routes, NULL, route->method, route->pattern);
-  return error;
-}
-
-/* Check and add a route for a handler, or for a receiver of bodies in pieces. Either is NULL. */
-static vestry_err mount(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler,
-                        const vsi_receiver *receiver, bool is_open, void *app) {
+/* Check and add a route. as: its handler, or its receiver of bodies in pieces, and what belongs to them. */
+static vestry_err mount(vestry *v, const char *method, const char *pattern, const vsi_route *as) {
   if (!v) return VESTRY_INVALID;
-  if (!method || !vsi_is_token(method) || (!handler && !receiver))
+  if (!method || !vsi_is_token(method) || (!as->handler && !as->receiver))
     return refuse_route(v, "route", pattern, VESTRY_INVALID, "a method and a handler are required");
   vestry_err error = vsi_pattern_check(pattern, true);
   if (error) return refuse_route(v, method, pattern, error, fault_of(error));
   vsi_routes *routes = v->routes;
-  vsi_route *route = create_route(routes->host, method, pattern, handler, app);
+  vsi_route *route = create_route(routes->host, method, pattern, as);
   if (!route) return VESTRY_NO_MEMORY;
-  route->receiver = receiver;
-  route->is_open = is_open;
-  bool refused;
+  bool refused = false;
   vsi_mutex_lock(&routes->changes);
   error = add_route(routes, route, &refused);
   vsi_mutex_unlock(&routes->changes);
@@ -306,16 +259,16 @@ static vestry_err mount(vestry *v, const char *method, const char *pattern, vest
 }
 
 vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler, void *app) {
-  return mount(v, method, pattern, handler, NULL, false, app);
+  return mount(v, method, pattern, &(vsi_route){.handler = handler, .app = app});
 }
 
 vestry_err vsi_route_open(vestry *v, const char *pattern, vestry_handler_fn handler, void *app) {
-  return mount(v, "GET", pattern, handler, NULL, true, app);
+  return mount(v, "GET", pattern, &(vsi_route){.handler = handler, .is_open = true, .app = app});
 }
 
 vestry_err vsi_route_receiver(vestry *v, const char *method, const char *pattern, const vsi_receiver *receiver,
                               void *app) {
-  return mount(v, method, pattern, NULL, receiver, false, app);
+  return mount(v, method, pattern, &(vsi_route){.receiver = receiver, .app = app});
 }
 
 /* Remove a route, under `changes`. A request may still use it, so it is freed with the table. */
@@ -324,7 +277,7 @@ static void take_away(vsi_routes *routes, vsi_route *route) {
   LIST_REMOVE(route, in);
   vsi_rw_lock_give(&routes->lock);
   LIST_INSERT_HEAD(&routes->removed, route, in);
-  untell(routes, NULL, route->method, route->pattern);
+  untell(routes, NULL, route);
 }
 
 void vsi_routes_end(vestry *v, const void *app) {
@@ -349,10 +302,10 @@ static follower **find_follower(vsi_routes *routes, const void *ctx) {
 /* Report all mounted routes to a new follower. */
 static vestry_err tell_all(vsi_routes *routes, const follower *new) {
   for (const vsi_route *route = LIST_FIRST(&routes->mounted); route; route = LIST_NEXT(route, in)) {
-    vestry_err error = mounts(new, route->method, route->pattern);
+    vestry_err error = report(new, route, true);
     if (!error) continue;
     for (const vsi_route *done = LIST_FIRST(&routes->mounted); done != route; done = LIST_NEXT(done, in))
-      unmounted(new, done->method, done->pattern);
+      (void)report(new, done, false);
     return error;
   }
   return VESTRY_OK;
@@ -386,16 +339,6 @@ vestry_err vsi_routes_follow(vestry *v, const vsi_route_follower *ops, void *ctx
 
 /* ------------------------------------------------------------------------------------------------------ tables ---- */
 
-/* Concatenate prefix and pattern. NULL: no memory. */
-static char *join(const vestry_host *host, const char *prefix, const char *pattern) {
-  size_t len = strlen(prefix), more = strlen(pattern) + 1;
-  char *joined = vsi_alloc(host, len + more);
-  if (!joined) return NULL;
-  memcpy(joined, prefix, len);
-  memcpy(joined + len, pattern, more);
-  return joined;
-}
-
 /* Remove the route of a row, under `changes`: no other one has its method and pattern. */
 static void take_row_away(vsi_routes *routes, const char *prefix, const vestry_mounted *row) {
   const size_t len = strlen(prefix);
@@ -408,10 +351,12 @@ static void take_row_away(vsi_routes *routes, const char *prefix, const vestry_m
 
 static vestry_err mount_row(vestry *v, const char *prefix, const vestry_mounted *row, void *app) {
   if (!row->pattern) return refuse_route(v, "row below", prefix, VESTRY_INVALID, "its pattern is NULL");
-  char *pattern = join(v->host, prefix, row->pattern);
-  if (!pattern) return VESTRY_NO_MEMORY;
-  vestry_err error = vestry_route(v, row->method, pattern, row->handler, app);
-  vsi_free(v->host, pattern);
+  vsi_buffer joined;
+  vsi_buffer_init(&joined, v->host);
+  vsi_buffer_printf(&joined, "%s%s", prefix, row->pattern);
+  const char *pattern = vsi_buffer_terminate(&joined);
+  vestry_err error = pattern ? vestry_route(v, row->method, pattern, row->handler, app) : VESTRY_NO_MEMORY;
+  vsi_buffer_finish(&joined);
   return error;
 }
 
@@ -428,63 +373,71 @@ vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *row
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------------------ guards ---- */
+/* ------------------------------------------------------------------------------------ guards, sizes of bodies ---- */
+
+static size_t depth_of(const char *pattern) {
+  size_t depth = 0;
+  for (; *pattern; pattern++) depth += *pattern == '/' && pattern[1];
+  return depth;
+}
 
 /* Create a rule for a prefix. A refusal is logged. what: for the log. OK | INVALID | LIMIT | NO_MEMORY */
 static vestry_err make_rule(vestry *v, const char *what, const char *prefix, rule **ret_rule) {
-  rule *made = vsi_calloc(v->host, 1, sizeof *made + strlen(prefix) + 1);
+  static const char only_here[] = "{$}"; /* at the end of a prefix */
+  const size_t len = prefix ? strlen(prefix) : 0, more = sizeof only_here - 1;
+  rule *made = vsi_calloc(v->host, 1, sizeof *made + len + 1);
   if (!made) return VESTRY_NO_MEMORY;
-  vestry_err error = read_part(prefix, made->text, &made->part);
+  made->is_exact = len > more && strcmp(prefix + len - more, only_here) == 0;
+  if (prefix) memcpy(made->pattern, prefix, made->is_exact ? len - more : len);
+  made->depth = depth_of(made->pattern);
+  vestry_err error = vsi_pattern_check(made->pattern, false);
   *ret_rule = made;
   if (!error) return VESTRY_OK;
   vsi_free(v->host, made);
   return refuse_route(v, what, prefix, error, fault_of(error));
 }
 
-/* Insert a guard, sorted by its number of segments. OK | LIMIT */
-static vestry_err add_guard(vsi_routes *routes, rule *made) {
+static bool is_same_limit(const rule *one, const rule *other) {
+  return !one->check && !other->check && one->is_exact == other->is_exact && strcmp(one->pattern, other->pattern) == 0;
+}
+
+/* Insert a rule, which is taken; a limit replaces that of the same prefix. OK | LIMIT */
+static vestry_err add_rule(vsi_routes *routes, rule *made) {
+  rule *unused = made;
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
-  bool has_room = routes->guards_count < VESTRY_GUARDS_MAX;
+  rule **at = &routes->rules;
+  while (*at && (*at)->depth <= made->depth && !is_same_limit(*at, made)) at = &(*at)->next;
+  const bool has_room = !made->check || routes->guards_count < VESTRY_GUARDS_MAX;
   if (has_room) {
-    rule **at = &routes->guards;
-    while (*at && depth_of((*at)->part.pattern) <= depth_of(made->part.pattern)) at = &(*at)->next;
-    made->next = *at;
+    unused = *at && is_same_limit(*at, made) ? *at : NULL;
+    made->next = unused ? unused->next : *at;
     *at = made;
-    routes->guards_count++;
+    routes->guards_count += made->check != NULL;
+    if (!made->check && !unused) atomic_fetch_add_explicit(&routes->limits_count, 1, memory_order_relaxed);
   }
   vsi_rw_lock_give(&routes->lock);
+  vsi_free(routes->host, unused);
   return has_room ? VESTRY_OK : VESTRY_LIMIT;
 }
 
 vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
   if (!v) return VESTRY_INVALID;
   if (!fn) return refuse_route(v, "guard of", prefix, VESTRY_INVALID, "guard is NULL");
-  if (!prefix) return refuse_route(v, "guard of", prefix, VESTRY_INVALID, fault_of(VESTRY_INVALID));
   rule *made;
   vestry_err error = make_rule(v, "guard of", prefix, &made);
   if (error) return error;
   made->check = fn;
   made->app = app;
-  error = add_guard(v->routes, made);
+  error = add_rule(v->routes, made);
   if (!error) return VESTRY_OK;
-  vsi_free(v->host, made);
   return refuse_route(v, "guard of", prefix, error,
                       "the instance already has VESTRY_GUARDS_MAX guards; check several paths in one guard");
 }
 
-/* --------------------------------------------------------------------------------------------- sizes of bodies ---- */
-
-/* Return whether a limit has precedence over another: its prefix has more segments, or as many and is exact. */
-static bool is_closer(const part *one, const part *other) {
-  size_t depth = depth_of(one->pattern), others = depth_of(other->pattern);
-  return depth > others || (depth == others && one->is_exact && !other->is_exact);
-}
-
 vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_bytes) {
   if (!v) return VESTRY_INVALID;
-  if (!prefix || max_body_bytes > VESTRY_BODY_BYTES_MAX)
-    return refuse_route(v, "body limit of", prefix, VESTRY_INVALID,
-                        prefix ? "the limit exceeds VESTRY_BODY_BYTES_MAX" : fault_of(VESTRY_INVALID));
+  if (max_body_bytes > VESTRY_BODY_BYTES_MAX)
+    return refuse_route(v, "body limit of", prefix, VESTRY_INVALID, "the limit exceeds VESTRY_BODY_BYTES_MAX");
   if (max_body_bytes > vsi_body_bytes_most(v->request_bytes.max))
     return refuse_route(
         v, "body limit of", prefix, VESTRY_INVALID,
@@ -494,35 +447,24 @@ vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_byte
 }
 
 vestry_err vsi_body_limit(vestry *v, const char *prefix, size_t max_body_bytes) {
-  vsi_routes *routes = v->routes;
   rule *made;
   vestry_err error = make_rule(v, "body limit of", prefix, &made);
   if (error) return error;
   made->max_body_bytes = max_body_bytes;
-  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
-  rule **at = &routes->limits;
-  while (*at && !are_alike(&(*at)->part, &made->part) && !is_closer(&made->part, &(*at)->part)) at = &(*at)->next;
-  bool is_there = *at && are_alike(&(*at)->part, &made->part);
-  if (is_there) {
-    (*at)->max_body_bytes = max_body_bytes;
-  } else {
-    made->next = *at;
-    *at = made;
-    atomic_fetch_add_explicit(&routes->limits_count, 1, memory_order_relaxed);
-  }
-  vsi_rw_lock_give(&routes->lock);
-  if (is_there) vsi_free(routes->host, made);
-  return VESTRY_OK;
+  return add_rule(v->routes, made);
 }
 
+/* Of the prefixes that fit, that with the most segments counts; of several, an exact one, or else the first. */
 size_t vsi_max_body_bytes_at(vestry *v, const char *path) {
   vsi_routes *routes = v->routes;
-  size_t bytes = v->max_body_bytes;
-  if (!atomic_load_explicit(&routes->limits_count, memory_order_relaxed)) return bytes;
+  if (!atomic_load_explicit(&routes->limits_count, memory_order_relaxed)) return v->max_body_bytes;
   vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
-  const rule *at = routes->limits;
-  while (at && !fits(&at->part, path)) at = at->next;
-  if (at && at->max_body_bytes) bytes = at->max_body_bytes;
+  const rule *closest = NULL;
+  for (const rule *at = routes->rules; at; at = at->next)
+    if (!at->check && fits(at, path) &&
+        (!closest || at->depth > closest->depth || (at->is_exact && !closest->is_exact)))
+      closest = at;
+  const size_t bytes = closest && closest->max_body_bytes ? closest->max_body_bytes : v->max_body_bytes;
   vsi_rw_lock_give(&routes->lock);
   return bytes;
 }
@@ -530,44 +472,26 @@ size_t vsi_max_body_bytes_at(vestry *v, const char *path) {
 /* ------------------------------------------------------------------------------------------------- error pages ---- */
 
 static page *page_of(vsi_routes *routes, int status) {
-  page *at = routes->pages;
-  while (at && at->status != status) at = at->next;
-  return at;
+  return &routes->pages[status < FIRST_ERROR || status > LAST_ERROR ? 0 : 1 + status - FIRST_ERROR];
 }
 
 vestry_err vestry_error_page(vestry *v, int status, vestry_handler_fn handler, void *app) {
   if (!v) return VESTRY_INVALID;
-  if (status && (status < 400 || status > 599)) {
+  if (status && (status < FIRST_ERROR || status > LAST_ERROR)) {
     vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_error_page: status is %d, but must be 0, or from 400 to 599", status);
     return VESTRY_INVALID;
   }
-  vsi_routes *routes = v->routes;
-  page *made = vsi_calloc(routes->host, 1, sizeof *made);
-  if (!made) return VESTRY_NO_MEMORY;
-  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
-  page *there = page_of(routes, status);
-  if (!there) {
-    made->next = routes->pages;
-    routes->pages = made;
-  }
-  page *changed = there ? there : made;
-  changed->status = status;
-  changed->handler = handler;
-  changed->app = app;
-  vsi_rw_lock_give(&routes->lock);
-  if (there) vsi_free(routes->host, made);
+  vsi_rw_lock_write(&v->routes->lock, VSI_LOCK_ROUTES);
+  *page_of(v->routes, status) = (page){handler, app};
+  vsi_rw_lock_give(&v->routes->lock);
   return VESTRY_OK;
 }
 
 vestry_handler_fn vsi_routes_page(vsi_routes *routes, int status, void **ret_app) {
-  vestry_handler_fn handler = NULL;
   vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
-  const page *found = page_of(routes, status);
-  if (!found || !found->handler) found = page_of(routes, 0);
-  if (found) {
-    handler = found->handler;
-    *ret_app = found->app;
-  }
+  const page *own = page_of(routes, status);
+  const page found = own->handler ? *own : routes->pages[0];
   vsi_rw_lock_give(&routes->lock);
-  return handler;
+  *ret_app = found.app;
+  return found.handler;
 }
