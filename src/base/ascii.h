@@ -65,6 +65,23 @@ static inline bool vsi_is_word(vestry_slice text, const char *word) {
   return text.len == strlen(word) && vsi_is_same_text(text.data, word, text.len);
 }
 
+/* Read a decimal integer, with or without a minus sign. false: the text is none, or the number does not fit. */
+static inline bool vsi_integer_read(vestry_slice text, int64_t *ret_number) {
+  const char *at = text.data, *end = at + text.len;
+  const bool is_negative = at < end && *at == '-';
+  const uint64_t most = (uint64_t)INT64_MAX + is_negative;
+  uint64_t number = 0;
+  at += is_negative;
+  if (at == end) return false;
+  for (; at < end; at++) {
+    const uint64_t digit = (uint64_t)(*at - '0');
+    if (!vsi_is_digit(*at) || number > (most - digit) / 10) return false;
+    number = number * 10 + digit;
+  }
+  *ret_number = is_negative ? (int64_t)(0 - number) : (int64_t)number;
+  return true;
+}
+
 /* Return the first place in a text where `sought` begins, which is not empty; NULL: there is none. */
 static inline const char *vsi_strcasestr(const char *text, const char *sought) {
   const size_t len = strlen(sought);

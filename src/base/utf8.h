@@ -53,6 +53,15 @@ static inline uint32_t vsi_utf8_take(const char **at) {
   return code;
 }
 
+/* Write a code point, at most four bytes. Returns their number. */
+static inline size_t vsi_utf8_put(char *to, uint32_t code) {
+  static const unsigned char leads[] = {0, 0xC0, 0xE0, 0xF0};
+  const unsigned more = (code >= 0x80) + (code >= 0x800) + (code >= 0x10000);
+  to[0] = (char)(leads[more] | code >> 6 * more);
+  for (unsigned i = 1; i <= more; i++) to[i] = (char)(0x80 | (code >> 6 * (more - i) & 0x3F));
+  return more + 1;
+}
+
 /* Return the length without an incomplete sequence at the end, for texts that were cut. */
 static inline size_t vsi_utf8_trim(const char *text, size_t len) {
   for (size_t back = 1; back <= 3 && back <= len; back++) {

@@ -53,7 +53,7 @@ vestry_err vsi_event_signals_text(const vestry_host *host, const char *json, siz
   if (error) return error;
   if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   vsi_json_fault fault;
-  error = vsi_json_check(json, len, &limits, VSI_JSON_ROOT_OBJECT, &fault);
+  error = vsi_json_read(json, len, &limits, VSI_JSON_ROOT_OBJECT, NULL, &fault);
   if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* an error of the program, not of a client */
   return error ? error : build(host, &p, ret_event);
 }

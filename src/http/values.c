@@ -259,17 +259,8 @@ const char *vestry_request_value_at(const vestry_request *req, vestry_in in, con
 }
 
 static vestry_err read_integer(const char *text, vestry_into into) {
-  bool is_negative = *text == '-';
-  uint64_t most = (uint64_t)INT64_MAX + is_negative, value = 0;
-  text += is_negative;
-  if (!*text) return VESTRY_MALFORMED;
-  for (; *text; text++) {
-    if (!vsi_is_digit(*text)) return VESTRY_MALFORMED;
-    uint64_t digit = (uint64_t)(*text - '0');
-    if (value > (most - digit) / 10) return VESTRY_MALFORMED;
-    value = value * 10 + digit;
-  }
-  int64_t integer = is_negative ? (int64_t)(0 - value) : (int64_t)value;
+  int64_t integer;
+  if (!vsi_integer_read((vestry_slice){text, strlen(text)}, &integer)) return VESTRY_MALFORMED;
   if (integer < into.min || integer > into.max) return VESTRY_MALFORMED;
   *(int64_t *)into.variable = integer;
   return VESTRY_OK;

@@ -1,24 +1,41 @@
 /* SPDX-License-Identifier: MIT */
-/* The JSON scanner: it checks the syntax, the UTF-8, the depth and the number of values of a text in one pass, without
- * recursion and without an allocation. A fault has an offset and a sentence. */
+/* The JSON reader: it checks the syntax, the UTF-8, the depth and the number of values of a text in one pass, without
+ * recursion, and builds jansson's values from it in the same pass. A fault has an offset and a sentence. */
 #include "json/json.h"
 
 #include <endian.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/ascii.h"
 #include "base/hex.h"
+#include "base/real.h"
 #include "base/utf8.h"
+
+/* An open object or array. */
+typedef struct level {
+  json_t *value; /* borrowed from the level around it; only set if the reader builds */
+  bool is_object;
+} level;
 
 /* A reader over the text. The scan_ functions move `at` past the text that they accept and return NULL. On a fault they
  * leave `at` at the place of the fault, and return a sentence that describes the fault. */
 typedef struct reader {
   const unsigned char *at, *end;
-  bool for_c;
+  const vsi_json_limits *limits;
+  bool builds;           /* otherwise it only checks */
+  bool is_plain;         /* the last string has no escape, or the last number is an integer */
+  bool is_name_plain;    /* likewise the name */
+  vestry_slice name;     /* of the next member, without its quotes */
+  json_t *root;          /* owned */
+  uint32_t depth, count; /* open levels; values inside the outermost one */
+  level *levels;         /* from 1 on: they replace a stack of recursive calls */
 } reader;
 
 static const char ends_early[] = "the text ends before its value is complete";
+static const char too_large[] = "a number is too large", too_many[] = "the text contains too many values";
+static const char too_deep[] = "the values are nested too deep", no_memory[] = "out of memory";
 
 static inline void skip_space(reader *r) {
   while (r->at < r->end && (*r->at == ' ' || *r->at == '\n' || *r->at == '\r' || *r->at == '\t')) r->at++;
@@ -31,16 +48,19 @@ static bool skip_digits(reader *r) {
 }
 
 static const char *scan_number(reader *r) {
+  r->is_plain = true;
   if (*r->at == '-') r->at++;
   if (r->at < r->end && *r->at == '0')
     r->at++; /* a digit after the 0 fails in the caller, which expects ',' */
   else if (!skip_digits(r))
     return "a number has no digits";
   if (r->at < r->end && *r->at == '.') {
+    r->is_plain = false;
     r->at++;
     if (!skip_digits(r)) return "a number has no digits after its point";
   }
   if (r->at < r->end && (*r->at == 'e' || *r->at == 'E')) {
+    r->is_plain = false;
     r->at++;
     if (r->at < r->end && (*r->at == '+' || *r->at == '-')) r->at++;
     if (!skip_digits(r)) return "a number has no digits in its exponent";
@@ -81,6 +101,7 @@ static const char *scan_hex4(reader *r, unsigned *ret_unit) {
  * digits. */
 static const char *scan_escape(reader *r) {
   const unsigned char *start = r->at++;
+  r->is_plain = false;
   if (r->at == r->end) return ends_early;
   unsigned char c = *r->at++;
   if (c != 'u') {
@@ -90,7 +111,7 @@ static const char *scan_escape(reader *r) {
   }
   unsigned unit, second;
   const char *why = scan_hex4(r, &unit);
-  if (why || !r->for_c) return why;
+  if (why || !r->limits->for_c) return why;
   if (unit == 0) {
     r->at = start;
     return "a string contains a NUL, which is not accepted";
@@ -149,6 +170,7 @@ static const char *scan_string_rest(reader *r) {
 
 /* Scan a string. `at` is at the opening quote. Most strings are plain to their end, and are handled here, inline. */
 static inline const char *scan_string(reader *r) {
+  r->is_plain = true;
   r->at++;
   skip_plain(r);
   if (r->at == r->end || *r->at != '"') return scan_string_rest(r);
@@ -156,22 +178,122 @@ static inline const char *scan_string(reader *r) {
   return NULL;
 }
 
-/* Scan a value that is neither an object nor an array. */
-static inline const char *scan_scalar(reader *r) {
-  switch (*r->at) {
-  case '"': return scan_string(r);
-  case 't': return scan_word(r, "true");
-  case 'f': return scan_word(r, "false");
-  case 'n': return scan_word(r, "null");
-  default: return *r->at == '-' || vsi_is_digit(*r->at) ? scan_number(r) : "a value is expected";
+/* ---------------------------------------------------------------------------------------------------- building ---- */
+
+/* Return the code unit of the escape \uXXXX at `at`; UINT32_MAX if there is none. */
+static uint32_t unit_at(const char *at, const char *end) {
+  uint32_t unit = 0;
+  if (end - at < 6 || at[0] != '\\' || at[1] != 'u') return UINT32_MAX;
+  for (int i = 2; i < 6; i++) unit = unit << 4 | (uint32_t)vsi_hex_digit(vsi_lower(at[i]));
+  return unit;
+}
+
+/* Decode the escapes of a string in place. Half a surrogate pair and a zero character become U+FFFD. Returns the new
+ * length. */
+static size_t decode(char *text, size_t len) {
+  static const char letters[] = "bfnrt", meanings[] = "\b\f\n\r\t";
+  const char *end = text + len;
+  char *to = text;
+  for (const char *at = text; at < end;) {
+    const uint32_t unit = unit_at(at, end);
+    const uint32_t second = unit >> 10 == 0xD800 >> 10 ? unit_at(at + 6, end) : UINT32_MAX;
+    if (second >> 10 == 0xDC00 >> 10) {
+      to += vsi_utf8_put(to, 0x10000 + ((unit & 0x3FF) << 10 | (second & 0x3FF)));
+      at += 12;
+    } else if (unit != UINT32_MAX) {
+      to += vsi_utf8_put(to, !unit || unit >> 11 == 0xD800 >> 11 ? 0xFFFD : unit);
+      at += 6;
+    } else {
+      const char *letter = *at == '\\' ? strchr(letters, *++at) : NULL;
+      *to++ = letter ? meanings[letter - letters] : *at;
+      at++;
+    }
+  }
+  return (size_t)(to - text);
+}
+
+/* Build a string from the text between its quotes. NULL: out of memory. */
+static json_t *build_string(vestry_slice text, bool is_plain) {
+  json_t *made = json_stringn_nocheck(text.data, text.len);
+  if (!made || is_plain) return made;
+  char *own = (char *)(uintptr_t)json_string_value(made); /* cast: no other code has the string yet */
+  if (!json_string_setn_nocheck(made, own, decode(own, text.len))) return made;
+  json_decref(made);
+  return NULL;
+}
+
+/* Add a value, of which NULL means that there was no memory, to the innermost open level; or keep it as the outermost
+ * value. Takes the reference. */
+static const char *add(reader *r, json_t *value) {
+  const level *in = &r->levels[r->depth];
+  if (!r->depth) {
+    r->root = value;
+    return value ? NULL : no_memory;
+  }
+  if (!in->is_object) return json_array_append_new(in->value, value) ? no_memory : NULL;
+  json_t *decoded = r->is_name_plain ? NULL : build_string(r->name, false);
+  const vestry_slice name =
+      r->is_name_plain ? r->name : (vestry_slice){json_string_value(decoded), json_string_length(decoded)};
+  const int failed = json_object_setn_new_nocheck(in->value, name.data, name.len, value);
+  json_decref(decoded);
+  return failed ? no_memory : NULL;
+}
+
+/* Add a number. An integer beyond 64 bits becomes the nearest double, if the text may be mended. */
+static const char *add_number(reader *r, vestry_slice text) {
+  int64_t integer;
+  if (vsi_integer_read(text, &integer)) return add(r, json_integer(integer));
+  if (r->is_plain && r->limits->for_c) return too_large;
+  json_t *copy = json_stringn_nocheck(text.data, text.len); /* with an end, which strtod needs */
+  if (!copy) return no_memory;
+  const double number = vsi_real_read(json_string_value(copy), NULL);
+  json_decref(copy);
+  return isinf(number) ? too_large : add(r, json_real(number));
+}
+
+/* Open an object or array, whose bracket is before `at`. */
+static const char *open_level(reader *r, bool is_object) {
+  json_t *value = !r->builds ? NULL : is_object ? json_object() : json_array();
+  const char *why = r->builds ? add(r, value) : NULL;
+  if (!why) r->levels[++r->depth] = (level){value, is_object};
+  return why;
+}
+
+/* ------------------------------------------------------------------------------------------------------ values ---- */
+
+/* Return the text from `from` to `at`, less `less` bytes at both ends. */
+static vestry_slice scanned(const reader *r, const unsigned char *from, size_t less) {
+  return (vestry_slice){from + less, (size_t)(r->at - from) - 2 * less};
+}
+
+/* Scan a value that is neither an object nor an array, and build it. */
+static const char *scan_scalar(reader *r) {
+  const unsigned char *from = r->at, first = *from;
+  const char *why = "a value is expected";
+  if (first == '"')
+    why = scan_string(r);
+  else if (first == 't' || first == 'f' || first == 'n')
+    why = scan_word(r, first == 't' ? "true" : first == 'f' ? "false" : "null");
+  else if (first == '-' || vsi_is_digit(first))
+    why = scan_number(r);
+  if (why || !r->builds) return why;
+  switch (first) {
+  case '"': return add(r, build_string(scanned(r, from, 1), r->is_plain));
+  case 't': return add(r, json_true());
+  case 'f': return add(r, json_false());
+  case 'n': return add(r, json_null());
+  default: return add_number(r, scanned(r, from, 0));
   }
 }
 
 /* Scan a member's name and the colon after it. */
 static const char *scan_name(reader *r) {
-  if (*r->at != '"') return "a quoted name is expected";
+  const unsigned char *from = r->at;
+  if (*from != '"') return "a quoted name is expected";
   const char *why = scan_string(r);
   if (why) return why;
+  r->name = scanned(r, from, 1);
+  r->is_name_plain = r->is_plain;
   skip_space(r);
   if (r->at == r->end) return ends_early;
   if (*r->at != ':') return "a colon is expected after a name";
@@ -186,74 +308,47 @@ vestry_err vsi_json_fail(vestry_err error, size_t offset, const char *message, v
   return error;
 }
 
-/* The kind of each open level, one bit a level; set: an object. It replaces a stack of recursive calls. */
-typedef struct levels {
-  uint64_t is_object[VSI_JSON_MAX_DEPTH / 64 + 1];
-  uint32_t depth;
-} levels;
-
-static bool in_object(const levels *l) {
-  return l->is_object[l->depth / 64] >> l->depth % 64 & 1;
-}
-
-static void open_level(levels *l, bool object) {
-  l->depth++;
-  uint64_t bit = UINT64_C(1) << l->depth % 64;
-  l->is_object[l->depth / 64] = object ? l->is_object[l->depth / 64] | bit : l->is_object[l->depth / 64] & ~bit;
-}
-
 /* Scan the closing brackets after a value, and the comma before the next value. Depth 0: the outermost value has
  * ended. */
-static inline const char *scan_behind(reader *r, levels *l) {
-  while (l->depth) {
+static inline const char *scan_behind(reader *r) {
+  while (r->depth) {
     skip_space(r);
     if (r->at == r->end) return ends_early;
-    bool object = in_object(l);
-    unsigned char c = *r->at;
+    const bool object = r->levels[r->depth].is_object;
+    const unsigned char c = *r->at;
     if (c != ',' && c != (object ? '}' : ']')) return object ? "a comma or } is expected" : "a comma or ] is expected";
     r->at++;
     if (c == ',') break;
-    l->depth--;
+    r->depth--;
   }
   return NULL;
 }
 
-/* Scan from the bracket that opens the outermost object or array to the bracket that closes it. OK | MALFORMED |
- * TOO_LARGE; *ret_why describes the fault. */
-static vestry_err scan_levels(reader *r, levels *l, const vsi_json_limits *limits, const char **ret_why) {
-  uint32_t count = 0;
+/* Scan from the bracket that opens the outermost object or array to the bracket that closes it. */
+static const char *scan_levels(reader *r) {
+  const char *why;
   bool just_opened = true;
   do {
-    bool object = in_object(l);
+    const bool object = r->levels[r->depth].is_object;
     skip_space(r);
     if (r->at < r->end && just_opened && *r->at == (object ? '}' : ']')) {
       just_opened = false;
       r->at++;
-      l->depth--;
-      *ret_why = scan_behind(r, l);
+      r->depth--;
+      why = scan_behind(r);
       continue;
     }
-    just_opened = false;
-    *ret_why = r->at == r->end ? ends_early : object ? scan_name(r) : NULL;
-    if (*ret_why) break;
+    why = r->at == r->end ? ends_early : object ? scan_name(r) : NULL;
+    if (why) break;
     skip_space(r);
-    *ret_why = r->at == r->end ? ends_early : NULL;
-    if (*ret_why) break;
-    *ret_why = "the text contains too many values";
-    if (count == limits->max_count) return VESTRY_TOO_LARGE;
-    count++;
-    if (*r->at == '{' || *r->at == '[') {
-      *ret_why = "the values are nested too deep";
-      if (l->depth >= limits->max_depth) return VESTRY_TOO_LARGE;
-      open_level(l, *r->at++ == '{');
-      just_opened = true;
-      *ret_why = NULL;
-    } else {
-      *ret_why = scan_scalar(r);
-      if (!*ret_why) *ret_why = scan_behind(r, l);
-    }
-  } while (!*ret_why && l->depth);
-  return *ret_why ? VESTRY_MALFORMED : VESTRY_OK;
+    if (r->at == r->end) return ends_early;
+    if (r->count++ == r->limits->max_count) return too_many;
+    just_opened = *r->at == '{' || *r->at == '[';
+    if (just_opened && r->depth >= r->limits->max_depth) return too_deep;
+    why = just_opened ? open_level(r, *r->at++ == '{') : scan_scalar(r);
+    if (!why && !just_opened) why = scan_behind(r);
+  } while (!why && r->depth);
+  return why;
 }
 
 static const char *const expectations[] = {[VSI_JSON_ROOT_OBJECT] = "a JSON object is expected",
@@ -263,28 +358,27 @@ static const char *const leftovers[] = {[VSI_JSON_ROOT_OBJECT] = "unexpected tex
                                         [VSI_JSON_ROOT_ARRAY] = "unexpected text after the array",
                                         [VSI_JSON_ROOT_ANY] = "unexpected text after the value"};
 
-vestry_err vsi_json_check(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_root kind,
-                          vsi_json_fault *ret_fault) {
+vestry_err vsi_json_read(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_root kind,
+                         json_t **ret_value, vsi_json_fault *ret_fault) {
   const unsigned char *text = (const unsigned char *)(json ? json : "");
-  reader r = {.at = text, .end = text + len, .for_c = limits->for_c};
-  levels l = {.depth = 0};
+  level levels[VSI_JSON_MAX_DEPTH + 1];
+  reader r = {.at = text, .end = text + len, .limits = limits, .builds = ret_value, .levels = levels};
   const char *why = expectations[kind];
-  vestry_err error = VESTRY_MALFORMED;
   skip_space(&r);
   if (r.at < r.end &&
       ((*r.at == '{' && kind != VSI_JSON_ROOT_ARRAY) || (*r.at == '[' && kind != VSI_JSON_ROOT_OBJECT))) {
-    open_level(&l, *r.at++ == '{');
-    error = scan_levels(&r, &l, limits, &why);
+    why = open_level(&r, *r.at++ == '{');
+    if (!why) why = scan_levels(&r);
   } else if (r.at < r.end && kind == VSI_JSON_ROOT_ANY) {
     why = scan_scalar(&r);
-    if (!why) error = VESTRY_OK;
   }
-  if (!error) {
-    skip_space(&r);
-    if (r.at == r.end) return VESTRY_OK;
-    error = VESTRY_MALFORMED;
-    why = leftovers[kind];
-  }
+  if (!why) skip_space(&r);
+  if (!why && r.at < r.end) why = leftovers[kind];
+  if (!why && ret_value) *ret_value = r.root;
+  if (!why) return VESTRY_OK;
+  json_decref(r.root);
+  if (why == no_memory) return VESTRY_NO_MEMORY;
+  const vestry_err error = why == too_many || why == too_deep ? VESTRY_TOO_LARGE : VESTRY_MALFORMED;
   return vsi_json_fail(error, (size_t)(r.at - text), why, ret_fault);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Values of jansson: building, mending, copying and reading them. */
+/* Values of jansson: parsing, copying and reading them. */
 #ifndef VSI_JSON_VALUE_H
 #define VSI_JSON_VALUE_H
 
@@ -8,17 +8,9 @@
 #include "vestry/value.h"
 #include "json/json.h"
 
-/* Build any value from text that a check of json/json.h with for_c has accepted. OK | MALFORMED (a number that does not
- * fit; ret_fault has its place) | NO_MEMORY. */
-vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_json_fault *ret_fault);
-
-/* Change well-formed JSON in place, so that vsi_json_build accepts it although for_c was not checked. Half a surrogate
- * pair and a zero character become U+FFFD, and an integer beyond 64 bits becomes the nearest double. Without this, a
- * text that is cut inside an emoji, or a field with 20 digits, would make every request of its tab fail. */
-void vsi_json_mend(char *json, size_t len);
-
 /* Parse a value of this kind from unchecked text, within a client's limits (NULL: the defaults). As
- * vestry_signals_parse, except that an empty text is MALFORMED, and that only the text of an object is mended. */
+ * vestry_signals_parse, except that an empty text is MALFORMED, and that only the text of an object is mended
+ * (vsi_json_read). */
 vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_limits *limits, vsi_json_root kind,
                           json_t **ret_value, vsi_json_fault *ret_fault);
 

@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/ascii.h"
 #include "base/real.h"
+#include "base/utf8.h"
 #include "html/tag.h"
 
 enum { DEPTH_MOST = 256, LITERAL_DEPTH_MOST = 32 };
@@ -163,15 +164,8 @@ static const struct {
 } references[] = {{"amp;", "&"}, {"lt;", "<"}, {"gt;", ">"}, {"quot;", "\""}, {"apos;", "'"}, {"nbsp;", "\xC2\xA0"}};
 
 static void append_code_point(vsi_buffer *to, unsigned long c) {
-  if (c < 0x80) {
-    vsi_buffer_append_char(to, (char)c);
-    return;
-  }
   char bytes[4];
-  const int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-  for (int i = more; i > 0; i--, c >>= 6) bytes[i] = (char)(0x80 | (c & 0x3F));
-  bytes[0] = (char)((more == 1 ? 0xC0 : more == 2 ? 0xE0 : 0xF0) | c);
-  vsi_buffer_append(to, bytes, (size_t)more + 1);
+  vsi_buffer_append(to, bytes, vsi_utf8_put(bytes, (uint32_t)c));
 }
 
 /* Append the character reference whose '&' is at `at`. Returns the place behind it. */

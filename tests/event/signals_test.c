@@ -78,7 +78,7 @@ TEST_CASE(malformed_text_is_refused) {
       {"{a:1}", 1},
       {"{\"a\":1,}", 7},
       {"datastar", 0},
-      {"{\"a\":\"\\ud800\",}", 6},
+      {"{\"a\":\"\\ud800\",}", 14}, /* half a surrogate pair is mended */
       {"{\"a\":\"\\u00\"}", 10},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
