@@ -117,8 +117,8 @@ typedef struct vestry_backend_action_options {
  *           - %-s is part of the URL unchanged, and "%-s" alone takes a whole URL
  *           - {$room.id} in the format is replaced by the value of that signal when the action runs, percent-encoded as
  *             one component: "/rooms/{$room.id}/messages"; names are letters, digits and '_'
- *  Returns  OK | INVALID (method, options, format, an empty URL, buffer NULL with capacity > 0) | TOO_LARGE (capacity)
- *           | NO_MEMORY (only with a payload, whose JSON jansson writes)
+ *  Returns  OK | INVALID (method, options, format, an empty URL, buffer NULL with capacity > 0, a payload that
+ *           cannot be written as JSON) | TOO_LARGE (capacity; a payload that is nested too deep)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_backend_action_string(char *buffer, size_t capacity, vestry_method method,
                                                    const vestry_backend_action_options *options, const char *url, ...)

@@ -47,6 +47,7 @@ typedef struct vsi_writer {
   size_t len;      /* number of bytes written; SIZE_MAX if that exceeds a size_t */
   size_t draft;    /* room of `to` for a draft: texts beyond it are only counted. 0: `to` has room for everything */
   bool has_breaks; /* for vsi_put_lines (event/layout.h): some of the texts have line breaks */
+  const struct vsi_json_style *style; /* for vsi_json_put (json/write.h); NULL: JSON's own */
 } vsi_writer;
 
 /* Return a sum, at most SIZE_MAX. */

@@ -196,12 +196,14 @@ static void put_payload(object *o, const vestry_backend_action_options *options,
   if (options->content == VESTRY_CONTENT_FORM && !options->payload) return;
   if (!options->payload && !is_carried && !is_of_pressed) return;
   put_word(o, "payload", is_of_pressed ? "b.dataset.payload?JSON.parse(b.dataset.payload):" : "");
-  if (options->payload)
-    vsi_html_put_json(o->html, options->payload, "&quot;");
-  else if (is_carried)
+  if (options->payload) {
+    const vestry_value payload = vestry_value_json((json_t *)(uintptr_t)options->payload); /* cast: it is only read */
+    vsi_html_put_value(o->html, &payload, "&quot;");
+  } else if (is_carried) {
     put_snapshot(o, options);
-  else
+  } else {
     vsi_html_put_str(o->html, "void 0");
+  }
 }
 
 /* Write the action's options. cancel: JavaScript; NULL: as the options specify. */

@@ -7,11 +7,10 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "html/place.h"
-#include "json/load.h"
-
-static const char digits[] = "0123456789abcdef";
+#include "json/write.h"
 
 typedef struct escaping {
   bool (*is_plain)(char c);                                   /* of ASCII */
@@ -78,38 +77,16 @@ static bool js_is_plain(char c) {
   return vsi_is_letter(c) || vsi_is_digit(c) || (c && strchr(" _-./:,?=%#~+*!)[]{}|^", c));
 }
 
-/* U+2028 and U+2029 ended strings before ES2019. U+1F595 "JS_" and "_DS" U+1F680 are brackets to clients before 1.0.3,
- * which remove them wherever they occur. */
-static const struct {
-  const char *bytes, *escape;
-} special_sequences[] = {
-    {"\xE2\x80\xA8", "\\u2028"}, {"\xE2\x80\xA9", "\\u2029"}, {"\xF0\x9F\x96\x95", "\\ud83d\\udd95"}};
-
-static const char *special_escape(const char *bytes, size_t len) {
-  for (size_t i = 0; i < sizeof special_sequences / sizeof *special_sequences; i++) {
-    if (len == strlen(special_sequences[i].bytes) && memcmp(bytes, special_sequences[i].bytes, len) == 0)
-      return special_sequences[i].escape;
-  }
-  return NULL;
-}
-
 static bool js_is_special(const char *bytes, size_t len) {
-  return special_escape(bytes, len) != NULL;
-}
-
-static void put_special(vsi_html *html, const char *bytes, size_t len) {
-  const char *escape = special_escape(bytes, len);
-  vsi_html_put(html, escape ? escape : bytes, escape ? strlen(escape) : len);
+  return vsi_js_sequence_at(bytes, len) != NULL;
 }
 
 static void js_put(vsi_html *html, const char *bytes, size_t len) {
-  char escape[4] = {'\\', 'x', digits[*bytes >> 4 & 15], digits[*bytes & 15]};
-  if (!*bytes)
-    vsi_html_put_str(html, VSI_UTF8_REPLACEMENT);
-  else if (len == 1)
-    vsi_html_put(html, escape, sizeof escape);
-  else
-    put_special(html, bytes, len);
+  const vsi_js_sequence *sequence = vsi_js_sequence_at(bytes, len);
+  char escape[5] = "\\x";
+  if (!sequence) vsi_hex_write(escape + 2, (const unsigned char *)bytes, 1);
+  const bool is_lost = !*bytes || len > 1; /* a NUL, or what replaces invalid UTF-8 */
+  vsi_html_put_str(html, sequence ? sequence->escape : is_lost ? VSI_UTF8_REPLACEMENT : escape);
 }
 
 void vsi_html_escape_js(vsi_html *html, const char *text, size_t len) {
@@ -143,72 +120,18 @@ void vsi_html_escape_component(vsi_html *html, const char *text, size_t len) {
 
 /* ------------------------------------------------------------------------------------------------------ JSON ------ */
 
-static bool json_is_plain(char c) {
-  return c >= 0x20 && !strchr("\"\\<>&'`$@;(", c);
-}
-
-static void json_put(vsi_html *html, const char *bytes, size_t len) {
-  char escape[6] = {'\\', 'u', '0', '0', digits[*bytes >> 4 & 15], digits[*bytes & 15]};
-  if (len == 1)
-    vsi_html_put(html, escape, sizeof escape);
-  else
-    put_special(html, bytes, len);
-}
-
-/* Rewrites JSON from jansson, which arrives in parts, into JSON that is also JavaScript. */
-typedef struct json_rewriter {
-  vsi_html *html;
-  const char *quote; /* replacement for quotes */
-  bool in_string, behind_backslash;
-} json_rewriter;
-
-/* Inside strings, the characters of js_is_plain's comment are escaped in the only form that both grammars have: \u and
- * four digits. Outside of strings, only the quotes of JSON are special to any reader. Runs of a string are cut at ASCII
- * characters only, so no UTF-8 sequence is split. */
-static void rewrite_json(json_rewriter *r, const char *json, size_t len) {
-  static const escaping inside = {json_is_plain, js_is_special, json_put};
-  const char *end = json + len;
-  while (json < end) {
-    const char *stop = json;
-    if (r->behind_backslash) { /* \" \\ become \u0022 \u005c; \/ becomes a slash; the others are unchanged */
-      if (*json == '"' || *json == '\\')
-        json_put(r->html, json, 1);
-      else if (*json != '/')
-        vsi_html_put_str(r->html, "\\");
-      if (*json != '"' && *json != '\\') vsi_html_put(r->html, json, 1);
-      r->behind_backslash = false;
-      json++;
-      continue;
-    }
-    while (stop < end && *stop != '"' && !(r->in_string && *stop == '\\')) stop++;
-    if (r->in_string)
-      put_escaped(r->html, json, (size_t)(stop - json), &inside);
-    else
-      vsi_html_put(r->html, json, (size_t)(stop - json));
-    json = stop;
-    if (stop == end) return;
-    if (*stop == '"') {
-      vsi_html_put_str(r->html, r->quote);
-      r->in_string = !r->in_string;
-    } else {
-      r->behind_backslash = true;
-    }
-    json++;
+/* The characters of js_is_plain's comment are escaped in the only form that both grammars have: \u and four digits. */
+void vsi_html_put_value(vsi_html *html, const vestry_value *value, const char *quote) {
+  const vsi_json_style style = {quote, "\"\\<>&'`$@;(", false};
+  vsi_writer writer = {.style = &style};
+  const vestry_err error = value ? vsi_json_put_value(&writer, value) : VESTRY_INVALID;
+  if (error) {
+    vsi_html_fail(html, error, "the value is NULL, or cannot be written as JSON");
+  } else if (vsi_html_reserve(html, writer.len)) {
+    writer = (vsi_writer){.to = html->data + html->len, .style = &style};
+    (void)vsi_json_put_value(&writer, value); /* same result as the first time */
+    html->len += writer.len;
   }
-}
-
-static int take_json(const char *json, size_t len, void *rewriter) {
-  json_rewriter *r = rewriter;
-  rewrite_json(r, json, len);
-  return r->html->error ? -1 : 0;
-}
-
-void vsi_html_put_json(vsi_html *html, const json_t *value, const char *quote) {
-  json_rewriter rewriter = {.html = html, .quote = quote};
-  /* Writing a valid value fails only if memory runs out, the builder's or jansson's; or if the value contains itself,
-   * which jansson reports in the same way. */
-  if (vsi_json_dump_to(value, take_json, &rewriter, JSON_COMPACT | JSON_ENCODE_ANY))
-    vsi_html_fail(html, VESTRY_NO_MEMORY, "out of memory for a value, or the value contains itself");
 }
 
 /* ---------------------------------------------------------------------------------------------- inserting ---- */

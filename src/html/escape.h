@@ -11,8 +11,9 @@ void vsi_html_escape_js(vsi_html *html, const char *text, size_t len);
 /* Append one component of a URL, in ASCII without special characters of HTML or JavaScript. */
 void vsi_html_escape_component(vsi_html *html, const char *text, size_t len);
 
-/* Append a value, with this replacement for quotes; the place was checked before. */
-void vsi_html_put_json(vsi_html *html, const json_t *value, const char *quote);
+/* Append a value as JSON, with this replacement for quotes; the place was checked before. INVALID: as
+ * vsi_json_put_value, or the value is NULL. */
+void vsi_html_put_value(vsi_html *html, const vestry_value *value, const char *quote);
 
 /* Insert a text, escaped for its place. */
 void vsi_html_insert(vsi_html *html, const char *text, size_t len);

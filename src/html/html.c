@@ -85,28 +85,13 @@ vestry_err vestry_html_js(vestry_html *builder, const char *text, size_t len) {
   return html->error;
 }
 
-static vestry_err put_json(vsi_html *html, const json_t *value) {
-  const char *quote = NULL;
-  if (!value) return vsi_html_fail(html, VESTRY_INVALID, "the value is NULL");
-  if (vsi_html_code_begin(html, true, '"', &quote)) return html->error;
-  vsi_html_put_json(html, value, quote);
-  vsi_html_code_end(html);
-  return html->error;
-}
-
 vestry_err vestry_html_json(vestry_html *builder, const vestry_value *value) {
   vsi_html *html = vsi_html_of(builder);
-  if (html->error) return html->error;
-  /* The value's own JSON is only borrowed, so no reference is counted. */
-  if (!value || value->type == VESTRY_VALUE_JSON) return put_json(html, value ? value->json : NULL);
-  json_t *made = NULL;
-  vestry_err error = vestry_value_to_json(value, &made);
-  if (error)
-    return vsi_html_fail(html, error,
-                         error == VESTRY_NO_MEMORY ? "out of memory" : "the value cannot be written as JSON");
-  error = put_json(html, made);
-  json_decref(made);
-  return error;
+  const char *quote = NULL;
+  if (vsi_html_code_begin(html, true, '"', &quote)) return html->error;
+  vsi_html_put_value(html, value, quote);
+  vsi_html_code_end(html);
+  return html->error;
 }
 
 /* ------------------------------------------------------------------------------------------------------- end ------ */

@@ -22,10 +22,3 @@ char *vsi_json_dump(const json_t *value) {
   uselocale(before);
   return made;
 }
-
-int vsi_json_dump_to(const json_t *value, json_dump_callback_t take, void *ctx, size_t flags) {
-  const locale_t before = enter_c();
-  const int failed = json_dump_callback(value, take, ctx, flags);
-  uselocale(before);
-  return failed;
-}

@@ -12,7 +12,5 @@
  * invalid JSON. */
 VESTRY_API json_t *vsi_json_load(const char *text, size_t len, size_t flags, json_error_t *ret_why);
 VESTRY_API char *vsi_json_dump(const json_t *value); /* JSON_COMPACT */
-/* Same as json_dump_callback. */
-int vsi_json_dump_to(const json_t *value, json_dump_callback_t take, void *ctx, size_t flags);
 
 #endif

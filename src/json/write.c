@@ -11,39 +11,69 @@
 #include "base/real.h"
 #include "json/json.h"
 
-static void put_escape(vsi_writer *writer, unsigned char c) {
-  char text[7] = {'\\', (char)c};
-  size_t len = 2;
-  switch (c) {
-  case '"':
-  case '\\': break;
-  case '\b': text[1] = 'b'; break;
-  case '\f': text[1] = 'f'; break;
-  case '\n': text[1] = 'n'; break;
-  case '\r': text[1] = 'r'; break;
-  case '\t': text[1] = 't'; break;
-  default:
-    memcpy(text + 1, "u00", 3);
-    vsi_hex_write(text + 4, &c, 1);
-    len = 6;
+/* U+2028 and U+2029 ended strings of JavaScript before ES2019. U+1F595 "JS_" and "_DS" U+1F680 are brackets to clients
+ * before 1.0.3, which remove them wherever they occur. */
+const vsi_js_sequence *vsi_js_sequence_at(const char *text, size_t len) {
+  static const vsi_js_sequence sequences[] = {
+      {"\xE2\x80\xA8", "\\u2028"}, {"\xE2\x80\xA9", "\\u2029"}, {"\xF0\x9F\x96\x95", "\\ud83d\\udd95"}};
+  for (size_t i = 0; i < sizeof sequences / sizeof *sequences; i++) {
+    const size_t bytes = strlen(sequences[i].bytes);
+    if (len >= bytes && memcmp(text, sequences[i].bytes, bytes) == 0) return &sequences[i];
   }
-  vsi_put(writer, text, len);
+  return NULL;
+}
+
+/* Return the length of the beginning of a text that a style writes as it is. The text has only characters that JSON
+ * allows. */
+static size_t unescaped_len(const vsi_json_style *style, const char *text, size_t len) {
+  size_t i = 0;
+  while (i < len && !strchr(style->special, text[i]) &&
+         !((unsigned char)text[i] >= 0xE2 && vsi_js_sequence_at(text + i, len - i)))
+    i++;
+  return i;
+}
+
+/* Write the character at `text` as an escape. Returns its length; 0: the text is not UTF-8 there. */
+static size_t put_escape(vsi_writer *writer, const char *text, size_t len) {
+  static const char letters[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
+  const vsi_json_style *style = writer->style;
+  const unsigned char c = (unsigned char)*text;
+  if (c >= 0x80) {
+    const vsi_js_sequence *sequence = style ? vsi_js_sequence_at(text, len) : NULL;
+    if (!sequence && !(style && style->copies_invalid)) return 0;
+    const size_t bytes = sequence ? strlen(sequence->bytes) : 1;
+    vsi_put(writer, sequence ? sequence->escape : text, sequence ? strlen(sequence->escape) : 1);
+    return bytes;
+  }
+  const char *letter = c && !(style && strchr(style->special, c)) ? strchr(letters, c) : NULL;
+  char escape[7] = {'\\', letter ? names[letter - letters] : 'u', '0', '0'};
+  if (!letter) vsi_hex_write(escape + 4, &c, 1);
+  vsi_put(writer, escape, letter ? 2 : 6);
+  return 1;
+}
+
+static inline void put_quote(vsi_writer *writer) {
+  if (writer->style)
+    vsi_put_str(writer, writer->style->quote);
+  else
+    vsi_put(writer, "\"", 1);
 }
 
 static vestry_err put_text(vsi_writer *writer, const char *text, size_t len) {
-  const char *end = text + len;
-  vsi_put(writer, "\"", 1);
+  const vsi_json_style *style = writer->style;
+  const char *end = text + len, *allowed = text; /* up to there JSON allows all characters */
+  put_quote(writer);
   while (text < end) {
-    size_t plain = vsi_json_plain_len(text, (size_t)(end - text));
-    vsi_put(writer, text, plain);
-    text += plain;
+    if (allowed <= text) allowed = text + vsi_json_plain_len(text, (size_t)(end - text));
+    const size_t plain = (size_t)(allowed - text), run = style ? unescaped_len(style, text, plain) : plain;
+    vsi_put(writer, text, run);
+    text += run;
     if (text == end) break;
-    unsigned char c = (unsigned char)*text;
-    if (c >= 0x80) return VESTRY_INVALID;
-    put_escape(writer, c);
-    text++;
+    const size_t escaped = put_escape(writer, text, (size_t)(end - text));
+    if (!escaped) return VESTRY_INVALID;
+    text += escaped;
   }
-  vsi_put(writer, "\"", 1);
+  put_quote(writer);
   return VESTRY_OK;
 }
 
@@ -145,51 +175,14 @@ vestry_err vsi_json_put_value(vsi_writer *writer, const vestry_value *value) {
   return put_value(writer, value, 0);
 }
 
-/* ----------------------------------------------------------------------------------------------- literals ---- */
-
-/* Return whether a byte needs no escape. These need one:
- * - the quote and the backslash;
- * - control characters, which JSON does not allow unescaped and which could be line ends (RFC 8259, section 7);
- * - `<`, because every tag and comment that ends or changes a script element begins with it;
- * - 0xE2, the first byte of U+2028 and U+2029, which were line ends in JavaScript strings before 2019. */
-static bool is_plain(unsigned char c) {
-  return c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != 0xE2;
-}
-
-/* Append the character at `at`, escaped. Returns its length in the text. */
-static size_t append_escape(vsi_buffer *buffer, const char *at, const char *end) {
-  unsigned char c = (unsigned char)*at;
-  if (c == 0xE2) {
-    bool separator = end - at >= 3 && at[1] == '\x80' && (at[2] == '\xA8' || at[2] == '\xA9');
-    if (separator)
-      vsi_buffer_append_str(buffer, at[2] == '\xA8' ? "\\u2028" : "\\u2029");
-    else
-      vsi_buffer_append_char(buffer, *at);
-    return separator ? 3 : 1;
-  }
-  switch (c) {
-  case '"': vsi_buffer_append_str(buffer, "\\\""); break;
-  case '\\': vsi_buffer_append_str(buffer, "\\\\"); break;
-  case '\n': vsi_buffer_append_str(buffer, "\\n"); break;
-  case '\r': vsi_buffer_append_str(buffer, "\\r"); break;
-  case '\t': vsi_buffer_append_str(buffer, "\\t"); break;
-  default: {
-    static const char digits[] = "0123456789ABCDEF";
-    char escape[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
-    vsi_buffer_append(buffer, escape, sizeof escape);
-  }
-  }
-  return 1;
-}
-
+/* `<` is escaped because every tag and comment that ends or changes a script element begins with it. */
 void vsi_literal_append(vsi_buffer *buffer, const char *text, size_t len) {
-  const char *end = text + len;
-  vsi_buffer_append_char(buffer, '"');
-  for (const char *at = text; at < end && !buffer->error;) {
-    const char *stop = at;
-    while (stop < end && is_plain((unsigned char)*stop)) stop++;
-    vsi_buffer_append(buffer, at, (size_t)(stop - at));
-    at = stop < end ? stop + append_escape(buffer, stop, end) : end;
-  }
-  vsi_buffer_append_char(buffer, '"');
+  static const vsi_json_style style = {"\"", "<", true};
+  vsi_writer writer = {.style = &style};
+  (void)put_text(&writer, text, len); /* cannot fail */
+  char *to = vsi_buffer_reserve(buffer, writer.len);
+  if (!to) return;
+  writer = (vsi_writer){.to = to, .style = &style};
+  (void)put_text(&writer, text, len);
+  buffer->len += writer.len;
 }

@@ -12,6 +12,21 @@
  * have a text of any length. */
 #define VSI_JSON_MAX_BYTES ((size_t)64 << 20)
 
+/* How strings are written, for a reader that gives a meaning to more characters than JSON does (vsi_writer.style). The
+ * text is also JavaScript: U+2028 and the like are escaped. */
+typedef struct vsi_json_style {
+  const char *quote;   /* before and after a string */
+  const char *special; /* characters of ASCII that are written as \u and four digits */
+  bool copies_invalid; /* bytes that are not UTF-8 */
+} vsi_json_style;
+
+/* A character that a reader of JavaScript could take for more than a part of a string, and its escape. */
+typedef struct vsi_js_sequence {
+  const char *bytes, *escape;
+} vsi_js_sequence;
+/* Return the one at the beginning of a text; NULL: there is none. */
+const vsi_js_sequence *vsi_js_sequence_at(const char *text, size_t len);
+
 /* Write a value in compact form, on one line, with the members in their stored order. The same value always gives the
  * same text, so a caller can measure it first and then write it.
  * OK | INVALID (NULL; text that is not UTF-8) | TOO_LARGE (nested deeper than VSI_JSON_MAX_DEPTH; the writer has passed

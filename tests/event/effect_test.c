@@ -34,7 +34,7 @@ TEST_CASE(c3_texts_are_escaped) {
          OPEN "window.history.replaceState(window.history.state, '', '?page=2\\x3c/script\\x3e')" CLOSE);
   expect(VESTRY_LIST("prefetch", "/a?\"</script>"),
          TYPE TARGET "data: elements <script type=\"speculationrules\">{\"prefetch\":[{\"source\":\"list\","
-                     "\"urls\":[\"/a?\\\"\\u003C/script>\"]}]}</script>\n\n");
+                     "\"urls\":[\"/a?\\\"\\u003c/script>\"]}]}</script>\n\n");
   expect(VESTRY_LIST("dispatch-event", "a\"b", VESTRY_OBJECT("__proto__", "</i>"),
                      VESTRY_OBJECT("selector", "#list > li[data-x='1']")),
          OPEN "for (const to of document.querySelectorAll('#list \\x3e li[data-x=\\x271\\x27]')) to.dispatchEvent(new "
