@@ -645,8 +645,7 @@ static void full_ring_drops_the_oldest_commits(void **state) {
     commit(101 + i, row_of(50));
     snprintf(text, sizeof text, "%u:%u:", 102 + i, 102 + i);
     vsi_postgres_snapshot snapshot = snapshot_of(text);
-    const vsi_postgres_news news = vsi_postgres_index_see(index_, &snapshot);
-    assert_int_equal(news.is_ring_full, i == 16);
+    assert_int_equal(vsi_postgres_index_see(index_, &snapshot), i == 16);
   }
   assert_true(stats_of().over_ring_count > 0);
   assert_int_equal(ring_count(), 10); /* those that the late render needs */
@@ -673,31 +672,9 @@ static void too_many_splits_are_counted_as_a_full_ring(void **state) {
     for (uint32_t i = 0; i <= MOVES; i++)
       assert_int_equal(vsi_postgres_index_move(index_, INDEX, 10 + i, 11 + i), VESTRY_OK);
     vsi_postgres_snapshot snapshot = snapshot_of("101:101:");
-    assert_int_equal(vsi_postgres_index_see(index_, &snapshot).is_ring_full, round == 1);
+    assert_int_equal(vsi_postgres_index_see(index_, &snapshot), round == 1);
     assert_int_equal(stats_of().over_ring_count, round);
     assert_int_equal(enter(&ticket, row_of(1), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
-  }
-}
-
-/* Each index is reported once. A page that shows the row does not count. */
-static void displaced_rows_are_counted_and_reported(void **state) {
-  start();
-  for (uint32_t i = 0; i < 3; i++) {
-    char text[40];
-    const uint32_t xid = 101 + i;
-    snprintf(text, sizeof text, "%u:%u:", xid, xid);
-    for (uint32_t row = 0; row < 10; row++) (void)render_page(row, text);
-    vsi_postgres_keys keys = written_keys_of((vsi_postgres_key){TABLE, 0, 4, VSI_POSTGRES_ROW});
-    const vsi_postgres_key leaf = {INDEX, 0, i < 2, VSI_POSTGRES_LEAF}; /* in the end by an insert */
-    assert_int_equal(vsi_postgres_keys_add(&keys, &th.host, leaf), VESTRY_OK);
-    commit_keys(xid, keys, false);
-    snprintf(text, sizeof text, "%u:%u:", xid + 1, xid + 1);
-    vsi_postgres_snapshot snapshot = snapshot_of(text);
-    const vsi_postgres_news news = vsi_postgres_index_see(index_, &snapshot);
-    assert_int_equal(news.displaced, i == 0 ? INDEX : 0);
-    assert_int_equal(hits_count, 10 * (i + 1));
-    assert_int_equal(stats_of().displaced_count, i < 2 ? 9 * (i + 1) : 18);
-    assert_int_equal(stats_of().refreshed_by_row, i + 1);
   }
 }
 
@@ -791,7 +768,6 @@ int main(void) {
       TEST(sets_come_and_go_during_a_walk),
       TEST(full_ring_drops_the_oldest_commits),
       TEST(too_many_splits_are_counted_as_a_full_ring),
-      TEST(displaced_rows_are_counted_and_reported),
       TEST(full_ring_hits_more_and_misses_nothing),
       TEST(keys_over_max_bytes_share_one_set),
       cmocka_unit_test(allocation_failure_misses_no_commit),

@@ -41,7 +41,6 @@ static void metrics_count_commits_and_renders(void **state) {
   assert_has(text, "\nvestry_postgres_renders_recorded_total 1\n");
   assert_has(text, "\nvestry_postgres_sets 1\n");
   assert_has(text, "\nvestry_postgres_refreshed_total{by=\"row\"} 0\n");
-  assert_has(text, "\nvestry_postgres_refreshed_displaced_total 0\n");
   assert_has(text, "\nvestry_postgres_over_bound_total{bound=\"max_bytes\"} 0\n");
   assert_has(text, "\nvestry_postgres_over_bound_total{bound=\"ring\"} 0\n");
   assert_has(text, "\n# TYPE vestry_postgres_lag_bytes gauge\n");

@@ -275,7 +275,7 @@ static void open_pages(oracle_world *w) {
     snprintf(query, sizeof query, "%zu", i);
     oracle_make_query(w, w->all[i].sql[0]);
     if (i % 3 == 0) oracle_make_query(w, w->all[i].sql[1]);
-    if (i % 6 == 5 || i % 12 == 6) memcpy(w->all[i].sql[0], w->all[i - 1].sql[0], ORACLE_SQL_BYTES); /* shared reads */
+    if (i % 6 == 5 || i % 12 == 6) memcpy(w->all[i].sql[0], w->all[i - 1].sql[0], ORACLE_SQL_BYTES); /* equal reads */
     choose_way(w, &w->all[i]);
     const vestry_memory_call call = {.path = "/page", .query = query, .datastar = true};
     w->all[i].stream = site_request(&w->on, &call);

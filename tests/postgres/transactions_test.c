@@ -145,41 +145,6 @@ static void commit_reports_what_was_written(void **state) {
   assert_false(reported_all);
 }
 
-/* An update whose new version is in another block than the old one. */
-static vestry_err displace(uint32_t xid, uint32_t block, uint8_t offset) {
-  const unsigned char main[] = {WRITTEN_U32(1), WRITTEN_U16(offset), 0, 0, WRITTEN_U32(2), WRITTEN_U16(1)};
-  vsi_postgres_record record = {
-      .xid = xid, .manager = VSI_POSTGRES_HEAP, .info = 0x20, .blocks_count = 2, .main = main, .main_len = sizeof main};
-  record.blocks[0] = (vsi_postgres_block){true, 0, WRITTEN_DATABASE, TABLE, block + 1};
-  record.blocks[1] = (vsi_postgres_block){true, 0, WRITTEN_DATABASE, TABLE, block};
-  return vsi_postgres_transactions_take(&all, &record);
-}
-
-/* Return whether a leaf was only entered by such updates. */
-static bool is_displaced(uint32_t block) {
-  for (size_t i = 0; i < reported.count; i++)
-    if (reported.keys[i].kind == VSI_POSTGRES_LEAF && reported.keys[i].block == block) return reported.keys[i].offset;
-  fail_msg("there is no leaf %u", block);
-  return false;
-}
-
-static void leaf_of_a_displaced_row_is_marked(void **state) {
-  all.is.max_keys = 32;
-  assert_int_equal(displace(7, 3, 5), VESTRY_OK);
-  assert_int_equal(enter(7, 1), VESTRY_OK);
-  assert_int_equal(enter(7, 2), VESTRY_OK);
-  assert_int_equal(insert(7, TABLE), VESTRY_OK);
-  assert_int_equal(enter(7, 2), VESTRY_OK);
-  assert_int_equal(enter(7, 3), VESTRY_OK);
-  assert_int_equal(displace(7, 4, 5), VESTRY_OK);
-  assert_int_equal(enter(7, 3), VESTRY_OK);
-  assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
-  assert_true(has(TABLE, 3, 5, VSI_POSTGRES_ROW) && has(TABLE, 4, 5, VSI_POSTGRES_ROW));
-  assert_true(is_displaced(1));
-  assert_false(is_displaced(2));
-  assert_false(is_displaced(3));
-}
-
 /* All rows of a block, in any order. */
 static void rows_of_a_block_share_keys(void **state) {
   for (uint8_t i = 0; i < 60; i++) assert_int_equal(delete_row(7, 3, (uint8_t)(1 + i * 7 % 60)), VESTRY_OK);
@@ -342,7 +307,6 @@ static void allocation_failure_is_returned(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(commit_reports_what_was_written, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(leaf_of_a_displaced_row_is_marked, set_up, tear_down),
       cmocka_unit_test_setup_teardown(rows_of_a_block_share_keys, set_up, tear_down),
       cmocka_unit_test_setup_teardown(subtransaction_is_reported_with_its_parent, set_up, tear_down),
       cmocka_unit_test_setup_teardown(assigned_subtransactions_take_no_memory, set_up, tear_down),

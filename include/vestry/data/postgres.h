@@ -72,8 +72,6 @@ typedef struct vestry_postgres_options {
   uint32_t silence_ms;           /**< a server that has sent nothing for this time is sent a request. If it stays silent
                                       as long again, for example because a network is cut, the connection counts as lost
                                       [10,000] */
-  bool shares_no_reads; /**< each render reads by itself. By default, renders after a commit share the result of
-                                      a read that is equal and is all that they read (docs/guide/postgres.md) */
 } vestry_postgres_options;
 
 /** Follow a database.
@@ -145,10 +143,6 @@ typedef struct vestry_postgres_stats {
   uint64_t over_ring_count; /**< commits that could not be kept for running renders, because more than 4,096, or 64 MiB
                                  of their keys, came during a render; or times that more than 65,536 splits of leaves
                                  of indexes came during one. That render runs again */
-  uint64_t displaced_count; /**< of refreshed_by_leaf: pages that probably show other rows than the updated one. Its new
-                                 version had no room in the row's block, so it got new entries in all indexes. The log
-                                 names each such table; lower its fillfactor (docs/guide/postgres.md) */
-  uint64_t shared_count;    /**< renders that showed the result of another render's read, without a query */
 } vestry_postgres_stats;
 
 /** Get a snapshot of the counters. Threads any; takes locks briefly. */

@@ -80,7 +80,6 @@ struct vsi_fragment {
   uint64_t has_hash : 1, has_version : 1;
   uint64_t is_guessed : 1; /* marked_seq may be lower than the number of the refresh that marked it */
   uint64_t is_poor : 1;    /* `failures` counts renders that called vestry_render_again, and were shown */
-  uint64_t is_alone : 1;   /* it was marked by something other than a refresh of a topic */
 };
 
 enum { VSI_FAILURES_MOST = 7 };

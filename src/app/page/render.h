@@ -31,8 +31,6 @@ typedef struct vsi_render {
   bool is_again;            /* vestry_render_again was called */
   bool has_form;            /* there is a form outside of the content, or in it */
   bool has_memory_form;     /* the content has a form whose values are in the memory of this process */
-  uint64_t started_seq;     /* number of the last refresh when the render began; for the content of a page's stream */
-  uint64_t refreshed_seq;   /* the render must show what was written before this refresh; 0: before it began */
   vestry_err error;         /* first error of a topic or a part; kept until the end */
   size_t begin, end;        /* bounds of the content in html, or in the reply's body if the page has an ordinary
                                handler */

@@ -101,8 +101,6 @@ static vsi_outcome make_page(vsi_run *r) {
   r->render.names = r->names;
   r->render.is.is_stream = true;
   r->render.had = known_state(r);
-  r->render.started_seq = r->started_seq;
-  r->render.refreshed_seq = r->refreshed_seq;
   vsi_held_log held;
   vsi_log_hold(&held);
   vestry_err error = vsi_request_copy_handle(fragment->request, &r->reply, vsi_render_handle, &r->render);

@@ -32,12 +32,12 @@ typedef struct vsi_run {
   vsi_private *private; /* the fragment, if it is private; otherwise NULL */
   /* Copies of bits of the fragment, whose word other threads write. */
   bool is_first, has_hash, has_version;
-  bool is_again;                       /* the render called vestry_render_again */
-  unsigned failures;                   /* failures before this run, which were reported to the streams */
-  uint64_t started_seq, refreshed_seq; /* of the render (render.h) */
-  uint64_t changed_ns;                 /* time of the change that the run shows; 0: not known, or nothing observes */
-  uint64_t ended_ns;                   /* time when the handler returned */
-  vsi_outcome made;                    /* as recorded */
+  bool is_again;        /* the render called vestry_render_again */
+  unsigned failures;    /* failures before this run, which were reported to the streams */
+  uint64_t started_seq; /* number of the last refresh when the render began */
+  uint64_t changed_ns;  /* time of the change that the run shows; 0: not known, or nothing observes */
+  uint64_t ended_ns;    /* time when the handler returned */
+  vsi_outcome made;     /* as recorded */
   vsi_reason reason;
   vsi_buffer *names; /* of the worker: notes of topics */
   vestry_html *html; /* owned by the worker */

@@ -32,14 +32,14 @@ static const char *name_of(const vsi_fragment *fragment) {
 
 /* The cause of a run, taken from the fragment because it may be marked again during the run. */
 typedef struct cause {
-  bool is_dirty, is_to_check, is_guessed, is_alone;
+  bool is_dirty, is_to_check, is_guessed;
   uint64_t marked_seq, seq;
 } cause;
 
 static cause take_cause(vsi_fragment *fragment) {
-  const cause is = {fragment->is_dirty, fragment->is_to_check, fragment->is_guessed,
-                    fragment->is_alone, fragment->marked_seq,  fragment->page->pages->seq};
-  fragment->is_dirty = fragment->is_to_check = fragment->is_guessed = fragment->is_alone = false;
+  const cause is = {fragment->is_dirty, fragment->is_to_check, fragment->is_guessed, fragment->marked_seq,
+                    fragment->page->pages->seq};
+  fragment->is_dirty = fragment->is_to_check = fragment->is_guessed = false;
   fragment->marked_seq = 0;
   return is;
 }
@@ -80,7 +80,6 @@ static bool check(vestry_pages *pages, vsi_fragment *fragment, cause *in_out_cau
     in_out_cause->is_guessed = more.is_guessed;
   }
   in_out_cause->seq = more.seq;
-  in_out_cause->is_alone |= more.is_alone;
   const uint64_t later = vsi_sent_unchecked(fragment);
   if (later) vsi_schedule_check(fragment, later);
   vsi_schedule_hand_over(pages, vsi_now_ns(pages->host)); /* this worker renders */
@@ -121,8 +120,6 @@ static void begin_run(vsi_run *r, vsi_worker *worker, struct vsi_paper *paper, v
   r->kept = fragment->kept && fragment->kept->event ? vestry_event_ref(fragment->kept->event) : NULL;
   r->units = fragment->kept ? vsi_unit_list_ref(fragment->kept->units) : NULL;
   r->started_seq = of->seq;
-  r->refreshed_seq = of->is_alone || fragment->is_first ? 0 : vsi_topics_refreshed(fragment);
-  if (r->refreshed_seq && r->refreshed_seq < of->marked_seq) r->refreshed_seq = of->marked_seq; /* of a former topic */
   r->changed_ns = is_known ? vsi_delays_find(&pages->delays, of->marked_seq) : 0;
   r->reason.kind = fragment->is_first && !of->marked_seq ? VESTRY_REFRESH_FIRST : VESTRY_REFRESH_NONE;
   r->reason.name[0] = '\0';

@@ -186,7 +186,6 @@ static void mark(vsi_fragment *fragment, uint64_t seq, uint64_t now_ns) {
 }
 
 void vsi_schedule_mark(vsi_fragment *fragment, uint64_t seq) {
-  fragment->is_alone = true;
   vsi_schedule_mark_at(fragment, seq, now_ns_of(fragment));
 }
 
@@ -197,7 +196,6 @@ void vsi_schedule_mark_at(vsi_fragment *fragment, uint64_t seq, uint64_t now_ns)
 
 void vsi_schedule_check(vsi_fragment *fragment, uint64_t seq) {
   if (!fragment->is_dirty) fragment->is_to_check = true;
-  fragment->is_alone = true;
   mark(fragment, seq, now_ns_of(fragment));
 }
 
@@ -356,7 +354,6 @@ static uint64_t again_ns(const vsi_fragment *fragment) {
 void vsi_schedule_put_back(vsi_fragment *fragment, vsi_run_result result, uint64_t marked_seq, bool is_guessed) {
   const vestry_host *host = fragment->page->pages->host;
   fragment->state = VSI_FRAGMENT_IDLE;
-  fragment->is_alone |= result != VSI_RUN_DONE;
   const bool is_poor = result == VSI_RUN_AGAIN;
   const bool has_joining = fragment->is_shared && !vsi_ring_is_empty(&vsi_shared_of(fragment)->joining);
   if (result != VSI_RUN_BLOCKED) fragment->is_poor = is_poor;

@@ -198,13 +198,6 @@ vestry_err vsi_topics_name(vsi_fragment *fragment, const vsi_buffer *names, bool
   return error;
 }
 
-uint64_t vsi_topics_refreshed(const vsi_fragment *fragment) {
-  uint64_t seq = 0;
-  for (const vsi_link *link = &fragment->link; link; link = link->next)
-    if (link->topic && link->topic->seq > seq) seq = link->topic->seq;
-  return seq;
-}
-
 vestry_slice vsi_topic_name(const vsi_page_topic *topic) {
   return (vestry_slice){topic->name, topic->len};
 }
@@ -507,7 +500,6 @@ static void walk_all(vestry_pages *pages, size_t *left) {
       vsi_fragment *fragment = pages->fragments[pages->all_at++];
       if (fragment->all_number == pages->all_number) continue;
       fragment->all_number = pages->all_number;
-      fragment->is_alone = true;
       vsi_schedule_mark_at(fragment, pages->all_seq, pages->all_ns);
     } else {
       pages->is_all_walked = false;

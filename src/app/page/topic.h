@@ -25,8 +25,6 @@ typedef struct vsi_missed {
  * are missing. */
 vestry_err vsi_topics_name(vsi_fragment *fragment, const vsi_buffer *names, bool forget, uint64_t started_seq,
                            vsi_missed *ret_missed);
-/* Return the number of the last refresh of the topics on which a fragment depends; 0: none, or not known. */
-uint64_t vsi_topics_refreshed(const vsi_fragment *fragment);
 /* Get the name of a topic; valid while the lock is held. */
 vestry_slice vsi_topic_name(const vsi_page_topic *topic);
 /* Drop all links of a fragment. */

@@ -46,7 +46,6 @@ enum {
   FALLBACK_MS = 10000,
   SILENCE_MS = 10000,
   SETTLE_MS = 1000,
-  AWAIT_MS = 20,
   TRIES = 3,
   CONFLICTS = 2, /* after this many conflicts a render reads at level TABLES */
   TOPIC_BYTES = 48,
@@ -61,9 +60,7 @@ typedef struct recording {
   vestry_postgres *database;
   vsi_postgres_ticket ticket; /* if it is followed */
   const vestry_render *render;
-  unsigned statements_count;  /* that its transaction has run */
-  bool may_share, has_shared; /* it may show the read of another render, and does */
-  unsigned conflicts;         /* number of conflicts */
+  unsigned conflicts; /* number of conflicts */
   bool by_tables;
   bool has_rows;                    /* of a successful read */
   bool is_torn;                     /* it read from several snapshots */
@@ -89,13 +86,12 @@ struct vestry_postgres {
    * the transaction is rolled back in the same round trip if it was enough before. If it is not enough then, the render
    * runs again; this happens once for each bit. Relaxed: hints. */
   _Atomic(uint64_t) brief, whole;
-  _Atomic(uint64_t) several; /* bits of renders that read more than the read that they shared; relaxed: a hint */
-  _Atomic(uint64_t) torn;    /* bits of renders that begin at level TABLES when they run again; relaxed: a hint */
+  _Atomic(uint64_t) torn; /* bits of renders that begin at level TABLES when they run again; relaxed: a hint */
   _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations whose writes are not in the WAL, and that were logged for
                                                   this; 0: free. Relaxed: each is independent */
   _Atomic(bool) has_logged_whole;              /* a render without room for its tables was logged */
   _Atomic(uint64_t) seq;                       /* of the last refresh; it only grows */
-  _Atomic(uint64_t) recorded, shared, table_level, promoted, again, fallbacks, over_bytes, over_keys; /* counters */
+  _Atomic(uint64_t) recorded, table_level, promoted, again, fallbacks, over_bytes, over_keys; /* counters */
 };
 
 /* --------------------------------------------------------------------------------------------------- topics ------- */
@@ -277,15 +273,8 @@ static const char *choose_begin(recording *is) {
   return is->by_tables ? vsi_postgres_begin_tables : vsi_postgres_begin_reads;
 }
 
-/* A render that has shared a read begins a transaction, with another snapshot: it runs again, and then shares none. */
-static void note_several(recording *is) {
-  is->is_torn = true;
-  atomic_fetch_or_explicit(&is->database->several, bit_of(is->render), memory_order_relaxed);
-}
-
 static vestry_err begin_transaction(vsi_postgres_recorder *recorder) {
   recording *is = (recording *)recorder;
-  if (is->has_shared) note_several(is);
   return vsi_postgres_begin(is->database->pool, VESTRY_SQL_READ, choose_begin(is), &is->is.transaction);
 }
 
@@ -320,51 +309,17 @@ static bool names(const char *sql, const char *word) {
   return vsi_strcasestr(sql, word) != NULL;
 }
 
-/* Let no other render show what this one has read. */
-static void keep_alone(recording *is) {
-  vsi_postgres_index_keep_alone(is->database->index, &is->ticket);
-}
-
-static void name_set(void *ctx, uint64_t number) {
-  const recording *is = ctx;
-  depend(is->database, (vestry_render *)(uintptr_t)is->render, number);
-}
-
-/* The first read of a render. If no other render has a result that this one may show, the others may show that of this
- * one, provided that it reads nothing else. */
-static bool share(vsi_postgres_recorder *recorder, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                  void *ctx, vestry_err *ret_error) {
-  recording *is = (recording *)recorder;
-  vestry_postgres *database = is->database;
-  const struct vsi_render *own = is->render->own;
-  vsi_postgres_question question;
-  if (!is->may_share || is->has_shared || is->is.is_unknown) return false;
-  if (!vsi_postgres_question_write(&question, sql, values)) return false;
-  keep_alone(is);
-  vsi_postgres_answer *found = vsi_postgres_index_share(
-      database->index, &is->ticket,
-      &(vsi_postgres_first_read){&question, own->refreshed_seq, own->started_seq, name_set, is});
-  if (!found) return false;
-  is->has_shared = true;
-  atomic_fetch_add_explicit(&database->shared, 1, memory_order_relaxed);
-  *ret_error = vsi_postgres_give_rows(found->result, row, ctx);
-  vsi_postgres_answer_unref(found);
-  return true;
-}
-
 /* Run a statement in the render's transaction, which exists. */
 static vestry_err run_recorded(vsi_postgres_recorder *recorder, const char *sql, const vestry_value *values,
                                vestry_sql_row_fn row, void *ctx) {
   recording *is = (recording *)recorder;
   vsi_postgres_conn *conn = (vsi_postgres_conn *)is->is.transaction;
   vestry_err error = VESTRY_OK;
-  if (is->statements_count++) keep_alone(is);
   is->names_places |= names(sql, "ctid") || names(sql, "tablesample");
   is->has_savepoint |= names(sql, "savepoint") || names(sql, "exception");
   for (int tries = 1; tries <= TRIES; tries++) {
     conn->begins_again = tries < TRIES;
-    PGresult **kept = is->ticket.answer ? &is->ticket.answer->result : NULL;
-    error = vsi_postgres_run_kept(conn, sql, values, row, ctx, kept); /* gives no row if it fails */
+    error = vsi_postgres_run(conn, sql, values, row, ctx); /* gives no row if it fails */
     is->has_rows |= !error || error == VESTRY_NOT_FOUND;
     if (!error || error == VESTRY_NOT_FOUND || !is_given_up(is)) break;
     atomic_fetch_add_explicit(&is->database->again, 1, memory_order_relaxed);
@@ -372,14 +327,6 @@ static vestry_err run_recorded(vsi_postgres_recorder *recorder, const char *sql,
     if (of_begin) return of_begin;
   }
   return error;
-}
-
-/* Return whether a render may show the reads of others. The first render of a stream reads by itself, and so does one
- * that shows a submission. */
-static bool may_share(vestry_postgres *database, const vestry_render *render) {
-  if (database->options.shares_no_reads || !render->own->refreshed_seq) return false;
-  const uint64_t several = atomic_load_explicit(&database->several, memory_order_relaxed);
-  return !several || !(several & bit_of(render));
 }
 
 /* Begin to record a render. If its reads cannot be followed now, although there is a follower, the render depends on
@@ -394,18 +341,14 @@ static void begin(vestry_render *render, void *ctx) {
   }
   if (!is) return;
   is->database = database;
-  is->is = (vsi_postgres_recorder){.pool = database->pool,
-                                   .is_followed = is_followed,
-                                   .begin = begin_transaction,
-                                   .run = run_recorded,
-                                   .share = share};
+  is->is = (vsi_postgres_recorder){
+      .pool = database->pool, .is_followed = is_followed, .begin = begin_transaction, .run = run_recorded};
   is->render = render;
   vsi_postgres_recorder_enter(&is->is);
   if (!is_followed) return;
   if (was_torn(database, render)) is->conflicts = CONFLICTS;
   /* A transaction begun before the render may not see earlier commits. */
   is->is.wants_again = is->is.is_unknown = vsi_postgres_own(&database->pool->is);
-  is->may_share = may_share(database, render);
   vsi_postgres_index_begin(database->index, &is->ticket);
 }
 
@@ -499,7 +442,6 @@ static void note_whole(vestry_postgres *database) {
 
 static vsi_postgres_entry enter(recording *is, vsi_postgres_read_set *f, uint64_t number) {
   vestry_postgres *database = is->database;
-  if (f->has_others) keep_alone(is);
   vsi_postgres_entry entry =
       vsi_postgres_index_enter(database->index, &is->ticket, number, &f->keys, &f->snapshot, f->by_tables);
   const bool is_large = entry == VSI_POSTGRES_LARGE;
@@ -560,7 +502,6 @@ static void end(vestry_render *render, void *ctx) {
     settle_reads(is, render);
   else if (is->is.is_followed)
     vsi_postgres_index_leave(database->index, &is->ticket);
-  keep_alone(is);
   vsi_free(database->host, is);
 }
 
@@ -640,7 +581,6 @@ static vestry_err start(vestry_postgres *database) {
                                                .now_ns = now_ns,
                                                .seen = seen,
                                                .has_receiver = has_receiver,
-                                               .await_ms = AWAIT_MS,
                                                .ctx = database};
   vestry_err error = vsi_postgres_index_create(&of_index, &database->index);
   if (!error && database->options.level > VESTRY_POSTGRES_TOPICS) {
@@ -717,7 +657,6 @@ void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats 
   if (database->follower) vsi_postgres_follower_stats_get(database->follower, &stats);
   stats.level = level_of(database);
   stats.recorded_count = load(&database->recorded);
-  stats.shared_count = load(&database->shared);
   stats.table_level_count = load(&database->table_level);
   stats.promoted_count = load(&database->promoted);
   stats.again_count = load(&database->again);

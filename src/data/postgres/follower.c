@@ -56,7 +56,6 @@ enum {
   DATA_HEAD = 25,         /* of a message with WAL: its type, position, end, time */
   KEEP_ALIVE = 18,
   SINCE_S = 946684800,     /* seconds from 1970 to 2000 */
-  DISPLACED_MOST = 32,     /* tables that are logged for their fillfactor */
   DEFINITIONS_QUERIED = 64 /* if the definitions of more relations changed, they are not queried, and it is assumed that
                             one is a composite type */
 };
@@ -97,10 +96,9 @@ struct vsi_postgres_follower {
   uint64_t last_look_ns, last_new_ns; /* new: WAL came */
   uint32_t paused_ms;                 /* the pause after the last read; 0: none */
   uint32_t look_ms;
-  bool was_refused;                   /* the last start failed */
-  bool has_logged_over;               /* a transaction with too many keys was logged */
-  uint32_t displaced[DISPLACED_MOST]; /* oids of tables that were logged for their fillfactor; 0: free */
-  unsigned alone_count;               /* failed attempts in a row while other connections succeeded */
+  bool was_refused;     /* the last start failed */
+  bool has_logged_over; /* a transaction with too many keys was logged */
+  unsigned alone_count; /* failed attempts in a row while other connections succeeded */
   vsi_repeated_log failures;
 };
 
@@ -238,32 +236,6 @@ static uint32_t number_at(const PGresult *rows, int row, int column) {
   return (uint32_t)strtoul(PQgetvalue(rows, row, column), NULL, 10);
 }
 
-/* Log once for each table that updates make pages render in vain. file: of one of its indexes. */
-static vestry_err log_displaced(follower *f, uint32_t file) {
-  char sql[400];
-  PGresult *rows;
-  size_t at = 0;
-  snprintf(sql, sizeof sql,
-           "SELECT t.oid, t.oid::regclass, coalesce((SELECT option_value FROM pg_options_to_table(t.reloptions) WHERE "
-           "option_name = 'fillfactor'), '100') FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_class "
-           "t ON t.oid = i.indrelid WHERE c.relfilenode = %" PRIu32 " AND c.relkind = 'i'",
-           file);
-  vestry_err error = ask(f, sql, 0, &rows);
-  if (error) return error;
-  const uint32_t table = PQntuples(rows) ? number_at(rows, 0, 0) : 0;
-  while (at < DISPLACED_MOST && f->displaced[at] && f->displaced[at] != table) at++;
-  if (table && at < DISPLACED_MOST && !f->displaced[at]) {
-    f->displaced[at] = table;
-    vsi_log(f->is.host, VESTRY_LOG_INFO,
-            "follower of commits, %s: updates of the table %s, whose fillfactor is %s, render pages that show other "
-            "rows, because the new version of a row has no room in the block of the old one, and so has new entries in "
-            "all indexes; ALTER TABLE … SET (fillfactor = 80) leaves room in blocks that are written from then on",
-            f->is.name, PQgetvalue(rows, 0, 1), PQgetvalue(rows, 0, 2));
-  }
-  PQclear(rows);
-  return VESTRY_OK;
-}
-
 /* The statement for the current snapshot is prepared, because it runs after each commit that pages show. */
 #define SNAPSHOT "vestry_snapshot"
 static const char prepare_snapshot[] = "PREPARE " SNAPSHOT " AS SELECT pg_current_snapshot()";
@@ -278,15 +250,15 @@ static vestry_err look(follower *f) {
   error = vsi_postgres_snapshot_read(&snapshot, f->is.host, PQgetvalue(row, 0, 0));
   PQclear(row);
   if (error) return error;
-  const vsi_postgres_news news = vsi_postgres_index_see(f->is.index, &snapshot);
+  const bool is_ring_full = vsi_postgres_index_see(f->is.index, &snapshot);
   vsi_postgres_snapshot_finish(&snapshot, f->is.host);
   f->last_look_ns = vsi_monotonic_ns();
-  if (news.is_ring_full)
+  if (is_ring_full)
     vsi_log(f->is.host, VESTRY_LOG_WARN,
             "follower of commits, %s: renders take so long that not all commits since they began could be kept; such "
             "renders run again (see over_ring_count of vestry_postgres_stats)",
             f->is.name);
-  return news.displaced ? log_displaced(f, news.displaced) : VESTRY_OK;
+  return VESTRY_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------- beginning --------- */

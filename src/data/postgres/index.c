@@ -58,9 +58,6 @@ enum {
   SWEPT_EACH = 2,    /* sets that are looked at for each one that is entered */
   FREED_EACH = 2,    /* sets that are freed with each render that ends */
   ENDED_MOST = 1024, /* sets that a commit has matched and that are not freed yet; each costs a kilobyte or so */
-  REPORTED_MOST = 32,
-  FETCHED_MOST = 32, /* commits that are looked up together, and the keys of each */
-  FETCHED_KEYS = 16,
   COMING_MOST = 64, /* commits that enter the ring together, and the keys of each */
   SPARE_MOST = 256,
   MANY = 192, /* commits after which a snapshot is wanted, so that their memory is used for the next ones */
@@ -101,7 +98,7 @@ typedef struct move {
 struct vsi_postgres_index {
   vsi_postgres_index_options is;
   vsi_mutex lock;
-  pthread_cond_t ended; /* a render has ended, has kept its read alone, or had the lock while the follower gave way */
+  pthread_cond_t ended;      /* a render has ended, or had the lock while the follower gave way */
   _Atomic(uint64_t) numbers; /* relaxed: only unique */
   _Atomic(unsigned) waiting; /* threads that want the lock while the follower may have it; relaxed: a hint */
   /* Of the follower. The time is that of the first one. */
@@ -112,13 +109,12 @@ struct vsi_postgres_index {
   uint64_t clock;
   TAILQ_HEAD(, vsi_postgres_ticket) tickets; /* the oldest first */
   vsi_postgres_sets sets;
-  vsi_postgres_answers answers; /* of sets that have not ended */
-  size_t walked;                /* sets and keys that the follower has passed */
-  bool gives_way;               /* the follower waits until a render has had the lock */
-  bool is_hitting;              /* the follower is hitting sets, and others may have the lock meanwhile */
-  bool has_whole;               /* a render depends on everything */
-  bool is_matched;              /* a set waits for a commit of the ring that is not visible yet */
-  bool is_received;             /* a receiver waited when find_receivers was called last */
+  size_t walked;    /* sets and keys that the follower has passed */
+  bool gives_way;   /* the follower waits until a render has had the lock */
+  bool is_hitting;  /* the follower is hitting sets, and others may have the lock meanwhile */
+  bool has_whole;   /* a render depends on everything */
+  bool is_matched;  /* a set waits for a commit of the ring that is not visible yet */
+  bool is_received; /* a receiver waited when find_receivers was called last */
   /* The ring: commits that are not visible yet, in the order of the WAL, and visible ones, in that of publication. */
   struct ring hidden, published;
   struct ring spare; /* dropped commits, for the next ones */
@@ -131,8 +127,7 @@ struct vsi_postgres_index {
   uint64_t near;       /* a recent transaction number */
   move *moves;
   size_t moves_count, moves_room;
-  uint32_t reported[REPORTED_MOST]; /* files of indexes whose displaced rows were reported; 0: free */
-  vsi_postgres_news news;
+  bool is_ring_full; /* commits, or splits of leaves, were dropped for the first time; not reported yet */
   vsi_postgres_hit hits[VSI_POSTGRES_HITS_MOST]; /* not reported yet; none while others may have the lock */
   size_t hits_count;
   vestry_postgres_stats stats; /* those of the index; refreshed_count only counts sets */
@@ -164,31 +159,11 @@ static uint64_t *counter_of(vestry_postgres_stats *stats, unsigned kind) {
   }
 }
 
-/* Count a render of a page that shows another row of the leaf, and report the first one of each index. */
-static void note_displaced(vsi_postgres_index *index, uint32_t relation) {
-  size_t at = 0;
-  index->stats.displaced_count++;
-  while (at < REPORTED_MOST && index->reported[at] && index->reported[at] != relation) at++;
-  if (at == REPORTED_MOST || index->reported[at] || index->news.displaced) return;
-  index->reported[at] = index->news.displaced = relation;
-}
-
-/* End the answers of sets that were hit. Their lookups wait for the memory together. */
-static void end_answers(vsi_postgres_index *index, size_t count) {
-  vsi_postgres_answers *answers = &index->answers;
-  for (size_t i = 0; i < count; i++)
-    vsi_map_prefetch_bucket(&answers->by_number, vsi_hash_number(index->hits[i].number));
-  for (size_t i = 0; i < count; i++)
-    vsi_map_prefetch_first(&answers->by_number, vsi_hash_number(index->hits[i].number), 1);
-  for (size_t i = 0; i < count; i++) vsi_postgres_answers_end(answers, index->hits[i].number);
-}
-
 /* Report the hits. The next render of a page frees an ended set; those that no page needs are freed here. */
 static void report_hits(vsi_postgres_index *index) {
   const size_t count = index->hits_count;
   if (!count) return;
   index->hits_count = 0;
-  end_answers(index, count);
   index->is.hit(index->is.ctx, index->hits, count);
   for (size_t i = 0; i < count; i++) {
     const vsi_postgres_hit *of = &index->hits[i];
@@ -196,7 +171,6 @@ static void report_hits(vsi_postgres_index *index) {
     if (!of->is_used) continue;
     index->stats.refreshed_count++;
     ++*counter_of(&index->stats, of->kind);
-    if (of->displaced_from) note_displaced(index, of->displaced_from);
   }
   if (index->sets.ended_count > ENDED_MOST)
     vsi_postgres_sets_free_ended(&index->sets, index->sets.ended_count - ENDED_MOST);
@@ -209,11 +183,8 @@ static void add_hit(vsi_postgres_index *index, vsi_postgres_hit of) {
 
 /* End a set. of: the key that matches it */
 static void hit(vsi_postgres_index *index, set *s, key of, uint64_t at_ns) {
-  const bool is_displaced = of.kind == VSI_POSTGRES_LEAF && of.offset;
   vsi_postgres_sets_end(&index->sets, s);
-  add_hit(index,
-          (vsi_postgres_hit){
-              .number = s->number, .at_ns = at_ns, .kind = of.kind, .displaced_from = is_displaced ? of.relation : 0});
+  add_hit(index, (vsi_postgres_hit){.number = s->number, .at_ns = at_ns, .kind = of.kind});
 }
 
 /* On the follower's thread, in a long walk: let others have the lock from time to time. */
@@ -260,7 +231,6 @@ static void sweep(vsi_postgres_index *index) {
   for (int i = 0; i < SWEPT_EACH; i++) {
     set *s = vsi_postgres_sets_sweep(&index->sets);
     if (!s || index->is.is_used(index->is.ctx, s->number)) continue;
-    vsi_postgres_answers_end(&index->answers, s->number);
     vsi_postgres_sets_remove(&index->sets, s);
   }
 }
@@ -329,7 +299,7 @@ static void shrink(vsi_postgres_index *index) {
     index->forgotten = index->clock;
   }
   if (index->stats.ring_count == before) return;
-  index->news.is_ring_full |= !index->stats.over_ring_count;
+  index->is_ring_full |= !index->stats.over_ring_count;
   index->stats.over_ring_count += before - index->stats.ring_count;
 }
 
@@ -344,21 +314,6 @@ static bool matches(const recent *c, const keys *of) {
 static void hit_walked(vsi_postgres_index *index, const recent *c, key of) {
   for (set *s; (s = vsi_postgres_sets_next(&index->sets)); give_way(index))
     if (!vsi_postgres_set_sees(s, c->xid)) hit(index, s, of, c->at_ns);
-}
-
-/* Load what the publication of the next commits needs. */
-static void fetch_next(const vsi_postgres_index *index, const recent *c) {
-  key found[VSI_POSTGRES_FETCHED_MOST], of;
-  size_t count = 0;
-  for (size_t i = 0; c && i < FETCHED_MOST; i++, c = TAILQ_NEXT(c, in)) {
-    if (c->keys.count > FETCHED_KEYS) continue;
-    for (vsi_postgres_key_walk is = {0}; vsi_postgres_keys_next(&c->keys, &is, &of);) {
-      if (vsi_postgres_sets_may_have(&index->sets, of)) found[count++] = of;
-      if (count == VSI_POSTGRES_FETCHED_MOST) vsi_postgres_sets_fetch(&index->sets, found, count);
-      count %= VSI_POSTGRES_FETCHED_MOST;
-    }
-  }
-  vsi_postgres_sets_fetch(&index->sets, found, count);
 }
 
 /* Publish a commit: it is visible to renders that begin now. */
@@ -474,7 +429,7 @@ static vestry_err keep_move(vsi_postgres_index *index, uint32_t relation, uint32
   if (index->moves_count == MOVES_MAX) {
     index->moves_count = 0;
     index->forgotten = index->clock;
-    index->news.is_ring_full |= !index->stats.over_ring_count;
+    index->is_ring_full |= !index->stats.over_ring_count;
     index->stats.over_ring_count++;
   }
   if (VSI_ARRAY_RESERVE(index->is.host, index->moves, index->moves_count, index->moves_room, 1))
@@ -512,52 +467,12 @@ static vestry_err follow_moves(const vsi_postgres_index *index, const vsi_postgr
 void vsi_postgres_index_begin(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
   lock_index(index);
   ticket->at = ++index->clock;
-  ticket->answer = NULL;
   TAILQ_INSERT_TAIL(&index->tickets, ticket, in);
   unlock_index(index);
 }
 
-/* Find the result of a read, and wait while another render reads the same. */
-static vsi_postgres_answer *await_answer(vsi_postgres_index *index, const vsi_postgres_first_read *read) {
-  const uint64_t until_ns = vsi_monotonic_in_ms(index->is.await_ms);
-  vsi_postgres_answer *answer;
-  bool is_in_time = index->is.await_ms;
-  while (!(answer = vsi_postgres_answers_find(&index->answers, read->question, read->refreshed_seq)) && is_in_time &&
-         vsi_postgres_answers_is_coming(&index->answers, read->question, read->refreshed_seq))
-    is_in_time = vsi_wait_until(&index->ended, &index->lock, until_ns);
-  return answer;
-}
-
-vsi_postgres_answer *vsi_postgres_index_share(vsi_postgres_index *index, vsi_postgres_ticket *ticket,
-                                              const vsi_postgres_first_read *read) {
-  lock_index(index);
-  vsi_postgres_answer *answer = await_answer(index, read);
-  if (answer) {
-    VSI_REFS_TAKE(&answer->refs);
-    read->name(read->ctx, answer->number); /* under the lock, so that the set is neither hit nor swept in between */
-  } else {
-    ticket->answer = vsi_postgres_answer_create(index->is.host, read->question, read->started_seq);
-    if (ticket->answer) vsi_postgres_answers_begin(&index->answers, ticket->answer);
-  }
-  unlock_index(index);
-  return answer;
-}
-
-void vsi_postgres_index_keep_alone(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
-  vsi_postgres_answer *answer = ticket->answer;
-  ticket->answer = NULL;
-  if (answer && answer->is_coming) {
-    lock_index(index);
-    vsi_postgres_answers_give_up(&index->answers, answer);
-    pthread_cond_broadcast(&index->ended);
-    unlock_index(index);
-  }
-  vsi_postgres_answer_unref(answer);
-}
-
 static void end_locked(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
   TAILQ_REMOVE(&index->tickets, ticket, in);
-  if (ticket->answer) vsi_postgres_answers_give_up(&index->answers, ticket->answer);
   vsi_postgres_sets_free_ended(&index->sets, FREED_EACH);
   pthread_cond_broadcast(&index->ended);
   prune(index);
@@ -607,8 +522,6 @@ static vsi_postgres_entry enter_locked(vsi_postgres_index *index, vsi_postgres_t
     if (bytes / 2 > index->is.max_bytes || vsi_postgres_sets_add(&index->sets, number, of, snapshot)) {
       is = VSI_POSTGRES_WHOLE;
       index->has_whole = true;
-    } else if (ticket->answer) {
-      vsi_postgres_answers_put(&index->answers, ticket->answer, number);
     }
   }
   end_locked(index, ticket);
@@ -709,7 +622,7 @@ static void see_start(vsi_postgres_index *index, const vsi_postgres_snapshot *sn
   hit_older(index, snapshot);
 }
 
-vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot) {
+bool vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot) {
   VSI_ASSERT(!index->coming_count);
   vsi_mutex_lock(&index->lock);
   index->clock++;
@@ -717,9 +630,7 @@ vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_po
   index->is_hitting = true;
   see_start(index, snapshot);
   find_receivers(index);
-  size_t count = 0;
   for (recent *next, *c = TAILQ_FIRST(&index->hidden); c; c = next) {
-    if (count++ % FETCHED_MOST == 0) fetch_next(index, c);
     next = TAILQ_NEXT(c, in);
     if (vsi_postgres_snapshot_sees(snapshot, c->xid)) publish(index, c);
   }
@@ -731,10 +642,10 @@ vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_po
   index->kept_count = index->hidden_count;
   index->is_hitting = false;
   prune(index);
-  const vsi_postgres_news news = index->news;
-  index->news = (vsi_postgres_news){.displaced = 0};
+  const bool is_full = index->is_ring_full;
+  index->is_ring_full = false;
   vsi_mutex_unlock(&index->lock);
-  return news;
+  return is_full;
 }
 
 /* ----------------------------------------------------------------------------------------------------- life ------- */
@@ -743,9 +654,7 @@ vestry_err vsi_postgres_index_create(const vsi_postgres_index_options *options, 
   vsi_postgres_index *index = vsi_calloc(options->host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
   index->is = *options;
-  index->sets.host = index->answers.host = options->host;
-  TAILQ_INIT(&index->answers.line);
-  TAILQ_INIT(&index->answers.coming);
+  index->sets.host = options->host;
   vsi_mutex_init(&index->lock, VSI_LOCK_POSTGRES_INDEX);
   pthread_cond_init(&index->ended, NULL);
   TAILQ_INIT(&index->tickets);
@@ -763,7 +672,6 @@ void vsi_postgres_index_destroy(vsi_postgres_index *index) {
     TAILQ_REMOVE(&index->spare, c, in);
     vsi_postgres_keys_clear(&c->keys, index->is.host);
   }
-  vsi_postgres_answers_finish(&index->answers);
   vsi_postgres_sets_finish(&index->sets);
   vsi_free(index->is.host, index->moves);
   pthread_cond_destroy(&index->ended);

@@ -6,7 +6,6 @@
 
 #include <sys/queue.h>
 
-#include "data/postgres/answers.h"
 #include "data/postgres/keys.h"
 #include "vestry/data/postgres.h"
 
@@ -15,10 +14,9 @@ typedef struct vsi_postgres_index vsi_postgres_index;
 /* A set that a commit matches. It has ended, and its render must run again. */
 typedef struct vsi_postgres_hit {
   uint64_t number;
-  uint64_t at_ns;          /* when the record of the commit was read; 0: unknown */
-  uint32_t displaced_from; /* for the index itself: file of an index; 0: none */
-  uint16_t kind;           /* for the index itself: of the key */
-  bool is_used;            /* set by the owner: a page needs the set */
+  uint64_t at_ns; /* when the record of the commit was read; 0: unknown */
+  uint16_t kind;  /* for the index itself: of the key */
+  bool is_used;   /* set by the owner: a page needs the set */
 } vsi_postgres_hit;
 enum { VSI_POSTGRES_HITS_MOST = 32 }; /* reported at once */
 
@@ -35,7 +33,6 @@ typedef struct vsi_postgres_index_options {
    * under the index's lock, for each commit that wrote something. keys NULL: unknown. NULL: there are no receivers. */
   void (*seen)(void *ctx, const vsi_postgres_keys *keys);
   bool (*has_receiver)(void *ctx, const vsi_postgres_keys *keys);
-  uint32_t await_ms; /* how long a render waits for the result of one that reads the same; 0: not at all */
   void *ctx;
 } vsi_postgres_index_options;
 
@@ -43,7 +40,6 @@ typedef struct vsi_postgres_index_options {
 typedef struct vsi_postgres_ticket {
   TAILQ_ENTRY(vsi_postgres_ticket) in;
   uint64_t at;
-  vsi_postgres_answer *answer; /* what it has read, if other renders may show that; see vsi_postgres_index_keep_alone */
 } vsi_postgres_ticket;
 
 /* Create an index. OK | NO_MEMORY */
@@ -55,23 +51,7 @@ void vsi_postgres_index_destroy(vsi_postgres_index *index);
 
 /* Begin a render, before its transaction begins. */
 void vsi_postgres_index_begin(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
-/* The first read of a render. */
-typedef struct vsi_postgres_first_read {
-  const vsi_postgres_question *question;
-  uint64_t refreshed_seq;                   /* of the last refresh of the render's fragment */
-  uint64_t started_seq;                     /* of the last refresh before the render began */
-  void (*name)(void *ctx, uint64_t number); /* must name the topic of a set; called under the index's lock */
-  void *ctx;
-} vsi_postgres_first_read;
-/* Find the result of a read that a render may show (answers.h), whose set is in the index and was named. If another
- * render reads the same now, wait for it. If there is no result, the ticket gets an answer for that of this render, or
- * none without memory.
- *  Returns  a reference; NULL: there is none */
-vsi_postgres_answer *vsi_postgres_index_share(vsi_postgres_index *index, vsi_postgres_ticket *ticket,
-                                              const vsi_postgres_first_read *read);
-/* Drop the answer of a ticket, if it has one, so that other renders do not wait for it or show it. */
-void vsi_postgres_index_keep_alone(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
-/* End a render that depends on nothing, or on the set of another one. */
+/* End a render that depends on nothing. */
 void vsi_postgres_index_leave(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
 /* Return a number for a set: never 0. */
 uint64_t vsi_postgres_index_number(vsi_postgres_index *index);
@@ -89,8 +69,8 @@ typedef enum vsi_postgres_entry {
   VSI_POSTGRES_WHOLE
 } vsi_postgres_entry;
 
-/* End a render and enter its set, with the answer of its ticket. keys and snapshot are taken over, and are empty
- * afterwards. The topic of that number must have been named. */
+/* End a render and enter its set. keys and snapshot are taken over, and are empty afterwards. The topic of that number
+ * must have been named. */
 vsi_postgres_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_postgres_ticket *ticket, uint64_t number,
                                             vsi_postgres_keys *keys, vsi_postgres_snapshot *snapshot, bool is_least);
 
@@ -132,14 +112,9 @@ typedef enum vsi_postgres_waits {
   VSI_POSTGRES_MET
 } vsi_postgres_waits;
 vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index);
-/* What has happened for the first time, for the log. */
-typedef struct vsi_postgres_news {
-  uint32_t displaced; /* updates made pages render that did not show the row, because its block had no room for the new
-                         version: the file of one of the table's indexes, each once; 0: none */
-  bool is_ring_full;  /* commits, or splits of leaves, were dropped */
-} vsi_postgres_news;
-/* Process a snapshot that was taken just now: commits that it sees are visible to renders that begin. */
-vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot);
+/* Process a snapshot that was taken just now: commits that it sees are visible to renders that begin. Returns whether
+ * commits, or splits of leaves, were dropped for the first time, for the log. */
+bool vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot);
 
 /* Get the counters of commits, refreshes, sets and the ring; the others are 0. */
 void vsi_postgres_index_stats_get(vsi_postgres_index *index, vestry_postgres_stats *stats);

@@ -54,7 +54,7 @@ static vestry_err make_slots(vsi_postgres_keys *set, const vestry_host *host) {
 vestry_err vsi_postgres_keys_add(vsi_postgres_keys *set, const vestry_host *host, vsi_postgres_key key) {
   vsi_postgres_key *has = find(set, key);
   if (has) {
-    has->offset = key.kind >= VSI_POSTGRES_WRITTEN ? has->offset | key.offset : has->offset & key.offset;
+    has->offset |= key.offset;
     return VESTRY_EXISTS;
   }
   if (VSI_ARRAY_RESERVE(host, set->keys, set->count, set->room, 1) || make_slots(set, host)) return VESTRY_NO_MEMORY;

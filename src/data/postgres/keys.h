@@ -31,8 +31,7 @@ typedef enum vsi_postgres_kind {
 typedef struct vsi_postgres_key {
   uint32_t relation;
   uint32_t block;
-  uint16_t offset; /* ROW: of the row. WRITTEN: bits. LEAF of a commit: 1 if it was only entered by updates for whose
-                      new versions there was no room in the block of the old ones. Other kinds: 0 */
+  uint16_t offset; /* ROW: of the row. WRITTEN: bits. Other kinds: 0 */
   uint16_t kind;
 } vsi_postgres_key;
 

@@ -35,8 +35,6 @@ static vestry_err add_renders(vestry_metrics *metrics, const vestry_postgres_sta
   static const char refreshed[] = "vestry_postgres_refreshed", over[] = "vestry_postgres_over_bound";
   const vsi_metric_row rows[] = {
       {"vestry_postgres_renders_recorded", "Renders with a recorded read set.", NULL, NULL, 0, is->recorded_count},
-      {"vestry_postgres_renders_shared", "Renders that showed the result of another render's read.", NULL, NULL, 0,
-       is->shared_count},
       {"vestry_postgres_renders_table_level",
        "Recorded renders followed by tables, because they read much, wrote, met conflicts, or had no room for locks.",
        NULL, NULL, 0, is->table_level_count},
@@ -55,9 +53,6 @@ static vestry_err add_renders(vestry_metrics *metrics, const vestry_postgres_sta
       {"vestry_postgres_sets", "Stored read sets.", NULL, NULL, gauge, is->sets_count},
       {"vestry_postgres_sets_bytes", "Bytes of the stored read sets.", NULL, NULL, gauge, is->sets_bytes},
       {"vestry_postgres_ring", "Commits stored for running renders.", NULL, NULL, gauge, is->ring_count},
-      {"vestry_postgres_refreshed_displaced",
-       "Renders caused by an update of a row that the page probably does not show: the table's fillfactor is too high.",
-       NULL, NULL, 0, is->displaced_count},
       {over, "Renders, transactions or commits beyond a bound, which cause more renders than necessary.", "bound",
        "max_bytes", 0, is->over_bytes_count},
       {over, NULL, "bound", "max_render_keys", 0, is->over_render_keys_count},

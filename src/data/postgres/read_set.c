@@ -230,7 +230,6 @@ void vsi_postgres_read_set_row(const vestry_sql_row *row, void *ctx) {
     return;
   }
   f->is_short = f->is_brief && f->skips_rows && r.is == 'i';
-  f->has_others |= r.persistence != 'p' || !strchr("rpti", r.is);
   add_used(f, &r);
   if (r.file) add_reads(f, &r, vestry_sql_text(row, READS));
 }

@@ -21,7 +21,6 @@ typedef struct vsi_postgres_read_set {
   uint32_t left_out; /* oid of a table on which it does not depend; 0: none */
   size_t max_keys;   /* of a render; beyond it the render is followed at level TABLES */
   bool is_brief;     /* the form of the query */
-  bool has_others;   /* relations were read that are no ordinary tables and indexes */
   bool is_short;     /* the brief form is not enough: finish, and begin again with the whole one */
   vsi_postgres_keys keys, tables;
   vsi_postgres_snapshot snapshot;

@@ -65,10 +65,8 @@ static vestry_err read_heap(const vsi_postgres_record *record, vsi_postgres_touc
   if (!is_update && operation != HEAP_INSERT && operation != HEAP_DELETE) return VESTRY_OK;
   if (!is_main(block)) return VESTRY_MALFORMED;
   vestry_err error = VESTRY_OK;
-  const bool is_displaced = is_update && is_main(old) && old->number != block->number;
   if (operation != HEAP_INSERT) error = add_changed(record, is_main(old) ? old : block, touched, count);
   if (!error && operation != HEAP_DELETE) error = add(touched, count, VSI_POSTGRES_INSERTED, block, 0);
-  for (size_t i = 0; i < *count; i++) touched[i].is_displaced = is_displaced;
   return error;
 }
 

@@ -22,9 +22,8 @@ typedef struct vsi_postgres_touched {
   uint32_t database; /* 0: a table of all databases */
   uint32_t relation; /* the number of its file */
   uint32_t block;
-  uint32_t to;       /* MOVED: the other block */
-  uint16_t offset;   /* CHANGED: the row of the block, from 1 */
-  bool is_displaced; /* CHANGED, INSERTED: by an update whose new version is in another block */
+  uint32_t to;     /* MOVED: the other block */
+  uint16_t offset; /* CHANGED: the row of the block, from 1 */
 } vsi_postgres_touched;
 
 enum { VSI_POSTGRES_TOUCHED_MAX = 2 };

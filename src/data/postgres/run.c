@@ -466,7 +466,7 @@ static vestry_err refuse(vsi_postgres_pool *pool, const char *function, vestry_e
   return vsi_refuse(&call, error, "%s: %s", shown, why);
 }
 
-vestry_err vsi_postgres_give_rows(const PGresult *result, vestry_sql_row_fn row, void *ctx) {
+static vestry_err give_rows(const PGresult *result, vestry_sql_row_fn row, void *ctx) {
   row_of at = {{&vsi_postgres_ops}, result, 0};
   const int count = PQntuples(result);
   const bool is_found = count > 0 || !PQnfields(result);
@@ -474,9 +474,9 @@ vestry_err vsi_postgres_give_rows(const PGresult *result, vestry_sql_row_fn row,
   return is_found ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-/* Run a statement; is_alone: in a separate transaction. ret_kept: NULL: the result is not kept */
+/* Run a statement; is_alone: in a separate transaction. */
 static vestry_err run(vsi_postgres_conn *conn, bool is_alone, const char *sql, const vestry_value *list, bool again,
-                      vestry_sql_row_fn row, void *ctx, PGresult **ret_kept) {
+                      vestry_sql_row_fn row, void *ctx) {
   few_texts few;
   vsi_postgres_values values;
   PGresult *result = NULL;
@@ -491,22 +491,14 @@ static vestry_err run(vsi_postgres_conn *conn, bool is_alone, const char *sql, c
   error = (is_alone ? execute_alone : execute)(conn, sql, &values, again, &result);
   free_values(conn->pool->is.host, &values, few);
   if (error) return error;
-  error = vsi_postgres_give_rows(result, row, ctx);
-  if (ret_kept)
-    *ret_kept = result;
-  else
-    PQclear(result);
+  error = give_rows(result, row, ctx);
+  PQclear(result);
   return error;
 }
 
 vestry_err vsi_postgres_run(vsi_postgres_conn *conn, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
                             void *ctx) {
-  return run(conn, false, sql, list, conn->begins_again, row, ctx, NULL);
-}
-
-vestry_err vsi_postgres_run_kept(vsi_postgres_conn *conn, const char *sql, const vestry_value *list,
-                                 vestry_sql_row_fn row, void *ctx, PGresult **ret_result) {
-  return run(conn, false, sql, list, conn->begins_again, row, ctx, ret_result);
+  return run(conn, false, sql, list, conn->begins_again, row, ctx);
 }
 
 static vestry_err sql_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *list,
@@ -541,7 +533,7 @@ static vestry_err run_by(vsi_postgres_pool *pool, vsi_postgres_choice which, con
   if (conn->depth > 1) { /* this thread's own, so no other changes it */
     error = sql_run(&conn->is, sql, list, row, ctx);
   } else {
-    error = run(conn, true, sql, list, again, row, ctx, NULL);
+    error = run(conn, true, sql, list, again, row, ctx);
     *ret_fate = conn->is_stale ? FATE_STALE : conn->is_lost ? FATE_LOST : FATE_ENDED;
     if (*ret_fate != FATE_STALE || !again) recorder_fail(pool, error);
   }
@@ -617,22 +609,14 @@ static bool is_recorded(vestry_sql_pool *pool) {
   return of && of->is_followed;
 }
 
-/* Read in a render. may_share: its result may be that of another render, or become that of others. */
-static vestry_err read_in_render(vestry_sql_pool *pool, const char *sql, const vestry_value *list,
-                                 vestry_sql_row_fn row, void *ctx, bool may_share) {
+static vestry_err read_recorded(vestry_sql_pool *pool, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
+                                void *ctx) {
   vsi_postgres_recorder *of = vsi_postgres_recorder_of((vsi_postgres_pool *)pool);
   const bool has_own = of && of->is_followed && !of->transaction && vsi_postgres_own(pool);
   if (has_own) of->is_unknown = true; /* in a transaction of the application */
   if (!of || !of->is_followed || has_own) return run_alone(pool, sql, list, row, ctx);
-  vestry_err error = VESTRY_OK;
-  if (may_share && !of->transaction && of->share(of, sql, list, row, ctx, &error)) return error;
-  if (!of->transaction) error = of->begin(of);
+  const vestry_err error = of->transaction ? VESTRY_OK : of->begin(of);
   return error ? error : sql_run(of->transaction, sql, list, row, ctx);
-}
-
-static vestry_err read_recorded(vestry_sql_pool *pool, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
-                                void *ctx) {
-  return read_in_render(pool, sql, list, row, ctx, true);
 }
 
 /* A read that does not depend on its table, whose oid is in its last column. */
@@ -651,7 +635,7 @@ static void give_row(const vestry_sql_row *row, void *ctx) {
 static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const vestry_value *list,
                                   vestry_sql_row_fn row, void *ctx) {
   unfollowed of = {row, ctx, 0};
-  vestry_err error = read_in_render(pool, sql, list, give_row, &of, false);
+  vestry_err error = read_recorded(pool, sql, list, give_row, &of);
   vsi_postgres_recorder *recorder = vsi_postgres_recorder_of((vsi_postgres_pool *)pool);
   if (!error && recorder) recorder->left_out = of.table;
   return error;

@@ -13,12 +13,6 @@ vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, con
 /* Same as vestry_sql_run for valid arguments, without recording for a render. */
 vestry_err vsi_postgres_run(vsi_postgres_conn *conn, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                             void *ctx);
-/* The same, and keep the result.
- *  ret_result  owned by the caller; set on OK and NOT_FOUND */
-vestry_err vsi_postgres_run_kept(vsi_postgres_conn *conn, const char *sql, const vestry_value *values,
-                                 vestry_sql_row_fn row, void *ctx, PGresult **ret_result);
-/* Give the rows of a kept result. Returns what the statement returned: OK | NOT_FOUND */
-vestry_err vsi_postgres_give_rows(const PGresult *result, vestry_sql_row_fn row, void *ctx);
 
 /* The render that runs on a thread, as the functions of a pool see it: their reads are recorded, and their failures are
  * noted. database.c implements it. */
@@ -35,10 +29,6 @@ typedef struct vsi_postgres_recorder {
   /* Same as vestry_sql_run in its transaction, which is begun again if the server has aborted it. */
   vestry_err (*run)(struct vsi_postgres_recorder *recorder, const char *sql, const vestry_value *values,
                     vestry_sql_row_fn row, void *ctx);
-  /* Give the rows of the first read of a render without a transaction from the same read of another render. Returns
-   * whether *ret_error is the result of the read; otherwise it runs. */
-  bool (*share)(struct vsi_postgres_recorder *recorder, const char *sql, const vestry_value *values,
-                vestry_sql_row_fn row, void *ctx, vestry_err *ret_error);
 } vsi_postgres_recorder;
 
 /* Begin or end a render on this thread. Renders end in the reverse order. */

@@ -95,8 +95,6 @@ static void remove_group(all_sets *sets, group *g) {
 
 /* Free a set that is in no group's list. */
 static void free_set(all_sets *sets, set *s) {
-  for (uint32_t i = 0; i < s->places_count; i++)
-    vsi_stepped_map_prefetch(&sets->places, &s->places[i].in, hash_place, NULL);
   for (uint32_t i = 0; i < s->places_count; i++) leave(sets, &s->places[i]);
   for (vsi_postgres_later *next, *at = s->later; at; at = next) {
     next = at->next;
@@ -232,31 +230,6 @@ bool vsi_postgres_sets_have(all_sets *sets, key of) {
   const place *at = find(sets, of);
   while (at && has_ended(at)) at = further(at);
   return at != NULL;
-}
-
-/* Each loop uses the memory for which the one before did not wait. Of a chain of keys in a bucket only the first one is
- * followed: on average there is one. */
-void vsi_postgres_sets_fetch(const all_sets *sets, const key *of, size_t count) {
-  vsi_stepped_link **buckets[VSI_POSTGRES_FETCHED_MOST];
-  const set *found[VSI_POSTGRES_FETCHED_MOST];
-  size_t found_count = 0;
-  if (!sets->places.buckets) return;
-  for (size_t i = 0; i < count; i++) {
-    buckets[i] = vsi_stepped_bucket(&sets->places, vsi_postgres_key_hash(of[i]));
-    __builtin_prefetch(buckets[i]);
-  }
-  for (size_t i = 0; i < count; i++) __builtin_prefetch(*buckets[i]);
-  for (size_t i = 0; i < count; i++) {
-    const place *where = (const place *)*buckets[i];
-    if (!where || !vsi_postgres_is_part(where->key.kind)) continue;
-    const set *s = found[found_count++] = where->of.set;
-    __builtin_prefetch(s, 1);
-    __builtin_prefetch(&s->places, 1);
-  }
-  for (size_t i = 0; i < found_count; i++) {
-    __builtin_prefetch(found[i]->in.le_prev, 1);
-    __builtin_prefetch(found[i]->in.le_next, 1);
-  }
 }
 
 static bool has_key(const set *s, key of) {

@@ -95,9 +95,6 @@ void vsi_postgres_sets_end(vsi_postgres_sets *sets, vsi_postgres_set *set);
 void vsi_postgres_sets_free_ended(vsi_postgres_sets *sets, size_t count);
 /* Return whether a set has a key. */
 bool vsi_postgres_sets_have(vsi_postgres_sets *sets, vsi_postgres_key key);
-/* Begin to load the memory that walks over the sets with these keys need, so that they wait for it together. */
-enum { VSI_POSTGRES_FETCHED_MOST = 64 };
-void vsi_postgres_sets_fetch(const vsi_postgres_sets *sets, const vsi_postgres_key *keys, size_t count);
 /* Add the key `to` to each set that has the key `from`; both are leaves. OK | NO_MEMORY */
 vestry_err vsi_postgres_sets_move(vsi_postgres_sets *sets, vsi_postgres_key from, vsi_postgres_key to);
 

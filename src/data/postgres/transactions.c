@@ -31,9 +31,8 @@ typedef struct transaction {
   vsi_map_link in; /* first */
   uint32_t xid;
   bool is_capped;
-  bool is_over;      /* it, or a subtransaction, has had more keys than the maximum */
-  bool is_displaced; /* the last row that it wrote is a new version in another block than the old one */
-  bool is_all;       /* it has written more files than the maximum of keys */
+  bool is_over; /* it, or a subtransaction, has had more keys than the maximum */
+  bool is_all;  /* it has written more files than the maximum of keys */
   bool has_catalog, has_meaning, has_views;
   uint32_t *assigned; /* the subtransactions of the last record that assigned some */
   uint32_t assigned_count;
@@ -172,11 +171,10 @@ static vestry_err note_kinds(const vsi_postgres_transactions *all, transaction *
   vestry_err error = VESTRY_OK;
   for (; *kinds && !error; kinds++) {
     const uint32_t block = vsi_postgres_is_part(*kinds) ? touched->block : 0;
-    const bool is_displaced = *kinds == VSI_POSTGRES_LEAF && t->is_displaced;
     if (*kinds == VSI_POSTGRES_ROW)
       error = note(all, t, vsi_postgres_written_key(touched->relation, block, touched->offset));
     else
-      error = note(all, t, vsi_postgres_key_of(touched->relation, block, is_displaced, *kinds));
+      error = note(all, t, vsi_postgres_key_of(touched->relation, block, 0, *kinds));
   }
   return error;
 }
@@ -202,7 +200,6 @@ static vestry_err take_row(vsi_postgres_transactions *all, uint32_t xid, const v
     t->has_views |= has(views, catalog);
     return VESTRY_OK;
   }
-  t->is_displaced = touched->is_displaced;
   return note_kinds(all, t, touched, touched->touch == VSI_POSTGRES_INSERTED ? inserted : changed);
 }
 

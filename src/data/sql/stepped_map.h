@@ -53,14 +53,6 @@ static inline vsi_stepped_link *vsi_stepped_further(const vsi_stepped_link *at) 
   return at->other & 1 ? (vsi_stepped_link *)(at->other - 1) : at->next;
 }
 
-/* Load what the removal of a member will need. */
-static inline void vsi_stepped_map_prefetch(const vsi_stepped_map *map, const vsi_stepped_link *link,
-                                            vsi_stepped_hash *hash, const void *ctx) {
-  const void *before = link->other & 1 ? (void *)vsi_stepped_bucket(map, hash(ctx, link)) : (void *)link->other;
-  __builtin_prefetch(before);
-  __builtin_prefetch(vsi_stepped_further(link));
-}
-
 static inline void vsi_stepped_set_further(vsi_stepped_link *at, vsi_stepped_link *next) {
   if (at->other & 1)
     at->other = (uintptr_t)next + 1;
