@@ -58,7 +58,7 @@ enum {
   SWEPT_EACH = 2,    /* sets that are looked at for each one that is entered */
   FREED_EACH = 2,    /* sets that are freed with each render that ends */
   ENDED_MOST = 1024, /* sets that a commit has matched and that are not freed yet; each costs a kilobyte or so */
-  COMING_MOST = 64, /* commits that enter the ring together, and the keys of each */
+  COMING_MOST = 64,  /* commits that enter the ring together, and the keys of each */
   SPARE_MOST = 256,
   MANY = 192, /* commits after which a snapshot is wanted, so that their memory is used for the next ones */
   MOVES_MAX = 1 << 16,
