@@ -80,12 +80,13 @@ bool bench_cluster_wait(vestry_cluster *cluster, size_t others) {
   return false;
 }
 
-bool bench_cluster_wait_held(vestry_cluster *cluster, const vestry_key *key) {
-  size_t held = 0;
+bool bench_cluster_wait_keys(vestry_cluster *cluster, uint64_t keys_count) {
+  vestry_cluster_stats stats = {0};
   for (uint64_t until_ns = bench_now_ns() + 5 * (uint64_t)PATIENCE_NS; bench_now_ns() < until_ns;) {
-    if (!vestry_cluster_holders(cluster, (vestry_scope){0}, key, &held) && held) return true;
+    vestry_cluster_stats_get(cluster, &stats);
+    if (stats.others_keys_count >= keys_count) return true;
     bench_sleep_ms(LOOK_MS);
   }
-  fprintf(stderr, "vestry-bench: no node holds the key\n");
+  fprintf(stderr, "vestry-bench: the other nodes have too few keys\n");
   return false;
 }

@@ -27,10 +27,9 @@ void bench_process_end(bench_process *process);
 /* Allocate zeroed memory that this process shares with its children; NULL: no memory. */
 void *bench_shared_memory(size_t bytes);
 
-/* Wait until other nodes are alive and all their keys are known. false: not within some seconds, with a message on
- * stderr. */
+/* Wait until other nodes are alive and all their keys are known. false, with a message: not within some seconds. */
 bool bench_cluster_wait(vestry_cluster *cluster, size_t others);
-/* Wait until a node is known to hold a key. false: not within some seconds, with a message on stderr. */
-bool bench_cluster_wait_held(vestry_cluster *cluster, const vestry_key *key);
+/* The same until other nodes have announced this number of keys. */
+bool bench_cluster_wait_keys(vestry_cluster *cluster, uint64_t keys_count);
 
 #endif

@@ -196,7 +196,7 @@ static bool begin(far *f) {
   sem_post(&f->shared->begins);
   if (!wait_sem(&f->shared->is_ready)) return false;
   return bench_cluster_wait(bench_cluster_of(f->cluster), 2) &&
-         bench_cluster_wait_held(bench_cluster_of(f->cluster), KEY("t0"));
+         bench_cluster_wait_keys(bench_cluster_of(f->cluster), STREAMS);
 }
 
 static void finish(far *f) {

@@ -239,10 +239,10 @@ QUIET static vestry_cluster *join(vestry *v, const char *url, const char *node) 
 static void walk_far(const char *url) {
   vestry *here = create(1), *there = create(1);
   vestry_cluster *own = join(here, url, "here");
-  size_t held = 0;
+  vestry_cluster_stats stats = {0};
   (void)join(there, url, "there");
   int fd = serve(there);
-  UNTIL(!vestry_cluster_holders(own, (vestry_scope){0}, KEY, &held) && held);
+  UNTIL((vestry_cluster_stats_get(own, &stats), stats.others_keys_count));
   walk_dispatch_to(here, fd);
 }
 

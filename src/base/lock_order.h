@@ -57,7 +57,6 @@
   INNERMOST(POSTGRES_FOLLOWER, "vsi_postgres_follower.lock", "data/postgres/follower.c: lock")                         \
   INNERMOST(POSTGRES_TOPICS, "vestry_postgres_topics.lock", "data/postgres/topics.c: lock")                            \
   INNERMOST(SQLITE_CACHE, "the page cache's lock", "data/sqlite/cache.c: lock")                                        \
-  INNERMOST(NATS_RESERVATIONS, "vsi_nats_reservations.lock", "cluster/nats/reservations.h: lock")                      \
   INNERMOST(EXCHANGE, "a memory exchange's lock", "testing/exchange.h: lock")                                          \
   INNERMOST(GATE, "an adapter's gate", "adapter/web/gate.h: lock")                                                     \
   INNERMOST(ADDRESSES, "vsi_web_addresses.lock", "adapter/web/addresses.h: lock")                                      \

@@ -28,11 +28,6 @@ typedef struct vsi_elsewhere {
   bool (*is_held)(const vestry_scoped_key *key, void *ctx);
   /* Report that the instance has begun to drain. Does not block. */
   void (*drains)(void *ctx);
-  /* Reserve a key, so that only this node may store streams under it, until `reserved` is called, whether streams were
-   * stored or not. If both functions are NULL, keys cannot be reserved, and is_held is the only check. OK | EXISTS
-   * (another node holds it) | LIMIT (unknown whether one does) | NO_MEMORY. May wait for some seconds. */
-  vestry_err (*reserve)(const vestry_scoped_key *key, void *ctx);
-  void (*reserved)(const vestry_scoped_key *key, void *ctx);
   /* `address` returns this node's address for a lease of one of its streams (app/stream/lease.h: VSI_LEASE_BYTES,
    * VSI_ADDRESS_BYTES). `renew` reports to the node of an address that its lease was renewed; it returns whether there
    * is such a node and it issued that address for that lease. Neither blocks. */

@@ -42,8 +42,7 @@ static vestry_err check_free(vsi_connecting *c) {
   vestry_err error = vsi_targets_count(c->store, c->reply->key, &closed_count);
   if (error != VESTRY_NOT_FOUND) return error ? error : VESTRY_EXISTS;
   const vsi_elsewhere *elsewhere = elsewhere_of(c);
-  if (!elsewhere || elsewhere->reserve) return VESTRY_OK; /* the key is reserved when the stream is stored */
-  return elsewhere->is_held(c->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;
+  return elsewhere && elsewhere->is_held(c->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;
 }
 
 /* Return the i-th key, the first being 0. NULL: there is no first one. */
@@ -116,7 +115,7 @@ static vestry_err join(vsi_connecting *c, const vestry_scoped_key *key) {
 
 /* Store the stream if no open stream holds the key. Otherwise REJECT refuses, and REUSE gives this stream up for the
  * stream that holds the key. */
-static vestry_err keep_alone_here(vsi_connecting *c) {
+static vestry_err keep_alone(vsi_connecting *c) {
   bool reuse = vsi_reply_policy(c->reply) == VESTRY_KEEP_REUSE;
   const vestry_scoped_key *key = c->reply->key;
   vestry_err error = vsi_store_put(c->store, key, c->opened, VESTRY_KEEP_REUSE, 0, NULL);
@@ -127,17 +126,6 @@ static vestry_err keep_alone_here(vsi_connecting *c) {
   if (error != VESTRY_EXISTS || !reuse) return error;
   error = target_stored(c);
   return error == VESTRY_NOT_FOUND ? VESTRY_LIMIT : error; /* the stream that holds the key has ended already: 503 */
-}
-
-/* Do the same where other nodes may hold the key. */
-static vestry_err keep_alone(vsi_connecting *c) {
-  const vsi_elsewhere *elsewhere = elsewhere_of(c);
-  if (!elsewhere || !elsewhere->reserve) return keep_alone_here(c);
-  vestry_err error = elsewhere->reserve(c->reply->key, elsewhere->ctx);
-  if (error) return error;
-  error = keep_alone_here(c);
-  elsewhere->reserved(c->reply->key, elsewhere->ctx);
-  return error;
 }
 
 /* Store the stream beside others. Closed streams that are still stored are evicted before open ones. */

@@ -57,7 +57,6 @@ static void unref_network(vestry_memory_network *network) {
   if (!is_last) return;
   const vestry_host *host = network->host;
   vsi_free(host, network->nodes);
-  vsi_free(host, network->reservations);
   pthread_cond_destroy(&network->changed);
   vsi_mutex_finish(&network->lock);
   vsi_free(host, network);
@@ -503,41 +502,6 @@ static size_t max_payload(void *broker) {
   return max;
 }
 
-/* The data of a reservation is not stored, because it is never read. */
-static vestry_err reserve_locked(vsi_memory_node *node, const char *name, uint64_t expected, uint64_t *ret_revision) {
-  vestry_memory_network *network = node->network;
-  size_t at = 0;
-  while (at < network->reservations_count && strcmp(network->reservations[at].name, name) != 0) at++;
-  if (at == network->reservations_count) {
-    *ret_revision = 0;
-    if (expected) return VESTRY_EXISTS;
-    if (VSI_ARRAY_RESERVE(network->host, network->reservations, network->reservations_count, network->reservations_room,
-                          1))
-      return VESTRY_NO_MEMORY;
-    network->reservations_count++;
-    memcpy(network->reservations[at].name, name, strlen(name) + 1);
-    network->reservations[at].revision = 0;
-  }
-  vsi_memory_reservation *reservation = &network->reservations[at];
-  vestry_err error = reservation->revision == expected ? VESTRY_OK : VESTRY_EXISTS;
-  if (!error) reservation->revision = ++network->revision;
-  *ret_revision = reservation->revision;
-  return error;
-}
-
-static vestry_err reserve(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
-                          uint64_t *ret_revision) {
-  vsi_memory_node *node = broker;
-  if (!vestry_subject_is_valid(name) || (len && !data) || !ret_revision) return VESTRY_INVALID;
-  vsi_mutex_lock(&node->network->lock);
-  vestry_err error = len > node->network->options.max_payload ? VESTRY_TOO_LARGE
-                     : !node_is_up(node)                      ? VESTRY_IO
-                     : node->part != 0                        ? VESTRY_TIMEOUT
-                                                              : reserve_locked(node, name, expected, ret_revision);
-  vsi_mutex_unlock(&node->network->lock);
-  return error;
-}
-
 const vestry_broker_ops vsi_memory_broker_ops = {
     .start = start,
     .stop = stop,
@@ -545,7 +509,6 @@ const vestry_broker_ops vsi_memory_broker_ops = {
     .flush = flush,
     .state = state,
     .max_payload = max_payload,
-    .reserve = reserve,
     .destroy = destroy,
 };
 

@@ -40,11 +40,6 @@ typedef struct vsi_arrivals {
  * Two streams that share a slot are ordered, too, which the broker interface does not require. */
 enum { VSI_MEMORY_STREAMS = 1024 };
 
-typedef struct vsi_memory_reservation {
-  char name[VESTRY_SUBJECT_MAX_BYTES + 1];
-  uint64_t revision;
-} vsi_memory_reservation;
-
 /* A node. Guarded by the network's lock, except the members that are set when it joins. */
 typedef struct vsi_memory_node {
   const vestry_host *host;
@@ -75,10 +70,7 @@ struct vestry_memory_network {
   vestry_memory_network_options options;
   vsi_memory_node **nodes; /* by index; NULL: destroyed */
   size_t nodes_count, nodes_room;
-  uint64_t order; /* number of messages sent; their order */
-  uint64_t revision;
-  vsi_memory_reservation *reservations;
-  size_t reservations_count, reservations_room;
+  uint64_t order;                    /* number of messages sent; their order */
   vestry_memory_network_stats stats; /* except waiting_count */
 };
 

@@ -193,12 +193,8 @@ TEST_CASE(invalid_subject_is_refused) {
   receiver_subscribe(e, "evil");
   receiver_subscribe(e, longest);
   start_all();
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     assert_int_equal(e->broker.ops->publish(e->broker.broker, bad[i], "x", 1), VESTRY_INVALID);
-    uint64_t revision = 0;
-    if (e->broker.ops->reserve)
-      assert_int_equal(e->broker.ops->reserve(e->broker.broker, bad[i], 0, "x", 1, &revision), VESTRY_INVALID);
-  }
   assert_int_equal(receiver_publish(e, longer, "x"), VESTRY_INVALID);
   assert_int_equal(receiver_publish(e, longest, "x"), VESTRY_OK);
   AWAIT(receiver_messages(e, longest) == 1);
@@ -372,60 +368,6 @@ TEST_CASE(broker_may_start_without_its_network) {
   assert_int_equal(receiver_states(e, VESTRY_BROKER_DOWN), 0);
   assert_int_equal(receiver_publish(&the.nodes[1], "patience", "x"), VESTRY_OK);
   AWAIT(receiver_messages(e, "patience") == 1);
-}
-
-/* --------------------------------------------------------------------------------------------- reservations ------- */
-
-static vestry_err reserve(receiver *e, const char *name, uint64_t expected, uint64_t *ret_revision) {
-  return e->broker.ops->reserve(e->broker.broker, name, expected, "me", 2, ret_revision);
-}
-
-/* capability: G1 */
-TEST_CASE(name_is_reserved_by_one_node) {
-  if (!the.kind->has_reservations) {
-    assert_null(the.nodes[0].broker.ops->reserve);
-    TEST_SKIP("this broker has no reservations");
-  }
-  start_all();
-  uint64_t first = 0, now = 0, second = 0;
-  assert_int_equal(reserve(&the.nodes[0], "seat.1", 0, &first), VESTRY_OK);
-  assert_true(first > 0);
-  assert_int_equal(reserve(&the.nodes[1], "seat.1", 0, &now), VESTRY_EXISTS);
-  assert_int_equal(now, first);
-  assert_int_equal(reserve(&the.nodes[1], "seat.1", first, &second), VESTRY_OK);
-  assert_true(second > first);
-  assert_int_equal(reserve(&the.nodes[0], "seat.1", first, &now), VESTRY_EXISTS);
-  assert_int_equal(now, second);
-  assert_int_equal(reserve(&the.nodes[0], "seat.2", 77, &now), VESTRY_EXISTS);
-  assert_int_equal(now, 0);
-  assert_int_equal(reserve(&the.nodes[0], "seat.2", 0, &now), VESTRY_OK);
-  size_t max = the.nodes[0].broker.ops->max_payload(the.nodes[0].broker.broker);
-  char *data = calloc(1, max + 1);
-  assert_int_equal(the.nodes[0].broker.ops->reserve(the.nodes[0].broker.broker, "seat.3", 0, data, max + 1, &now),
-                   VESTRY_TOO_LARGE);
-  free(data);
-}
-
-static void *reserve_one(void *ctx) {
-  uint64_t revision = 0;
-  vestry_err error = reserve(&the.nodes[(intptr_t)ctx % NODES], "race", 0, &revision);
-  if (error && error != VESTRY_EXISTS) fprintf(stderr, "a reservation that fails: %s\n", vestry_strerror(error));
-  return (void *)(intptr_t)(error == VESTRY_OK ? 1 : error == VESTRY_EXISTS && revision ? 0 : -1000);
-}
-
-/* capability: G1 */
-TEST_CASE(concurrent_reservations_have_one_winner) {
-  if (!the.kind->has_reservations) TEST_SKIP("this broker has no reservations");
-  start_all();
-  pthread_t threads[6];
-  intptr_t winners = 0;
-  for (intptr_t i = 0; i < 6; i++) assert_int_equal(pthread_create(&threads[i], NULL, reserve_one, (void *)i), 0);
-  for (int i = 0; i < 6; i++) {
-    void *won;
-    pthread_join(threads[i], &won);
-    winners += (intptr_t)won;
-  }
-  assert_int_equal(winners, 1);
 }
 
 int broker_contract_run(const contract_world *world) {

@@ -14,7 +14,6 @@ typedef struct contract_world {
   void (*settle)(void *world);        /* run all ready work, if it does not run by itself */
   void (*bring_down)(void *world);    /* the network dies, without a report */
   void (*bring_up)(void *world);      /* it is back, without state */
-  bool has_reservations;
 } contract_world;
 
 /* Returns the number of failed tests. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* G2 to G10: nodes that reach each other's streams, on the stepped runtime, over a network that the test controls. */
+#include "cluster/cluster/keys.h"
 #include "cluster/nodes.h"
 #include "event/layout.h"
 #include "vestry/app/bus.h"
@@ -37,7 +38,7 @@ TEST_CASE(g7_dead_node_is_detected_within_stated_times) {
   node_open(b, "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
   size_t holders = 0;
-  assert_int_equal(vestry_cluster_holders(a->cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "x"), &holders),
+  assert_int_equal(vsi_cluster_holders(a->cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "x"), &holders),
                    VESTRY_OK);
   assert_int_equal(holders, 1);
   size_t gaps = a->gaps;
@@ -123,9 +124,8 @@ TEST_CASE(dispatch_reaches_all_streams_of_a_key) {
   for (size_t i = 0; i < 4; i++) streams[i] = node_open(&n.all[i % 3], "all", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 10);
   size_t holders = 0;
-  assert_int_equal(
-      vestry_cluster_holders(n.all[1].cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "all"), &holders),
-      VESTRY_OK);
+  assert_int_equal(vsi_cluster_holders(n.all[1].cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "all"), &holders),
+                   VESTRY_OK);
   assert_int_equal(holders, 3);
   for (size_t i = 0; i < 3; i++) {
     assert_int_equal(node_dispatch(&n.all[i], "all", "everybody", &count), VESTRY_OK);
@@ -137,7 +137,7 @@ TEST_CASE(dispatch_reaches_all_streams_of_a_key) {
 
 static size_t holders_of(node *from, vestry_scope scope) {
   size_t count = 9;
-  assert_int_equal(vestry_cluster_holders(from->cluster, scope, VESTRY_KEY("room", "x"), &count), VESTRY_OK);
+  assert_int_equal(vsi_cluster_holders(from->cluster, scope, VESTRY_KEY("room", "x"), &count), VESTRY_OK);
   return count;
 }
 

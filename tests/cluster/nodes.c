@@ -229,7 +229,6 @@ vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_clust
   if (!error) {
     of->ops = *of->broker.ops;
     of->ops.start = start_watched;
-    if (n->reserve) of->ops.reserve = n->reserve;
     of->broker.ops = &of->ops;
   }
   own.pages = of->pages;

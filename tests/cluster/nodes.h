@@ -62,8 +62,6 @@ typedef struct nodes {
   bool can_pause;     /* nodes that start can stand still */
   bool have_presence; /* nodes have a presence when they start */
   size_t max_present;
-  vestry_err (*reserve)(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
-                        uint64_t *ret_revision); /* used by nodes that start; NULL: the broker's own */
   node all[NODES_MOST];
   size_t count;
 } nodes;

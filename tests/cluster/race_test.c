@@ -109,9 +109,6 @@ static void *dispatch_and_broadcast(void *ctx) {
     if (error) w.unexpected = (int)error;
     atomic_fetch_add(&w.asked, 1);
     if (i % 16 == 0) {
-      vestry_cluster_count there = {0};
-      error = vestry_cluster_count_get(of->cluster, (vestry_scope){NULL, 0}, key, &there);
-      if (error) w.unexpected = (int)error;
       (void)vestry_presence_count(of->presence, key);
     }
     vestry_event *event = NULL;

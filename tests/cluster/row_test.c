@@ -153,7 +153,7 @@ static void start(size_t at) {
 
 static bool is_held(void) {
   size_t held = 0;
-  return !vestry_cluster_holders(w.cluster[0], (vestry_scope){NULL, 0}, VESTRY_KEY("k"), &held) && held;
+  return !vsi_cluster_holders(w.cluster[0], (vestry_scope){NULL, 0}, VESTRY_KEY("k"), &held) && held;
 }
 
 static void begin(habits has) {

@@ -118,8 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                           .secret_len = sizeof secret,
                                           .pages = pages,
                                           .allow = allow,
-                                          .max_remote_bytes = 4096,
-                                          .strict = true};
+                                          .max_remote_bytes = 4096};
   require(!vestry_cluster_create(v, &broker, &options, &cluster));
   require(!vestry_presence_create(v, &(vestry_presence_options){.name = "p", .max_count = 4}, &presence));
   require(!vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, come, presence, &stream));

@@ -38,9 +38,7 @@ static vestry_broker join(void *ctx) {
                                                              .reconnect_max_ms = 100,
                                                              /* so that a slow machine is not taken for a dead server */
                                                              .ping_ms = 30000,
-                                                             .write_ms = 30000,
-                                                             .reservations_bucket = "reservations",
-                                                             .reservations_ms = 30000},
+                                                             .write_ms = 30000},
                                       &broker),
                    VESTRY_OK);
   return broker;
@@ -63,7 +61,6 @@ int main(void) {
                                .join = join,
                                .settle = settle,
                                .bring_down = bring_down,
-                               .bring_up = bring_up,
-                               .has_reservations = true};
+                               .bring_up = bring_up};
   return broker_contract_run(&nats);
 }

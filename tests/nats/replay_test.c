@@ -180,8 +180,8 @@ static bool have_met(void) {
     if (stats.alive_count != PLACES - 1 || stats.unsynced_count) return false;
     for (size_t k = 0; k < PLACES; k++) {
       size_t holders = 0;
-      assert_int_equal(
-          vestry_cluster_holders(w.at[i].cluster, (vestry_scope){0}, VESTRY_KEY("room", names[k]), &holders), 0);
+      assert_int_equal(vsi_cluster_holders(w.at[i].cluster, (vestry_scope){0}, VESTRY_KEY("room", names[k]), &holders),
+                       0);
       if (holders != 1) return false;
     }
     vsi_cluster_lock(w.at[i].cluster);

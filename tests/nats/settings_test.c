@@ -257,24 +257,6 @@ TEST_CASE(broker_whose_messages_are_refused_is_down) {
   receiver_finish(&e);
 }
 
-/* The requests of libnats to JetStream are not messages of the broker. */
-/* capability: G1 */
-TEST_CASE(broker_without_rights_to_jetstream_stays_up) {
-  receiver e;
-  nats_server_start(&the.server, RIGHTS_TO("in", ">"));
-  start_with(&e, (vestry_nats_options){
-                     .user = "u", .password = "p", .reservations_bucket = "reservations", .reservations_ms = 50});
-  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 1);
-  uint64_t revision = 0;
-  const long lines = atomic_load(&the.th.log_lines);
-  assert_int_not_equal(e.broker.ops->reserve(e.broker.broker, "x", 0, "x", 1, &revision), VESTRY_OK);
-  UNTIL(atomic_load(&the.th.log_lines) > lines); /* the refusal has arrived */
-  assert_int_equal(receiver_publish(&e, "in", "x"), VESTRY_OK);
-  UNTIL(receiver_messages(&e, "in") == 1);
-  assert_int_equal(receiver_states(&e, VESTRY_BROKER_DOWN), 0);
-  receiver_finish(&e);
-}
-
 /* capability: G10 */
 TEST_CASE(credentials_restrict_the_subjects) {
   char command[256], path[128], config[8192];
@@ -501,12 +483,8 @@ TEST_CASE(invalid_settings_are_refused_and_logged) {
       {{.nkey_seed_file = "f"}, "nkey and nkey_seed_file"},
       {{.tls_key_file = "f"}, "tls_certificate_file and tls_key_file"},
       {{.tls_certificate_file = "f"}, "tls_certificate_file and tls_key_file"},
-      {{.reservations_bucket = "a.b"}, "reservations_bucket must be"},
-      {{.reservations_bucket = ""}, "reservations_bucket must be"},
       {{.ping_ms = 600001}, "ping_ms is 600001, but must be from 1 to 600000"},
       {{.pings_out = 1001}, "pings_out is 1001, but must be from 1 to 1000"},
-      {{.reservations_replicas = 6}, "reservations_replicas is 6, but must be from 1 to 5"},
-      {{.reservations_ms = 600001}, "reservations_ms is 600001, but must be from 1 to 600000"},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     vestry_nats_options options = bad[i].options;
@@ -543,22 +521,6 @@ TEST_CASE(every_nats_status_maps_to_an_error) {
     assert_int_not_equal(vsi_nats_error((natsStatus)status), VESTRY_OK);
 }
 
-TEST_CASE(reservation_without_jetstream_is_unsupported) {
-  nats_server_start(&the.server, "accounts { A { users: [ { user: \"a\", password: \"a\" } ] } }"); /* no JetStream */
-  receiver e;
-  start_with(&e, (vestry_nats_options){.user = "a", .password = "a", .reservations_bucket = "reservations"});
-  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 1);
-  uint64_t revision = 5;
-  vestry_err error = e.broker.ops->reserve(e.broker.broker, "x", 0, "x", 1, &revision);
-  assert_int_equal(error, VESTRY_UNSUPPORTED);
-  assert_int_equal(revision, 5);
-  receiver_finish(&e);
-  vestry_broker broker;
-  assert_int_equal(vestry_nats_create(&(vestry_nats_options){.host = &the.th.host}, &broker), VESTRY_OK);
-  assert_null(broker.ops->reserve); /* no bucket */
-  broker.ops->destroy(broker.broker);
-}
-
 /* --------------------------------------------------------------------------------------------------- memory ------- */
 
 /* Connect, publish and disconnect, while an allocation fails: the result is an error, or a reported loss. */
@@ -568,8 +530,7 @@ static vestry_err run_broker(test_host *th, void *ctx) {
   vestry_err error = vestry_nats_create(&(vestry_nats_options){.host = &th->host,
                                                                .servers = servers,
                                                                .servers_count = 1,
-                                                               .reconnect_ms = 1,
-                                                               .reservations_bucket = "reservations"},
+                                                               .reconnect_ms = 1},
                                         &broker);
   if (error) return error;
   receiver e;

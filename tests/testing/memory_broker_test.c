@@ -75,8 +75,7 @@ int main(void) {
                          .join = join,
                          .settle = step,
                          .bring_down = bring_down,
-                         .bring_up = bring_up,
-                         .has_reservations = true};
+                         .bring_up = bring_up};
   int failed = broker_contract_run(&kind);
   kind.name = "memory, with threads";
   kind.begin = begin_threads;

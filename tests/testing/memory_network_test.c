@@ -261,12 +261,7 @@ TEST_CASE(partitions_receive_no_messages_of_each_other) {
     assert_int_equal(n.nodes[i].downs, 0); /* they do not detect it */
   }
   assert_int_equal(stats_of(&n).cut_count, 8);
-  uint64_t revision = 0;
-  const vestry_broker *minor = &n.nodes[1].broker, *major = &n.nodes[0].broker;
-  assert_int_equal(minor->ops->reserve(minor->broker, "c", 0, "x", 1, &revision), VESTRY_TIMEOUT);
-  assert_int_equal(major->ops->reserve(major->broker, "c", 0, "x", 1, &revision), VESTRY_OK);
   assert_int_equal(vestry_memory_network_divide(n.network, NULL, 0), VESTRY_OK);
-  assert_int_equal(minor->ops->reserve(minor->broker, "c", 0, "x", 1, &revision), VESTRY_EXISTS);
   assert_int_equal(publish_number(&n, 0, "s0", 2), VESTRY_OK);
   settle(&n);
   for (size_t i = 0; i < 4; i++) assert_int_equal(n.nodes[i].messages, 3);
@@ -357,12 +352,6 @@ static vestry_err run_network(test_host *th, void *ctx) {
     error = nodes[0].ops->publish(nodes[0].broker, "s3", "text", 4);
     vestry_memory_network_stats_get(net, &after);
     assert_int_equal(after.sent_count, before.sent_count + (error ? 0 : 4)); /* all receive it or none */
-  }
-  for (int i = 0; !error && i < 6; i++) {
-    uint64_t revision = 0;
-    char name[8];
-    snprintf(name, sizeof name, "c%d", i);
-    error = nodes[0].ops->reserve(nodes[0].broker, name, 0, NULL, 0, &revision);
   }
   while (vestry_runtime_step(runtime)) continue;
   for (int i = 0; i < 2; i++)

@@ -70,15 +70,6 @@ typedef struct vestry_broker_ops {
   /** Get the maximum size of a message in bytes; an estimate before the first connection. It can change at any time.
    *  Does not block. */
   size_t (*max_payload)(void *broker);
-  /** Set the value of a name if the name has the expected revision, so that only one of several nodes succeeds. NULL:
-   *  not supported.
-   *  name      in the form of a subject
-   *  expected  the revision that the name must have; 0: the name must not exist
-   *  ret       its revision after the call, also with EXISTS
-   *  Returns  OK | EXISTS (it has another revision) | INVALID (name) | TOO_LARGE | TIMEOUT (unknown: the value may have
-   *           been set) | IO (disconnected) | UNSUPPORTED (by the connected server) | NO_MEMORY
-   *  Blocks for at most a few seconds: not from a function of the events */
-  vestry_err (*reserve)(void *broker, const char *name, uint64_t expected, const void *data, size_t len, uint64_t *ret);
   /** Stop and free. NULL is accepted. */
   void (*destroy)(void *broker);
   /** Return whether another message has arrived and will be passed to on_message right after this one. The cluster

@@ -9,7 +9,7 @@
  *  Dispatches, broadcasts, refreshes, keys and presences with a name then span the nodes. A message of vestry_publish
  *  is a pointer and stays on its node; vestry_cluster_publish sends bytes to all. Sessions, presences without a name,
  *  nonces (vestry/app/once.h), and channels without a key stay on their node, too. docs/guide/cluster.md has order,
- *  loss, liveness and strict keys; docs/cluster-wire.md the format and the trust model. */
+ *  loss and liveness; docs/cluster-wire.md the format and the trust model. */
 #ifndef VESTRY_CLUSTER_H
 #define VESTRY_CLUSTER_H
 
@@ -50,16 +50,8 @@ extern "C" {
  *           through its store
  *  MANY     each node counts by itself
  *  REJECT   EXISTS if another node is known to hold the key. Two streams that open within milliseconds may both be
- *           accepted, unless options.strict is set
- *  REUSE    only this node counts, unless options.strict is set
- *  strict   REJECT and REUSE accept one stream on all nodes. Other streams get EXISTS (409), also with REUSE if the
- *           first stream is on another node. The handler's thread queries all nodes and makes a reservation at the
- *           broker; it waits as vestry_dispatch does, and for seconds if the broker is slow. The result is LIMIT (503)
- *           if a live node does not reply, if no reservation can be made, and on a thread that must not wait. It is
- *           also LIMIT for dead_ms after this node has started, has reconnected to the broker, or runs again after it
- *           has stood still for suspect_ms. The end of a stream frees its key at once, the death of a node after
- *           dead_ms. After a partition, or after a node has stood still for dead_ms, a key may have two streams until
- *           one ends */
+ *           accepted. For exactly one, use a row of a database (docs/guide/cluster.md)
+ *  REUSE    only this node counts */
 
 /** An instance's membership in a cluster. */
 typedef struct vestry_cluster vestry_cluster;
@@ -119,10 +111,8 @@ typedef struct vestry_cluster_options {
   vestry_gap_fn on_gap;       /**< NULL: gaps are not reported */
   vestry_member_fn on_member; /**< NULL: changes of state are not reported */
   void *ctx;                  /**< passed to both */
-  bool strict;                /**< REJECT and REUSE are exact on all nodes (see above). Must be the same on all nodes;
-                                   the broker must support reservations */
-  size_t max_waiting_count;   /**< maximum number of remote requests that wait for replies: dispatches, counts, listings
-                                   [65,536]; beyond it FULL */
+  size_t max_waiting_count;   /**< maximum number of remote requests that wait for replies [65,536]; beyond it
+                                   FULL */
 } vestry_cluster_options;
 
 /** Join a cluster: start the broker, and announce this node.
@@ -132,7 +122,7 @@ typedef struct vestry_cluster_options {
  *  ret_cluster  owned by the caller; untouched on failure. After a failure the broker may have been stopped, so that it
  *               cannot be started again
  *  Returns  OK, also while the broker is down | INVALID (an option; v has streams) | EXISTS (v is in a cluster;
- *           logged) | UNSUPPORTED (strict, and the broker has no reservations) | NO_MEMORY | IO (no randomness, no
+ *           logged) | NO_MEMORY | IO (no randomness, no
  *           thread) | CLOSED
  *  Threads  one, before the first request */
 VESTRY_API vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker,
@@ -174,63 +164,6 @@ VESTRY_API vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_sco
  *  Threads  any; takes a lock briefly */
 VESTRY_API vestry_member_state vestry_cluster_member(vestry_cluster *cluster, const char *node);
 
-/** Count the nodes that have streams of a key, this one included, by the last announcements. A node announces the
- *  opening or the end of a stream 5 ms later.
- *  Returns  OK | INVALID, TOO_LARGE (key) | NO_MEMORY
- *  Threads  any; takes a lock briefly */
-VESTRY_API vestry_err vestry_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
-                                             size_t *ret_count);
-
-/** Number of streams of a key on all nodes. */
-typedef struct vestry_cluster_count {
-  size_t streams_count; /**< open streams */
-  size_t nodes_count;   /**< nodes that hold the key, this one included, as last announced */
-  bool is_partial;      /**< there may be more: a live node has not replied, or has not announced all of its keys yet,
-                             or the set of live nodes is not known yet */
-} vestry_cluster_count;
-
-/** Count the streams of a key on this node and, by remote requests, on the other nodes that hold it.
- *  Returns  OK, also if there are none | INVALID, TOO_LARGE (key) | BUSY (this thread must not wait, as for
- *           vestry_dispatch above) | NO_MEMORY | CLOSED
- *  Threads  any; waits for replies, at most answer_ms. A stepped runtime is stepped meanwhile */
-VESTRY_API vestry_err vestry_cluster_count_get(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
-                                               vestry_cluster_count *ret_count);
-
-/** Position of a listing. Begin with zero. */
-typedef struct vestry_cluster_cursor {
-  uint64_t node, epoch;    /**< opaque */
-  vestry_list_cursor keys; /**< opaque */
-  /** Keys may be missing: a node has not replied, or died during the listing; the set of live nodes is not known yet;
-   *  or a key of another node is too large for a message of the broker (its max_payload). */
-  bool is_partial;
-  bool done; /**< set after the last page */
-} vestry_cluster_cursor;
-
-/** One key of one node in a listing. Valid during the call. */
-typedef struct vestry_cluster_listed {
-  const char *node; /**< the node that has it */
-  vestry_scope scope;
-  const void *key; /**< encoded; vestry_key_format shows it */
-  size_t key_len;
-  size_t streams_count; /**< number of its streams on that node */
-} vestry_cluster_listed;
-/** Receives one key of a page, on the listing thread, no lock held. */
-typedef void (*vestry_cluster_list_fn)(const vestry_cluster_listed *listed, void *ctx);
-
-/** List the keys of streams on all nodes, one bounded page of one node for each call:
- *  while (!cursor.done && !error) error = vestry_cluster_list(…, &cursor, fn, ctx). Each node lists as
- *  vestry_store_list does; a key of several nodes is listed once for each. A page may be empty. Nodes that join during
- *  the listing may be missing.
- *  only_scope  NULL: all scopes
- *  page_count  maximum number of keys in a page, fewer if they are large; 0: 256; at most 4,096
- *  Returns  OK, also if a node has not replied (is_partial is set, and the next call lists the next node), or if a key
- *           of another node is too large for a message of the broker (is_partial is set, and the next call lists the
- *           keys after it) | INVALID | TOO_LARGE (only the scope; no key has this error) | BUSY (as
- *           vestry_cluster_count_get) | NO_MEMORY (the page is not listed, the cursor does not move) | CLOSED
- *  Threads  any; waits for one node's reply, at most answer_ms */
-VESTRY_API vestry_err vestry_cluster_list(vestry_cluster *cluster, const vestry_scope *only_scope, size_t page_count,
-                                          vestry_cluster_cursor *cursor, vestry_cluster_list_fn fn, void *ctx);
-
 /** Counters since vestry_cluster_create, and current values.
  *  remote_requests_count = ok_count + not_found_count + timeout_count + unsent_count + refused_count + waiting_count.
  *  received_count = taken_count + duplicates_count + malformed_count + stale_count. */
@@ -258,15 +191,11 @@ typedef struct vestry_cluster_stats {
   uint64_t replaced_count;         /**< streams of this node that a newer one on another node has closed */
   uint64_t present_count;          /**< members of named presences that this node has announced, now */
   uint64_t others_present_count;   /**< members of named presences that the other nodes have announced, now */
-  uint64_t reservations_count;     /**< key reservations, granted, refused or unknown */
-  uint64_t reservations_refused_count; /**< refused: another node had the key */
-  uint64_t reservations_unknown_count; /**< a node or the broker did not reply, or the broker refused the request (with
-                                            NATS the log has its reason) */
-  uint64_t over_waiting_count;         /**< refused because of max_waiting_count; also in unsent_count or
+  uint64_t over_waiting_count;     /**< refused because of max_waiting_count; also in unsent_count or
                                             refused_count */
-  uint64_t other_version_count;        /**< malformed messages of nodes with this secret and another version of the
+  uint64_t other_version_count;    /**< malformed messages of nodes with this secret and another version of the
                                             format */
-  uint64_t placeless_count; /**< nodes that were refused because the cluster was full; each start of a process
+  uint64_t placeless_count;        /**< nodes that were refused because the cluster was full; each start of a process
                                             counts. While such a node exists, and up to dead_ms after its last message,
                                             vestry_dispatch returns TIMEOUT instead of NOT_FOUND */
 } vestry_cluster_stats;

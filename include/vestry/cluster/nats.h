@@ -59,12 +59,6 @@ typedef struct vestry_nats_options {
 
   size_t max_send_queue_bytes; /**< maximum size of unwritten messages, plus 128 bytes for each; beyond it publish
                                     returns FULL. 0: 8 MiB */
-
-  const char *reservations_bucket; /**< key-value bucket of JetStream for reservations, created by the first reservation
-                                        if it is missing. 1 to 64 letters, digits, '-' and '_'. NULL: no
-                                        reservations */
-  uint32_t reservations_replicas;  /**< replicas of a bucket that is created, at most 5; 0: 1 */
-  uint64_t reservations_ms;        /**< maximum time that each request of a reservation waits for JetStream; 0: 1,000 */
 } vestry_nats_options;
 
 /** Create a broker. It connects when it is started.

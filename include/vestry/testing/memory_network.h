@@ -62,7 +62,7 @@ VESTRY_API vestry_err vestry_memory_network_set(vestry_memory_network *network,
 #define VESTRY_MEMORY_NETWORK_DOWN ((uint8_t)63)
 
 /** Divide a network into parts. Nodes reach each other only within one part, and do not notice the division. Messages
- *  in transit between parts are lost. Reservations succeed in part 0, and time out in others.
+ *  in transit between parts are lost.
  *  parts  the part of each node in the order of joining, 0 to 63; a node that joins later is in part 0
  *  count  number of elements of parts; nodes beyond it are in part 0. 0: the network is whole again
  *  Returns  OK | INVALID (more than have joined, or a part above 63)

@@ -140,7 +140,7 @@ static void begin_run(vsi_run *r, vsi_worker *worker, struct vsi_paper *paper, v
   vsi_buffer_clear(r->names);
 }
 
-/* What each worker keeps between runs. INSIDE: of parts that are rendered inside a run (run_first). */
+/* The data that each worker keeps between runs. INSIDE: of parts that are rendered inside a run (run_first). */
 enum { HTML_KEPT_BYTES = 1 << 18, INSIDE_KEPT_BYTES = 1 << 14, NAMES_KEPT_BYTES = 1 << 10 };
 
 static void finish_run(vsi_run *r) {

@@ -4,8 +4,8 @@
  *
  *   peer.h            another node                        members.c          live nodes, reports to the application
  *   heartbeat.c       handshakes and heartbeats           message.c          sealing, numbering and publishing messages
- *   keys.c            which node holds which key          list.c             keys of all nodes, by pages
- *   recent.c          messages that some nodes got        reservations.c     keys that one stream of all nodes has
+ *   keys.c            which node holds which key          replaced.c         streams that other nodes have replaced
+ *   recent.c          messages that some nodes got
  *   remote_request.c  requests to other nodes             served_requests.c  requests of other nodes
  *   announce.c        announcements to all nodes          receiver.c         received messages
  *   renewals.c        leases of other nodes' streams      create.c           create and destroy, hooks, counters
@@ -104,8 +104,8 @@ struct vestry_cluster {
   char **allow;
   size_t allow_count;
   size_t max_remote_bytes, max_waiting_count;
-  vsi_quickness quickness;   /* guarded by the lock */
-  bool is_strict, has_hooks; /* has_hooks: it has set its hooks in the instance */
+  vsi_quickness quickness; /* guarded by the lock */
+  bool has_hooks;          /* it has set its hooks in the instance */
   vsi_elsewhere elsewhere;
   vsi_store_watch store_watch;
   vsi_channels_watch channels_watch;
@@ -118,8 +118,7 @@ struct vestry_cluster {
   _Atomic(size_t) remote_bytes;
 
   vsi_mutex lock;
-  pthread_cond_t quiet;    /* the actor is not running */
-  pthread_cond_t reserved; /* a reservation was granted or refused */
+  pthread_cond_t quiet; /* the actor is not running */
   /* All below is guarded by the lock. */
   vsi_peer peers[VSI_NODES_MAX];
   size_t peers_count;
@@ -143,12 +142,11 @@ struct vestry_cluster {
   uint8_t other_version;     /* version of the format that another node with the secret uses, to be logged; 0: none */
   size_t small_payload;      /* the broker's maximum, below VSI_PAYLOAD_LEAST, to be logged; 0: nothing to log */
   vsi_repeated_log repeated; /* reasons: a version of the format (one byte), or VSI_CLUSTER_… */
-  /* Remote requests (remote_request.c), and reservations (reservations.c). */
+  /* Remote requests (remote_request.c). */
   vsi_map requests;         /* by id */
   vsi_map lines;            /* by key */
   vsi_ring remote_requests; /* oldest first */
   uint64_t last_request_id;
-  struct vsi_reservation *reservations; /* of keys under which threads of this node put streams */
   vsi_renewals renewals;
   /* Announcements (announce.c), and messages sent recently (recent.c). */
   bool refreshes_all;
@@ -158,7 +156,7 @@ struct vestry_cluster {
   uint64_t recent_bits[2][VSI_RECENT_BITS / 64]; /* two filters, used in turns: since recent_since_ns, and before */
   uint64_t recent_since_ns;
   vsi_key_change changes[VSI_KEYS_WAITING]; /* buffer of the announcing thread */
-  /* Streams that other nodes have replaced (reservations.c). The actor closes them. */
+  /* Streams that other nodes have replaced (replaced.c). The actor closes them. */
   vestry_handle closing[VSI_CLOSING_MAX];
   size_t closing_count;
   vsi_older older[VSI_OLDER_MAX];

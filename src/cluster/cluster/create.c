@@ -17,7 +17,6 @@
 #include "cluster/cluster/message.h"
 #include "cluster/cluster/remote_request.h"
 #include "cluster/cluster/renewals.h"
-#include "cluster/cluster/reservations.h"
 #include "cluster/cluster/served_requests.h"
 
 static vestry_member_state own_state(const vestry_cluster *cluster) {
@@ -64,13 +63,10 @@ vestry_err vsi_cluster_members(vestry_cluster *cluster, vsi_cluster_member_fn fn
   return VESTRY_OK;
 }
 
-vestry_err vestry_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
-                                  size_t *ret_count) {
-  if (!cluster) return VESTRY_INVALID;
-  if (!ret_count) return vsi_mistake(cluster->host, "vestry_cluster_holders", "ret_count is NULL");
+vestry_err vsi_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key, size_t *ret_count) {
   vsi_scoped_key name;
   vestry_err error = vsi_store_pack(cluster->v->store, &name, scope, key);
-  if (error) return vsi_key_refuse(cluster->host, "vestry_cluster_holders", error);
+  if (error) return error;
   *ret_count = vsi_keys_holders(&cluster->keys, vsi_cluster_hash_key(cluster, &name.key));
   vsi_scoped_key_finish(&name);
   return VESTRY_OK;
@@ -195,8 +191,6 @@ static vestry_err hooks_add(vestry_cluster *cluster) {
       .broadcast = broadcast,
       .is_held = is_held,
       .drains = drains,
-      .reserve = cluster->is_strict ? vsi_reservations_begin : NULL,
-      .reserved = cluster->is_strict ? vsi_reservations_end : NULL,
       .address = vsi_renewals_address,
       .renew = vsi_renewals_add,
       .ctx = cluster,
@@ -247,7 +241,6 @@ static void free_cluster(void *ctx) {
   vsi_remote_requests_free(cluster);
   vsi_renewals_finish(cluster);
   vsi_keys_finish(&cluster->keys);
-  pthread_cond_destroy(&cluster->reserved);
   pthread_cond_destroy(&cluster->quiet);
   vsi_mutex_finish(&cluster->lock);
   vsi_free(host, cluster);
@@ -294,7 +287,6 @@ static uint64_t in_ns(uint32_t ms, uint32_t by_default) {
 static vestry_err take_options(vestry_cluster *cluster, const vestry_cluster_options *options) {
   memcpy(cluster->name, options->node, strlen(options->node) + 1);
   cluster->pages = options->pages;
-  cluster->is_strict = options->strict;
   cluster->on_gap = options->on_gap;
   cluster->on_member = options->on_member;
   cluster->ctx = options->ctx;
@@ -363,7 +355,6 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
     return vsi_mistake(v->host, "vestry_cluster_create",
                        "a node's name, a secret of at least 32 bytes (here or by vestry_secret_set), and heartbeat_ms "
                        "< suspect_ms < dead_ms are required");
-  if (options.strict && !broker->ops->reserve) return VESTRY_UNSUPPORTED;
   vestry_cluster *cluster = vsi_calloc(v->host, 1, sizeof *cluster);
   if (!cluster) return VESTRY_NO_MEMORY;
   cluster->v = v;
@@ -372,7 +363,6 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   cluster->broker = *broker;
   vsi_mutex_init(&cluster->lock, VSI_LOCK_CLUSTER);
   pthread_cond_init(&cluster->quiet, NULL);
-  pthread_cond_init(&cluster->reserved, NULL);
   vsi_buffer_init(&cluster->refreshes, cluster->host);
   vsi_ring_init(&cluster->remote_requests);
   vestry_err error = vsi_presences_use(v, &cluster->presences);

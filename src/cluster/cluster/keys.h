@@ -124,10 +124,7 @@ void vsi_keys_sum_of(vsi_keys *keys, unsigned node, uint64_t *ret_count, uint64_
 /* Return whether changes are waiting to be announced. */
 bool vsi_keys_are_waiting(vsi_keys *keys);
 
-/* Counting and listing of keys on all nodes (list.c). */
-
-/* Make the response to a LIST of another node. page: the part after error and count. OK | NOT_FOUND | errors of the
- * store */
-vestry_err vsi_list_answer(vestry_cluster *cluster, const vsi_wire_list *list, uint32_t *ret_count, vsi_buffer *page);
+/* Count the nodes that have streams of a key, this one included, by the last announcements. For tests. */
+vestry_err vsi_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key, size_t *ret_count);
 
 #endif

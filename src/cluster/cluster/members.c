@@ -79,10 +79,6 @@ bool vsi_peers_are_known(const vestry_cluster *cluster) {
   return !cluster->is_refused && all_have_places(cluster) && has_listened(cluster, 2 * cluster->heartbeat_ns);
 }
 
-bool vsi_peers_are_sure(const vestry_cluster *cluster) {
-  return all_have_places(cluster) && has_listened(cluster, cluster->dead_ns);
-}
-
 bool vsi_members_is_accepted(const vestry_cluster *cluster) {
   bool has_peers = false;
   for (size_t i = 0; i < cluster->peers_count; i++) {

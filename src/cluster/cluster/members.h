@@ -17,9 +17,6 @@ uint64_t vsi_peers_unsynced(const vestry_cluster *cluster);
 /* Return whether all live nodes are known: this node has been connected for two heartbeats without standing still, and
  * every node has a slot. */
 bool vsi_peers_are_known(const vestry_cluster *cluster);
-/* Return whether every node that may hold a key is alive and known: this node has been connected for dead_ms without
- * standing still, so that silent nodes are dead, and every node has a slot. Does not check is_refused. */
-bool vsi_peers_are_sure(const vestry_cluster *cluster);
 
 /* Return the flag DRAINS if this node drains; otherwise 0. */
 uint8_t vsi_members_own_flags(const vestry_cluster *cluster);

@@ -29,7 +29,7 @@
 #include "cluster/cluster/message.h"
 #include "cluster/cluster/remote_request.h"
 #include "cluster/cluster/renewals.h"
-#include "cluster/cluster/reservations.h"
+#include "cluster/cluster/replaced.h"
 #include "cluster/cluster/served_requests.h"
 
 /* Return whether a dispatch to a key may have been sent without the node that announces the key now. */
@@ -139,7 +139,6 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   case VSI_WIRE_ANSWER: vsi_remote_request_take(cluster, peer, message, &ret->done); break;
   case VSI_WIRE_RENEW: vsi_renewals_take(cluster, message->body, message->len); break;
   case VSI_WIRE_REQUEST:
-  case VSI_WIRE_LIST:
   case VSI_WIRE_EVENT:
   case VSI_WIRE_REFRESH:
   case VSI_WIRE_PUBLISH: ret->is_to_do = vsi_served_take(cluster, peer, message, ret->may_do); break;

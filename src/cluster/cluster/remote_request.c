@@ -63,10 +63,7 @@ typedef struct vsi_remote_request {
   bool was_sent;                   /* to at least one node */
   bool is_found;                   /* streams were found here: only nodes that are known to hold the key get it */
   bool goes_to_all;                /* no further round is needed */
-  uint8_t kind;                    /* REQUEST or LIST */
   uint8_t flags;                   /* flags of its message */
-  uint64_t only;                   /* of a LIST: the nodes to query */
-  vsi_buffer *page;                /* receives the responses to a LIST; NULL: dropped */
   uint32_t count;                  /* number of connections so far */
   vestry_err error;
   vestry_answer_fn on_answer;
@@ -167,8 +164,7 @@ static void end(vestry_cluster *cluster, vsi_remote_request *request, vestry_err
   if (request->line) request->line->count--;
   /* A node that has opened a stream of the key meanwhile did not get this request. It has a gap when it announces the
    * stream. */
-  if (request->kind == VSI_WIRE_REQUEST && request->count && !request->goes_to_all)
-    vsi_recent_note(cluster, request->hash, request->sent_to);
+  if (request->count && !request->goes_to_all) vsi_recent_note(cluster, request->hash, request->sent_to);
   request->error = error;
   count_end(cluster, request);
   request->next = *done;
@@ -208,7 +204,6 @@ void vsi_remote_requests_finish(vestry_cluster *cluster, vsi_remote_request *don
 static uint64_t nodes_to_query(vestry_cluster *cluster, const vsi_remote_request *request) {
   uint64_t alive = vsi_peers_alive(cluster);
   if (request->has_begun) return alive & ~request->sent_to;
-  if (request->kind == VSI_WIRE_LIST) return alive & request->only;
   uint64_t holders = vsi_keys_others(&cluster->keys, request->hash) & alive;
   return request->is_found ? holders : holders | vsi_peers_unsynced(cluster);
 }
@@ -243,8 +238,8 @@ static void send_to(vestry_cluster *cluster, vsi_remote_request *request, uint64
   }
   for (size_t i = 0; i < cluster->peers_count; i++) {
     if (!(mask >> i & 1)) continue;
-    vestry_err error = vsi_message_send(cluster, &cluster->peers[i], &request->message, (vsi_wire_kind)request->kind,
-                                        request->flags, false);
+    vestry_err error =
+        vsi_message_send(cluster, &cluster->peers[i], &request->message, VSI_WIRE_REQUEST, request->flags, false);
     if (!error)
       request->awaited |= UINT64_C(1) << i, request->was_sent = true;
     else if (!request->error)
@@ -281,14 +276,6 @@ static bool go_on(vestry_cluster *cluster, vsi_remote_request *request, vestry_e
     send_to(cluster, request, mask);
   }
   return false;
-}
-
-static vestry_err write_list(vsi_remote_request *request, const vsi_remote_query *query) {
-  vsi_wire_list list = *query->list;
-  list.id = request->id;
-  vsi_wire_put_list(&request->message, &list);
-  vsi_wire_end(&request->message);
-  return request->message.error;
 }
 
 static vestry_err write_request(vsi_remote_request *request, const vsi_remote_query *query) {
@@ -345,7 +332,7 @@ static void advance(vestry_cluster *cluster, vsi_remote_request *request, vsi_re
 static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *request, vsi_remote_request **done) {
   bool is_full = cluster->stats.waiting_count >= cluster->max_waiting_count;
   if (vsi_map_reserve(&cluster->requests, cluster->host, cluster->requests.count + 1)) return VESTRY_NO_MEMORY;
-  if (!is_full && request->kind == VSI_WIRE_REQUEST && enter_line(cluster, request)) return VESTRY_NO_MEMORY;
+  if (!is_full && enter_line(cluster, request)) return VESTRY_NO_MEMORY;
   request->due_ns = vsi_add_saturating(vsi_now_ns(cluster->host), cluster->answer_ns);
   cluster->stats.remote_requests_count++;
   cluster->stats.waiting_count++;
@@ -372,20 +359,16 @@ static vestry_err request_begin(vestry_cluster *cluster, const vsi_remote_query 
   request->error = query->error;
   request->is_found = request->goes_to_all = query->is_found;
   request->flags = query->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0;
-  request->kind = query->list ? VSI_WIRE_LIST : VSI_WIRE_REQUEST;
-  request->goes_to_all |= query->list != NULL;
-  request->only = query->only;
-  request->page = query->page;
   vsi_wire_begin(&request->message, cluster->host);
-  request->is_followed = !query->list && vsi_trace_carried(cluster->host);
+  request->is_followed = vsi_trace_carried(cluster->host);
   if (request->is_followed)
     vsi_trace_make(cluster->host, vestry_trace_here(), VESTRY_SPAN_REMOTE_REQUEST, &request->span);
-  if (!query->list) request->hash = vsi_cluster_hash_key(cluster, query->key);
+  request->hash = vsi_cluster_hash_key(cluster, query->key);
   vsi_cluster_lock(cluster);
   request->id = ++cluster->last_request_id;
   vsi_cluster_unlock(cluster);
   vsi_remote_request *done = NULL;
-  vestry_err error = query->list ? write_list(request, query) : write_request(request, query);
+  vestry_err error = write_request(request, query);
   vsi_cluster_lock(cluster);
   if (!error && cluster->has_ended) error = VESTRY_CLOSED;
   if (!error) error = begin(cluster, request, &done);
@@ -406,7 +389,6 @@ void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, cons
   uint64_t bit = vsi_peer_bit(cluster, peer);
   if (reader.has_failed || !request || !(request->awaited & bit)) return; /* too late */
   request->awaited &= ~bit;
-  if (request->page && reader.left) vsi_buffer_append(request->page, reader.at, reader.left);
   request->count = request->count > UINT32_MAX - count ? UINT32_MAX : request->count + count;
   bool is_no = error == VESTRY_NOT_FOUND && !count;
   if (error && !is_no && !request->error) request->error = error > VESTRY_BUSY ? VESTRY_FAILED : error;

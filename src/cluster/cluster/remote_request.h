@@ -19,10 +19,6 @@ typedef struct vsi_remote_query {
   vestry_err error;
   vestry_answer_fn on_answer; /* NULL: the result is dropped */
   void *ctx;
-  /* For a LIST, instead of the key and the effects: */
-  const vsi_wire_list *list; /* its id is ignored */
-  uint64_t only;             /* the nodes to query, a bit each */
-  vsi_buffer *page;          /* receives the pages; NULL: only counts are needed. Valid until on_answer */
 } vsi_remote_query;
 /* Return whether a request for a key is being performed that has not been sent to a node. */
 bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node);

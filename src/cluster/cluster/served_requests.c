@@ -11,7 +11,7 @@
  * placeholders are registered.
  *
  * The actor also reports members and gaps to the application (members.c), and closes streams that other nodes have
- * replaced (reservations.c). One run of the actor performs at most RUN_MAX messages, so that reports are not late and a
+ * replaced (replaced.c). One run of the actor performs at most RUN_MAX messages, so that reports are not late and a
  * runtime with one thread can run other actors. */
 #include "cluster/cluster/served_requests.h"
 
@@ -27,7 +27,7 @@
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
 #include "cluster/cluster/remote_request.h"
-#include "cluster/cluster/reservations.h"
+#include "cluster/cluster/replaced.h"
 #include "event/layout.h"
 #include "registry/dispatch.h"
 #include "registry/names.h"
@@ -61,15 +61,13 @@ static bool is_quick(vestry_cluster *cluster) {
 
 /* -------------------------------------------------------------------------------------------------- responses ----- */
 
-/* Send an ANSWER. page: appended to it, or NULL. Under the lock. */
-static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_err error, uint32_t count,
-                   const vsi_buffer *page) {
+/* Send an ANSWER. Under the lock. */
+static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_err error, uint32_t count) {
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put(&buffer, id, 8);
   vsi_wire_put(&buffer, error, 1);
   vsi_wire_put(&buffer, count, 4);
-  if (page) vsi_buffer_append(&buffer, page->data, page->len);
   vsi_wire_end(&buffer);
   (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_ANSWER, 0, false); /* lost: the other node gets TIMEOUT */
   vsi_buffer_finish(&buffer);
@@ -82,11 +80,11 @@ static vsi_peer *find_peer(vestry_cluster *cluster, const vsi_wire_message *mess
 }
 
 static void answer_to(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more, uint64_t id,
-                      vestry_err error, uint32_t count, const vsi_buffer *page) {
+                      vestry_err error, uint32_t count) {
   vsi_cluster_lock(cluster);
   cluster->stats.answered_count++;
   vsi_peer *peer = find_peer(cluster, message);
-  if (peer) answer(cluster, peer, id, error, count, page);
+  if (peer) answer(cluster, peer, id, error, count);
   if (has_more && is_quick(cluster))
     vsi_mutex_unlock(&cluster->lock); /* flushed at the end of the run */
   else
@@ -114,25 +112,14 @@ void vsi_served_drop(vestry_message *message, void *ctx) {
 
 static void refuse(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, vestry_err error) {
   cluster->stats.over_budget_count += error == VESTRY_FULL;
-  if (message->kind == VSI_WIRE_REQUEST || message->kind == VSI_WIRE_LIST) {
+  if (message->kind == VSI_WIRE_REQUEST) {
     vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
-    uint64_t id = vsi_wire_number(&reader, 8); /* both kinds begin with the id */
-    answer(cluster, peer, id, error, 0, NULL);
+    uint64_t id = vsi_wire_number(&reader, 8);
+    answer(cluster, peer, id, error, 0);
     return;
   }
   vsi_peer_lose(peer, 1);
   vsi_cluster_notify(cluster);
-}
-
-/* Respond to a LIST of the kind HELD without the actor, because a node waits for it before it opens a stream. */
-static bool answer_at_once(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
-  vsi_wire_list list;
-  if (message->kind != VSI_WIRE_LIST || vsi_wire_read_list(message->body, message->len, &list)) return false;
-  if (list.what != VSI_WIRE_LIST_HELD) return false;
-  bool is_held = vsi_reservations_hold(cluster, list.position);
-  cluster->stats.answered_count++;
-  answer(cluster, peer, list.id, is_held ? VESTRY_OK : VESTRY_NOT_FOUND, is_held, NULL);
-  return true;
 }
 
 /* Copy a message for the actor. Beyond the bound or without memory, it is refused. */
@@ -157,7 +144,6 @@ static void keep(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
 }
 
 bool vsi_served_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, bool may_do) {
-  if (answer_at_once(cluster, peer, message)) return false;
   if (message->kind == VSI_WIRE_REQUEST && may_do && !cluster->put_count && cluster->row_count < ROW_MAX &&
       is_quick(cluster)) {
     cluster->row_count++;
@@ -231,7 +217,7 @@ static void do_request(vestry_cluster *cluster, const vsi_wire_message *message,
   const vestry_trace *former = enter_trace(message);
   vestry_err error = dispatch(cluster, &request, message->flags & VSI_WIRE_FAIL_FAST, &count);
   (void)vestry_trace_enter(former);
-  answer_to(cluster, message, has_more, request.id, error, count, NULL);
+  answer_to(cluster, message, has_more, request.id, error, count);
 }
 
 void vsi_served_do(vestry_cluster *cluster, const vsi_wire_message *message) {
@@ -248,18 +234,6 @@ void vsi_served_do(vestry_cluster *cluster, const vsi_wire_message *message) {
   cluster->put_count = 0;
   vestry_actor_notify(cluster->actor);
   vsi_cluster_unlock(cluster);
-}
-
-static void do_list(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more) {
-  vsi_wire_list list;
-  uint32_t count = 0;
-  vsi_buffer page;
-  if (vsi_wire_read_list(message->body, message->len, &list)) return;
-  vsi_buffer_init(&page, cluster->host);
-  vestry_err error = vsi_list_answer(cluster, &list, &count, &page);
-  const bool has_page = !error || error == VESTRY_TOO_LARGE;
-  answer_to(cluster, message, has_more, list.id, error, count, has_page ? &page : NULL);
-  vsi_buffer_finish(&page);
 }
 
 /* Write an event that was made on another node. */
@@ -332,8 +306,6 @@ static void do_one(vestry_cluster *cluster, work *w) {
   const vsi_wire_message *message = &w->received;
   if (message->kind == VSI_WIRE_REQUEST) {
     do_request(cluster, message, w->has_more);
-  } else if (message->kind == VSI_WIRE_LIST) {
-    do_list(cluster, message, w->has_more);
   } else if (is_lost(perform_message(cluster, message))) {
     vsi_cluster_lock(cluster);
     vsi_peer *peer = vsi_peers_find(cluster, message->from);

@@ -168,37 +168,3 @@ vestry_err vsi_wire_read_request(const void *body, size_t len, vsi_wire_request 
   ret_request->data = read_slice(&reader, reader.left);
   return reader.has_failed ? VESTRY_MALFORMED : VESTRY_OK;
 }
-
-void vsi_wire_put_list(vsi_buffer *buffer, const vsi_wire_list *list) {
-  vsi_wire_put(buffer, list->id, 8);
-  vsi_wire_put(buffer, list->what, 1);
-  if (list->what == VSI_WIRE_LIST_KEY) {
-    vsi_wire_put_name(buffer, list->name);
-    return;
-  }
-  vsi_wire_put(buffer, list->position, 8);
-  if (list->what == VSI_WIRE_LIST_HELD) return;
-  vsi_wire_put(buffer, list->until, 8);
-  vsi_wire_put(buffer, list->page_count, 4);
-  vsi_buffer_append(buffer, list->name.scope.data, list->name.scope.len);
-}
-
-vestry_err vsi_wire_read_list(const void *body, size_t len, vsi_wire_list *ret_list) {
-  vsi_wire_reader reader = vsi_wire_read(body, len);
-  *ret_list = (vsi_wire_list){.id = vsi_wire_number(&reader, 8)};
-  uint64_t what = vsi_wire_number(&reader, 1);
-  if (what > VSI_WIRE_LIST_HELD) return VESTRY_MALFORMED;
-  ret_list->what = (vsi_wire_list_what)what;
-  if (what == VSI_WIRE_LIST_KEY) {
-    ret_list->name = vsi_wire_read_name(&reader);
-  } else if (what == VSI_WIRE_LIST_HELD) {
-    ret_list->position = vsi_wire_number(&reader, 8);
-  } else {
-    ret_list->position = vsi_wire_number(&reader, 8);
-    ret_list->until = vsi_wire_number(&reader, 8);
-    ret_list->page_count = (uint32_t)vsi_wire_number(&reader, 4);
-    ret_list->name.scope = read_slice(&reader, reader.left);
-  }
-  bool is_well = !reader.has_failed && !reader.left && ret_list->name.scope.len <= VESTRY_SCOPE_MAX_BYTES;
-  return is_well ? VESTRY_OK : VESTRY_MALFORMED;
-}

@@ -27,9 +27,8 @@ typedef enum vsi_wire_kind {
   VSI_WIRE_PUBLISH,
   VSI_WIRE_PRESENT, /* members of presences that joined or left */
   VSI_WIRE_MISSED,  /* the receiver announced a channel or a key too late: a message was sent without it */
-  VSI_WIRE_LIST,    /* request for a page of keys, or for the number of streams of a key */
   /* Not numbered. A lost one is harmless, because the tabs renew their leases again. */
-  VSI_WIRE_RENEW, /* leases of the receiver's streams that tabs have renewed (renewals.c) */
+  VSI_WIRE_RENEW = 15, /* leases of the receiver's streams that tabs have renewed (renewals.c) */
   VSI_WIRE_KINDS
 } vsi_wire_kind;
 
@@ -122,23 +121,6 @@ typedef struct vsi_wire_request {
   vestry_slice effects, data; /* JSON; data len 0: none */
 } vsi_wire_request;
 void vsi_wire_put_request(vsi_buffer *buffer, const vsi_wire_request *request);
-/* Subject of a LIST. */
-typedef enum vsi_wire_list_what {
-  VSI_WIRE_LIST_ALL,
-  VSI_WIRE_LIST_SCOPE,
-  VSI_WIRE_LIST_KEY,
-  VSI_WIRE_LIST_HELD /* whether the node holds, or is about to hold, the key whose hash is in position */
-} vsi_wire_list_what;
-typedef struct vsi_wire_list {
-  uint64_t id;
-  vsi_wire_list_what what;
-  vsi_wire_name name;       /* KEY: the key; SCOPE: the scope */
-  uint64_t position, until; /* ALL, SCOPE: cursor of the listing. page_count: maximum number of keys in the page */
-  uint32_t page_count;
-} vsi_wire_list;
-void vsi_wire_put_list(vsi_buffer *buffer, const vsi_wire_list *list);
-/* Read a LIST. OK | MALFORMED */
-vestry_err vsi_wire_read_list(const void *body, size_t len, vsi_wire_list *ret_list);
 /* Read a REQUEST. OK | MALFORMED */
 vestry_err vsi_wire_read_request(const void *body, size_t len, vsi_wire_request *ret_request);
 

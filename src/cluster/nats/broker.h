@@ -7,7 +7,8 @@
 #include <nats/nats.h>
 #include <stdatomic.h>
 
-#include "cluster/nats/reservations.h"
+#include "base/held_log.h"
+#include "base/mutex.h"
 #include "cluster/nats/send_queue.h"
 #include "cluster/nats/settings.h"
 #include "vestry/error.h"
@@ -73,7 +74,6 @@ typedef struct vsi_nats_broker {
   vsi_nats_send_queue send_queue;
   uint64_t published_count, written_count, discarded_count, connections_count, attempts_count;
 
-  vsi_nats_reservations reservations;
 } vsi_nats_broker;
 
 /* Maximum time that the library waits for libnats's last callback. */

@@ -323,9 +323,7 @@ static void disconnect(linking *l) {
   vsi_mutex_lock(&broker->lock);
   set_down_locked(broker);
   vsi_mutex_unlock(&broker->lock);
-  vsi_nats_reservations_attach(&broker->reservations, NULL);
   close_connection(l);
-  vsi_nats_reservations_detach(&broker->reservations);
   drop_all(l);
   wait_closed(l);
   natsConnection_Destroy(l->connection);
@@ -436,7 +434,6 @@ static void live(linking *l) {
     ms = options->reconnect_ms;
     if (l->has_complained || !is_down_silent) vsi_log(broker->host, VESTRY_LOG_INFO, "nats: up");
     l->has_complained = false;
-    vsi_nats_reservations_attach(&broker->reservations, l->connection);
     request_report(broker, &broker->up_waits);
     serve(l);
     disconnect(l);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The functions of the broker interface. publish adds a part to the send queue; flush and reserve call libnats. */
+/* The functions of the broker interface. publish adds a part to the send queue; flush calls libnats. */
 #include "cluster/nats/broker.h"
 
 #include <sys/eventfd.h>
@@ -96,7 +96,6 @@ static void destroy(void *self) {
   if (broker->wake_fd >= 0) (void)close(broker->wake_fd);
   vsi_free(host, broker->subjects);
   vsi_free(host, broker->subs);
-  vsi_nats_reservations_finish(&broker->reservations);
   pthread_cond_destroy(&broker->changed);
   vsi_mutex_finish(&broker->lock);
   vsi_mutex_finish(&broker->io);
@@ -143,23 +142,13 @@ static void flush(void *self, bool at_once) {
     vsi_nats_receiver_wake(broker);
 }
 
-/* ---- reservations ------------------------------------------------------------------------------------------------ */
-
-static vestry_err reserve(void *self, const char *name, uint64_t expected, const void *data, size_t len,
-                          uint64_t *ret_revision) {
-  vsi_nats_broker *broker = self;
-  if (!vestry_subject_is_valid(name) || (len && !data) || !ret_revision) return VESTRY_INVALID;
-  if (len > max_payload(broker)) return VESTRY_TOO_LARGE;
-  return vsi_nats_reservations_set(&broker->reservations, &broker->settings, name, expected, data, len, ret_revision);
-}
-
 /* ---- creation ---------------------------------------------------------------------------------------------------- */
 
 #define OPS                                                                                                            \
   .start = start, .stop = stop, .publish = publish, .flush = flush, .state = state, .max_payload = max_payload,        \
   .destroy = destroy, .has_more = has_more
 
-static const vestry_broker_ops ops = {OPS}, ops_with_reservations = {OPS, .reserve = reserve};
+static const vestry_broker_ops ops = {OPS};
 
 vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker *ret_broker) {
   if (!ret_broker) return vsi_mistake(vestry_host_default(), "vestry_nats_create", "ret_broker is NULL");
@@ -181,13 +170,12 @@ vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker 
   vsi_mutex_init(&broker->lock, VSI_LOCK_NATS);
   pthread_cond_init(&broker->changed, NULL);
   vsi_nats_send_queue_init(&broker->send_queue, host, settings.options.max_send_queue_bytes);
-  vsi_nats_reservations_init(&broker->reservations);
-  *ret_broker = (vestry_broker){settings.reservations_bucket ? &ops_with_reservations : &ops, broker};
+  *ret_broker = (vestry_broker){&ops, broker};
   return VESTRY_OK;
 }
 
 void vsi_nats_stats_get(const vestry_broker *from, vsi_nats_stats *ret_stats) {
-  if (!from || (from->ops != &ops && from->ops != &ops_with_reservations)) return;
+  if (!from || from->ops != &ops) return;
   vsi_nats_broker *broker = from->broker;
   vsi_mutex_lock(&broker->lock);
   *ret_stats = (vsi_nats_stats){.published_count = broker->published_count,

@@ -14,11 +14,6 @@ enum { HOST_MAX = 256, MAX_MS = 600000 };
 
 /* ---- checks and defaults ----------------------------------------------------------------------------------------- */
 
-static bool is_bucket(const char *name) {
-  size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
-  return len > 0 && len <= 64 && !name[len];
-}
-
 /* Return which options exclude or require each other, or are invalid. NULL: none */
 static const char *find_conflict(const vestry_nats_options *o) {
   if (!o->servers != !o->servers_count) return "servers and servers_count must be set together";
@@ -27,8 +22,6 @@ static const char *find_conflict(const vestry_nats_options *o) {
   if (o->password && !o->user) return "password is set without user";
   if (!o->nkey != !o->nkey_seed_file) return "nkey and nkey_seed_file must be set together";
   if (!o->tls_certificate_file != !o->tls_key_file) return "tls_certificate_file and tls_key_file must be set together";
-  if (o->reservations_bucket && !is_bucket(o->reservations_bucket))
-    return "reservations_bucket must be 1 to 64 letters, digits, '-' and '_'";
   return NULL;
 }
 
@@ -41,8 +34,6 @@ static vestry_err check(const vestry_host *host, const vestry_nats_options *o) {
       {"write_ms", o->write_ms, 1, MAX_MS},
       {"reconnect_ms", o->reconnect_ms, 1, MAX_MS},
       {"reconnect_max_ms", o->reconnect_max_ms, 1, MAX_MS},
-      {"reservations_replicas", o->reservations_replicas, 1, 5},
-      {"reservations_ms", o->reservations_ms, 1, MAX_MS},
   };
   const char *conflict = find_conflict(o);
   if (conflict) return vsi_mistake(host, "vestry_nats_create", conflict);
@@ -65,16 +56,13 @@ static void fill_in(vestry_nats_options *o) {
   DEFAULT(reconnect_max_ms, 1000);
   if (o->reconnect_max_ms < o->reconnect_ms) o->reconnect_max_ms = o->reconnect_ms;
   DEFAULT(max_send_queue_bytes, (size_t)8 << 20);
-  DEFAULT(reservations_replicas, 1);
-  DEFAULT(reservations_ms, 1000);
 }
 
 /* ---- options of libnats ------------------------------------------------------------------------------------------ */
 
 static natsStatus set_common(natsOptions *nats, const vestry_nats_options *o) {
   natsStatus s = natsOptions_SetAllowReconnect(nats, false);
-  if (!s) s = natsOptions_UseGlobalMessageDelivery(nats, true); /* no thread for the responses to reservations */
-  if (!s) s = natsOptions_SetSendAsap(nats, true);              /* no thread that waits a millisecond for more */
+  if (!s) s = natsOptions_SetSendAsap(nats, true); /* no thread that waits a millisecond for more */
   if (!s) s = natsOptions_SetIgnoreDiscoveredServers(nats, true);
   if (!s) s = natsOptions_SetName(nats, o->name);
   if (!s) s = natsOptions_SetTimeout(nats, (int64_t)o->connect_ms);
@@ -154,8 +142,7 @@ static vestry_err copy_texts(vsi_nats_settings *s) {
   } texts[] = {{o->tls_host, &s->tls_host},
                {o->tls_ca_file, &s->ca_file},
                {o->tls_certificate_file, &s->certificate_file},
-               {o->tls_key_file, &s->key_file},
-               {o->reservations_bucket, &s->reservations_bucket}};
+               {o->tls_key_file, &s->key_file}};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     if (texts[i].from && !(*texts[i].to = vsi_strdup(s->host, texts[i].from, strlen(texts[i].from))))
       return VESTRY_NO_MEMORY;
@@ -179,7 +166,7 @@ void vsi_nats_settings_finish(vsi_nats_settings *s) {
   natsOptions_Destroy(s->nats);
   for (size_t i = 0; s->servers && i < s->options.servers_count; i++) vsi_free(s->host, s->servers[i]);
   vsi_free(s->host, s->servers);
-  char *const texts[] = {s->tls_host, s->ca_file, s->certificate_file, s->key_file, s->reservations_bucket};
+  char *const texts[] = {s->tls_host, s->ca_file, s->certificate_file, s->key_file};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) vsi_free(s->host, texts[i]);
   memset(s, 0, sizeof *s);
 }

@@ -12,7 +12,7 @@ typedef struct vsi_nats_settings {
   vestry_nats_options options; /* with the defaults; of its texts only those below are valid */
   natsOptions *nats;           /* for one connection after the other, on one thread */
   char **servers;              /* servers_count of them */
-  char *tls_host, *ca_file, *certificate_file, *key_file, *reservations_bucket;
+  char *tls_host, *ca_file, *certificate_file, *key_file;
   bool tls;
 } vsi_nats_settings;
 

@@ -208,10 +208,6 @@ static void put_cluster(vestry_metrics *m, const vestry_cluster_stats *stats) {
              {"ok", stats->ok_count}, {"not_found", stats->not_found_count}, {"timeout", stats->timeout_count},
              {"unsent", stats->unsent_count}, {"refused", stats->refused_count});
   gauge(m, "vestry_cluster_waiting", "Requests to other nodes that wait for an answer.", stats->waiting_count);
-  uint64_t failed_count = stats->reservations_refused_count + stats->reservations_unknown_count;
-  COUNT_EACH(m, "vestry_cluster_reservations", "Reservations of keys, by outcome.", "outcome",
-             {"granted", stats->reservations_count - failed_count}, {"refused", stats->reservations_refused_count},
-             {"unknown", stats->reservations_unknown_count});
   count(m, "vestry_cluster_answered", "Requests of other nodes that this node answered.", stats->answered_count);
   count(m, "vestry_cluster_sent", "Messages accepted by the broker.", stats->sent_count);
   count(m, "vestry_cluster_send_failed", "Messages refused by the broker.", stats->send_failed_count);
