@@ -527,11 +527,8 @@ TEST_CASE(every_nats_status_maps_to_an_error) {
 static vestry_err run_broker(test_host *th, void *ctx) {
   const char *servers[] = {the.server.url};
   vestry_broker broker;
-  vestry_err error = vestry_nats_create(&(vestry_nats_options){.host = &th->host,
-                                                               .servers = servers,
-                                                               .servers_count = 1,
-                                                               .reconnect_ms = 1},
-                                        &broker);
+  vestry_err error = vestry_nats_create(
+      &(vestry_nats_options){.host = &th->host, .servers = servers, .servers_count = 1, .reconnect_ms = 1}, &broker);
   if (error) return error;
   receiver e;
   receiver_init(&e, broker);
