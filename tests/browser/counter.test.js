@@ -13,11 +13,18 @@ async function counterFor(t, options = [], expected = undefined) {
   return counter;
 }
 
-// capability: A11
-test('a started counter ticks once per second', async (t) => {
-  const counter = await counterFor(t);
+// Return a counter, a session and its tab.
+async function tabFor(t, options = [], start = 0) {
+  const counter = await counterFor(t, options);
   const session = await newSession(t);
   const tab = await session.tab(counter.url);
+  if (start) await tab.click('start').then(() => tab.atLeast(start));
+  return { counter, session, tab };
+}
+
+// capability: A11
+test('a started counter ticks once per second', async (t) => {
+  const { counter, session, tab } = await tabFor(t);
   assert.equal(await tab.counter(), 0);
   await tab.shows('state', 'stopped');
   const clicked = Date.now();
@@ -72,9 +79,7 @@ test('a second tab of the session adds ten, which the first one shows; another s
 });
 
 test('add ten without a stream opens a stream as the response', async (t) => {
-  const counter = await counterFor(t);
-  const session = await newSession(t);
-  const tab = await session.tab(counter.url);
+  const { counter, session, tab } = await tabFor(t);
   await tab.click('add');
   await tab.atLeast(10);
   await tab.click('add');
@@ -86,11 +91,7 @@ test('add ten without a stream opens a stream as the response', async (t) => {
 });
 
 test('stop resets all tabs, and the ticks end', async (t) => {
-  const counter = await counterFor(t);
-  const session = await newSession(t);
-  const first = await session.tab(counter.url);
-  await first.click('start');
-  await first.atLeast(2);
+  const { counter, session, tab: first } = await tabFor(t, [], 2);
   const second = await session.tab(counter.url);
   await second.shows('state', 'running');
   await second.click('stop');
@@ -116,11 +117,7 @@ test('stop resets all tabs, and the ticks end', async (t) => {
 
 test('a reload shows the current value, and continues by itself', async (t) => {
   for (const policy of ['many', 'replace', 'reuse', 'reject']) {
-    const counter = await counterFor(t, ['--policy', policy]);
-    const session = await newSession(t);
-    const tab = await session.tab(counter.url);
-    await tab.click('start');
-    await tab.atLeast(2);
+    const { counter, session, tab } = await tabFor(t, ['--policy', policy], 2);
     const html = await (await session.context.request.get(counter.url)).text();
     assert.match(html, /<p id="counter"[^>]*>[2-9]<\/p>/, 'rendered by the server');
     await tab.page.reload();
@@ -161,11 +158,7 @@ test('after a restart of the server, open pages of all tabs tick again, with the
 
 // capability: A14
 test('policy replace: the newest tab has the stream', async (t) => {
-  const counter = await counterFor(t, ['--policy', 'replace']);
-  const session = await newSession(t);
-  const first = await session.tab(counter.url);
-  await first.click('start');
-  await first.atLeast(1);
+  const { counter, session, tab: first } = await tabFor(t, ['--policy', 'replace'], 1);
   const second = await session.tab(counter.url);
   await second.shows('state', 'running');
   await first.shows('state', 'another tab has the stream');
@@ -180,11 +173,7 @@ test('policy replace: the newest tab has the stream', async (t) => {
 });
 
 test('policy reuse: the first tab keeps the stream, and gets the events of others', async (t) => {
-  const counter = await counterFor(t, ['--policy', 'reuse']);
-  const session = await newSession(t);
-  const first = await session.tab(counter.url);
-  await first.click('start');
-  await first.atLeast(1);
+  const { counter, session, tab: first } = await tabFor(t, ['--policy', 'reuse'], 1);
   const second = await session.tab(counter.url);
   await second.shows('state', 'another tab has the stream');
   await second.click('add');
@@ -200,11 +189,7 @@ test('policy reuse: the first tab keeps the stream, and gets the events of other
 });
 
 test('policy reject: a second stream is rejected, and the page shows the reason', async (t) => {
-  const counter = await counterFor(t, ['--policy', 'reject']);
-  const session = await newSession(t);
-  const first = await session.tab(counter.url);
-  await first.click('start');
-  await first.atLeast(1);
+  const { counter, session, tab: first } = await tabFor(t, ['--policy', 'reject'], 1);
   const second = await session.tab(counter.url);
   await second.shows('state', 'another tab has the stream');
   await first.ticks(2);
@@ -236,11 +221,7 @@ test('a full server is asked again until it has room', { skip: threadsAreNoBound
 });
 
 test('while the connection is lost, actions whose results would be lost are disabled', async (t) => {
-  const counter = await counterFor(t);
-  const session = await newSession(t);
-  const tab = await session.tab(counter.url);
-  await tab.click('start');
-  await tab.atLeast(1);
+  const { counter, tab } = await tabFor(t, [], 1);
   await counter.stop();
   await tab.shows('state', 'connection lost, retrying');
   const shown = await tab.counter();

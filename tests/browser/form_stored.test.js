@@ -28,12 +28,26 @@ function database(t) {
   };
 }
 
+// Return a function that starts servers of a new database, its first server, and a tab there.
+async function begin(t, where = '') {
+  const start = database(t);
+  const server = await start();
+  return { start, server, tab: await open(await newSession(t), server.url + where) };
+}
+
 async function open(session, url) {
   const tab = await session.tab(url);
   tab.letters = [];
   tab.page.on('response', (answer) => answer.url().endsWith('/kept') && answer.ok() && tab.letters.push(answer.request().postData()));
   tab.kept = (name, value) => waitFor(() => tab.letters.some((letter) => new URLSearchParams(letter ?? '').get(name) === value),
     () => tab.letters);
+  tab.types = (name, value) => tab.page.fill(`[name=${name}]`, value).then(() => tab.kept(`v.${name}`, value));
+  // After a reload, the fields have these values.
+  tab.reloads = async (fields) => {
+    await tab.page.reload();
+    await ready(tab);
+    for (const [name, value] of Object.entries(fields)) await tab.has(name, value);
+  };
   tab.field = (name) => tab.page.evaluate((name) => document.querySelector(`[name=${name}]`).value, name);
   tab.has = (name, value) => waitFor(async () => (await tab.field(name).catch(() => null)) === value, () => tab.field(name));
   await ready(tab);
@@ -53,11 +67,8 @@ const ready = (tab) => tab.until(() => window.vestryForms?.all?.report?.isKnown(
 for (const where of ['', 'plain']) {
   // capability: L4
   test(`l4: /${where}: a server killed during typing keeps all saved text, and receives the rest later`, async (t) => {
-    const start = database(t);
-    const server = await start();
-    const tab = await open(await newSession(t), server.url + where);
-    await tab.page.fill('[name=title]', 'mine');
-    await tab.kept('v.title', 'mine');
+    const { start, server, tab } = await begin(t, where);
+    await tab.types('title', 'mine');
     await server.kill();
     await tab.page.fill('[name=text]', 'typed while there was none');
     const next = await start(server.port);
@@ -65,29 +76,20 @@ for (const where of ['', 'plain']) {
     assert.equal(await tab.field('title'), 'mine');
     await next.kill();
     const last = await start(server.port);
-    await tab.page.reload();
-    await ready(tab);
-    await tab.has('title', 'mine');
-    await tab.has('text', 'typed while there was none');
+    await tab.reloads({ title: 'mine', text: 'typed while there was none' });
     await tab.page.fill('[name=title]', 'sent');
     await tab.page.click('[type=submit]');
     await tab.has('title', 'Untitled');
     await last.kill();
     await start(server.port);
-    await tab.page.reload();
-    await ready(tab);
-    await tab.has('title', 'Untitled');
-    await tab.has('text', '');
+    await tab.reloads({ title: 'Untitled', text: '' });
   });
 }
 
 // capability: L4
 test('l4: a server killed before the commit of a submission keeps the text', async (t) => {
-  const start = database(t);
-  const server = await start();
-  const tab = await open(await newSession(t), `${server.url}plain`);
-  await tab.page.fill('[name=title]', 'die');
-  await tab.kept('v.title', 'die');
+  const { start, server, tab } = await begin(t, 'plain');
+  await tab.types('title', 'die');
   await tab.page.evaluate(() => {
     const body = new URLSearchParams(new FormData(document.querySelector('form')));
     fetch('/sent', { method: 'POST', body }).catch(() => 0).then(() => { window.isOver = true; });
@@ -96,9 +98,7 @@ test('l4: a server killed before the commit of a submission keeps the text', asy
   await server.kill();
   await tab.page.waitForFunction(() => window.isOver); // or the browser sends it once more, to the next server
   await start(server.port);
-  await tab.page.reload();
-  await ready(tab);
-  await tab.has('title', 'die');
+  await tab.reloads({ title: 'die' });
 });
 
 // capability: L4
@@ -107,8 +107,7 @@ test('l4: two servers of one database share a form: text typed at one, submitted
   const [here, there] = [await start(), await start()];
   const session = await newSession(t);
   const tab = await open(session, here.url);
-  await tab.page.fill('[name=title]', 'mine');
-  await tab.kept('v.title', 'mine');
+  await tab.types('title', 'mine');
   // Like a load balancer: the same page at the same address from another server.
   const elsewhere = (route) => route.fetch({ url: route.request().url().replace(here.url, there.url), maxRedirects: 0 })
     .then((response) => route.fulfill({ response }), () => route.abort());
@@ -116,14 +115,11 @@ test('l4: two servers of one database share a form: text typed at one, submitted
   await tab.page.click('[type=submit]');
   await tab.has('title', 'Untitled'); // the stream is that of the first one
   await tab.page.unroute(/\/report$/);
-  await tab.page.fill('[name=title]', 'next');
-  await tab.kept('v.title', 'next');
+  await tab.types('title', 'next');
   await here.kill(); // the second one takes over
   await there.stop();
   await start(here.port);
-  await tab.page.reload();
-  await ready(tab);
-  await tab.has('title', 'next');
+  await tab.reloads({ title: 'next' });
 });
 
 // capability: L4
@@ -134,52 +130,36 @@ test('l4: two tabs of a user have separate texts, and submitting one keeps the o
   const [one, two] = [await open(session, server.url), await open(session, server.url)];
   await one.page.fill('[name=title]', 'first');
   await two.page.fill('[name=title]', 'second');
-  await one.page.fill('[name=text]', 'of the first');
-  await one.kept('v.text', 'of the first');
+  await one.types('text', 'of the first');
   await two.kept('v.title', 'second');
   await one.page.click('[type=submit]');
   await one.has('title', 'Untitled');
-  await two.page.reload();
-  await ready(two);
-  await two.has('title', 'second');
-  await two.has('text', '');
-  await one.page.reload();
-  await ready(one);
-  await one.has('title', 'Untitled');
+  await two.reloads({ title: 'second', text: '' });
+  await one.reloads({ title: 'Untitled' });
 });
 
 // capability: L4
 test('l4: a page restored from the browser cache takes newer text, and saves no older text', async (t) => {
-  const start = database(t);
-  const server = await start();
-  const tab = await open(await newSession(t), `${server.url}plain`);
+  const { server, tab } = await begin(t, 'plain');
   await tab.page.fill('[name=title]', 'old');
-  await tab.page.fill('[name=text]', 'old text');
-  await tab.kept('v.text', 'old text');
+  await tab.types('text', 'old text');
   await tab.page.evaluate(() => (window.wasLeft = true));
   await tab.page.goto(`${server.url}plain?again`);
   await ready(tab);
   await tab.has('title', 'old');
-  await tab.page.fill('[name=title]', 'new');
-  await tab.kept('v.title', 'new');
+  await tab.types('title', 'new');
   await tab.page.goBack({ waitUntil: 'commit' }); // usually restored, but a browser may load it again
   t.diagnostic(`as it was left: ${await tab.page.evaluate(() => window.wasLeft === true)}`);
   await tab.has('title', 'new');
-  await tab.page.fill('[name=text]', 'newer text');
-  await tab.kept('v.text', 'newer text');
-  await tab.page.reload();
-  await ready(tab);
-  await tab.has('title', 'new');
-  await tab.has('text', 'newer text');
+  await tab.types('text', 'newer text');
+  await tab.reloads({ title: 'new', text: 'newer text' });
 });
 
 // The same with a page that was certainly restored: the browser's event is simulated.
 for (const isSent of [false, true]) {
   // capability: L4
   test(`l4: a restored page whose form was ${isSent ? 'sent' : 'typed into'} elsewhere meanwhile`, async (t) => {
-    const start = database(t);
-    const server = await start();
-    const tab = await open(await newSession(t), `${server.url}plain`);
+    const { start, server, tab } = await begin(t, 'plain');
     await tab.page.fill('[name=title]', 'old');
     await tab.page.selectOption('[name=tags]', ['a']);
     await tab.page.uncheck('[name=urgent]');
@@ -196,23 +176,16 @@ for (const isSent of [false, true]) {
     assert.equal(await tab.page.isChecked('[name=urgent]'), true);
     assert.deepEqual(await tab.page.evaluate(() => document.querySelector('[name=tags]').selectedOptions.length), 0);
     await ready(tab);
-    await tab.page.fill('[name=text]', 'typed then');
-    await tab.kept('v.text', 'typed then');
-    await tab.page.reload();
-    await ready(tab);
-    await tab.has('title', isSent ? 'Untitled' : 'new');
-    await tab.has('text', 'typed then');
+    await tab.types('text', 'typed then');
+    await tab.reloads({ title: isSent ? 'Untitled' : 'new', text: 'typed then' });
   });
 }
 
 // capability: L4
 test('l4: text is saved during a composition, which neither saves nor renders disturb', async (t) => {
-  const start = database(t);
-  const server = await start();
-  const tab = await open(await newSession(t), server.url);
+  const { server, tab } = await begin(t);
   const keys = await tab.page.context().newCDPSession(tab.page);
-  await tab.page.fill('[name=text]', 'before ');
-  await tab.kept('v.text', 'before ');
+  await tab.types('text', 'before ');
   tab.letters.length = 0;
   await tab.page.focus('[name=text]');
   await tab.page.evaluate(() => {
@@ -238,18 +211,13 @@ test('l4: text is saved during a composition, which neither saves nor renders di
   // A composition that is active when the page is left is stored as it is.
   await keys.send('Input.imeSetComposition', { text: 'ご', selectionStart: 1, selectionEnd: 1 });
   await tab.has('text', 'before 日本ご');
-  await tab.page.reload();
-  await ready(tab);
-  await tab.has('text', 'before 日本ご');
+  await tab.reloads({ text: 'before 日本ご' });
 });
 
 // capability: L4
 test('l4: text typed during a reset is not lost if a render comes first', async (t) => {
-  const start = database(t);
-  const server = await start();
-  const tab = await open(await newSession(t), server.url);
-  await tab.page.fill('[name=title]', 'mine');
-  await tab.kept('v.title', 'mine');
+  const { tab } = await begin(t);
+  await tab.types('title', 'mine');
   // The response to the reset is late.
   let letGo = null;
   const isLetGo = new Promise((done) => (letGo = done));
@@ -274,10 +242,7 @@ test('l4: text typed during a reset is not lost if a render comes first', async 
   letGo();
   await tab.kept('v.text', 'typed after it');
   await tab.page.unroute('**/kept');
-  await tab.page.reload();
-  await ready(tab);
-  await tab.has('text', 'typed after it');
-  await tab.has('title', 'Untitled');
+  await tab.reloads({ text: 'typed after it', title: 'Untitled' });
 });
 
 // capability: L4
@@ -302,8 +267,7 @@ test('l4: fields that are never stored are not in the file', async (t) => {
     }
   });
   await tab.page.fill('#card', '4222222222222222');
-  await tab.page.fill('[name=title]', 'kept');
-  await tab.kept('v.title', 'kept');
+  await tab.types('title', 'kept');
   await server.kill();
   const all = fs.readdirSync(server.folder).map((file) => fs.readFileSync(path.join(server.folder, file), 'latin1')).join('');
   assert.match(all, /kept/);
