@@ -28,54 +28,46 @@ static void end(bench *b, probe *p, vestry_connection *c) {
 }
 
 /* capability: C10 */
-TEST_CASE(c10_effects_are_one_write) {
-  bench b;
+BENCH_CASE(c10_effects_are_one_write) {
   probe p;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
   probe_init(&p);
-  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vestry_connection *c = bench_connect(b, &p, NULL);
   vsi_connection_start(c);
   assert_int_equal(vestry_connection_effects(
                        c, VESTRY_LIST(VESTRY_LIST("patch-elements", "<p>"), VESTRY_LIST("patch-signals", "{}"),
                                       VESTRY_LIST("execute-script", "f()"), VESTRY_LIST("send-event", "n", "more"))),
                    VESTRY_OK);
-  bench_run(&b);
+  bench_run(b);
   assert_int_equal(p.writes, 1);
   probe_assert_got(&p, "event: datastar-patch-elements\ndata: elements <p>\n\n"
                        "event: datastar-patch-signals\ndata: signals {}\n\n"
                        "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"
                        "data: elements <script data-effect=\"el.remove()\">f()</script>\n\nevent: n\ndata: more\n\n");
-  end(&b, &p, c);
-  bench_finish(&b);
+  end(b, &p, c);
 }
 
 /* capability: C10 */
-TEST_CASE(c10_batch_over_limit_is_refused_whole) {
-  bench b;
+BENCH_CASE(c10_batch_over_limit_is_refused_whole) {
   probe p;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
   probe_init(&p);
   vestry_connection_options options = {.max_queued_count = 3, .full = VESTRY_FULL_DROP};
-  vestry_connection *c = bench_connect(&b, &p, &options);
+  vestry_connection *c = bench_connect(b, &p, &options);
   vsi_connection_start(c);
-  assert_int_equal(send_numbers(&b, c, "", 1, 2), VESTRY_OK);
-  assert_int_equal(send_numbers(&b, c, "", 1, 2), VESTRY_FULL);      /* one place is left, two are needed */
-  assert_int_equal(send_numbers(&b, c, "", 1, 4), VESTRY_TOO_LARGE); /* never fits */
-  bench_run(&b);
+  assert_int_equal(send_numbers(b, c, "", 1, 2), VESTRY_OK);
+  assert_int_equal(send_numbers(b, c, "", 1, 2), VESTRY_FULL);      /* one place is left, two are needed */
+  assert_int_equal(send_numbers(b, c, "", 1, 4), VESTRY_TOO_LARGE); /* never fits */
+  bench_run(b);
   probe_assert_got(&p, ": 1\n\n: 2\n\n");
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
-  assert_int_equal(send_numbers(&b, c, "", 1, 4), VESTRY_CLOSED);
-  end(&b, &p, c);
-  bench_finish(&b);
+  assert_int_equal(send_numbers(b, c, "", 1, 4), VESTRY_CLOSED);
+  end(b, &p, c);
 }
 
 /* capability: C10 */
-TEST_CASE(c10_one_refused_effect_refuses_all) {
-  bench b;
+BENCH_CASE(c10_one_refused_effect_refuses_all) {
   probe p;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
   probe_init(&p);
-  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vestry_connection *c = bench_connect(b, &p, NULL);
   vsi_connection_start(c);
   const struct {
     const vestry_value *effects;
@@ -91,38 +83,34 @@ TEST_CASE(c10_one_refused_effect_refuses_all) {
       {NULL, VESTRY_INVALID},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    const size_t lines = b.th.log_lines;
+    const size_t lines = b->th.log_lines;
     assert_int_equal(vestry_connection_effects(c, rows[i].effects), rows[i].error);
-    assert_int_equal(b.th.log_lines, lines + 1);
+    assert_int_equal(b->th.log_lines, lines + 1);
   }
-  bench_run(&b);
+  bench_run(b);
   probe_assert_got(&p, "");
-  end(&b, &p, c);
-  bench_finish(&b);
+  end(b, &p, c);
 }
 
-TEST_CASE(c10_failed_allocation_sends_nothing) {
-  bench b;
+BENCH_CASE(c10_failed_allocation_sends_nothing) {
   probe p;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
   probe_init(&p);
-  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vestry_connection *c = bench_connect(b, &p, NULL);
   vsi_connection_start(c);
-  bench_run(&b);
+  bench_run(b);
   vestry_err error = VESTRY_NO_MEMORY;
   for (long number = 0; error; number++) {
-    const long live = b.th.live;
-    test_host_fail_in(&b.th, number);
+    const long live = b->th.live;
+    test_host_fail_in(&b->th, number);
     error = vestry_connection_effects(
         c, VESTRY_LIST(VESTRY_LIST("patch-elements", "<p>"), VESTRY_LIST("patch-signals", "{}")));
-    test_host_fail_no_more(&b.th);
-    assert_true(!error || (error == VESTRY_NO_MEMORY && b.th.live == live));
+    test_host_fail_no_more(&b->th);
+    assert_true(!error || (error == VESTRY_NO_MEMORY && b->th.live == live));
   }
-  bench_run(&b);
+  bench_run(b);
   probe_assert_got(&p, "event: datastar-patch-elements\ndata: elements <p>\n\n"
                        "event: datastar-patch-signals\ndata: signals {}\n\n");
-  end(&b, &p, c);
-  bench_finish(&b);
+  end(b, &p, c);
 }
 
 /* -------------------------------------------------------------------------------------------- under threads ---- */

@@ -144,21 +144,18 @@ TEST_CASE(close_node_may_cancel_others_but_not_add) {
   bench_finish(&b);
 }
 
-TEST_CASE(abandoned_connection_calls_its_close_nodes) {
-  bench b;
+BENCH_CASE(abandoned_connection_calls_its_close_nodes) {
   probe p;
   watcher w;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
   probe_init(&p);
-  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vestry_connection *c = bench_connect(b, &p, NULL);
   watcher_init(&w, &p);
   assert_int_equal(vsi_connection_at_close(c, &w.node), VESTRY_OK);
   vsi_connection_abandon(c, VESTRY_CAUSE_CLOSED);
   assert_int_equal(w.called, 1); /* on this thread */
   vestry_connection_unref(c);
-  bench_run(&b);
+  bench_run(b);
   probe_finish(&p);
-  bench_finish(&b);
 }
 
 /* ------------------------------------------------------------------------------------------------ threads --------- */

@@ -10,17 +10,14 @@ static vestry_stats stats_of(const site *w) {
   return stats;
 }
 
-TEST_CASE(refusals_are_counted) {
-  site w;
-  site_begin(&w, (vestry_options){0});
+SITE_CASE(refusals_are_counted) {
   for (int i = 1; i < VESTRY_REFUSAL_COUNT; i++)
-    for (int n = 0; n < i; n++) vestry_reject(w.v, (vestry_refusal)i);
-  vestry_reject(w.v, VESTRY_REFUSAL_NONE);
-  vestry_reject(w.v, VESTRY_REFUSAL_COUNT);
-  vestry_reject(w.v, (vestry_refusal)-1);
-  vestry_stats stats = stats_of(&w);
+    for (int n = 0; n < i; n++) vestry_reject(w->v, (vestry_refusal)i);
+  vestry_reject(w->v, VESTRY_REFUSAL_NONE);
+  vestry_reject(w->v, VESTRY_REFUSAL_COUNT);
+  vestry_reject(w->v, (vestry_refusal)-1);
+  vestry_stats stats = stats_of(w);
   for (int i = 0; i < VESTRY_REFUSAL_COUNT; i++) assert_int_equal(stats.refused_by_reason[i], i);
-  site_end(&w);
 }
 
 TEST_CASE(request_bytes_are_limited) {

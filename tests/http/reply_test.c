@@ -72,81 +72,75 @@ TEST_CASE(header_names_do_not_depend_on_the_locale) {
   test_locale_end(&locale);
 }
 
-TEST_CASE(repeated_headers_are_kept_except_content_type) {
-  vestry_reply reply;
-  vsi_reply_init(&reply, vestry_host_default());
+#define REPLY_CASE(name)                                                                                               \
+  TEST_CASE_WITH(name, vestry_reply, reply, vsi_reply_init(reply, vestry_host_default()), vsi_reply_finish(reply))
+
+REPLY_CASE(repeated_headers_are_kept_except_content_type) {
   char value[] = "first";
-  for (int i = 0; i < 20; i++) assert_int_equal(vestry_reply_header(&reply, "X-A", value), VESTRY_OK);
-  assert_int_equal(vestry_reply_header(&reply, "Content-Type", "a/b"), VESTRY_OK);
-  assert_int_equal(vestry_reply_header(&reply, "content-type", "c/d"), VESTRY_OK);
+  for (int i = 0; i < 20; i++) assert_int_equal(vestry_reply_header(reply, "X-A", value), VESTRY_OK);
+  assert_int_equal(vestry_reply_header(reply, "Content-Type", "a/b"), VESTRY_OK);
+  assert_int_equal(vestry_reply_header(reply, "content-type", "c/d"), VESTRY_OK);
   value[0] = 'x'; /* copied */
-  assert_int_equal(reply.headers_count, 21);
-  assert_string_equal(vsi_reply_header_find(&reply, "x-a")->value, "first");
-  assert_string_equal(vsi_reply_header_find(&reply, "CONTENT-TYPE")->value, "c/d");
-  assert_null(vsi_reply_header_find(&reply, "X-B"));
-  vsi_reply_finish(&reply);
+  assert_int_equal(reply->headers_count, 21);
+  assert_string_equal(vsi_reply_header_find(reply, "x-a")->value, "first");
+  assert_string_equal(vsi_reply_header_find(reply, "CONTENT-TYPE")->value, "c/d");
+  assert_null(vsi_reply_header_find(reply, "X-B"));
 }
 
 /* capability: B1 */
-TEST_CASE(status_and_body_are_checked) {
-  vestry_reply reply;
-  vsi_reply_init(&reply, vestry_host_default());
+REPLY_CASE(status_and_body_are_checked) {
   static const int bad[] = {-1, 0, 100, 199, 600, 1000};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-    assert_int_equal(vestry_reply_status(&reply, bad[i]), VESTRY_INVALID);
-  assert_int_equal(reply.status, 0);
-  assert_int_equal(vestry_reply_status(&reply, 200), VESTRY_OK);
-  assert_int_equal(vestry_reply_status(&reply, 599), VESTRY_OK);
-  assert_int_equal(reply.status, 599);
-  assert_int_equal(vestry_reply_body(&reply, NULL, NULL, 1), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_body(&reply, "text/plain\r\nX: y", "a", 1), VESTRY_INVALID);
-  assert_false(reply.has_body);
-  assert_int_equal(vestry_reply_body(&reply, NULL, NULL, 0), VESTRY_OK);
-  assert_true(reply.has_body);
-  assert_int_equal(vestry_reply_body(&reply, "text/plain", "a\0b", 3), VESTRY_OK);
-  assert_int_equal(reply.body_len, 3);
-  assert_memory_equal(reply.body, "a\0b", 3);
-  assert_string_equal(reply.body_type, "text/plain");
-  vsi_reply_finish(&reply);
+    assert_int_equal(vestry_reply_status(reply, bad[i]), VESTRY_INVALID);
+  assert_int_equal(reply->status, 0);
+  assert_int_equal(vestry_reply_status(reply, 200), VESTRY_OK);
+  assert_int_equal(vestry_reply_status(reply, 599), VESTRY_OK);
+  assert_int_equal(reply->status, 599);
+  assert_int_equal(vestry_reply_body(reply, NULL, NULL, 1), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_body(reply, "text/plain\r\nX: y", "a", 1), VESTRY_INVALID);
+  assert_false(reply->has_body);
+  assert_int_equal(vestry_reply_body(reply, NULL, NULL, 0), VESTRY_OK);
+  assert_true(reply->has_body);
+  assert_int_equal(vestry_reply_body(reply, "text/plain", "a\0b", 3), VESTRY_OK);
+  assert_int_equal(reply->body_len, 3);
+  assert_memory_equal(reply->body, "a\0b", 3);
+  assert_string_equal(reply->body_type, "text/plain");
 }
 
 /* capability: B1 */
-TEST_CASE(reply_effects_need_a_name) {
-  vestry_reply reply;
-  vsi_reply_init(&reply, vestry_host_default());
-  assert_false(vsi_reply_is_stream(&reply));
-  assert_int_equal(vestry_reply_effect(&reply, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST((const char *)NULL)), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_OBJECT("a", 1)), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_effect(&reply, &(const vestry_value){.type = VESTRY_VALUE_LIST}), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST(1)), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST("\xff")), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_VALUES((json_t *)NULL)), VESTRY_INVALID);
+REPLY_CASE(reply_effects_need_a_name) {
+  assert_false(vsi_reply_is_stream(reply));
+  assert_int_equal(vestry_reply_effect(reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_LIST((const char *)NULL)), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_OBJECT("a", 1)), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(reply, &(const vestry_value){.type = VESTRY_VALUE_LIST}), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_LIST(1)), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_LIST("\xff")), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_VALUES((json_t *)NULL)), VESTRY_INVALID);
   json_t *text = json_string("x");
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_VALUES(text)), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_VALUES(text)), VESTRY_INVALID);
   json_decref(text);
-  assert_int_equal(vestry_reply_patch_signals(&reply, VESTRY_LIST(1)), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_patch_signals(&reply, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_patch_elements(&reply, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_patch_elements(&reply, "\xc3"), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST("execute-script", (const char *)NULL)), VESTRY_INVALID);
-  assert_false(vsi_reply_is_stream(&reply));
-  assert_false(reply.no_memory);
+  assert_int_equal(vestry_reply_patch_signals(reply, VESTRY_LIST(1)), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_patch_signals(reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_patch_elements(reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_patch_elements(reply, "\xc3"), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_LIST("execute-script", (const char *)NULL)), VESTRY_INVALID);
+  assert_false(vsi_reply_is_stream(reply));
+  assert_false(reply->no_memory);
 
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST("a", 1)), VESTRY_OK);
-  assert_int_equal(vestry_reply_patch_signals(&reply, VESTRY_OBJECT("x", VESTRY_OBJECT("y", VESTRY_TRUE))), VESTRY_OK);
-  assert_int_equal(vestry_reply_patch_elements(&reply, "<p>\"</p>"), VESTRY_OK);
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST("execute-script", "f()")), VESTRY_OK);
-  assert_true(vsi_reply_is_stream(&reply));
-  json_t *effects = reply_effects(&reply);
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_LIST("a", 1)), VESTRY_OK);
+  assert_int_equal(vestry_reply_patch_signals(reply, VESTRY_OBJECT("x", VESTRY_OBJECT("y", VESTRY_TRUE))), VESTRY_OK);
+  assert_int_equal(vestry_reply_patch_elements(reply, "<p>\"</p>"), VESTRY_OK);
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_LIST("execute-script", "f()")), VESTRY_OK);
+  assert_true(vsi_reply_is_stream(reply));
+  json_t *effects = reply_effects(reply);
   char *dump = json_dumps(effects, JSON_COMPACT);
   assert_string_equal(dump, "[[\"a\",1],[\"patch-signals\",{\"x\":{\"y\":true}}],[\"patch-elements\",\"<p>\\\"</p>\"],"
                             "[\"execute-script\",\"f()\"]]");
   /* they are created */
-  for (size_t i = 0; i < 4; i++) assert_int_equal(reply.effects[i].event != NULL, i == 1 || i == 2);
+  for (size_t i = 0; i < 4; i++) assert_int_equal(reply->effects[i].event != NULL, i == 1 || i == 2);
   free(dump);
   json_decref(effects);
-  vsi_reply_finish(&reply);
 }
 
 TEST_CASE(effect_reference_is_taken_on_success_only) {
@@ -191,13 +185,11 @@ TEST_CASE(key_error_is_kept_until_a_valid_key) {
 }
 
 /* capability: B1 */
-TEST_CASE(keep_and_stream_options_are_checked) {
+HOST_CASE(keep_and_stream_options_are_checked) {
   vestry_reply reply;
-  test_host th;
-  test_host_init(&th);
-  vsi_reply_init(&reply, &th.host);
+  vsi_reply_init(&reply, &th->host);
   assert_int_equal(vestry_reply_keep(&reply, (vestry_keep_policy)9, 0), VESTRY_INVALID);
-  assert_string_equal(th.last_log, "reply: vestry_reply_keep: the policy is none of vestry_keep_policy");
+  assert_string_equal(th->last_log, "reply: vestry_reply_keep: the policy is none of vestry_keep_policy");
   assert_false(reply.keep);
   assert_int_equal(reply.policy, VESTRY_KEEP_REUSE);
   assert_int_equal(vestry_reply_keep(&reply, VESTRY_KEEP_MANY, 3), VESTRY_OK);
@@ -225,30 +217,26 @@ TEST_CASE(keep_and_stream_options_are_checked) {
   assert_int_equal(reply.stream.max_queued_count, 5);
   assert_ptr_equal(reply.hooks.ctx, &reply);
   assert_int_equal(vestry_reply_connection(&reply, NULL), VESTRY_INVALID);
-  assert_string_equal(th.last_log,
+  assert_string_equal(th->last_log,
                       "reply: vestry_reply_connection: the connection is NULL, or belongs to another instance");
   vsi_reply_finish(&reply);
-  test_host_assert_clean(&th);
 }
 
-TEST_CASE(html_sets_the_body_or_the_error) {
-  vestry_reply reply;
+REPLY_CASE(html_sets_the_body_or_the_error) {
   vestry_html html;
-  vsi_reply_init(&reply, vestry_host_default());
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<p>%s</p>", "a < b");
-  assert_int_equal(vestry_reply_html(&reply, &html), VESTRY_OK);
+  assert_int_equal(vestry_reply_html(reply, &html), VESTRY_OK);
   vestry_html_clear(&html); /* copied */
   vestry_html_add(&html, "<p>another %s", "text");
-  assert_string_equal(reply.body, "<p>a &lt; b</p>");
-  assert_string_equal(reply.body_type, "text/html; charset=utf-8");
-  assert_int_equal(reply.refused, VESTRY_OK);
+  assert_string_equal(reply->body, "<p>a &lt; b</p>");
+  assert_string_equal(reply->body_type, "text/html; charset=utf-8");
+  assert_int_equal(reply->refused, VESTRY_OK);
   vestry_html_add(&html, "<p %s>", "onclick");
-  assert_int_equal(vestry_reply_html(&reply, &html), VESTRY_INVALID);
-  assert_int_equal(reply.refused, VESTRY_INVALID);
-  assert_int_equal(vestry_reply_html(&reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_html(reply, &html), VESTRY_INVALID);
+  assert_int_equal(reply->refused, VESTRY_INVALID);
+  assert_int_equal(vestry_reply_html(reply, NULL), VESTRY_INVALID);
   vestry_html_finish(&html);
-  vsi_reply_finish(&reply);
 }
 
 TEST_CASE(cookies_are_checked) {
@@ -347,25 +335,22 @@ TEST_CASE(reply_keeps_allocation_errors) {
   vestry_destroy(v);
 }
 
-TEST_CASE(values_become_effects_and_signals) {
-  vestry_reply reply;
-  vsi_reply_init(&reply, vestry_host_default());
-  assert_int_equal(vestry_reply_effect(&reply, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST(1)), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_OBJECT("a", 1)), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST("\xff")), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_patch_signals(&reply, VESTRY_LIST("a")), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_patch_signals(&reply, VESTRY_OBJECT("a", (const char *)NULL)), VESTRY_INVALID);
-  assert_false(vsi_reply_is_stream(&reply));
-  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST("counter/add", 10, "n")), VESTRY_OK);
+REPLY_CASE(values_become_effects_and_signals) {
+  assert_int_equal(vestry_reply_effect(reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_LIST(1)), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_OBJECT("a", 1)), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_LIST("\xff")), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_patch_signals(reply, VESTRY_LIST("a")), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_patch_signals(reply, VESTRY_OBJECT("a", (const char *)NULL)), VESTRY_INVALID);
+  assert_false(vsi_reply_is_stream(reply));
+  assert_int_equal(vestry_reply_effect(reply, VESTRY_LIST("counter/add", 10, "n")), VESTRY_OK);
   const int64_t large = INT64_C(1) << 40;
-  assert_int_equal(vestry_reply_patch_signals(&reply, VESTRY_OBJECT("n", large, "on", VESTRY_TRUE)), VESTRY_OK);
-  json_t *effects = reply_effects(&reply);
+  assert_int_equal(vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", large, "on", VESTRY_TRUE)), VESTRY_OK);
+  json_t *effects = reply_effects(reply);
   char *dump = json_dumps(effects, JSON_COMPACT);
   assert_string_equal(dump, "[[\"counter/add\",10,\"n\"],[\"patch-signals\",{\"n\":1099511627776,\"on\":true}]]");
   free(dump);
   json_decref(effects);
-  vsi_reply_finish(&reply);
 }
 
 /* capability: K8 */
@@ -401,15 +386,12 @@ TEST_CASE(redirects_check_address_and_status) {
   }
 }
 
-TEST_CASE(json_sets_the_body) {
-  vestry_reply reply;
-  vsi_reply_init(&reply, vestry_host_default());
+REPLY_CASE(json_sets_the_body) {
   json_t *json = json_pack("{s:[i,n,s]}", "a", 1, "é");
-  assert_int_equal(vestry_reply_json(&reply, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_json(&reply, json), VESTRY_OK);
-  assert_string_equal(reply.body_type, "application/json");
-  assert_string_equal(reply.body, "{\"a\":[1,null,\"é\"]}");
+  assert_int_equal(vestry_reply_json(reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_json(reply, json), VESTRY_OK);
+  assert_string_equal(reply->body_type, "application/json");
+  assert_string_equal(reply->body, "{\"a\":[1,null,\"é\"]}");
   assert_int_equal(json->refcount, 1);
   json_decref(json);
-  vsi_reply_finish(&reply);
 }

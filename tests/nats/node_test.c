@@ -17,18 +17,16 @@ static vestry_err create(test_host *th, vestry_nats_node *node, const char *secr
   return vestry_application_create(&options, ret_app);
 }
 
-TEST_CASE(applications_with_one_secret_are_one_cluster) {
+HOST_CASE(applications_with_one_secret_are_one_cluster) {
   static const char secret[] = "the same secret for both of them";
   nats_server server;
-  test_host th;
   vestry_application *a, *b, *alone;
-  test_host_init(&th);
   nats_server_init(&server);
   nats_server_start(&server, NULL);
   vestry_nats_node of_a = {.name = "a", .url = server.url}, of_b = {.name = "b", .url = server.url}, of_none = {0};
-  assert_int_equal(create(&th, &of_a, secret, &a), VESTRY_OK);
-  assert_int_equal(create(&th, &of_b, secret, &b), VESTRY_OK);
-  assert_int_equal(create(&th, &of_none, secret, &alone), VESTRY_OK);
+  assert_int_equal(create(th, &of_a, secret, &a), VESTRY_OK);
+  assert_int_equal(create(th, &of_b, secret, &b), VESTRY_OK);
+  assert_int_equal(create(th, &of_none, secret, &alone), VESTRY_OK);
   assert_null(of_none.cluster);
   UNTIL(vestry_cluster_member(of_a.cluster, "b") == VESTRY_MEMBER_ALIVE);
   UNTIL(vestry_cluster_member(of_b.cluster, "a") == VESTRY_MEMBER_ALIVE);
@@ -37,16 +35,12 @@ TEST_CASE(applications_with_one_secret_are_one_cluster) {
   UNTIL(vestry_cluster_member(of_a.cluster, "b") == VESTRY_MEMBER_LEFT);
   assert_int_equal(vestry_application_destroy(a), VESTRY_OK);
   nats_server_finish(&server);
-  test_host_assert_clean(&th);
 }
 
-TEST_CASE(application_without_a_secret_does_not_join) {
-  test_host th;
+HOST_CASE(application_without_a_secret_does_not_join) {
   vestry_nats_node node = {.name = "a", .url = "nats://127.0.0.1:1"};
   vestry_application *app;
-  test_host_init(&th);
-  assert_int_equal(create(&th, &node, NULL, &app), VESTRY_INVALID);
+  assert_int_equal(create(th, &node, NULL, &app), VESTRY_INVALID);
   assert_null(node.broker.ops);
-  assert_true(th.log_lines > 0);
-  test_host_assert_clean(&th);
+  assert_true(th->log_lines > 0);
 }

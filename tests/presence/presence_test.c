@@ -130,10 +130,7 @@ TEST_CASE(members_arrive_and_leave_after_grace_time) {
   assert_string_equal(t.text, "+ada@1 +bob@2 +ada@1 -ada@1 -bob@0 -ada@0 ");
   assert_here(presence, BOARD, "");
   vestry_presence_destroy(presence);
-  site_close(&w);
-  wire *all[] = {&ada, &tab, &bob, &elsewhere};
-  for (size_t i = 0; i < 4; i++) wire_finish(all[i]);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &ada, &tab, &bob, &elsewhere);
 }
 
 /* capability: K3 */
@@ -278,10 +275,7 @@ TEST_CASE(present_member_is_accepted_at_max_count) {
   open_at(&w, &bob, presence, BOARD, "bob");
   assert_int_equal(bob.status, 200);
   vestry_presence_destroy(presence);
-  site_close(&w);
-  wire *all[] = {&ada, &tab, &again, &bob};
-  for (size_t i = 0; i < 4; i++) wire_finish(all[i]);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &ada, &tab, &again, &bob);
 }
 
 /* A client that opens and ends a stream under each of many names shuts nobody out. */
@@ -307,10 +301,7 @@ TEST_CASE(members_without_a_stream_make_room_before_their_grace_time_is_over) {
   assert_true(vestry_presence_is(presence, BOARD, "n99")); /* its grace time goes on */
   assert_false(vestry_presence_is(presence, BOARD, "n0"));
   vestry_presence_destroy(presence);
-  site_close(&w);
-  wire_finish(&ada);
-  wire_finish(&bob);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &ada, &bob);
 }
 
 /* An open stream has a fixed cost: if member and place exist, it needs one allocation more than without presence. */

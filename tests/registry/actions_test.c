@@ -2,25 +2,15 @@
 /* Actions (B9): their state, the effects that they return, the order of effects, and the limits of expansion. */
 #include "registry/notes.h"
 
-static void begin(site *w, notes *n) {
-  site_begin(w, (vestry_options){0});
-  n->text[0] = '\0';
-  register_all(w, n);
-}
-
 /* capability: B9 */
-TEST_CASE(b9_actions_are_expanded_depth_first) {
-  site w;
-  notes n;
-  begin(&w, &n);
+NOTED_CASE(b9_actions_are_expanded_depth_first) {
   vestry_dispatch_result result = {0};
-  dispatch_text(&w, "[[\"e\",1],[\"do\",[[\"do\",[[\"e\",2],[\"do\",[[\"e\",3]]]]],[\"e\",4]]],[\"e\",5]]", NULL,
+  dispatch_text(w, "[[\"e\",1],[\"do\",[[\"do\",[[\"e\",2],[\"do\",[[\"e\",3]]]]],[\"e\",4]]],[\"e\",5]]", NULL,
                 VESTRY_OK, &result);
-  assert_string_equal(n.text, "e[1] e[2] e[3] e[4] e[5] ");
+  assert_string_equal(noted.text, "e[1] e[2] e[3] e[4] e[5] ");
   assert_int_equal(result.effects_count, 5);
   assert_int_equal(result.errors_count, 0);
   assert_int_equal(result.skipped_count, 0);
-  site_end(&w);
 }
 
 /* step, n → [["e", state.step + n]] */
@@ -35,7 +25,7 @@ static vestry_err add_step(const json_t *state, const json_t *args, json_t **ret
 TEST_CASE(b9_state_is_the_signals_of_the_request) {
   site w;
   notes n;
-  begin(&w, &n);
+  notes_begin(&w, &n);
   assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "add", add_step, NULL), VESTRY_OK);
   wire r = {.query = "datastar=%7B%22step%22%3A10%7D"};
   wire_plan(&w, &r, &(plan){.effects = "[[\"add\",1]]"});
@@ -43,37 +33,26 @@ TEST_CASE(b9_state_is_the_signals_of_the_request) {
   wires_end(&w, &r);
 }
 
-TEST_CASE(b9_state_without_request_is_the_dispatch_data) {
-  site w;
-  notes n;
-  begin(&w, &n);
-  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "add", add_step, NULL), VESTRY_OK);
+NOTED_CASE(b9_state_without_request_is_the_dispatch_data) {
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w->v)->registry, "add", add_step, NULL), VESTRY_OK);
   json_t *data = json_of("{\"step\":20}");
-  dispatch_text(&w, "[[\"add\",1]]", &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
-  dispatch_text(&w, "[[\"add\",1]]", NULL, VESTRY_OK, NULL);
-  assert_string_equal(n.text, "e[21] e[1] ");
+  dispatch_text(w, "[[\"add\",1]]", &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
+  dispatch_text(w, "[[\"add\",1]]", NULL, VESTRY_OK, NULL);
+  assert_string_equal(noted.text, "e[21] e[1] ");
   json_decref(data);
-  site_end(&w);
 }
 
 /* capability: B9 */
-TEST_CASE(b9_action_may_return_no_effects) {
-  site w;
-  notes n;
-  begin(&w, &n);
+NOTED_CASE(b9_action_may_return_no_effects) {
   vestry_dispatch_result result = {0};
-  dispatch_text(&w, "[[\"do\"],[\"do\",[]],[\"e\"]]", NULL, VESTRY_OK, &result);
-  assert_string_equal(n.text, "e[] ");
+  dispatch_text(w, "[[\"do\"],[\"do\",[]],[\"e\"]]", NULL, VESTRY_OK, &result);
+  assert_string_equal(noted.text, "e[] ");
   assert_int_equal(result.effects_count, 1);
   assert_int_equal(result.errors_count, 0);
-  site_end(&w);
 }
 
 /* capability: B9 */
-TEST_CASE(b9_result_that_is_no_effect_list_is_refused) {
-  site w;
-  notes n;
-  begin(&w, &n);
+NOTED_CASE(b9_result_that_is_no_effect_list_is_refused) {
   static const char *const wrong[] = {"{}",          "\"e\"",          "1",       "null",
                                       "[\"e\",1]",   "[[\"e\"],[]]",   "[[1]]",   "[[[\"e\"]]]",
                                       "[[\"e\"],7]", "[[\"e\"],null]", "[[\"\"]]"};
@@ -81,14 +60,13 @@ TEST_CASE(b9_result_that_is_no_effect_list_is_refused) {
     char effects[128];
     vestry_dispatch_result result = {0};
     snprintf(effects, sizeof effects, "[[\"do\",%s],[\"e\",9]]", wrong[i]);
-    n.text[0] = '\0';
-    dispatch_text(&w, effects, NULL, VESTRY_INVALID, &result);
-    assert_string_equal(n.text, "e[9] "); /* none of the action's effects ran, and the next effect did */
+    noted.text[0] = '\0';
+    dispatch_text(w, effects, NULL, VESTRY_INVALID, &result);
+    assert_string_equal(noted.text, "e[9] "); /* none of the action's effects ran, and the next effect did */
     assert_int_equal(result.errors_count, 1);
     assert_error(&result, 0, VESTRY_PHASE_ACTION, "do", NULL, VESTRY_INVALID,
                  "the action did not return a list of effects and actions");
   }
-  site_end(&w);
 }
 
 static vestry_err gives_and_fails(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
@@ -96,42 +74,34 @@ static vestry_err gives_and_fails(const json_t *state, const json_t *args, json_
   return VESTRY_EXISTS;
 }
 
-TEST_CASE(b9_b12_errors_name_the_effect_and_its_action) {
-  site w;
-  notes n;
-  begin(&w, &n);
-  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "broken", gives_and_fails, NULL), VESTRY_OK);
+NOTED_CASE(b9_b12_errors_name_the_effect_and_its_action) {
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w->v)->registry, "broken", gives_and_fails, NULL), VESTRY_OK);
   vestry_dispatch_result result = {0};
-  dispatch_text(&w, "[[\"do\",[[\"broken\"],[\"fail\"],[\"nobody\"],[\"e\"]]],[\"fail\"]]", NULL, VESTRY_EXISTS,
+  dispatch_text(w, "[[\"do\",[[\"broken\"],[\"fail\"],[\"nobody\"],[\"e\"]]],[\"fail\"]]", NULL, VESTRY_EXISTS,
                 &result);
-  assert_string_equal(n.text, "f[] e[] f[] ");
+  assert_string_equal(noted.text, "f[] e[] f[] ");
   assert_int_equal(result.errors_count, 4);
   assert_error(&result, 0, VESTRY_PHASE_ACTION, "broken", "do", VESTRY_EXISTS, NULL);
   assert_error(&result, 1, VESTRY_PHASE_EFFECT, "fail", "do", VESTRY_FAILED, "as told");
   assert_error(&result, 2, VESTRY_PHASE_EFFECT, "nobody", "do", VESTRY_NOT_FOUND,
                "no effect of this name is registered");
   assert_error(&result, 3, VESTRY_PHASE_EFFECT, "fail", NULL, VESTRY_FAILED, "as told");
-  site_end(&w);
 }
 
 /* capability: B11 */
-TEST_CASE(b11_interceptors_wrap_actions) {
-  site w;
-  notes n;
-  begin(&w, &n);
-  noter a = {&n, "a", false}, b = {&n, "b", true}, c = {&n, "c", false};
-  intercept(&w, &a, VESTRY_PHASE_ACTION);
-  intercept(&w, &b, VESTRY_PHASE_ACTION);
-  intercept(&w, &c, VESTRY_PHASE_EFFECT);
+NOTED_CASE(b11_interceptors_wrap_actions) {
+  noter a = {&noted, "a", false}, b = {&noted, "b", true}, c = {&noted, "c", false};
+  intercept(w, &a, VESTRY_PHASE_ACTION);
+  intercept(w, &b, VESTRY_PHASE_ACTION);
+  intercept(w, &c, VESTRY_PHASE_EFFECT);
   vestry_dispatch_result result = {0};
-  dispatch_text(&w, "[[\"do\",[[\"do\",[[\"e\",1]]],[\"e\",2]]]]", NULL, VESTRY_FAILED, &result);
-  assert_string_equal(n.text, "a<do b<do a<do b<do c<e e[1] c>e b>do a>do c<e e[2] c>e b>do a>do ");
+  dispatch_text(w, "[[\"do\",[[\"do\",[[\"e\",1]]],[\"e\",2]]]]", NULL, VESTRY_FAILED, &result);
+  assert_string_equal(noted.text, "a<do b<do a<do b<do c<e e[1] c>e b>do a>do c<e e[2] c>e b>do a>do ");
   assert_int_equal(result.errors_count, 4);
   assert_error(&result, 0, VESTRY_PHASE_ACTION, "b", "do", VESTRY_FAILED, "before b");
   assert_error(&result, 3, VESTRY_PHASE_ACTION, "b", "do", VESTRY_NOT_FOUND, NULL);
   assert_false(result.errors[1].is_after);
   assert_true(result.errors[2].is_after);
-  site_end(&w);
 }
 
 /* --------------------------------------------------------------------------------------------------- where it ends */
@@ -144,24 +114,20 @@ static vestry_err countdown(const json_t *state, const json_t *args, json_t **re
 }
 
 /* capability: B9 */
-TEST_CASE(b9_action_depth_is_limited) {
-  site w;
-  notes n;
-  begin(&w, &n);
-  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "countdown", countdown, NULL), VESTRY_OK);
+NOTED_CASE(b9_action_depth_is_limited) {
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w->v)->registry, "countdown", countdown, NULL), VESTRY_OK);
   char effects[64];
   vestry_dispatch_result result = {0};
   snprintf(effects, sizeof effects, "[[\"countdown\",%d]]", VESTRY_ACTIONS_MAX_DEPTH - 1);
-  dispatch_text(&w, effects, NULL, VESTRY_OK, &result);
+  dispatch_text(w, effects, NULL, VESTRY_OK, &result);
   assert_int_equal(result.effects_count, VESTRY_ACTIONS_MAX_DEPTH - 1);
-  n.text[0] = '\0';
+  noted.text[0] = '\0';
   snprintf(effects, sizeof effects, "[[\"countdown\",%d],[\"e\",0]]", VESTRY_ACTIONS_MAX_DEPTH + 5);
-  dispatch_text(&w, effects, NULL, VESTRY_LIMIT, &result);
+  dispatch_text(w, effects, NULL, VESTRY_LIMIT, &result);
   assert_int_equal(result.errors_count, 1);
   assert_error(&result, 0, VESTRY_PHASE_ACTION, "countdown", "countdown", VESTRY_LIMIT,
                "actions are nested deeper than 32");
   assert_int_equal(result.effects_count, VESTRY_ACTIONS_MAX_DEPTH + 1); /* the effect beside the refused action ran */
-  site_end(&w);
 }
 
 static vestry_err doubles(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
@@ -177,23 +143,20 @@ static vestry_err count_effect(vestry_dispatch_context *context, const json_t *a
 
 /* Within the depth limit, a tree of actions can have 2^32 leaves. */
 /* capability: B9 */
-TEST_CASE(b9_count_of_resulting_effects_is_limited) {
-  site w;
-  notes n;
-  begin(&w, &n);
+NOTED_CASE(b9_count_of_resulting_effects_is_limited) {
   unsigned count = 0;
-  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "doubles", doubles, &count), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "count", count_effect, &count), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w->v)->registry, "doubles", doubles, &count), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "count", count_effect, &count), VESTRY_OK);
   json_t *many = json_array(), *effects;
   for (int i = 0; i < VESTRY_DISPATCH_MAX_COUNT + 1; i++) json_array_append_new(many, json_pack("[s]", "count"));
   vestry_dispatch_result result = {0};
   /* the dispatched list itself has no limit */
-  assert_int_equal(vestry_dispatch_with(w.v, many, NULL, &result), VESTRY_OK);
+  assert_int_equal(vestry_dispatch_with(w->v, many, NULL, &result), VESTRY_OK);
   assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1);
   assert_int_equal(result.effects_count, VESTRY_DISPATCH_MAX_COUNT + 1);
   count = 0;
   effects = json_pack("[[s,O],[s],[s,[[s]]]]", "do", many, "count", "do", "count");
-  assert_int_equal(vestry_dispatch_with(w.v, effects, NULL, &result), VESTRY_LIMIT);
+  assert_int_equal(vestry_dispatch_with(w->v, effects, NULL, &result), VESTRY_LIMIT);
   /* the maximum number of resulting effects, and the one after the action */
   assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1);
   assert_int_equal(result.skipped_count, 1);
@@ -205,30 +168,25 @@ TEST_CASE(b9_count_of_resulting_effects_is_limited) {
   json_decref(effects);
   json_decref(many);
   count = 0;
-  dispatch_text(&w, "[[\"doubles\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
-  assert_string_equal(n.text, "e[] ");
+  dispatch_text(w, "[[\"doubles\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
+  assert_string_equal(noted.text, "e[] ");
   /* calls of the action; the others are too deep */
   assert_in_range(count, VESTRY_DISPATCH_MAX_COUNT / 4, VESTRY_DISPATCH_MAX_COUNT);
   /* its own errors, and that the limit was reached */
   assert_int_equal(count + result.errors_count, VESTRY_DISPATCH_MAX_COUNT + 2);
   assert_int_equal(result.effects_count, 1);
-  site_end(&w);
 }
 
-TEST_CASE(dispatch_does_not_change_its_effects) {
-  site w;
-  notes n;
-  begin(&w, &n);
+NOTED_CASE(dispatch_does_not_change_its_effects) {
   json_t *data = json_of("{\"x\":[1]}"), *effects = json_of("[[\"do\",[[\"e\",[\"data\",\"x\"]]]]]"),
          *copy = json_deep_copy(effects);
   for (int i = 0; i < 2; i++)
-    assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.data = data}, NULL), VESTRY_OK);
-  assert_string_equal(n.text, "e[[1]] e[[1]] ");
+    assert_int_equal(vestry_dispatch_with(w->v, effects, &(vestry_dispatch_options){.data = data}, NULL), VESTRY_OK);
+  assert_string_equal(noted.text, "e[[1]] e[[1]] ");
   assert_true(json_equal(effects, copy));
   json_decref(copy);
   json_decref(effects);
   json_decref(data);
-  site_end(&w);
 }
 
 static json_t *kept_args[3];
@@ -239,17 +197,13 @@ static vestry_err keep_args(vestry_dispatch_context *context, const json_t *args
   return VESTRY_OK;
 }
 
-TEST_CASE(effects_may_keep_their_arguments) {
-  site w;
-  notes n;
-  begin(&w, &n);
+NOTED_CASE(effects_may_keep_their_arguments) {
   size_t count = 0;
-  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "keep", keep_args, &count), VESTRY_OK);
-  dispatch_text(&w, "[[\"e\",0],[\"keep\",1],[\"keep\",2,3],[\"keep\"],[\"e\",4]]", NULL, VESTRY_OK, NULL);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "keep", keep_args, &count), VESTRY_OK);
+  dispatch_text(w, "[[\"e\",0],[\"keep\",1],[\"keep\",2,3],[\"keep\"],[\"e\",4]]", NULL, VESTRY_OK, NULL);
   for (size_t i = 0; i < 3; i++) {
-    note_json(&n, kept_args[i]);
+    note_json(&noted, kept_args[i]);
     json_decref(kept_args[i]);
   }
-  assert_string_equal(n.text, "e[0] e[4] [1][2,3][]");
-  site_end(&w);
+  assert_string_equal(noted.text, "e[0] e[4] [1][2,3][]");
 }

@@ -2,17 +2,11 @@
 /* Dispatch outside of requests: its targets, data and results (B12, B14). */
 #include "registry/notes.h"
 
-static void begin(site *w, notes *n) {
-  site_begin(w, (vestry_options){0});
-  n->text[0] = '\0';
-  register_all(w, n);
-}
-
 /* capability: B14 */
 TEST_CASE(b14_dispatch_by_key_by_connection_or_without_target) {
   site w;
   notes n;
-  begin(&w, &n);
+  notes_begin(&w, &n);
   wire kept = {0}, held = {0};
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &held, &(plan){.auto_close = -1, .effects = "[[\"e\",0]]"});
@@ -43,7 +37,7 @@ TEST_CASE(b14_dispatch_by_key_by_connection_or_without_target) {
 TEST_CASE(invalid_dispatch_options_are_refused) {
   site w;
   notes n;
-  begin(&w, &n);
+  notes_begin(&w, &n);
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
   const vestry_key *key = ROOM("a"), none = vestry_key_string(NULL);
@@ -75,19 +69,16 @@ static vestry_err gives_twice(vestry_dispatch_context *context, const json_t *ar
 }
 
 /* capability: B12 */
-TEST_CASE(b12_results_are_collected) {
-  site w;
-  notes n;
-  begin(&w, &n);
-  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "twice", gives_twice, NULL), VESTRY_OK);
+NOTED_CASE(b12_results_are_collected) {
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "twice", gives_twice, NULL), VESTRY_OK);
   json_t *results = json_of("[\"before\"]"), *data = json_of("{\"x\":[7]}");
   vestry_dispatch_result result = {0};
-  dispatch_text(&w,
+  dispatch_text(w,
                 "[[\"give\",[\"data\",\"x\"]],[\"e\"],[\"fail\"],[\"give\",null],[\"do\",[[\"give\",2],[\"twice\"]]]]",
                 &(vestry_dispatch_options){.results = results, .data = data}, VESTRY_FAILED, &result);
-  n.text[0] = '\0';
-  note_json(&n, results);
-  assert_string_equal(n.text,
+  noted.text[0] = '\0';
+  note_json(&noted, results);
+  assert_string_equal(noted.text,
                       "[\"before\",{\"effect\":[\"give\",[7]],\"value\":[7]},{\"effect\":[\"e\"],\"value\":null},"
                       "{\"effect\":[\"give\",2],\"value\":2},{\"effect\":[\"twice\"],\"value\":\"second\"}]");
   assert_int_equal(result.effects_count, 4);
@@ -96,31 +87,26 @@ TEST_CASE(b12_results_are_collected) {
   assert_error(&result, 1, VESTRY_PHASE_EFFECT, "give", NULL, VESTRY_FAILED, NULL);
   json_decref(results);
   json_decref(data);
-  site_end(&w);
 }
 
 /* capability: B12 */
-TEST_CASE(b12_fail_fast_skips_the_remaining_effects) {
-  site w;
-  notes n;
-  begin(&w, &n);
-  noter a = {&n, "a", false}, b = {&n, "b", false}, c = {&n, "c", false};
-  intercept(&w, &a, VESTRY_PHASE_DISPATCH);
-  intercept(&w, &b, VESTRY_PHASE_ACTION);
-  intercept(&w, &c, VESTRY_PHASE_EFFECT);
+NOTED_CASE(b12_fail_fast_skips_the_remaining_effects) {
+  noter a = {&noted, "a", false}, b = {&noted, "b", false}, c = {&noted, "c", false};
+  intercept(w, &a, VESTRY_PHASE_DISPATCH);
+  intercept(w, &b, VESTRY_PHASE_ACTION);
+  intercept(w, &c, VESTRY_PHASE_EFFECT);
   static const char effects[] = "[[\"e\",1],[\"do\",[[\"fail\",2],[\"e\",3]]],[\"e\",4],[\"e\",5]]";
   vestry_dispatch_options fail_fast = {.fail_fast = true};
   vestry_dispatch_result result = {0};
-  dispatch_text(&w, effects, &fail_fast, VESTRY_FAILED, &result);
-  assert_string_equal(n.text, "a< c<e e[1] c>e b<do c<fail f[2] c>fail b>do a> "); /* afters run nevertheless */
+  dispatch_text(w, effects, &fail_fast, VESTRY_FAILED, &result);
+  assert_string_equal(noted.text, "a< c<e e[1] c>e b<do c<fail f[2] c>fail b>do a> "); /* afters run nevertheless */
   assert_int_equal(result.effects_count, 1);
   assert_int_equal(result.errors_count, 1);
   assert_int_equal(result.skipped_count, 3);
-  n.text[0] = '\0';
-  dispatch_text(&w, effects, NULL, VESTRY_FAILED, &result); /* without fail_fast, the rest runs */
+  noted.text[0] = '\0';
+  dispatch_text(w, effects, NULL, VESTRY_FAILED, &result); /* without fail_fast, the rest runs */
   assert_int_equal(result.effects_count, 4);
   assert_int_equal(result.skipped_count, 0);
-  site_end(&w);
 }
 
 /* With fail_fast, an interceptor that fails acts as a gate. */
@@ -138,7 +124,7 @@ TEST_CASE(b11_b12_failing_interceptor_stops_a_fail_fast_dispatch) {
     for (int fast = 0; fast < 2; fast++) {
       site w;
       notes n;
-      begin(&w, &n);
+      notes_begin(&w, &n);
       noter gate = {&n, "g", true};
       intercept(&w, &gate, cases[i].phase);
       vestry_dispatch_result result = {0};
@@ -162,7 +148,7 @@ TEST_CASE(b12_reply_can_fail_fast) {
   for (int fast = 0; fast < 2; fast++) {
     site w;
     notes n;
-    begin(&w, &n);
+    notes_begin(&w, &n);
     wire r = {.datastar = true};
     wire_request(&w, &r, fast_handler, fast ? &n : NULL);
     assert_string_equal(n.text, fast ? "f[] " : "f[] e[1] ");
@@ -182,14 +168,10 @@ static vestry_err look(vestry_dispatch_context *context, const json_t *effect, v
 }
 
 /* capability: B11 */
-TEST_CASE(b11_b12_interceptors_see_results_and_errors) {
-  site w;
-  notes n;
-  begin(&w, &n);
-  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry,
-                                             &(vestry_interceptor){"l", VESTRY_PHASE_EFFECT, look, look, &n}),
+NOTED_CASE(b11_b12_interceptors_see_results_and_errors) {
+  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w->v)->registry,
+                                             &(vestry_interceptor){"l", VESTRY_PHASE_EFFECT, look, look, &noted}),
                    VESTRY_OK);
-  dispatch_text(&w, "[[\"give\",1],[\"give\",null],[\"give\",2]]", NULL, VESTRY_FAILED, NULL);
-  assert_string_equal(n.text, "give:0,0  give:1,0 1 give:1,0  give:1,1  give:1,1  give:2,1 2 ");
-  site_end(&w);
+  dispatch_text(w, "[[\"give\",1],[\"give\",null],[\"give\",2]]", NULL, VESTRY_FAILED, NULL);
+  assert_string_equal(noted.text, "give:0,0  give:1,0 1 give:1,0  give:1,1  give:1,1  give:2,1 2 ");
 }

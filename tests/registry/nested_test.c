@@ -4,12 +4,6 @@
 
 #include "registry/notes.h"
 
-static void begin(site *w, notes *n) {
-  site_begin(w, (vestry_options){0});
-  n->text[0] = '\0';
-  register_all(w, n);
-}
-
 /* Dispatches its second argument with the first as data, and notes the result. */
 static vestry_err nest(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   json_t *data = json_array_get(args, 0), *results = json_array();
@@ -24,39 +18,33 @@ static vestry_err nest(vestry_dispatch_context *context, const json_t *args, voi
 }
 
 static void begin_nesting(site *w, notes *n) {
-  begin(w, n);
+  notes_begin(w, n);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "nest", nest, n), VESTRY_OK);
 }
 
+#define NESTED_CASE(name) TEST_CASE_WITH(name, site, w, begin_nesting(w, &noted), site_end(w))
+
 /* capability: B13 */
-TEST_CASE(b13_nested_data_is_added_for_that_call_only) {
-  site w;
-  notes n;
-  begin_nesting(&w, &n);
+NESTED_CASE(b13_nested_data_is_added_for_that_call_only) {
   json_t *data = json_of("{\"x\":1,\"y\":2}"), *same = json_deep_copy(data);
-  dispatch_text(&w,
+  dispatch_text(w,
                 "[[\"nest\",{\"y\":3,\"z\":4},[[\"e\",[\"vestry/quote\",0]],[\"e\",[\"data\",\"z\"]]]],"
                 "[\"e\",[\"data\",\"x\"],[\"data\",\"y\"],[\"data\",\"z\"]]]",
                 &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
-  assert_string_equal(n.text, "e[0] e[4] (OK:2,0,2) e[1,2,[\"data\",\"z\"]] ");
+  assert_string_equal(noted.text, "e[0] e[4] (OK:2,0,2) e[1,2,[\"data\",\"z\"]] ");
   assert_true(json_equal(data, same));
   json_decref(data);
   json_decref(same);
-  site_end(&w);
 }
 
 /* The nested dispatch that brings the data replaces a waiting placeholder; existing data stays, or is overridden. */
 /* capability: B10 */
-TEST_CASE(b10_b13_nested_dispatch_replaces_waiting_placeholder) {
-  site w;
-  notes n;
-  begin_nesting(&w, &n);
+NESTED_CASE(b10_b13_nested_dispatch_replaces_waiting_placeholder) {
   json_t *data = json_of("{\"x\":1}");
-  dispatch_text(&w, "[[\"nest\",{\"id\":8},[[\"e\",[\"data\",\"id\"],[\"data\",\"x\"]]]]]",
+  dispatch_text(w, "[[\"nest\",{\"id\":8},[[\"e\",[\"data\",\"id\"],[\"data\",\"x\"]]]]]",
                 &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
-  assert_string_equal(n.text, "e[8,1] (OK:1,0,1) ");
+  assert_string_equal(noted.text, "e[8,1] (OK:1,0,1) ");
   json_decref(data);
-  site_end(&w);
 }
 
 static vestry_err state_action(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
@@ -73,34 +61,26 @@ static vestry_err note_data(vestry_dispatch_context *context, const json_t *args
 
 /* The state is that of the outermost dispatch; nested data is merged over outer data, level by level. */
 /* capability: B13 */
-TEST_CASE(b13_nested_data_is_merged_and_state_is_unchanged) {
-  site w;
-  notes n;
-  begin_nesting(&w, &n);
-  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "state", state_action, NULL), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "show", note_data, &n), VESTRY_OK);
+NESTED_CASE(b13_nested_data_is_merged_and_state_is_unchanged) {
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w->v)->registry, "state", state_action, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "show", note_data, &noted), VESTRY_OK);
   json_t *data = json_of("{\"x\":1}");
-  dispatch_text(&w, "[[\"nest\",{\"y\":2},[[\"nest\",{\"x\":3},[[\"show\"],[\"state\"]]],[\"show\"]]],[\"show\"]]",
+  dispatch_text(w, "[[\"nest\",{\"y\":2},[[\"nest\",{\"x\":3},[[\"show\"],[\"state\"]]],[\"show\"]]],[\"show\"]]",
                 &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
-  assert_string_equal(n.text,
+  assert_string_equal(noted.text,
                       "{\"x\":3,\"y\":2}{\"x\":1} e[{\"x\":1}] (OK:2,0,2) {\"x\":1,\"y\":2}{\"x\":1} (OK:2,0,2) "
                       "{\"x\":1}{\"x\":1} ");
   json_decref(data);
-  site_end(&w);
 }
 
-TEST_CASE(b13_nested_failures_are_not_counted_outside) {
-  site w;
-  notes n;
-  begin_nesting(&w, &n);
-  noter a = {&n, "a", false};
-  intercept(&w, &a, VESTRY_PHASE_DISPATCH);
+NESTED_CASE(b13_nested_failures_are_not_counted_outside) {
+  noter a = {&noted, "a", false};
+  intercept(w, &a, VESTRY_PHASE_DISPATCH);
   vestry_dispatch_result result = {0};
-  dispatch_text(&w, "[[\"nest\",0,[[\"fail\",1],[\"e\",2]]],[\"e\",3]]", NULL, VESTRY_OK, &result);
-  assert_string_equal(n.text, "a< a< f[1] e[2] a> (FAILED:1,1,1) e[3] a> ");
+  dispatch_text(w, "[[\"nest\",0,[[\"fail\",1],[\"e\",2]]],[\"e\",3]]", NULL, VESTRY_OK, &result);
+  assert_string_equal(noted.text, "a< a< f[1] e[2] a> (FAILED:1,1,1) e[3] a> ");
   assert_int_equal(result.effects_count, 2);
   assert_int_equal(result.errors_count, 0);
-  site_end(&w);
 }
 
 static vestry_err nests_itself(vestry_dispatch_context *context, const json_t *args, void *ctx) {
@@ -112,17 +92,13 @@ static vestry_err nests_itself(vestry_dispatch_context *context, const json_t *a
 }
 
 /* capability: B13 */
-TEST_CASE(b13_nesting_depth_is_limited) {
-  site w;
-  notes n;
-  begin(&w, &n);
-  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "self", nests_itself, &n), VESTRY_OK);
+NOTED_CASE(b13_nesting_depth_is_limited) {
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "self", nests_itself, &noted), VESTRY_OK);
   vestry_dispatch_result result = {0};
-  dispatch_text(&w, "[[\"self\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
-  assert_string_equal(n.text, "n n n n n n n n n e[] ");
+  dispatch_text(w, "[[\"self\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
+  assert_string_equal(noted.text, "n n n n n n n n n e[] ");
   assert_int_equal(VESTRY_DISPATCH_MAX_NESTING, 8);
   assert_error(&result, 0, VESTRY_PHASE_EFFECT, "self", NULL, VESTRY_LIMIT, NULL);
-  site_end(&w);
 }
 
 /* The same through a new dispatch by key: both share one depth limit, and one count of actions. */
@@ -138,24 +114,21 @@ static vestry_err keeps_own(const vestry_request *req, vestry_reply *reply, void
 }
 
 /* capability: P5 */
-TEST_CASE(recursive_dispatch_by_key_reaches_the_limit) {
-  site w;
-  notes n;
-  begin(&w, &n);
+NOTED_CASE(recursive_dispatch_by_key_reaches_the_limit) {
   const vestry_scope everybody = {0};
   vestry_memory_exchange *stream = NULL;
   const vestry_memory_call call = {.method = "GET", .path = "/", .datastar = true};
-  assert_int_equal(vestry_memory_request(w.v, &call, keeps_own, NULL, &stream), VESTRY_OK);
-  vestry_memory_settle(w.v);
-  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "key", dispatches_its_key, &n), VESTRY_OK);
+  assert_int_equal(vestry_memory_request(w->v, &call, keeps_own, NULL, &stream), VESTRY_OK);
+  vestry_memory_settle(w->v);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "key", dispatches_its_key, &noted),
+                   VESTRY_OK);
   for (int i = 0; i < 2; i++) { /* running dispatches are counted, and finished ones are not */
-    n.text[0] = '\0';
-    assert_int_equal(vestry_dispatch(w.v, everybody, VESTRY_KEY("own"), VESTRY_LIST("key")), VESTRY_LIMIT);
-    assert_string_equal(n.text, "k k k k k k k k k ");
+    noted.text[0] = '\0';
+    assert_int_equal(vestry_dispatch(w->v, everybody, VESTRY_KEY("own"), VESTRY_LIST("key")), VESTRY_LIMIT);
+    assert_string_equal(noted.text, "k k k k k k k k k ");
   }
-  assert_non_null(strstr(w.th.last_log, "own key"));
+  assert_non_null(strstr(w->th.last_log, "own key"));
   vestry_memory_destroy(stream);
-  site_end(&w);
 }
 
 /* Each call dispatches itself four times; the limit counts all of them together. */
@@ -168,17 +141,13 @@ static vestry_err nests_twice(vestry_dispatch_context *context, const json_t *ar
   return error;
 }
 
-TEST_CASE(b13_effect_limit_includes_nested_dispatches) {
-  site w;
-  notes n;
-  begin(&w, &n);
+NOTED_CASE(b13_effect_limit_includes_nested_dispatches) {
   unsigned count = 0;
-  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "twice", nests_twice, &count), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "twice", nests_twice, &count), VESTRY_OK);
   vestry_dispatch_result result = {0};
-  dispatch_text(&w, "[[\"twice\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
+  dispatch_text(w, "[[\"twice\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
   assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1);
-  assert_string_equal(n.text, "e[] ");
-  site_end(&w);
+  assert_string_equal(noted.text, "e[] ");
 }
 
 /* A nested dispatch sends to the connections of the reply; if all have closed, the request gets 503. */
@@ -193,7 +162,7 @@ static vestry_err close_then_nest(vestry_dispatch_context *context, const json_t
 TEST_CASE(b13_nested_dispatch_opens_no_stream) {
   site w;
   notes n;
-  begin(&w, &n);
+  notes_begin(&w, &n);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "close", close_then_nest, NULL), VESTRY_OK);
   wire stored = {0}, fresh = {0};
   wire_plan(&w, &stored, &(plan){.keep = true, .key = "a"});
@@ -339,7 +308,7 @@ TEST_CASE(invalid_nested_and_late_calls_are_refused) {
   site w;
   notes n;
   keeper k = {&w, &n, NULL};
-  begin(&w, &n);
+  notes_begin(&w, &n);
   int count = 0;
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "misuse", misuse, &k), VESTRY_OK);
   assert_int_equal(vestry_registry_intercept(
@@ -357,7 +326,7 @@ static bool keeping_fails(long number) {
   site w;
   notes n;
   keeper k = {&w, &n, NULL};
-  begin(&w, &n);
+  notes_begin(&w, &n);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "keep", keep, &k), VESTRY_OK);
   wire wires[10];
   for (size_t i = 0; i < 10; i++) {
@@ -403,7 +372,7 @@ TEST_CASE(merging_survives_every_allocation_failure) {
   for (; failed; number++) {
     site w;
     notes n;
-    begin(&w, &n);
+    notes_begin(&w, &n);
     assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "nest", nest_plainly, NULL), VESTRY_OK);
     assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "see", see_all, NULL), VESTRY_OK);
     json_t *data = json_object(), *more = json_object();
@@ -467,26 +436,22 @@ static void *dispatch_deepest(void *argument) {
   return NULL;
 }
 
-TEST_CASE(b13_deepest_dispatch_fits_a_small_stack) {
-  site w;
-  notes n;
+NOTED_CASE(b13_deepest_dispatch_fits_a_small_stack) {
   int count = 0;
-  begin(&w, &n);
-  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "down", go_down, NULL), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "again", again, NULL), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "take", take, &count), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w->v)->registry, "down", go_down, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "again", again, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "take", take, &count), VESTRY_OK);
   deepest = json_of("[\"data\",\"id\"]");
   for (int i = 0; i < 254; i++) deepest = json_pack("[o]", deepest);
   pthread_attr_t attributes;
   pthread_t thread;
   pthread_attr_init(&attributes);
   assert_int_equal(pthread_attr_setstacksize(&attributes, test_stack_bytes(STACK_BYTES)), 0);
-  assert_int_equal(pthread_create(&thread, &attributes, dispatch_deepest, &w), 0);
+  assert_int_equal(pthread_create(&thread, &attributes, dispatch_deepest, w), 0);
   pthread_join(thread, NULL);
   pthread_attr_destroy(&attributes);
   assert_int_equal(count, VESTRY_DISPATCH_MAX_NESTING);
   json_decref(deepest);
-  site_end(&w);
 }
 
 /* ----------------------------------------------------------------------------------------------------- threads ---- */

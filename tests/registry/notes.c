@@ -75,6 +75,14 @@ void register_all(site *w, notes *n) {
                    VESTRY_OK);
 }
 
+notes noted;
+
+void notes_begin(site *w, notes *n) {
+  site_begin(w, (vestry_options){0});
+  n->text[0] = '\0';
+  register_all(w, n);
+}
+
 json_t *json_of(const char *text) {
   json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
   assert_non_null(value);

@@ -38,6 +38,11 @@ void intercept(site *w, noter *o, vestry_phase phase);
 
 /* "e": noting_effect, "fail": failing_effect, "give": giving_effect, "do": listed_action, "data": data_placeholder. */
 void register_all(site *w, notes *n);
+/* Begin a site of default options with all of them. */
+void notes_begin(site *w, notes *n);
+/* A case with such a site. */
+extern notes noted;
+#define NOTED_CASE(name) TEST_CASE_WITH(name, site, w, notes_begin(w, &noted), site_end(w))
 
 /* Parse JSON text. */
 json_t *json_of(const char *text);

@@ -32,15 +32,15 @@ static vestry_err fails(const json_t *data, const json_t *args, json_t **ret_val
 }
 
 static void begin(site *w, notes *n) {
-  site_begin(w, (vestry_options){0});
-  n->text[0] = '\0';
-  register_all(w, n);
+  notes_begin(w, n);
   assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w->v)->registry, "p", noting, n), VESTRY_OK);
   assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w->v)->registry, "name", names_another, NULL),
                    VESTRY_OK);
   assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w->v)->registry, "itself", itself, n), VESTRY_OK);
   assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w->v)->registry, "fails", fails, NULL), VESTRY_OK);
 }
+
+#define PLACED_CASE(name) TEST_CASE_WITH(name, site, w, begin(w, &noted), site_end(w))
 
 /* Dispatch with the data {"x":1}, and compare the notes. */
 static void check(const char *effects, const char *expected) {
@@ -102,18 +102,15 @@ TEST_CASE(quoted_lists_are_not_expanded) {
   check("[[\"e\",[\"vestry/quote\",[\"vestry/quote\",1]]]]", "e[[\"vestry/quote\",1]] ");
 }
 
-TEST_CASE(b10_b12_failed_placeholder_stops_its_effect_only) {
-  site w;
-  notes n;
-  begin(&w, &n);
-  noter a = {&n, "a", false};
-  intercept(&w, &a, VESTRY_PHASE_ACTION);
+PLACED_CASE(b10_b12_failed_placeholder_stops_its_effect_only) {
+  noter a = {&noted, "a", false};
+  intercept(w, &a, VESTRY_PHASE_ACTION);
   vestry_dispatch_result result = {0};
-  dispatch_text(&w,
+  dispatch_text(w,
                 "[[\"e\",[\"p\",1],{\"k\":[[\"p\",2],[\"fails\",3]]}],[\"do\",[[\"e\",[\"fails\"]]]],"
                 "[\"e\",[\"vestry/quote\"]],[\"e\",[\"vestry/quote\",1,2]],[\"p\",7],[\"e\",4]]",
                 NULL, VESTRY_TIMEOUT, &result);
-  assert_string_equal(n.text, "p{}[1] p{}[2] p{}[7] e[4] ");
+  assert_string_equal(noted.text, "p{}[1] p{}[2] p{}[7] e[4] ");
   assert_int_equal(result.errors_count, 5);
   assert_error(&result, 0, VESTRY_PHASE_EFFECT, "fails", "e", VESTRY_TIMEOUT, NULL);
   assert_error(&result, 1, VESTRY_PHASE_ACTION, "fails", "do", VESTRY_TIMEOUT, NULL);
@@ -121,7 +118,6 @@ TEST_CASE(b10_b12_failed_placeholder_stops_its_effect_only) {
   assert_error(&result, 3, VESTRY_PHASE_EFFECT, "vestry/quote", "e", VESTRY_INVALID, "only one value can be quoted");
   assert_error(&result, 4, VESTRY_PHASE_EFFECT, "", NULL, VESTRY_INVALID,
                "an effect must be an array that begins with its name");
-  site_end(&w);
 }
 
 TEST_CASE(b10_signals_of_the_request_are_the_data) {
@@ -163,23 +159,19 @@ static json_t *nest(int depth, json_t *inside) {
   return inside;
 }
 
-TEST_CASE(depth_of_arguments_is_limited) {
-  site w;
-  notes n;
-  begin(&w, &n);
+PLACED_CASE(depth_of_arguments_is_limited) {
   for (int too_deep = 0; too_deep < 2; too_deep++) {
     json_t *inside = nest(254 + too_deep, json_of("[\"data\",\"x\"]"));
     json_t *effects = json_pack("[[s,o]]", "vestry/none", inside);
-    assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "vestry/none", giving_effect, NULL),
+    assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "vestry/none", giving_effect, NULL),
                      VESTRY_OK);
     vestry_dispatch_result result = {0};
-    vestry_err error = vestry_dispatch_with(w.v, effects, NULL, &result);
+    vestry_err error = vestry_dispatch_with(w->v, effects, NULL, &result);
     assert_int_equal(error, too_deep ? VESTRY_TOO_LARGE : VESTRY_OK);
     if (too_deep)
       assert_error(&result, 0, VESTRY_PHASE_EFFECT, "vestry/none", "vestry/none", VESTRY_TOO_LARGE, "nested too deep");
     json_decref(effects);
   }
-  site_end(&w);
 }
 
 /* ------------------------------------------------------------------------------------------------------ memory ---- */

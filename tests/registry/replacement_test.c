@@ -40,20 +40,18 @@ static void add(site *w, replacer *r, vestry_phase phase) {
                    VESTRY_OK);
 }
 
-TEST_CASE(effect_is_replaced) {
-  site w;
+SITE_CASE(effect_is_replaced) {
   notes n = {""};
   noter a = {&n, "a", false}, c = {&n, "c", false};
   replacer b = {&n, "b", "fail", "[\"e\", [\"data\", \"x\"]]", VESTRY_OK}, d = {&n, "d", "none", "[]", VESTRY_OK};
-  site_begin(&w, (vestry_options){0});
-  register_all(&w, &n);
-  intercept(&w, &a, VESTRY_PHASE_EFFECT);
-  add(&w, &b, VESTRY_PHASE_EFFECT);
-  add(&w, &d, VESTRY_PHASE_EFFECT);
-  intercept(&w, &c, VESTRY_PHASE_EFFECT);
+  register_all(w, &n);
+  intercept(w, &a, VESTRY_PHASE_EFFECT);
+  add(w, &b, VESTRY_PHASE_EFFECT);
+  add(w, &d, VESTRY_PHASE_EFFECT);
+  intercept(w, &c, VESTRY_PHASE_EFFECT);
   vestry_dispatch_result result = {0};
   json_t *results = json_array(), *data = json_of("{\"x\": 7}");
-  dispatch_text(&w, "[[\"fail\", 1], [\"e\", 2]]", &(vestry_dispatch_options){.data = data, .results = results},
+  dispatch_text(w, "[[\"fail\", 1], [\"e\", 2]]", &(vestry_dispatch_options){.data = data, .results = results},
                 VESTRY_OK, &result);
   assert_string_equal(n.text, "a<fail b<[\"fail\",1] d<[\"e\",[\"data\",\"x\"]] c<e e[[\"data\",\"x\"]] "
                               "c>e d>[\"e\",[\"data\",\"x\"]] b>[\"e\",[\"data\",\"x\"]] a>e "
@@ -66,7 +64,6 @@ TEST_CASE(effect_is_replaced) {
   json_decref(expected);
   json_decref(results);
   json_decref(data);
-  site_end(&w);
 }
 
 /* Interceptors after the one that skips are not called, and the functions after of the others are. */
@@ -237,21 +234,18 @@ TEST_CASE(replacing_in_a_phase_without_entries_is_invalid) {
   wires_end(&w, &r);
 }
 
-TEST_CASE(replacing_outside_of_an_entry_is_invalid) {
-  site w;
+SITE_CASE(replacing_outside_of_an_entry_is_invalid) {
   notes n = {""};
-  site_begin(&w, (vestry_options){0});
-  register_all(&w, &n);
-  struct vestry_registry *registry = vestry_parts_of(w.v)->registry;
+  register_all(w, &n);
+  struct vestry_registry *registry = vestry_parts_of(w->v)->registry;
   assert_int_equal(vestry_registry_effect(registry, "replace", replacing_effect, NULL), VESTRY_OK);
   const vestry_interceptor around = {"b", VESTRY_PHASE_DISPATCH, replace_dispatch, replace_dispatch, NULL};
   assert_int_equal(vestry_registry_intercept(registry, &around), VESTRY_OK);
   vestry_dispatch_result result = {0};
-  dispatch_text(&w, "[[\"replace\"], [\"e\", 2]]", NULL, VESTRY_INVALID, &result);
+  dispatch_text(w, "[[\"replace\"], [\"e\", 2]]", NULL, VESTRY_INVALID, &result);
   assert_string_equal(n.text, "e[2] ");
   assert_int_equal(result.errors_count, 3);
   assert_int_equal(result.skipped_count, 0);
-  site_end(&w);
 }
 
 /* Also those that the reply would otherwise make into events at once. */

@@ -83,11 +83,9 @@ static void post_each(vestry_actor *actor, parcel *parcels, unsigned count) {
   }
 }
 
-TEST_CASE(options_are_checked) {
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
-  vestry_actor *const untouched = (vestry_actor *)&th;
+HOST_CASE(options_are_checked) {
+  vestry_runtime *runtime = runtime_of(th, VESTRY_THREADS_NONE);
+  vestry_actor *const untouched = (vestry_actor *)th;
   vestry_actor *actor = untouched;
   vestry_actor_options options = {0};
   assert_int_equal(vestry_actor_create(runtime, &options, &actor), VESTRY_INVALID);
@@ -100,13 +98,10 @@ TEST_CASE(options_are_checked) {
   assert_ptr_equal(actor, untouched);
   assert_null(vestry_actor_unref(NULL));
   vestry_runtime_destroy(runtime);
-  test_host_assert_clean(&th);
 }
 
-TEST_CASE(messages_arrive_in_order_in_one_run) {
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+HOST_CASE(messages_arrive_in_order_in_one_run) {
+  vestry_runtime *runtime = runtime_of(th, VESTRY_THREADS_NONE);
   record r = {0};
   vestry_actor *actor = actor_of(runtime, &r);
   parcel parcels[10];
@@ -122,7 +117,6 @@ TEST_CASE(messages_arrive_in_order_in_one_run) {
   vestry_actor_unref(actor);
   assert_int_equal(r.done, 1);
   vestry_runtime_destroy(runtime);
-  test_host_assert_clean(&th);
 }
 
 TEST_CASE(messages_left_by_a_run_cause_another_run) {
@@ -189,10 +183,8 @@ TEST_CASE(undelivered_messages_are_dropped_once) {
   }
 }
 
-TEST_CASE(actor_without_drop_discards_messages) {
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+HOST_CASE(actor_without_drop_discards_messages) {
+  vestry_runtime *runtime = runtime_of(th, VESTRY_THREADS_NONE);
   record r = {.lazy = true};
   vestry_actor *actor = NULL;
   assert_int_equal(vestry_actor_create(runtime, &(vestry_actor_options){.run = run, .ctx = &r}, &actor), VESTRY_OK);
@@ -201,13 +193,10 @@ TEST_CASE(actor_without_drop_discards_messages) {
   vestry_actor_unref(actor);
   vestry_runtime_destroy(runtime);
   assert_int_equal(r.runs, 1);
-  test_host_assert_clean(&th);
 }
 
-TEST_CASE(actor_may_drop_its_last_reference_in_a_run) {
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+HOST_CASE(actor_may_drop_its_last_reference_in_a_run) {
+  vestry_runtime *runtime = runtime_of(th, VESTRY_THREADS_NONE);
   record r = {.unref_inside = true};
   vestry_actor *actor = actor_of(runtime, &r);
   parcel parcels[2];
@@ -217,20 +206,16 @@ TEST_CASE(actor_may_drop_its_last_reference_in_a_run) {
   assert_int_equal(r.done, 1);
   assert_false(vestry_runtime_step(runtime));
   vestry_runtime_destroy(runtime);
-  test_host_assert_clean(&th);
 }
 
-TEST_CASE(actor_without_messages_ends_with_its_reference) {
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+HOST_CASE(actor_without_messages_ends_with_its_reference) {
+  vestry_runtime *runtime = runtime_of(th, VESTRY_THREADS_NONE);
   record r = {0};
   vestry_actor *actor = actor_of(runtime, &r);
   assert_null(vestry_actor_unref(actor));
   assert_int_equal(r.done, 1);
   assert_int_equal(r.runs, 0);
   vestry_runtime_destroy(runtime);
-  test_host_assert_clean(&th);
 }
 
 TEST_CASE(closed_runtime_refuses_posts_and_delivers_accepted) {
@@ -372,12 +357,10 @@ static void *run_relay(void *argument) {
 }
 
 /* capability: K10 */
-TEST_CASE(posts_arrive_in_happens_before_order) {
+HOST_CASE(posts_arrive_in_happens_before_order) {
   static relay all;
   static runner runners[SENDERS];
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, 3);
+  vestry_runtime *runtime = runtime_of(th, 3);
   record r = {0};
   all.actor = actor_of(runtime, &r);
   pthread_t threads[SENDERS];
@@ -392,7 +375,6 @@ TEST_CASE(posts_arrive_in_happens_before_order) {
   assert_int_equal(r.received, 2 * TURNS);
   assert_int_equal(r.next[0], TURNS);
   assert_int_equal(r.out_of_order, 0);
-  test_host_assert_clean(&th);
 }
 
 static vestry_err create_all(test_host *th, void *ctx) {

@@ -121,11 +121,9 @@ static void notify_together(stream *streams, unsigned count) {
 }
 
 /* More streams than fit into a batch, on two workers. */
-TEST_CASE(numbers_of_many_streams_arrive_in_order) {
+HOST_CASE(numbers_of_many_streams_arrive_in_order) {
   static stream streams[MANY];
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, 2);
+  vestry_runtime *runtime = runtime_of(th, 2);
   for (unsigned i = 0; i < MANY; i++) stream_init(&streams[i], runtime, ROUNDS);
   for (unsigned i = 0; i < MANY / 2; i++) vsi_actor_notify(&streams[i].actor);
   notify_together(streams, MANY);
@@ -139,7 +137,6 @@ TEST_CASE(numbers_of_many_streams_arrive_in_order) {
     stream_finish(&streams[i]);
   }
   if (had_ring) assert_int_equal(batched_count, MANY * ROUNDS);
-  test_host_assert_clean(&th);
 }
 
 /* Notices of many streams run each of them, in few jobs, or without memory in a job each. */
@@ -231,11 +228,9 @@ static void look(vsi_actor *actor) {
 }
 
 /* A job that is no stream's may take long: the sends that wait are sent before it. */
-TEST_CASE(a_job_of_another_kind_comes_after_the_batch) {
+HOST_CASE(a_job_of_another_kind_comes_after_the_batch) {
   static const vsi_actor_class looker_class = {.run = look, .ref = hold, .unref = hold};
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  vestry_runtime *runtime = runtime_of(th, VESTRY_THREADS_NONE);
   stream s;
   stream_init(&s, runtime, 1);
   looker l = {.at = &s};
@@ -246,7 +241,6 @@ TEST_CASE(a_job_of_another_kind_comes_after_the_batch) {
   assert_int_equal(l.seen, 1);
   stream_finish(&s);
   vestry_runtime_destroy(runtime);
-  test_host_assert_clean(&th);
 }
 
 /* A notify while the send waits leads to a run after its result, not before. */
@@ -410,29 +404,24 @@ static void send_one_each(stream streams[SOME], vestry_runtime *runtime) {
   }
 }
 
-TEST_CASE(a_kernel_without_the_operation_gets_plain_sends) {
+HOST_CASE(a_kernel_without_the_operation_gets_plain_sends) {
   static stream streams[SOME];
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  vestry_runtime *runtime = runtime_of(th, VESTRY_THREADS_NONE);
   for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
   send_error = EINVAL; /* as Linux before 5.6 */
   for (unsigned round = 0; round < 3; round++) send_one_each(streams, runtime);
   send_error = 0;
   assert_false(batches(runtime));
-  assert_int_equal(th.log_lines, 1);
-  assert_non_null(strstr(th.last_log, "not batched"));
+  assert_int_equal(th->log_lines, 1);
+  assert_non_null(strstr(th->last_log, "not batched"));
   for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
   vestry_runtime_destroy(runtime);
-  test_host_assert_clean(&th);
 }
 
 /* The kernel has looked at no socket, so no stream ends. */
-TEST_CASE(sends_without_memory_in_the_kernel_are_made_directly) {
+HOST_CASE(sends_without_memory_in_the_kernel_are_made_directly) {
   static stream streams[SOME];
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  vestry_runtime *runtime = runtime_of(th, VESTRY_THREADS_NONE);
   for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
   send_error = ENOMEM;
   for (unsigned round = 0; round < 3; round++) send_one_each(streams, runtime);
@@ -442,7 +431,6 @@ TEST_CASE(sends_without_memory_in_the_kernel_are_made_directly) {
     stream_finish(&streams[i]);
   }
   vestry_runtime_destroy(runtime);
-  test_host_assert_clean(&th);
 }
 
 /* Send while the kernel refuses by *error, and later while it does not. Whatever is short for the moment, the thread
@@ -616,20 +604,18 @@ TEST_CASE(a_stepped_runtime_sends_for_another_one_on_any_thread) {
 }
 
 /* Without memory for a batch, a write is direct; later writes are batched. */
-TEST_CASE(without_memory_a_write_is_direct) {
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+HOST_CASE(without_memory_a_write_is_direct) {
+  vestry_runtime *runtime = runtime_of(th, VESTRY_THREADS_NONE);
   stream s;
   stream_init(&s, runtime, 1);
-  test_host_fail_in(&th, 0);
+  test_host_fail_in(th, 0);
   vsi_actor_notify(&s.actor);
   settle(runtime);
-  assert_true(test_host_has_failed(&th));
-  test_host_fail_no_more(&th);
+  assert_true(test_host_has_failed(th));
+  test_host_fail_no_more(th);
   assert_int_equal(read_numbers(&s, 0), 1);
   assert_int_equal(s.batched_count, 0);
-  assert_int_equal(th.log_lines, 0);
+  assert_int_equal(th->log_lines, 0);
   s.wanted_count = 2;
   vsi_actor_notify(&s.actor);
   settle(runtime);
@@ -637,5 +623,4 @@ TEST_CASE(without_memory_a_write_is_direct) {
   assert_int_equal(s.batched_count, batches(runtime));
   stream_finish(&s);
   vestry_runtime_destroy(runtime);
-  test_host_assert_clean(&th);
 }

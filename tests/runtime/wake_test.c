@@ -81,22 +81,21 @@ static void count_begin(counter *c, loop *l) {
   assert_int_equal(vestry_actor_create(l->runtime, &options, &c->actor), VESTRY_OK);
 }
 
-TEST_CASE(descriptor_is_readable_while_an_actor_is_ready) {
-  loop l;
+#define LOOP_CASE(name) TEST_CASE_WITH(name, loop, l, begin(l, false), end(l))
+
+LOOP_CASE(descriptor_is_readable_while_an_actor_is_ready) {
   counter c;
-  begin(&l, false);
-  count_begin(&c, &l);
-  rest(&l);
+  count_begin(&c, l);
+  rest(l);
   for (size_t i = 1; i < 5; i++) {
     vestry_actor_notify(c.actor);
-    assert_true(wait_ms(&l, 0));
-    assert_true(wait_ms(&l, 0)); /* no step has run */
-    rest(&l);
+    assert_true(wait_ms(l, 0));
+    assert_true(wait_ms(l, 0)); /* no step has run */
+    rest(l);
     assert_int_equal(c.runs, i);
   }
   vestry_actor_unref(c.actor);
-  step(&l);
-  end(&l);
+  step(l);
 }
 
 TEST_CASE(descriptor_reports_actors_ready_before) {
@@ -132,22 +131,19 @@ static void *post(void *ctx) {
 
 /* The loop never waits while a post is pending. */
 /* capability: K15 */
-TEST_CASE(posts_of_threads_wake_the_loop) {
-  loop l;
+LOOP_CASE(posts_of_threads_wake_the_loop) {
   counter c;
-  begin(&l, false);
-  count_begin(&c, &l);
+  count_begin(&c, l);
   pthread_t threads[THREADS];
   for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, post, &c), 0);
   while (c.received < (size_t)THREADS * POSTS) {
-    assert_true(wait_ms(&l, PATIENCE_MS));
-    step(&l);
+    assert_true(wait_ms(l, PATIENCE_MS));
+    step(l);
   }
   for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-  rest(&l);
+  rest(l);
   vestry_actor_unref(c.actor);
-  step(&l);
-  end(&l);
+  step(l);
 }
 
 /* A notifying thread is stopped between its exchange and its write while the loop steps. */
@@ -199,35 +195,32 @@ static void bell_set(bell *a, uint64_t ms, uint64_t period_ms) {
 }
 
 /* capability: K15 */
-TEST_CASE(descriptor_is_readable_when_a_timer_is_due) {
-  loop l;
+LOOP_CASE(descriptor_is_readable_when_a_timer_is_due) {
   bell a, late;
-  begin(&l, false);
-  bell_begin(&a, &l);
-  bell_begin(&late, &l);
-  rest(&l);
+  bell_begin(&a, l);
+  bell_begin(&late, l);
+  rest(l);
   bell_set(&late, 600000, 0);
   for (size_t i = 1; i < 6; i++) {
     bell_set(&a, 3 * i, 0);
-    step(&l);
+    step(l);
     while (a.fired < i) {
-      assert_true(wait_ms(&l, PATIENCE_MS));
-      step(&l);
+      assert_true(wait_ms(l, PATIENCE_MS));
+      step(l);
     }
     assert_true(a.fired_at_ns >= a.due_ns);
-    rest(&l);
+    rest(l);
   }
   bell_set(&a, 1, 1); /* repeatedly */
-  for (size_t before = a.fired; a.fired < before + 5; step(&l)) assert_true(wait_ms(&l, PATIENCE_MS));
+  for (size_t before = a.fired; a.fired < before + 5; step(l)) assert_true(wait_ms(l, PATIENCE_MS));
   vestry_timer_set(a.timer, VESTRY_NEVER_MS, 0);
-  rest(&l);
+  rest(l);
   bell_set(&a, 0, 0); /* at once */
-  while (!wait_ms(&l, PATIENCE_MS)) fail();
+  while (!wait_ms(l, PATIENCE_MS)) fail();
   vestry_timer_destroy(a.timer);
   assert_int_equal(late.fired, 0);
   vestry_timer_destroy(late.timer);
-  rest(&l);
-  end(&l);
+  rest(l);
 }
 
 typedef struct setter {
@@ -243,28 +236,25 @@ static void *set_soon(void *ctx) {
 }
 
 /* A loop that waits for a late timer is woken if another thread sets an earlier one. */
-TEST_CASE(earlier_timer_of_another_thread_wakes_the_loop) {
-  loop l;
+LOOP_CASE(earlier_timer_of_another_thread_wakes_the_loop) {
   bell soon, late;
-  begin(&l, false);
-  bell_begin(&soon, &l);
-  bell_begin(&late, &l);
+  bell_begin(&soon, l);
+  bell_begin(&late, l);
   bell_set(&late, 600000, 0);
-  rest(&l);
+  rest(l);
   setter s = {.bell = &soon};
   latch_init(&s.begun);
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, set_soon, &s), 0);
   latch_add(&s.begun);
   while (!soon.fired) {
-    assert_true(wait_ms(&l, PATIENCE_MS));
-    step(&l);
+    assert_true(wait_ms(l, PATIENCE_MS));
+    step(l);
   }
   pthread_join(thread, NULL);
   latch_finish(&s.begun);
   vestry_timer_destroy(soon.timer);
   vestry_timer_destroy(late.timer);
-  end(&l);
 }
 
 /* A stopped clock keeps the loop from busy waiting: real time passes between two checks. */

@@ -130,19 +130,16 @@ static vestry_err add_a_signal(const vestry_request *req, vestry_reply *reply, v
 }
 
 /* capability: B7 */
-TEST_CASE(changed_signals_do_not_leak_into_other_requests) {
+SITE_CASE(changed_signals_do_not_leak_into_other_requests) {
   static const char *const bodies[] = {"{}", "{}", "", ""};
-  site w;
-  site_begin(&w, (vestry_options){0});
   for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
     size_t count = 99;
     wire r = {.datastar = true, .method = "POST", .body = bodies[i], .body_len = strlen(bodies[i])};
-    wire_request(&w, &r, add_a_signal, &count);
+    wire_request(w, &r, add_a_signal, &count);
     assert_int_equal(r.status, 204);
     assert_int_equal(count, 0);
     wire_finish(&r);
   }
-  site_end(&w);
 }
 
 /* Keep the signals of the request. */
@@ -237,20 +234,17 @@ TEST_CASE(hang_up_before_the_head_removes_the_stream) {
   wires_end(&w, &r);
 }
 
-TEST_CASE(incomplete_request_ops_are_invalid) {
-  site w;
-  site_begin(&w, (vestry_options){0});
+SITE_CASE(incomplete_request_ops_are_invalid) {
   wire r = {0};
   vestry_connection *untouched = (vestry_connection *)&r;
   vestry_request_ops ops = wire_ops;
   ops.open = NULL;
-  assert_int_equal(vestry_serve(w.v, &ops, &r, planned, &(plan){0}, &untouched), VESTRY_INVALID);
-  assert_int_equal(vestry_serve(w.v, NULL, &r, planned, &(plan){0}, &untouched), VESTRY_INVALID);
-  assert_int_equal(w.th.log_lines, 2);
-  assert_non_null(strstr(w.th.last_log, "vestry_serve: ops or ret_connection is NULL"));
+  assert_int_equal(vestry_serve(w->v, &ops, &r, planned, &(plan){0}, &untouched), VESTRY_INVALID);
+  assert_int_equal(vestry_serve(w->v, NULL, &r, planned, &(plan){0}, &untouched), VESTRY_INVALID);
+  assert_int_equal(w->th.log_lines, 2);
+  assert_non_null(strstr(w->th.last_log, "vestry_serve: ops or ret_connection is NULL"));
   assert_ptr_equal(untouched, &r);
   assert_int_equal(r.responds, 0);
-  site_end(&w);
 }
 
 /* A handler that ignores all errors, like those in the introduction. */

@@ -96,30 +96,24 @@ TEST_CASE(creation_survives_every_allocation_failure) {
   test_host_fail_each(create_one, &(vestry_options){.store = "hash"}, false);
 }
 
-TEST_CASE(an_instance_can_share_a_runtime) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(an_instance_can_share_a_runtime) {
   vestry_runtime *runtime;
   assert_int_equal(vestry_runtime_create(
-                       &(vestry_runtime_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &runtime),
+                       &(vestry_runtime_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &runtime),
                    VESTRY_OK);
   vestry *v;
   assert_int_equal(vestry_create(&(vestry_options){.runtime = runtime}, &v), VESTRY_OK);
   assert_ptr_equal(vestry_parts_of(v)->runtime, runtime);
-  assert_ptr_equal(vestry_parts_of(v)->host, &th.host); /* the runtime's host, if none is given */
+  assert_ptr_equal(vestry_parts_of(v)->host, &th->host); /* the runtime's host, if none is given */
   assert_non_null(vestry_parts_of(v)->store);
   vestry_destroy(v);
   vestry_runtime_destroy(runtime);
   vestry_destroy(NULL);
-  test_host_assert_clean(&th);
 }
 
-TEST_CASE(registration_checks_arguments) {
-  site w;
-  site_begin(&w, (vestry_options){0});
-  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "x", NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry, NULL), VESTRY_INVALID);
-  site_end(&w);
+SITE_CASE(registration_checks_arguments) {
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "x", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w->v)->registry, NULL), VESTRY_INVALID);
 }
 
 /* ---------------------------------------------------------------------------------------- hooks and effects ------- */
@@ -448,14 +442,11 @@ TEST_CASE(references_outlive_the_instance) {
 }
 
 /* capability: E2 */
-TEST_CASE(instance_exposes_its_heartbeat) {
-  site w;
-  site_begin(&w, (vestry_options){0});
-  assert_int_equal(vestry_parts_of(w.v)->heartbeat_ms, 15000);
-  site_end(&w);
-  site_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
-  assert_true(vestry_parts_of(w.v)->heartbeat_ms == VESTRY_NEVER_MS);
-  site_end(&w);
+SITE_CASE(instance_exposes_its_heartbeat) {
+  assert_int_equal(vestry_parts_of(w->v)->heartbeat_ms, 15000);
+  site_end(w);
+  site_begin(w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
+  assert_true(vestry_parts_of(w->v)->heartbeat_ms == VESTRY_NEVER_MS);
 }
 
 /* capability: F4 */
@@ -612,24 +603,18 @@ static void begin_end_later(vestry_server *server, void *ctx) {
   pthread_detach(thread);
 }
 
-TEST_CASE(end_before_a_run_does_not_end_it) {
-  site w;
-  site_begin(&w, (vestry_options){0});
+SITE_CASE(end_before_a_run_does_not_end_it) {
   for (int i = 0; i < 3; i++) {
     run_end end = {.was_asked = false};
     vestry_server_end();
     const vestry_server_options options = {.on_ready = begin_end_later, .ctx = &end};
-    assert_int_equal(vestry_server_run(w.v, &nothing_adapter, &options), VESTRY_OK);
+    assert_int_equal(vestry_server_run(w->v, &nothing_adapter, &options), VESTRY_OK);
     assert_true(atomic_load(&end.was_asked));
   }
-  site_end(&w);
 }
 
-TEST_CASE(drain_time_of_a_run_is_bounded) {
-  site w;
-  site_begin(&w, (vestry_options){0});
+SITE_CASE(drain_time_of_a_run_is_bounded) {
   const vestry_server_options options = {.drain_ms = VESTRY_DRAIN_MAX_MS + 1};
-  assert_int_equal(vestry_server_run(w.v, &nothing_adapter, &options), VESTRY_INVALID);
-  assert_string_equal(w.th.last_log, "vestry_server_run: drain_ms is 86400001, but must be from 1 to 86400000");
-  site_end(&w);
+  assert_int_equal(vestry_server_run(w->v, &nothing_adapter, &options), VESTRY_INVALID);
+  assert_string_equal(w->th.last_log, "vestry_server_run: drain_ms is 86400001, but must be from 1 to 86400000");
 }

@@ -120,19 +120,16 @@ TEST_CASE(new_stream_gets_head_effects_and_clean_end) {
   wires_end(&w, &r);
 }
 
-TEST_CASE(handler_cannot_override_stream_headers) {
-  site w;
-  site_begin(&w, (vestry_options){0});
+SITE_CASE(handler_cannot_override_stream_headers) {
   static const char *const names[] = {"content-type", "Cache-Control", "x-accel-buffering", "Content-Encoding"};
   for (size_t i = 0; i < 4; i++) {
     wire r = {0};
-    wire_plan(&w, &r, &(plan){.header = {names[i], "text/x-other"}, .effects = "[" TICK "]"});
+    wire_plan(w, &r, &(plan){.header = {names[i], "text/x-other"}, .effects = "[" TICK "]"});
     assert_null(strstr(r.head, "text/x-other"));
     vestry_connection_unref(r.connection);
     r.connection = NULL;
     wire_finish(&r);
   }
-  site_end(&w);
 }
 
 /* capability: B5 */
