@@ -12,42 +12,39 @@ static const char hello[] = "[[\"note\"]]";
 
 /* -------------------------------------------------------------------------------------------------- members ------- */
 
+#define NODES_CASE(name) TEST_CASE_WITH(name, nodes, n, nodes_begin(n, 3, NULL), nodes_end(n))
+
 /* capability: G7 */
-TEST_CASE(nodes_find_each_other) {
-  nodes n;
-  nodes_begin(&n, 3, NULL);
+NODES_CASE(nodes_find_each_other) {
   for (size_t i = 0; i < 3; i++) {
-    vestry_cluster_stats stats = node_stats(&n.all[i]);
+    vestry_cluster_stats stats = node_stats(&n->all[i]);
     assert_int_equal(stats.alive_count, 2);
     assert_int_equal(stats.unsynced_count, 0);
     for (size_t k = 0; k < 3; k++) {
-      assert_int_equal(vestry_cluster_member(n.all[i].cluster, n.all[k].name), VESTRY_MEMBER_ALIVE);
-      assert_int_equal(n.all[i].reported[k], i == k ? VESTRY_MEMBER_NONE : VESTRY_MEMBER_ALIVE);
+      assert_int_equal(vestry_cluster_member(n->all[i].cluster, n->all[k].name), VESTRY_MEMBER_ALIVE);
+      assert_int_equal(n->all[i].reported[k], i == k ? VESTRY_MEMBER_NONE : VESTRY_MEMBER_ALIVE);
     }
-    assert_int_equal(vestry_cluster_member(n.all[i].cluster, "z"), VESTRY_MEMBER_NONE);
-    assert_int_equal(n.all[i].lost, 0);
+    assert_int_equal(vestry_cluster_member(n->all[i].cluster, "z"), VESTRY_MEMBER_NONE);
+    assert_int_equal(n->all[i].lost, 0);
   }
-  nodes_end(&n);
 }
 
 /* capability: G7 */
-TEST_CASE(g7_dead_node_is_detected_within_stated_times) {
-  nodes n;
-  nodes_begin(&n, 3, NULL);
-  node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
+NODES_CASE(g7_dead_node_is_detected_within_stated_times) {
+  node *a = &n->all[0], *b = &n->all[1], *c = &n->all[2];
   node_open(b, "x", VESTRY_KEEP_REPLACE);
-  nodes_pass_ms(&n, 10);
+  nodes_pass_ms(n, 10);
   size_t holders = 0;
   assert_int_equal(vsi_cluster_holders(a->cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "x"), &holders),
                    VESTRY_OK);
   assert_int_equal(holders, 1);
   size_t gaps = a->gaps;
   node_kill(b);
-  nodes_pass_ms(&n, 700);
+  nodes_pass_ms(n, 700);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
-  nodes_pass_ms(&n, 600);
+  nodes_pass_ms(n, 600);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_SUSPECT);
-  nodes_pass_ms(&n, 2000);
+  nodes_pass_ms(n, 2000);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DEAD);
   assert_int_equal(a->reported[1], VESTRY_MEMBER_DEAD);
   assert_true(a->gaps > gaps); /* its last messages may be lost */
@@ -55,17 +52,16 @@ TEST_CASE(g7_dead_node_is_detected_within_stated_times) {
   /* A goodbye is effective at once, and no message is lost. */
   gaps = a->gaps;
   node_stop(c);
-  nodes_pass_ms(&n, 2);
+  nodes_pass_ms(n, 2);
   assert_int_equal(vestry_cluster_member(a->cluster, "c"), VESTRY_MEMBER_LEFT);
   assert_int_equal(a->gaps, gaps);
   /* The node returns. */
-  b = node_start(&n, 1, "b", NULL);
-  nodes_pass_ms(&n, 300);
+  b = node_start(n, 1, "b", NULL);
+  nodes_pass_ms(n, 300);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
   node_open(b, "x", VESTRY_KEEP_REPLACE);
-  nodes_pass_ms(&n, 10);
+  nodes_pass_ms(n, 10);
   assert_int_equal(node_dispatch(a, "x", "again", NULL), VESTRY_OK);
-  nodes_end(&n);
 }
 
 /* capability: G7 */
@@ -87,14 +83,12 @@ TEST_CASE(second_node_of_one_name_is_refused) {
 /* ----------------------------------------------------------------------------------------------- dispatches ------- */
 
 /* capability: G2 */
-TEST_CASE(g2_dispatch_reaches_a_key_on_any_node) {
-  nodes n;
-  nodes_begin(&n, 3, NULL);
-  node *a = &n.all[0], *b = &n.all[1];
+NODES_CASE(g2_dispatch_reaches_a_key_on_any_node) {
+  node *a = &n->all[0], *b = &n->all[1];
   uint32_t count = 0;
   vestry_memory_exchange *here = node_open(a, "here", VESTRY_KEEP_REPLACE);
   vestry_memory_exchange *there = node_open(b, "there", VESTRY_KEEP_REPLACE);
-  nodes_pass_ms(&n, 10);
+  nodes_pass_ms(n, 10);
   vestry_cluster_stats before = node_stats(a);
   assert_int_equal(node_dispatch(a, "here", "one", &count), VESTRY_OK);
   assert_int_equal(count, 1);
@@ -112,27 +106,23 @@ TEST_CASE(g2_dispatch_reaches_a_key_on_any_node) {
   assert_int_equal(stats.remote_requests_count, 2);
   assert_int_equal(stats.ok_count, 1);
   assert_int_equal(stats.not_found_count, 1);
-  nodes_end(&n);
 }
 
 /* capability: G2 */
-TEST_CASE(dispatch_reaches_all_streams_of_a_key) {
-  nodes n;
-  nodes_begin(&n, 3, NULL);
+NODES_CASE(dispatch_reaches_all_streams_of_a_key) {
   uint32_t count = 0;
   vestry_memory_exchange *streams[4];
-  for (size_t i = 0; i < 4; i++) streams[i] = node_open(&n.all[i % 3], "all", VESTRY_KEEP_MANY);
-  nodes_pass_ms(&n, 10);
+  for (size_t i = 0; i < 4; i++) streams[i] = node_open(&n->all[i % 3], "all", VESTRY_KEEP_MANY);
+  nodes_pass_ms(n, 10);
   size_t holders = 0;
-  assert_int_equal(vsi_cluster_holders(n.all[1].cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "all"), &holders),
+  assert_int_equal(vsi_cluster_holders(n->all[1].cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "all"), &holders),
                    VESTRY_OK);
   assert_int_equal(holders, 3);
   for (size_t i = 0; i < 3; i++) {
-    assert_int_equal(node_dispatch(&n.all[i], "all", "everybody", &count), VESTRY_OK);
+    assert_int_equal(node_dispatch(&n->all[i], "all", "everybody", &count), VESTRY_OK);
     assert_int_equal(count, 4);
   }
   for (size_t i = 0; i < 4; i++) assert_int_equal(count_in(streams[i], "everybody"), 3);
-  nodes_end(&n);
 }
 
 static size_t holders_of(node *from, vestry_scope scope) {
@@ -162,67 +152,61 @@ TEST_CASE(directory_follows_the_scope_of_a_stream) {
 }
 
 /* capability: G2 */
-TEST_CASE(dispatch_finds_a_key_that_was_not_announced) {
-  nodes n;
-  nodes_begin(&n, 3, NULL);
-  node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
+NODES_CASE(dispatch_finds_a_key_that_was_not_announced) {
+  node *a = &n->all[0], *b = &n->all[1], *c = &n->all[2];
   vestry_memory_exchange *old = node_open(b, "x", VESTRY_KEEP_REPLACE);
-  nodes_pass_ms(&n, 10);
+  nodes_pass_ms(n, 10);
   node_close(b, old);
   vestry_memory_exchange *new = node_open(c, "x", VESTRY_KEEP_REPLACE);
   assert_int_equal(node_dispatch(a, "x", "moved", NULL), VESTRY_OK); /* neither change was announced yet */
   assert_int_equal(count_in(new, "moved"), 1);
-  nodes_end(&n);
 }
 
 /* capability: G2, G9, G10 */
-TEST_CASE(dispatch_reports_its_result_or_timeout) {
-  nodes n;
-  nodes_begin(&n, 3, NULL);
-  node *a = &n.all[0], *b = &n.all[1];
+NODES_CASE(dispatch_reports_its_result_or_timeout) {
+  node *a = &n->all[0], *b = &n->all[1];
   answer is;
   node_open(b, "x", VESTRY_KEEP_REPLACE);
-  nodes_pass_ms(&n, 10);
+  nodes_pass_ms(n, 10);
   node_ask(a, "x", "[[\"note\",\"FULL\"]]", &is);
-  nodes_settle(&n);
+  nodes_settle(n);
   assert_int_equal(is.error, VESTRY_FULL);
   assert_int_equal(is.count, 1);
   /* An effect that is not on the list: nothing of the list is performed. */
   size_t effects = b->effects;
   node_ask(a, "x", "[[\"note\"],[\"secret-note\"]]", &is);
-  nodes_settle(&n);
+  nodes_settle(n);
   assert_int_equal(is.error, VESTRY_INVALID);
   assert_int_equal(b->effects, effects);
   /* Without an answer the result is unknown. */
-  nodes_divide(&n, "aba");
+  nodes_divide(n, "aba");
   node_ask(a, "x", hello, &is);
-  nodes_pass_ms(&n, 999);
+  nodes_pass_ms(n, 999);
   assert_int_equal(is.times, 0);
-  nodes_pass_ms(&n, 2);
+  nodes_pass_ms(n, 2);
   assert_int_equal(is.times, 1);
   assert_int_equal(is.error, VESTRY_TIMEOUT);
   /* Wait, although no other thread advances the clock. */
   assert_int_equal(node_dispatch(a, "x", "unheard", NULL), VESTRY_TIMEOUT);
   /* The request cannot be sent. */
-  nodes_divide(&n, "-aa");
+  nodes_divide(n, "-aa");
   node_ask(a, "x", hello, &is);
   assert_int_equal(is.times, 1);
   assert_int_equal(is.error, VESTRY_IO);
   node_ask(a, "nowhere", hello, &is);
   assert_int_equal(is.error, VESTRY_IO);
-  nodes_divide(&n, NULL);
+  nodes_divide(n, NULL);
   /* A node that has just come up does not know which nodes are alive. */
   node_ask(a, "nowhere", hello, &is);
-  nodes_settle(&n);
+  nodes_settle(n);
   assert_int_equal(is.error, VESTRY_TIMEOUT);
-  nodes_pass_ms(&n, 600);
+  nodes_pass_ms(n, 600);
   node_ask(a, "nowhere", hello, &is);
-  nodes_settle(&n);
+  nodes_settle(n);
   assert_int_equal(is.error, VESTRY_NOT_FOUND);
   vestry_cluster_stats stats = node_stats(a);
   assert_int_equal(stats.refused_count, 2);
   assert_int_equal(stats.unsent_count, 2);
-  nodes_end(&n);
 }
 
 /* capability: G2 */
@@ -259,68 +243,60 @@ TEST_CASE(stopping_node_ends_waiting_dispatches) {
 /* ------------------------------------------------------------------------------------------------- policies ------- */
 
 /* capability: G4 */
-TEST_CASE(g4_newest_stream_replaces_all_others) {
-  nodes n;
-  nodes_begin(&n, 3, NULL);
-  vestry_memory_exchange *first = node_open(&n.all[0], "x", VESTRY_KEEP_REPLACE);
-  nodes_pass_ms(&n, 10);
-  vestry_memory_exchange *second = node_open(&n.all[1], "x", VESTRY_KEEP_REPLACE);
-  nodes_pass_ms(&n, 10);
+NODES_CASE(g4_newest_stream_replaces_all_others) {
+  vestry_memory_exchange *first = node_open(&n->all[0], "x", VESTRY_KEEP_REPLACE);
+  nodes_pass_ms(n, 10);
+  vestry_memory_exchange *second = node_open(&n->all[1], "x", VESTRY_KEEP_REPLACE);
+  nodes_pass_ms(n, 10);
   assert_true(vestry_memory_look(first).ended);
   assert_false(vestry_memory_look(second).ended);
   vestry_stats stats = {0};
-  vestry_stats_get(n.all[0].v, &stats);
+  vestry_stats_get(n->all[0].v, &stats);
   assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_REPLACED], 1);
-  assert_int_equal(node_stats(&n.all[0]).replaced_count, 1);
+  assert_int_equal(node_stats(&n->all[0]).replaced_count, 1);
   /* REJECT: as far as known. */
-  vestry_memory_exchange *third = node_open(&n.all[2], "x", VESTRY_KEEP_REJECT);
+  vestry_memory_exchange *third = node_open(&n->all[2], "x", VESTRY_KEEP_REJECT);
   assert_int_equal(vestry_memory_look(third).status, 409);
   /* Of two at the same time, one stays. */
-  vestry_memory_exchange *fourth = node_open(&n.all[0], "y", VESTRY_KEEP_REPLACE);
-  vestry_memory_exchange *fifth = node_open(&n.all[2], "y", VESTRY_KEEP_REPLACE);
-  nodes_pass_ms(&n, 20);
+  vestry_memory_exchange *fourth = node_open(&n->all[0], "y", VESTRY_KEEP_REPLACE);
+  vestry_memory_exchange *fifth = node_open(&n->all[2], "y", VESTRY_KEEP_REPLACE);
+  nodes_pass_ms(n, 20);
   assert_true(vestry_memory_look(fourth).ended != vestry_memory_look(fifth).ended);
-  nodes_end(&n);
 }
 
 /* capability: G4 */
-TEST_CASE(g4_one_stream_remains_after_a_partition) {
-  nodes n;
-  nodes_begin(&n, 3, NULL);
-  nodes_divide(&n, "aab");
-  nodes_pass_ms(&n, 4000);
-  vestry_memory_exchange *first = node_open(&n.all[0], "x", VESTRY_KEEP_REPLACE);
-  nodes_pass_ms(&n, 10);
-  vestry_memory_exchange *second = node_open(&n.all[2], "x", VESTRY_KEEP_REPLACE);
-  nodes_pass_ms(&n, 100);
+NODES_CASE(g4_one_stream_remains_after_a_partition) {
+  nodes_divide(n, "aab");
+  nodes_pass_ms(n, 4000);
+  vestry_memory_exchange *first = node_open(&n->all[0], "x", VESTRY_KEEP_REPLACE);
+  nodes_pass_ms(n, 10);
+  vestry_memory_exchange *second = node_open(&n->all[2], "x", VESTRY_KEEP_REPLACE);
+  nodes_pass_ms(n, 100);
   assert_false(vestry_memory_look(first).ended);
   assert_false(vestry_memory_look(second).ended);
-  assert_int_equal(node_dispatch(&n.all[1], "x", "its side", NULL), VESTRY_OK); /* both partitions serve */
-  nodes_divide(&n, NULL);
-  nodes_pass_ms(&n, 2000);
+  assert_int_equal(node_dispatch(&n->all[1], "x", "its side", NULL), VESTRY_OK); /* both partitions serve */
+  nodes_divide(n, NULL);
+  nodes_pass_ms(n, 2000);
   assert_true(vestry_memory_look(first).ended != vestry_memory_look(second).ended);
-  for (size_t i = 0; i < 3; i++) assert_int_equal(node_stats(&n.all[i]).unsynced_count, 0);
+  for (size_t i = 0; i < 3; i++) assert_int_equal(node_stats(&n->all[i]).unsynced_count, 0);
   uint32_t count = 0;
-  assert_int_equal(node_dispatch(&n.all[1], "x", "whole", &count), VESTRY_OK);
+  assert_int_equal(node_dispatch(&n->all[1], "x", "whole", &count), VESTRY_OK);
   assert_int_equal(count, 1);
-  nodes_end(&n);
 }
 
 /* ------------------------------------------------------------------------------------- events and refreshes ------- */
 
 /* capability: G3 */
-TEST_CASE(g3_event_is_sent_to_nodes_with_members) {
-  nodes n;
-  nodes_begin(&n, 3, NULL);
-  node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
+NODES_CASE(g3_event_is_sent_to_nodes_with_members) {
+  node *a = &n->all[0], *b = &n->all[1], *c = &n->all[2];
   assert_int_equal(node_broadcast(a, "x", "to nobody"), VESTRY_NOT_FOUND);
   vestry_memory_exchange *one = node_join(b, "x"), *two = node_join(b, "x"), *own = node_join(a, "x");
-  nodes_pass_ms(&n, 10);
+  nodes_pass_ms(n, 10);
   vestry_cluster_stats before = node_stats(a);
   assert_int_equal(node_broadcast(a, "x", "from a"), VESTRY_OK);
   assert_int_equal(node_stats(a).sent_count, before.sent_count + 1); /* once to b, and none to c */
   assert_int_equal(node_broadcast(c, "x", "from c"), VESTRY_OK);     /* c has no member itself */
-  nodes_settle(&n);
+  nodes_settle(n);
   vestry_memory_exchange *all[] = {one, two, own};
   for (size_t i = 0; i < 3; i++) {
     assert_int_equal(count_in(all[i], "from a"), 1);
@@ -328,7 +304,6 @@ TEST_CASE(g3_event_is_sent_to_nodes_with_members) {
   }
   /* Keys and channels are separate: streams under a key are not members, and members are not under a key. */
   assert_int_equal(node_dispatch(a, "x", "no", NULL), VESTRY_NOT_FOUND);
-  nodes_end(&n);
 }
 
 /* The queue of the slow stream reports this, and its policy applies; no other page has lost an event. */
@@ -401,21 +376,19 @@ TEST_CASE(names_of_any_bytes_reach_other_nodes) {
 }
 
 /* capability: G3 */
-TEST_CASE(g3_refreshes_reach_other_nodes_coalesced) {
-  nodes n;
-  nodes_begin(&n, 3, NULL);
-  node *a = &n.all[0], *b = &n.all[1];
+NODES_CASE(g3_refreshes_reach_other_nodes_coalesced) {
+  node *a = &n->all[0], *b = &n->all[1];
   node_show(b);
   node_show(a);
-  nodes_pass_ms(&n, 100);
+  nodes_pass_ms(n, 100);
   size_t renders = b->renders;
   vestry_cluster_stats before = node_stats(a);
   uint64_t refreshes = refreshes_of(a);
   for (size_t i = 0; i < 100; i++) {
     assert_int_equal(vestry_refresh(a->pages, "room", NULL), VESTRY_OK);
-    if (i % 10 == 9) nodes_pass_ms(&n, 1);
+    if (i % 10 == 9) nodes_pass_ms(n, 1);
   }
-  nodes_pass_ms(&n, 60);
+  nodes_pass_ms(n, 60);
   assert_in_range(b->renders - renders, 1, 2);
   assert_in_range(node_stats(a).sent_count - before.sent_count, 2, 6); /* to two nodes */
   assert_int_equal(refreshes_of(a), refreshes + 100); /* refreshes from other nodes are not forwarded */
@@ -424,16 +397,15 @@ TEST_CASE(g3_refreshes_reach_other_nodes_coalesced) {
   renders = b->renders;
   assert_int_equal(vestry_refresh_here(a->pages, "room", NULL), VESTRY_OK);
   assert_int_equal(vestry_refresh_here(a->pages, "", NULL), VESTRY_INVALID);
-  nodes_pass_ms(&n, 60);
+  nodes_pass_ms(n, 60);
   assert_int_equal(a->renders, renders_here + 1);
   /* A topic that no page shows; then all topics. */
   assert_int_equal(vestry_refresh(a->pages, "other", NULL), VESTRY_OK);
-  nodes_pass_ms(&n, 60);
+  nodes_pass_ms(n, 60);
   assert_int_equal(b->renders, renders);
   assert_int_equal(vestry_refresh(a->pages, NULL, NULL), VESTRY_OK);
-  nodes_pass_ms(&n, 60);
+  nodes_pass_ms(n, 60);
   assert_int_equal(b->renders, renders + 1);
-  nodes_end(&n);
 }
 
 typedef struct heard {
@@ -448,25 +420,22 @@ static void note_message(const vestry_bus_message *message, void *ctx) {
 }
 
 /* capability: G3 */
-TEST_CASE(publish_reaches_subscribers_of_all_nodes) {
-  nodes n;
-  nodes_begin(&n, 3, NULL);
+NODES_CASE(publish_reaches_subscribers_of_all_nodes) {
   heard all[3] = {{0}};
   vestry_subscription *subscriptions[3];
   const vestry_key *topic = VESTRY_KEY("jobs");
   for (size_t i = 0; i < 3; i++)
-    assert_int_equal(vestry_subscribe(n.all[i].v, (vestry_scope){"me", 2}, topic,
+    assert_int_equal(vestry_subscribe(n->all[i].v, (vestry_scope){"me", 2}, topic,
                                       &(vestry_subscriber){.call = note_message, .ctx = &all[i]}, &subscriptions[i]),
                      VESTRY_OK);
-  assert_int_equal(vestry_cluster_publish(n.all[0].cluster, (vestry_scope){"me", 2}, topic, "done", 4), VESTRY_OK);
-  assert_int_equal(vestry_cluster_publish(n.all[0].cluster, (vestry_scope){NULL, 0}, topic, "else", 4), VESTRY_OK);
-  nodes_settle(&n);
+  assert_int_equal(vestry_cluster_publish(n->all[0].cluster, (vestry_scope){"me", 2}, topic, "done", 4), VESTRY_OK);
+  assert_int_equal(vestry_cluster_publish(n->all[0].cluster, (vestry_scope){NULL, 0}, topic, "else", 4), VESTRY_OK);
+  nodes_settle(n);
   for (size_t i = 0; i < 3; i++) {
     assert_int_equal(all[i].times, 1);
     assert_string_equal(all[i].text, "done");
     vestry_unsubscribe(subscriptions[i]);
   }
-  nodes_end(&n);
 }
 
 static void take_here(vestry_err error, uint32_t count, void *ctx) {

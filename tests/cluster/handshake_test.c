@@ -40,33 +40,32 @@ static void replay(eavesdropper *e, const void *data, size_t len) {
   assert_int_equal(e->broker.ops->publish(e->broker.broker, e->subject, data, len), VESTRY_OK);
 }
 
+#define NODES_CASE(name) TEST_CASE_WITH(name, nodes, n, nodes_begin(n, 2, NULL), nodes_end(n))
+
 /* capability: G10 */
-TEST_CASE(replayed_hello_ejects_no_node) {
-  nodes n;
+NODES_CASE(replayed_hello_ejects_no_node) {
   eavesdropper e;
   uint32_t count;
-  nodes_begin(&n, 2, NULL);
-  node *a = &n.all[0], *b = &n.all[1];
-  begin_to_listen(&e, &n, b);
-  nodes_pass_ms(&n, 10000);
+  node *a = &n->all[0], *b = &n->all[1];
+  begin_to_listen(&e, n, b);
+  nodes_pass_ms(n, 10000);
   unsigned char old[512];
   size_t old_len = e.last_len;
   assert_true(old_len > 0);
   memcpy(old, e.last, old_len);
   node_stop(b);
-  b = node_start(&n, 1, "b", NULL);
-  nodes_pass_ms(&n, 5000);
+  b = node_start(n, 1, "b", NULL);
+  nodes_pass_ms(n, 5000);
   node_open(b, "x", VESTRY_KEEP_MANY);
-  nodes_pass_ms(&n, 100);
+  nodes_pass_ms(n, 100);
   for (int i = 0; i < 20; i++) {
     replay(&e, old, old_len);
-    nodes_pass_ms(&n, 500);
+    nodes_pass_ms(n, 500);
     assert_int_equal(vestry_cluster_member(b->cluster, "b"), VESTRY_MEMBER_ALIVE);
     assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
     assert_int_equal(node_dispatch(a, "x", "after", &count), VESTRY_OK);
   }
   e.broker.ops->destroy(e.broker.broker);
-  nodes_end(&n);
 }
 
 /* The first HELLO before a restart is replayed to a node that knows of no earlier run, as if it were new. */
@@ -147,37 +146,31 @@ TEST_CASE(one_of_two_equal_names_starting_together_stays) {
   assert_in_range(later, 1, 59);
 }
 
-TEST_CASE(refused_node_does_not_hide_keys_of_the_first) {
-  nodes n;
-  nodes_begin(&n, 2, NULL);
-  node *a = &n.all[0], *b = &n.all[1];
+NODES_CASE(refused_node_does_not_hide_keys_of_the_first) {
+  node *a = &n->all[0], *b = &n->all[1];
   node_open(b, "x", VESTRY_KEEP_MANY);
-  nodes_pass_ms(&n, 1000);
-  node_start(&n, 2, "b", NULL);
+  nodes_pass_ms(n, 1000);
+  node_start(n, 2, "b", NULL);
   uint32_t count;
   for (int i = 0; i < 200; i++) {
     assert_int_equal(node_dispatch(a, "x", "first", &count), VESTRY_OK);
     assert_int_equal(count, 1);
-    nodes_pass_ms(&n, 10);
+    nodes_pass_ms(n, 10);
   }
-  assert_int_equal(vestry_cluster_member(n.all[2].cluster, "b"), VESTRY_MEMBER_REFUSED);
-  nodes_end(&n);
+  assert_int_equal(vestry_cluster_member(n->all[2].cluster, "b"), VESTRY_MEMBER_REFUSED);
 }
 
-TEST_CASE(refused_node_has_no_members) {
-  nodes n;
-  nodes_begin(&n, 2, NULL);
-  node *a = &n.all[0];
+NODES_CASE(refused_node_has_no_members) {
+  node *a = &n->all[0];
   vestry_memory_exchange *x = node_open(a, "x", VESTRY_KEEP_MANY);
-  nodes_pass_ms(&n, 1000);
-  node *late = node_start(&n, 2, "b", NULL);
-  nodes_pass_ms(&n, 3000);
+  nodes_pass_ms(n, 1000);
+  node *late = node_start(n, 2, "b", NULL);
+  nodes_pass_ms(n, 3000);
   assert_int_equal(vestry_cluster_member(late->cluster, "b"), VESTRY_MEMBER_REFUSED);
   assert_int_equal(node_stats(late).alive_count, 0);
   assert_int_equal(node_stats(late).others_keys_count, 0);
   assert_int_equal(vestry_memory_look(node_open(late, "x", VESTRY_KEEP_REJECT)).status, 200);
   node_close(a, x);
-  nodes_end(&n);
 }
 
 /* A node is killed and starts again at once: other nodes use the new one within a second. */
@@ -215,41 +208,38 @@ static size_t write_hello_of_version(const node *to, uint8_t version, unsigned c
   return 56;
 }
 
-TEST_CASE(other_versions_are_logged_once_a_minute_each) {
-  nodes n;
+NODES_CASE(other_versions_are_logged_once_a_minute_each) {
   unsigned char message[64];
-  nodes_begin(&n, 2, NULL);
-  node *a = &n.all[0];
-  long lines = n.th.log_lines;
+  node *a = &n->all[0];
+  long lines = n->th.log_lines;
   size_t len = write_hello_of_version(a, 3, message);
   for (int i = 0; i < 40; i++) {
     vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);
-    nodes_pass_ms(&n, 250);
+    nodes_pass_ms(n, 250);
   }
-  assert_int_equal(n.th.log_lines, lines + 1); /* once a minute */
-  assert_non_null(strstr(n.th.last_log, "version 3"));
+  assert_int_equal(n->th.log_lines, lines + 1); /* once a minute */
+  assert_non_null(strstr(n->th.last_log, "version 3"));
   assert_int_equal(node_stats(a).other_version_count, 40);
   assert_int_equal(node_stats(a).malformed_count, 40);
   /* two versions that alternate are two reasons, each logged once a minute */
   for (uint8_t i = 0; i < 10; i++) {
     (void)write_hello_of_version(a, i % 2 ? 3 : VSI_WIRE_VERSION + 1, message);
     vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);
-    nodes_settle(&n);
-    assert_int_equal(n.th.log_lines, lines + 2);
-    assert_non_null(strstr(n.th.last_log, "version 7"));
+    nodes_settle(n);
+    assert_int_equal(n->th.log_lines, lines + 2);
+    assert_non_null(strstr(n->th.last_log, "version 7"));
   }
-  nodes_pass_ms(&n, 60000);
+  nodes_pass_ms(n, 60000);
   (void)write_hello_of_version(a, VSI_WIRE_VERSION + 1, message);
   vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);
-  nodes_settle(&n);
-  assert_int_equal(n.th.log_lines, lines + 3);
-  assert_non_null(strstr(n.th.last_log, "version 7"));
+  nodes_settle(n);
+  assert_int_equal(n->th.log_lines, lines + 3);
+  assert_non_null(strstr(n->th.last_log, "version 7"));
   /* A message without a valid seal is not counted as another version. */
   message[50] ^= 1;
   vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);
   assert_int_equal(node_stats(a).other_version_count, 51);
   assert_int_equal(node_stats(a).alive_count, 1);
-  nodes_end(&n);
 }
 
 /* A broker that does not accept handshakes, or only short requests. */

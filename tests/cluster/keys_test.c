@@ -104,74 +104,70 @@ static void check(both *b) {
   }
 }
 
+#define BOTH_CASE(name) TEST_CASE_WITH(name, both, b, begin(b), end(b))
+
 /* capability: G2 */
-TEST_CASE(key_table_matches_a_naive_one) {
-  both b;
-  begin(&b);
+BOTH_CASE(key_table_matches_a_naive_one) {
   bool is_first;
   for (size_t round = 0; round < ROUNDS; round++) {
-    size_t i = (size_t)chance(&b, HASHES), n = (size_t)chance(&b, NODES);
-    switch (chance(&b, 8)) {
+    size_t i = (size_t)chance(b, HASHES), n = (size_t)chance(b, NODES);
+    switch (chance(b, 8)) {
     case 0:
     case 1:
-      assert_int_equal(vsi_keys_come(b.keys, hash_of(i), &is_first), VESTRY_OK);
-      b.here[i]++;
+      assert_int_equal(vsi_keys_come(b->keys, hash_of(i), &is_first), VESTRY_OK);
+      b->here[i]++;
       break;
     case 2:
     case 3:
-      vsi_keys_leave(b.keys, hash_of(i), 0, &is_first);
-      if (b.here[i]) b.here[i]--;
+      vsi_keys_leave(b->keys, hash_of(i), 0, &is_first);
+      if (b->here[i]) b->here[i]--;
       break;
     case 4:
     case 5:
     case 6: {
       vsi_keys_replaced_here replaced;
-      bool is_gone = chance(&b, 2);
+      bool is_gone = chance(b, 2);
       const vsi_key_change change = {hash_of(i), 0, is_gone};
-      assert_int_equal(vsi_keys_apply(b.keys, (unsigned)n, change, false, &replaced, NULL), VESTRY_OK);
+      assert_int_equal(vsi_keys_apply(b->keys, (unsigned)n, change, false, &replaced, NULL), VESTRY_OK);
       assert_true(!replaced.handle && !replaced.has_others);
-      b.there[i][n] = !is_gone;
+      b->there[i][n] = !is_gone;
       break;
     }
     default:
-      if (chance(&b, 50) == 0) {
-        vsi_keys_forget(b.keys, (unsigned)n);
-        for (size_t k = 0; k < HASHES; k++) b.there[k][n] = false;
+      if (chance(b, 50) == 0) {
+        vsi_keys_forget(b->keys, (unsigned)n);
+        for (size_t k = 0; k < HASHES; k++) b->there[k][n] = false;
       }
-      if (chance(&b, 4) == 0) announce(&b);
+      if (chance(b, 4) == 0) announce(b);
     }
-    if (round % 500 == 0) check(&b);
+    if (round % 500 == 0) check(b);
   }
   for (size_t i = 0; i < HASHES; i++)
-    for (; b.here[i]; b.here[i]--) vsi_keys_leave(b.keys, hash_of(i), 0, &is_first);
-  for (unsigned n = 0; n < NODES; n++) vsi_keys_forget(b.keys, n);
-  memset(b.there, 0, sizeof b.there);
-  announce(&b);
-  check(&b);
-  assert_int_equal(b.keys->used, 0); /* no entry remains for a key without streams */
-  end(&b);
+    for (; b->here[i]; b->here[i]--) vsi_keys_leave(b->keys, hash_of(i), 0, &is_first);
+  for (unsigned n = 0; n < NODES; n++) vsi_keys_forget(b->keys, n);
+  memset(b->there, 0, sizeof b->there);
+  announce(b);
+  check(b);
+  assert_int_equal(b->keys->used, 0); /* no entry remains for a key without streams */
 }
 
-TEST_CASE(excess_changes_are_announced_as_a_full_list) {
-  both b;
-  begin(&b);
+BOTH_CASE(excess_changes_are_announced_as_a_full_list) {
   bool is_first;
   size_t count;
   for (uint64_t i = 0; i < VSI_KEYS_WAITING + 10; i++) {
-    assert_int_equal(vsi_keys_come(b.keys, i << 8, &is_first), VESTRY_OK);
+    assert_int_equal(vsi_keys_come(b->keys, i << 8, &is_first), VESTRY_OK);
     assert_int_equal(is_first, i == 0);
   }
-  assert_true(vsi_keys_take(b.keys, b.changes, &count, &(uint64_t){0}));
+  assert_true(vsi_keys_take(b->keys, b->changes, &count, &(uint64_t){0}));
   assert_int_equal(count, 0);
   uint64_t sum;
   uint64_t reported;
-  vsi_keys_announced_sum(b.keys, &reported, &sum);
+  vsi_keys_announced_sum(b->keys, &reported, &sum);
   assert_int_equal(reported, VSI_KEYS_WAITING + 10);
-  for (uint64_t i = 0; i < VSI_KEYS_WAITING + 10; i++) vsi_keys_leave(b.keys, i << 8, 0, &is_first);
-  assert_true(vsi_keys_take(b.keys, b.changes, &count, &(uint64_t){0}));
-  assert_int_equal(b.keys->used, 0);
-  assert_true(vsi_keys_memory_bytes(b.keys) <= (VSI_KEYS_WAITING + 10) * 74);
-  end(&b);
+  for (uint64_t i = 0; i < VSI_KEYS_WAITING + 10; i++) vsi_keys_leave(b->keys, i << 8, 0, &is_first);
+  assert_true(vsi_keys_take(b->keys, b->changes, &count, &(uint64_t){0}));
+  assert_int_equal(b->keys->used, 0);
+  assert_true(vsi_keys_memory_bytes(b->keys) <= (VSI_KEYS_WAITING + 10) * 74);
 }
 
 /* Receive a key with a stamp from another node, and return the stream that must be closed. */
@@ -183,69 +179,63 @@ static vsi_keys_replaced_here receive_key(both *b, uint64_t hash, uint64_t stamp
 }
 
 /* capability: G4 */
-TEST_CASE(later_of_two_replacing_streams_stays) {
-  both b;
-  begin(&b);
+BOTH_CASE(later_of_two_replacing_streams_stays) {
   bool is_first;
-  uint64_t now = vsi_keys_clock(b.keys);
-  assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
-  vsi_keys_replaced(b.keys, 2, 55, &is_first);
-  assert_int_equal(receive_key(&b, 2, 0, false, true).handle, 0);       /* the other stream does not replace */
-  assert_int_equal(receive_key(&b, 2, now - 1, false, true).handle, 0); /* older */
-  assert_int_equal(receive_key(&b, 2, now, false, false).handle, 0);    /* equally old, and its id is lower */
-  assert_int_equal(vsi_keys_apply(b.keys, 0, (vsi_key_change){2, now + 7, false}, false, NULL, NULL), VESTRY_FULL);
+  uint64_t now = vsi_keys_clock(b->keys);
+  assert_int_equal(vsi_keys_come(b->keys, 2, &is_first), VESTRY_OK);
+  vsi_keys_replaced(b->keys, 2, 55, &is_first);
+  assert_int_equal(receive_key(b, 2, 0, false, true).handle, 0);       /* the other stream does not replace */
+  assert_int_equal(receive_key(b, 2, now - 1, false, true).handle, 0); /* older */
+  assert_int_equal(receive_key(b, 2, now, false, false).handle, 0);    /* equally old, and its id is lower */
+  assert_int_equal(vsi_keys_apply(b->keys, 0, (vsi_key_change){2, now + 7, false}, false, NULL, NULL), VESTRY_FULL);
   /* a stream that cannot be closed yet is reported again */
-  assert_int_equal(receive_key(&b, 2, now + 7, false, false).handle, 55);
-  assert_int_equal(receive_key(&b, 2, now + 8, false, false).handle, 0); /* once */
-  vsi_keys_replaced(b.keys, 2, 56, &is_first);                           /* newer than all known stamps */
-  assert_int_equal(receive_key(&b, 2, now + 8, false, true).handle, 0);
-  assert_int_equal(receive_key(&b, 2, now + 9, false, true).handle, 56); /* equal stamps: the higher id wins */
+  assert_int_equal(receive_key(b, 2, now + 7, false, false).handle, 55);
+  assert_int_equal(receive_key(b, 2, now + 8, false, false).handle, 0); /* once */
+  vsi_keys_replaced(b->keys, 2, 56, &is_first);                         /* newer than all known stamps */
+  assert_int_equal(receive_key(b, 2, now + 8, false, true).handle, 0);
+  assert_int_equal(receive_key(b, 2, now + 9, false, true).handle, 56); /* equal stamps: the higher id wins */
   /* Two threads: the replaced stream is reported after the one that replaced it. */
-  assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
-  assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
-  vsi_keys_leave(b.keys, 4, 70, &is_first);
-  vsi_keys_replaced(b.keys, 4, 71, &is_first);
-  vsi_keys_replaced(b.keys, 4, 70, &is_first);
-  assert_int_equal(receive_key(&b, 4, now + 1000, false, false).handle, 71);
-  end(&b);
+  assert_int_equal(vsi_keys_come(b->keys, 4, &is_first), VESTRY_OK);
+  assert_int_equal(vsi_keys_come(b->keys, 4, &is_first), VESTRY_OK);
+  vsi_keys_leave(b->keys, 4, 70, &is_first);
+  vsi_keys_replaced(b->keys, 4, 71, &is_first);
+  vsi_keys_replaced(b->keys, 4, 70, &is_first);
+  assert_int_equal(receive_key(b, 4, now + 1000, false, false).handle, 71);
 }
 
 /* The stamp is the time on the cluster's clock. Streams that do not REPLACE are recorded as present. */
-TEST_CASE(replace_is_stamped_with_the_cluster_clock) {
-  both b;
+BOTH_CASE(replace_is_stamped_with_the_cluster_clock) {
   size_t count;
   bool is_first;
   uint64_t since;
-  begin(&b);
-  uint64_t now = vsi_keys_clock(b.keys);
-  vsi_keys_advance_clock(b.keys, now - 5);
-  assert_int_equal(vsi_keys_clock(b.keys), now);
-  assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
-  vsi_keys_replaced(b.keys, 2, 55, &is_first);
-  vsi_keys_advance_clock(b.keys, now + 5000); /* it was alone: its streams keep their age */
-  assert_int_equal(vsi_keys_clock(b.keys), now + 5000);
-  vsi_keys_advance_clock(b.keys, UINT64_MAX);
-  assert_int_equal(vsi_keys_clock(b.keys), now + 5000);
-  assert_false(vsi_keys_take(b.keys, b.changes, &count, &since));
+  uint64_t now = vsi_keys_clock(b->keys);
+  vsi_keys_advance_clock(b->keys, now - 5);
+  assert_int_equal(vsi_keys_clock(b->keys), now);
+  assert_int_equal(vsi_keys_come(b->keys, 2, &is_first), VESTRY_OK);
+  vsi_keys_replaced(b->keys, 2, 55, &is_first);
+  vsi_keys_advance_clock(b->keys, now + 5000); /* it was alone: its streams keep their age */
+  assert_int_equal(vsi_keys_clock(b->keys), now + 5000);
+  vsi_keys_advance_clock(b->keys, UINT64_MAX);
+  assert_int_equal(vsi_keys_clock(b->keys), now + 5000);
+  assert_false(vsi_keys_take(b->keys, b->changes, &count, &since));
   assert_int_equal(count, 1);
-  assert_int_equal(b.changes[0].stamp, now + 5000);
+  assert_int_equal(b->changes[0].stamp, now + 5000);
   /* With streams that do not REPLACE, next to others or alone. */
-  assert_int_equal(vsi_keys_come(b.keys, 2, &is_first), VESTRY_OK);
-  assert_false(receive_key(&b, 2, now + 4999, false, true).has_others);
-  vsi_keys_replaced_here replaced = receive_key(&b, 2, now + 6000, false, true);
+  assert_int_equal(vsi_keys_come(b->keys, 2, &is_first), VESTRY_OK);
+  assert_false(receive_key(b, 2, now + 4999, false, true).has_others);
+  vsi_keys_replaced_here replaced = receive_key(b, 2, now + 6000, false, true);
   assert_true(replaced.handle == 55 && replaced.has_others);
-  assert_int_equal(vsi_keys_come(b.keys, 4, &is_first), VESTRY_OK);
-  assert_false(receive_key(&b, 4, 0, false, true).has_others);
-  assert_true(receive_key(&b, 4, now + 6000, true, true).has_others); /* it has already gone */
+  assert_int_equal(vsi_keys_come(b->keys, 4, &is_first), VESTRY_OK);
+  assert_false(receive_key(b, 4, 0, false, true).has_others);
+  assert_true(receive_key(b, 4, now + 6000, true, true).has_others); /* it has already gone */
   /* A stream that has gone before it was announced: it is still announced, because other nodes may have streams of the
    * key. */
-  assert_int_equal(vsi_keys_take(b.keys, b.changes, &count, &since), false);
-  (void)receive_key(&b, 6, 0, false, true);
-  assert_int_equal(vsi_keys_come(b.keys, 6, &is_first), VESTRY_OK);
-  vsi_keys_replaced(b.keys, 6, 80, &is_first);
-  vsi_keys_leave(b.keys, 6, 80, &is_first);
-  assert_false(vsi_keys_take(b.keys, b.changes, &count, &since));
+  assert_int_equal(vsi_keys_take(b->keys, b->changes, &count, &since), false);
+  (void)receive_key(b, 6, 0, false, true);
+  assert_int_equal(vsi_keys_come(b->keys, 6, &is_first), VESTRY_OK);
+  vsi_keys_replaced(b->keys, 6, 80, &is_first);
+  vsi_keys_leave(b->keys, 6, 80, &is_first);
+  assert_false(vsi_keys_take(b->keys, b->changes, &count, &since));
   assert_int_equal(count, 1);
-  assert_true(b.changes[0].is_gone && b.changes[0].stamp == now + 6001);
-  end(&b);
+  assert_true(b->changes[0].is_gone && b->changes[0].stamp == now + 6001);
 }

@@ -30,111 +30,101 @@ static void expect_all(const nodes *n, int place, const char *people) {
   }
 }
 
+#define NODES_CASE(name) TEST_CASE_WITH(name, nodes, n, begin(n, 3, NULL), nodes_end(n))
+
 /* The members are the union of the members of all nodes. */
 /* capability: G8 */
-TEST_CASE(g8_count_is_the_sum_of_all_nodes) {
-  nodes n;
-  begin(&n, 3, NULL);
-  for (int user = 0; user < 6; user++) node_present(&n.all[user % 3], user % 2, user);
-  nodes_pass_ms(&n, 10);
-  expect_all(&n, 0, "024");
-  expect_all(&n, 1, "135");
-  expect_all(&n, 2, "");
+NODES_CASE(g8_count_is_the_sum_of_all_nodes) {
+  for (int user = 0; user < 6; user++) node_present(&n->all[user % 3], user % 2, user);
+  nodes_pass_ms(n, 10);
+  expect_all(n, 0, "024");
+  expect_all(n, 1, "135");
+  expect_all(n, 2, "");
   size_t sum = 0;
-  for (size_t i = 0; i < 3; i++) sum += node_presence_stats(&n.all[i]).own_count;
+  for (size_t i = 0; i < 3; i++) sum += node_presence_stats(&n->all[i]).own_count;
   assert_int_equal(sum, 6);
   for (size_t i = 0; i < 3; i++) {
-    assert_int_equal(node_presence_stats(&n.all[i]).here_count, sum);
-    vestry_cluster_stats stats = node_stats(&n.all[i]);
+    assert_int_equal(node_presence_stats(&n->all[i]).here_count, sum);
+    vestry_cluster_stats stats = node_stats(&n->all[i]);
     assert_int_equal(stats.present_count, 2);
     assert_int_equal(stats.others_present_count, 4);
-    assert_int_equal(n.all[i].comings, 6);
+    assert_int_equal(n->all[i].comings, 6);
   }
-  nodes_end(&n);
 }
 
 /* Tabs on two nodes are one member, reported once. */
 /* capability: G8 */
-TEST_CASE(tabs_on_two_nodes_are_one_member) {
-  nodes n;
-  begin(&n, 3, NULL);
-  vestry_memory_exchange *one = node_present(&n.all[0], 0, 1);
-  nodes_pass_ms(&n, 10);
-  vestry_memory_exchange *two = node_present(&n.all[1], 0, 1);
-  nodes_pass_ms(&n, 10);
-  expect_all(&n, 0, "1");
-  node_close(&n.all[0], one);
-  nodes_pass_ms(&n, GRACE_MS + 20);
-  expect_all(&n, 0, "1");
-  for (size_t i = 0; i < 3; i++) assert_int_equal(n.all[i].comings, 1);
+NODES_CASE(tabs_on_two_nodes_are_one_member) {
+  vestry_memory_exchange *one = node_present(&n->all[0], 0, 1);
+  nodes_pass_ms(n, 10);
+  vestry_memory_exchange *two = node_present(&n->all[1], 0, 1);
+  nodes_pass_ms(n, 10);
+  expect_all(n, 0, "1");
+  node_close(&n->all[0], one);
+  nodes_pass_ms(n, GRACE_MS + 20);
+  expect_all(n, 0, "1");
+  for (size_t i = 0; i < 3; i++) assert_int_equal(n->all[i].comings, 1);
   /* A reload that reaches another node. */
-  node_close(&n.all[1], two);
-  nodes_pass_ms(&n, GRACE_MS / 2);
-  one = node_present(&n.all[2], 0, 1);
-  nodes_pass_ms(&n, GRACE_MS * 2);
-  expect_all(&n, 0, "1");
-  for (size_t i = 0; i < 3; i++) assert_int_equal(n.all[i].comings + n.all[i].leavings, 1);
-  node_close(&n.all[2], one);
-  nodes_pass_ms(&n, GRACE_MS + 20);
-  expect_all(&n, 0, "");
-  for (size_t i = 0; i < 3; i++) assert_int_equal(n.all[i].leavings, 1);
-  nodes_end(&n);
+  node_close(&n->all[1], two);
+  nodes_pass_ms(n, GRACE_MS / 2);
+  one = node_present(&n->all[2], 0, 1);
+  nodes_pass_ms(n, GRACE_MS * 2);
+  expect_all(n, 0, "1");
+  for (size_t i = 0; i < 3; i++) assert_int_equal(n->all[i].comings + n->all[i].leavings, 1);
+  node_close(&n->all[2], one);
+  nodes_pass_ms(n, GRACE_MS + 20);
+  expect_all(n, 0, "");
+  for (size_t i = 0; i < 3; i++) assert_int_equal(n->all[i].leavings, 1);
 }
 
 /* capability: G8 */
-TEST_CASE(members_of_dead_and_stopped_nodes_leave) {
-  nodes n;
-  begin(&n, 3, NULL);
-  for (int user = 0; user < 3; user++) node_present(&n.all[user], 0, user);
-  node_present(&n.all[1], 0, 2);
-  nodes_pass_ms(&n, 10);
-  expect_all(&n, 0, "012");
-  node_stop(&n.all[0]);
-  nodes_pass_ms(&n, 2);
-  expect_all(&n, 0, "12");
-  node_kill(&n.all[2]);
-  nodes_pass_ms(&n, 2000);
-  assert_int_equal(count_at(&n.all[1], 0), 2);
-  nodes_pass_ms(&n, 1500);
-  expect_all(&n, 0, "12"); /* the member is on b, too */
-  node_start(&n, 0, "a", NULL);
-  nodes_pass_ms(&n, 600);
-  expect_all(&n, 0, "12");
-  assert_int_equal(n.all[1].comings, 3);
-  assert_int_equal(n.all[1].leavings, 1);
-  nodes_end(&n);
+NODES_CASE(members_of_dead_and_stopped_nodes_leave) {
+  for (int user = 0; user < 3; user++) node_present(&n->all[user], 0, user);
+  node_present(&n->all[1], 0, 2);
+  nodes_pass_ms(n, 10);
+  expect_all(n, 0, "012");
+  node_stop(&n->all[0]);
+  nodes_pass_ms(n, 2);
+  expect_all(n, 0, "12");
+  node_kill(&n->all[2]);
+  nodes_pass_ms(n, 2000);
+  assert_int_equal(count_at(&n->all[1], 0), 2);
+  nodes_pass_ms(n, 1500);
+  expect_all(n, 0, "12"); /* the member is on b, too */
+  node_start(n, 0, "a", NULL);
+  nodes_pass_ms(n, 600);
+  expect_all(n, 0, "12");
+  assert_int_equal(n->all[1].comings, 3);
+  assert_int_equal(n->all[1].leavings, 1);
 }
 
 /* capability: G8 */
-TEST_CASE(partitions_keep_their_members_and_merge) {
-  nodes n;
-  begin(&n, 3, NULL);
-  for (int user = 0; user < 3; user++) node_present(&n.all[user], 0, user);
-  nodes_pass_ms(&n, 10);
-  nodes_divide(&n, "aab");
-  nodes_pass_ms(&n, 3600);
-  assert_int_equal(count_at(&n.all[0], 0), 2);
-  assert_int_equal(count_at(&n.all[1], 0), 2);
-  assert_int_equal(count_at(&n.all[2], 0), 1);
-  node_present(&n.all[2], 0, 3);
-  nodes_pass_ms(&n, 10);
-  nodes_divide(&n, NULL);
-  nodes_pass_ms(&n, 2000);
-  expect_all(&n, 0, "0123");
+NODES_CASE(partitions_keep_their_members_and_merge) {
+  for (int user = 0; user < 3; user++) node_present(&n->all[user], 0, user);
+  nodes_pass_ms(n, 10);
+  nodes_divide(n, "aab");
+  nodes_pass_ms(n, 3600);
+  assert_int_equal(count_at(&n->all[0], 0), 2);
+  assert_int_equal(count_at(&n->all[1], 0), 2);
+  assert_int_equal(count_at(&n->all[2], 0), 1);
+  node_present(&n->all[2], 0, 3);
+  nodes_pass_ms(n, 10);
+  nodes_divide(n, NULL);
+  nodes_pass_ms(n, 2000);
+  expect_all(n, 0, "0123");
   /* A short partition is not reported. */
-  size_t reported = n.all[0].comings + n.all[0].leavings;
-  nodes_divide(&n, "aab");
-  nodes_pass_ms(&n, 1500);
-  assert_int_equal(count_at(&n.all[0], 0), 4);
-  nodes_divide(&n, NULL);
-  nodes_pass_ms(&n, 1000);
-  expect_all(&n, 0, "0123");
-  assert_int_equal(n.all[0].comings + n.all[0].leavings, reported);
+  size_t reported = n->all[0].comings + n->all[0].leavings;
+  nodes_divide(n, "aab");
+  nodes_pass_ms(n, 1500);
+  assert_int_equal(count_at(&n->all[0], 0), 4);
+  nodes_divide(n, NULL);
+  nodes_pass_ms(n, 1000);
+  expect_all(n, 0, "0123");
+  assert_int_equal(n->all[0].comings + n->all[0].leavings, reported);
   /* One node is cut off, and detects it. */
-  nodes_divide(&n, "aa-");
-  nodes_pass_ms(&n, 100);
-  assert_true(node_presence_stats(&n.all[2]).is_partial);
-  nodes_end(&n);
+  nodes_divide(n, "aa-");
+  nodes_pass_ms(n, 100);
+  assert_true(node_presence_stats(&n->all[2]).is_partial);
 }
 
 /* capability: G8 */

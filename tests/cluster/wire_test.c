@@ -18,13 +18,11 @@ static void write_one(vsi_buffer *buffer, const vestry_host *host) {
                 &(vsi_wire_message){.kind = VSI_WIRE_REQUEST, .flags = 1, .from = 3, .epoch = 4, .to = 5, .seq = 6});
 }
 
-TEST_CASE(written_message_is_read_back) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(written_message_is_read_back) {
   vsi_buffer buffer;
   vsi_wire_message message;
   vsi_wire_request request;
-  write_one(&buffer, &th.host);
+  write_one(&buffer, &th->host);
   assert_int_equal(vsi_wire_open(buffer.data, buffer.len, key, &message), VESTRY_OK);
   assert_int_equal(message.kind, VSI_WIRE_REQUEST);
   assert_int_equal(message.flags, 1);
@@ -43,16 +41,13 @@ TEST_CASE(written_message_is_read_back) {
     assert_int_equal(vsi_wire_read_request(message.body, len, &request),
                      len < message.len - 2 ? VESTRY_MALFORMED : VESTRY_OK);
   vsi_buffer_finish(&buffer);
-  test_host_assert_clean(&th);
 }
 
 /* capability: G10 */
-TEST_CASE(changed_or_truncated_message_is_malformed) {
-  test_host th;
-  test_host_init(&th);
+HOST_CASE(changed_or_truncated_message_is_malformed) {
   vsi_buffer buffer;
   vsi_wire_message message;
-  write_one(&buffer, &th.host);
+  write_one(&buffer, &th->host);
   assert_int_equal(vsi_wire_open(buffer.data, buffer.len, other, &message), VESTRY_MALFORMED);
   for (size_t i = 0; i < buffer.len; i++) {
     buffer.data[i] ^= 4;
@@ -62,7 +57,6 @@ TEST_CASE(changed_or_truncated_message_is_malformed) {
   }
   assert_int_equal(vsi_wire_open(buffer.data, buffer.len, key, &message), VESTRY_OK);
   vsi_buffer_finish(&buffer);
-  test_host_assert_clean(&th);
 }
 
 /* capability: G10 */
@@ -79,14 +73,12 @@ TEST_CASE(names_beyond_the_body_are_malformed) {
   assert_int_equal(vsi_wire_number(&reader, 8), 0);
 }
 
-TEST_CASE(state_of_an_event_is_read_back) {
-  test_host th;
+HOST_CASE(state_of_an_event_is_read_back) {
   vsi_buffer buffer;
-  test_host_init(&th);
   for (size_t len = 0; len <= VSI_STATE_MAX_BYTES; len += 51) {
     char name[VSI_STATE_MAX_BYTES];
     memset(name, 'n', sizeof name);
-    vsi_buffer_init(&buffer, &th.host);
+    vsi_buffer_init(&buffer, &th->host);
     vsi_wire_put_state(&buffer, (vestry_slice){name, len});
     vsi_buffer_append_str(&buffer, "event");
     vsi_wire_reader reader = vsi_wire_read(buffer.data, buffer.len);
@@ -102,5 +94,4 @@ TEST_CASE(state_of_an_event_is_read_back) {
     }
     vsi_buffer_finish(&buffer);
   }
-  test_host_assert_clean(&th);
 }

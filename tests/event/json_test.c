@@ -128,7 +128,7 @@ static const struct {
      5},
 };
 
-static void well_formed_objects_are_accepted(void **state) {
+TEST_CASE(well_formed_objects_are_accepted) {
   for (size_t i = 0; i < sizeof well_formed / sizeof *well_formed; i++) {
     vsi_json_fault fault = {.offset = 0};
     vestry_err error = check(well_formed[i], strlen(well_formed[i]), &wide, &fault);
@@ -138,7 +138,7 @@ static void well_formed_objects_are_accepted(void **state) {
   }
 }
 
-static void malformed_text_is_refused_at_its_offset(void **state) {
+TEST_CASE(malformed_text_is_refused_at_its_offset) {
   for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
     vsi_json_fault fault = {.offset = 12345};
     vestry_err error = check(malformed[i].json, strlen(malformed[i].json), &wide, &fault);
@@ -152,7 +152,7 @@ static void malformed_text_is_refused_at_its_offset(void **state) {
 }
 
 /* No prefix of a well-formed object is well-formed, unless only white space is missing. */
-static void prefix_of_an_object_is_refused(void **state) {
+TEST_CASE(prefix_of_an_object_is_refused) {
   for (size_t i = 0; i < sizeof well_formed / sizeof *well_formed; i++) {
     const char *last = strrchr(well_formed[i], '}');
     for (const char *end = well_formed[i]; end <= last; end++) {
@@ -163,7 +163,7 @@ static void prefix_of_an_object_is_refused(void **state) {
 }
 
 /* A NUL is an ordinary byte: neither white space nor a character of a string. */
-static void nul_is_refused_and_does_not_end_the_text(void **state) {
+TEST_CASE(nul_is_refused_and_does_not_end_the_text) {
   vsi_json_fault fault;
   assert_int_equal(check("{}\0", 3, &wide, &fault), VESTRY_MALFORMED);
   assert_int_equal(fault.offset, 2);
@@ -176,7 +176,7 @@ static void nul_is_refused_and_does_not_end_the_text(void **state) {
 }
 
 /* Escapes that JSON allows, but C strings or UTF-8 do not. */
-static void for_c_refuses_nul_and_unpaired_surrogates(void **state) {
+TEST_CASE(for_c_refuses_nul_and_unpaired_surrogates) {
   static const struct {
     const char *json;
     size_t offset;
@@ -198,7 +198,7 @@ static void for_c_refuses_nul_and_unpaired_surrogates(void **state) {
 
 /* skip_plain tests sixteen bytes at once, then eight, and single ones at the end of the text. A byte that ends the run
  * must do so at each position, and any other byte must not, next to any neighbour. */
-static void string_accepts_the_right_bytes_at_each_position(void **state) {
+TEST_CASE(string_accepts_the_right_bytes_at_each_position) {
   static const size_t lengths[] = {3, 9, 16, 37};
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
     size_t len = lengths[i];
@@ -218,7 +218,7 @@ static void string_accepts_the_right_bytes_at_each_position(void **state) {
   }
 }
 
-static void values_over_max_count_are_too_large(void **state) {
+TEST_CASE(values_over_max_count_are_too_large) {
   static const struct {
     const char *json;
     uint32_t count;
@@ -238,7 +238,7 @@ static void values_over_max_count_are_too_large(void **state) {
   }
 }
 
-static void nesting_over_max_depth_is_too_large(void **state) {
+TEST_CASE(nesting_over_max_depth_is_too_large) {
   for (uint32_t depth = 1; depth <= VSI_JSON_MAX_DEPTH; depth++) {
     /* {"a":[[ … ]]} with objects and arrays in turn, `depth` levels in all */
     char json[8 * VSI_JSON_MAX_DEPTH], *at = json;
@@ -258,7 +258,7 @@ static void nesting_over_max_depth_is_too_large(void **state) {
   }
 }
 
-static void long_fault_message_is_truncated(void **state) {
+TEST_CASE(long_fault_message_is_truncated) {
   char longer[300];
   memset(longer, 'x', sizeof longer);
   longer[299] = '\0';
@@ -270,7 +270,7 @@ static void long_fault_message_is_truncated(void **state) {
 }
 
 /* The same grammar, with arrays and other values at the top. */
-static void arrays_and_values_are_checked_at_top_level(void **state) {
+TEST_CASE(arrays_and_values_are_checked_at_top_level) {
   static const struct {
     const char *json;
     vestry_err array, value;
@@ -303,20 +303,4 @@ static void arrays_and_values_are_checked_at_top_level(void **state) {
     assert_int_equal(value.offset, rows[i].value_offset);
     guarded_free(json, len);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(arrays_and_values_are_checked_at_top_level),
-      cmocka_unit_test(well_formed_objects_are_accepted),
-      cmocka_unit_test(malformed_text_is_refused_at_its_offset),
-      cmocka_unit_test(prefix_of_an_object_is_refused),
-      cmocka_unit_test(nul_is_refused_and_does_not_end_the_text),
-      cmocka_unit_test(for_c_refuses_nul_and_unpaired_surrogates),
-      cmocka_unit_test(string_accepts_the_right_bytes_at_each_position),
-      cmocka_unit_test(values_over_max_count_are_too_large),
-      cmocka_unit_test(nesting_over_max_depth_is_too_large),
-      cmocka_unit_test(long_fault_message_is_truncated),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

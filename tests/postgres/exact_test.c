@@ -12,7 +12,7 @@ static const char eighth[] = "SELECT id, likes FROM message WHERE channel = 8 OR
 static const char insert[] = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
 
 /* capability: M1 */
-static void commit_renders_only_the_pages_it_affects(void **state) {
+TEST_CASE(commit_renders_only_the_pages_it_affects) {
   for (int by_reads = 0; by_reads < 2; by_reads++) {
     shown_site s;
     shown_open(&s, channels,
@@ -48,20 +48,19 @@ static void commit_renders_only_the_pages_it_affects(void **state) {
   }
 }
 
-static void rolled_back_changes_render_nothing(void **state) {
-  shown_site s;
-  shown_open(&s, channels, NULL);
-  size_t eight = shown_watch(&s, eighth, NULL);
-  shown_run(&s, "BEGIN");
-  shown_run(&s, insert);
-  assert_int_equal(shown_renders(&s, eight), 0); /* not visible yet */
-  shown_run(&s, "ROLLBACK");
-  assert_int_equal(shown_renders(&s, eight), 0);
-  shown_run(&s, "BEGIN");
-  shown_run(&s, insert);
-  shown_run(&s, "COMMIT");
-  assert_int_equal(shown_renders(&s, eight), 1);
-  shown_close(&s);
+#define CHANNELS_CASE(name) TEST_CASE_WITH(name, shown_site, s, shown_open(s, channels, NULL), shown_close(s))
+
+CHANNELS_CASE(rolled_back_changes_render_nothing) {
+  size_t eight = shown_watch(s, eighth, NULL);
+  shown_run(s, "BEGIN");
+  shown_run(s, insert);
+  assert_int_equal(shown_renders(s, eight), 0); /* not visible yet */
+  shown_run(s, "ROLLBACK");
+  assert_int_equal(shown_renders(s, eight), 0);
+  shown_run(s, "BEGIN");
+  shown_run(s, insert);
+  shown_run(s, "COMMIT");
+  assert_int_equal(shown_renders(s, eight), 1);
 }
 
 static void commit_inside(shown_site *s) {
@@ -70,36 +69,30 @@ static void commit_inside(shown_site *s) {
 }
 
 /* The commit comes between two reads of a render, whose snapshot does not see it. The render is repeated. */
-static void commit_within_a_render_is_not_missed(void **state) {
-  shown_site s;
-  shown_open(&s, channels, NULL);
-  size_t eight = shown_watch(&s, "SELECT count(*) FROM message WHERE channel = 8", eighth);
-  s.inside = commit_inside;
-  shown_run(&s, "UPDATE message SET likes = 1 WHERE channel = 8 AND id = 399");
-  assert_int_equal(shown_renders(&s, eight), 2);
-  assert_string_equal(s.all[eight].text, "401 1000 0 399 1 ");
-  shown_close(&s);
+CHANNELS_CASE(commit_within_a_render_is_not_missed) {
+  size_t eight = shown_watch(s, "SELECT count(*) FROM message WHERE channel = 8", eighth);
+  s->inside = commit_inside;
+  shown_run(s, "UPDATE message SET likes = 1 WHERE channel = 8 AND id = 399");
+  assert_int_equal(shown_renders(s, eight), 2);
+  assert_string_equal(s->all[eight].text, "401 1000 0 399 1 ");
 }
 
 /* A definition that a page uses, and one that it does not use. */
-static void changed_definitions_render_their_pages(void **state) {
-  shown_site s;
-  shown_open(&s, channels, NULL);
-  shown_run(&s, "CREATE VIEW names AS SELECT text FROM name WHERE id = 1");
-  size_t by_view = shown_watch(&s, "SELECT text FROM names", NULL), eight = shown_watch(&s, eighth, NULL);
-  assert_string_equal(s.all[by_view].text, "Ada ");
-  shown_run(&s, "CREATE OR REPLACE VIEW names AS SELECT text FROM name WHERE id = 2");
-  assert_int_equal(shown_renders(&s, by_view), 1);
-  assert_string_equal(s.all[by_view].text, "Grace ");
-  assert_int_equal(shown_renders(&s, eight), 0);
-  shown_run(&s, "ANALYZE");
-  shown_run(&s, "VACUUM message");
-  assert_int_equal(shown_renders(&s, by_view) + shown_renders(&s, eight), 0);
-  shown_run(&s, "VACUUM FULL pg_proc"); /* a catalog of the server: the follower starts again */
-  assert_true(shown_renders(&s, eight) > 0);
-  shown_run(&s, "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'");
-  assert_true(shown_renders(&s, eight) > 0);
-  shown_close(&s);
+CHANNELS_CASE(changed_definitions_render_their_pages) {
+  shown_run(s, "CREATE VIEW names AS SELECT text FROM name WHERE id = 1");
+  size_t by_view = shown_watch(s, "SELECT text FROM names", NULL), eight = shown_watch(s, eighth, NULL);
+  assert_string_equal(s->all[by_view].text, "Ada ");
+  shown_run(s, "CREATE OR REPLACE VIEW names AS SELECT text FROM name WHERE id = 2");
+  assert_int_equal(shown_renders(s, by_view), 1);
+  assert_string_equal(s->all[by_view].text, "Grace ");
+  assert_int_equal(shown_renders(s, eight), 0);
+  shown_run(s, "ANALYZE");
+  shown_run(s, "VACUUM message");
+  assert_int_equal(shown_renders(s, by_view) + shown_renders(s, eight), 0);
+  shown_run(s, "VACUUM FULL pg_proc"); /* a catalog of the server: the follower starts again */
+  assert_true(shown_renders(s, eight) > 0);
+  shown_run(s, "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'");
+  assert_true(shown_renders(s, eight) > 0);
 }
 
 /* The number of lines with this text. */
@@ -111,7 +104,7 @@ static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
 }
 
 /* A transaction with more keys than are stored is followed by tables. The first one is logged, and each is counted. */
-static void transaction_over_max_keys_is_followed_by_tables(void **state) {
+TEST_CASE(transaction_over_max_keys_is_followed_by_tables) {
   shown_site s;
   logged = "max_transaction_keys (20)";
   logged_count = 0;
@@ -129,7 +122,7 @@ static void transaction_over_max_keys_is_followed_by_tables(void **state) {
 }
 
 /* By default, a transaction may change many rows, and the pages of all others stay as they are. */
-static void large_transaction_renders_only_the_pages_it_affects(void **state) {
+TEST_CASE(large_transaction_renders_only_the_pages_it_affects) {
   shown_site s;
   shown_open_with(&s,
                   "CREATE TABLE t(id int PRIMARY KEY, n int DEFAULT 0) WITH (fillfactor = 40);"
@@ -147,7 +140,7 @@ static void large_transaction_renders_only_the_pages_it_affects(void **state) {
 }
 
 /* An update moves a row to another block, and its new entries render the pages that have read their leaf. */
-static void update_without_room_in_its_block_renders_its_leaf(void **state) {
+TEST_CASE(update_without_room_in_its_block_renders_its_leaf) {
   shown_site s;
   shown_open_with(&s,
                   "CREATE TABLE t(id int PRIMARY KEY, n int, fill text);"
@@ -172,7 +165,7 @@ static void update_without_room_in_its_block_renders_its_leaf(void **state) {
 }
 
 /* A render with more keys than allowed is followed by tables, too. */
-static void render_over_max_keys_is_followed_by_tables(void **state) {
+TEST_CASE(render_over_max_keys_is_followed_by_tables) {
   shown_site s;
   logged = "max_render_keys (2)";
   logged_count = 0;
@@ -188,7 +181,7 @@ static void render_over_max_keys_is_followed_by_tables(void **state) {
 }
 
 /* If the reads of a page have no room, it is followed by tables, and smaller ones as before. */
-static void reads_over_max_bytes_are_followed_by_tables(void **state) {
+TEST_CASE(reads_over_max_bytes_are_followed_by_tables) {
   shown_site s;
   logged = "max_bytes (1000)";
   logged_count = 0;
@@ -211,7 +204,7 @@ static void reads_over_max_bytes_are_followed_by_tables(void **state) {
 
 /* If there is no room for their tables either, every commit renders them. This is counted and logged, also at level
  * TABLES. */
-static void tables_over_twice_max_bytes_are_counted_and_logged(void **state) {
+TEST_CASE(tables_over_twice_max_bytes_are_counted_and_logged) {
   shown_site s;
   logged = "max_bytes (1)";
   logged_count = 0;
@@ -228,66 +221,57 @@ static void tables_over_twice_max_bytes_are_counted_and_logged(void **state) {
 }
 
 /* The transaction's writes before the start are unknown, so it counts for all pages. */
-static void transaction_open_at_the_start_is_not_missed(void **state) {
-  shown_site s;
-  shown_open(&s, channels, NULL);
-  vestry_postgres_destroy(s.database);
-  shown_run(&s, "BEGIN");
-  shown_run(&s, insert);
-  assert_int_equal(vestry_postgres_create(s.on.pages, s.pool, NULL, &s.database), VESTRY_OK);
-  size_t eight = shown_watch(&s, eighth, NULL);
-  assert_string_equal(s.all[eight].text, "399 0 398 0 ");
-  assert_int_equal(shown_renders(&s, eight), 0);
-  shown_run(&s, "COMMIT");
-  assert_true(shown_renders(&s, eight) > 0);
-  assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
-  shown_run(&s, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
-  assert_int_equal(shown_renders(&s, eight), 0); /* exact again from then on */
-  shown_close(&s);
+CHANNELS_CASE(transaction_open_at_the_start_is_not_missed) {
+  vestry_postgres_destroy(s->database);
+  shown_run(s, "BEGIN");
+  shown_run(s, insert);
+  assert_int_equal(vestry_postgres_create(s->on.pages, s->pool, NULL, &s->database), VESTRY_OK);
+  size_t eight = shown_watch(s, eighth, NULL);
+  assert_string_equal(s->all[eight].text, "399 0 398 0 ");
+  assert_int_equal(shown_renders(s, eight), 0);
+  shown_run(s, "COMMIT");
+  assert_true(shown_renders(s, eight) > 0);
+  assert_string_equal(s->all[eight].text, "1000 0 399 0 ");
+  shown_run(s, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(s, eight), 0); /* exact again from then on */
 }
 
 /* No transaction with a larger id has ended, so no snapshot shows this one. All its writes precede the first record. */
-static void newest_transaction_before_the_start_is_not_missed(void **state) {
-  shown_site s;
-  shown_open(&s, channels, NULL);
-  vestry_postgres_destroy(s.database);
+CHANNELS_CASE(newest_transaction_before_the_start_is_not_missed) {
+  vestry_postgres_destroy(s->database);
   PGconn *others = postgres_server_connect(shop_server()); /* stays open, so that the start does not complete */
   PQclear(PQexec(others, "BEGIN; SELECT pg_current_xact_id()"));
-  shown_run(&s, "BEGIN");
-  shown_run(&s, insert);
-  shown_run(&s, "SELECT pg_switch_wal()"); /* flushes the writes without a commit */
-  assert_int_equal(vestry_postgres_create(s.on.pages, s.pool, NULL, &s.database), VESTRY_OK);
-  size_t eight = shown_watch(&s, eighth, NULL);
-  assert_int_equal(shown_renders(&s, eight), 0);
-  shown_run(&s, "COMMIT");
-  assert_true(shown_renders(&s, eight) > 0);
-  assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
+  shown_run(s, "BEGIN");
+  shown_run(s, insert);
+  shown_run(s, "SELECT pg_switch_wal()"); /* flushes the writes without a commit */
+  assert_int_equal(vestry_postgres_create(s->on.pages, s->pool, NULL, &s->database), VESTRY_OK);
+  size_t eight = shown_watch(s, eighth, NULL);
+  assert_int_equal(shown_renders(s, eight), 0);
+  shown_run(s, "COMMIT");
+  assert_true(shown_renders(s, eight) > 0);
+  assert_string_equal(s->all[eight].text, "1000 0 399 0 ");
   PQfinish(others);
-  shown_close(&s);
 }
 
 /* At shutdown pages still render after the detach. */
-static void pages_render_after_detach(void **state) {
-  shown_site s;
-  shown_open(&s, channels, NULL);
-  size_t eight = shown_watch(&s, eighth, NULL);
-  vestry_postgres_detach(s.database);
-  vestry_postgres_detach(s.database);
-  assert_false(shown_stats(&s).is_following);
-  assert_int_equal(vestry_postgres_settle(s.database, 10, NULL), VESTRY_TIMEOUT);
-  shown_run(&s, insert);
-  site_settle_pages(&s.on);
-  assert_string_equal(s.all[eight].text, "399 0 398 0 ");
+CHANNELS_CASE(pages_render_after_detach) {
+  size_t eight = shown_watch(s, eighth, NULL);
+  vestry_postgres_detach(s->database);
+  vestry_postgres_detach(s->database);
+  assert_false(shown_stats(s).is_following);
+  assert_int_equal(vestry_postgres_settle(s->database, 10, NULL), VESTRY_TIMEOUT);
+  shown_run(s, insert);
+  site_settle_pages(&s->on);
+  assert_string_equal(s->all[eight].text, "399 0 398 0 ");
   const vestry_memory_call call = {.path = "/page", .query = "0", .datastar = true};
-  vestry_memory_exchange *later = site_request(&s.on, &call);
-  site_settle_pages(&s.on);
-  assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
+  vestry_memory_exchange *later = site_request(&s->on, &call);
+  site_settle_pages(&s->on);
+  assert_string_equal(s->all[eight].text, "1000 0 399 0 ");
   vestry_memory_destroy(later);
-  shown_close(&s);
 }
 
 /* Names, privileges and types that are not part of the definition of the page's relations. */
-static void names_privileges_and_types_are_followed(void **state) {
+TEST_CASE(names_privileges_and_types_are_followed) {
   static const struct {
     const char *schema, *sql, *change;
     bool is_kept; /* the page's content stays the same; only its renders show the change */
@@ -335,61 +319,35 @@ static void names_privileges_and_types_are_followed(void **state) {
 }
 
 /* Each use of a temporary table creates and drops a type, and no page must render for that. */
-static void temporary_tables_render_nothing(void **state) {
-  shown_site s;
-  shown_open(&s, channels, NULL);
-  const size_t eight = shown_watch(&s, eighth, NULL);
-  shown_run(&s, "CREATE TEMPORARY TABLE first(a int)"); /* creates the session's schema */
-  (void)shown_renders(&s, eight);
-  shown_run(&s, "CREATE TEMPORARY TABLE own(a int, b text); INSERT INTO own VALUES(1, 'a'); DROP TABLE own");
-  shown_run(&s, "CREATE TYPE pair AS (a int, b int); CREATE SCHEMA other; DROP SCHEMA other; DROP TYPE pair");
-  assert_int_equal(shown_renders(&s, eight), 0);
-  shown_close(&s);
+CHANNELS_CASE(temporary_tables_render_nothing) {
+  const size_t eight = shown_watch(s, eighth, NULL);
+  shown_run(s, "CREATE TEMPORARY TABLE first(a int)"); /* creates the session's schema */
+  (void)shown_renders(s, eight);
+  shown_run(s, "CREATE TEMPORARY TABLE own(a int, b text); INSERT INTO own VALUES(1, 'a'); DROP TABLE own");
+  shown_run(s, "CREATE TYPE pair AS (a int, b int); CREATE SCHEMA other; DROP SCHEMA other; DROP TYPE pair");
+  assert_int_equal(shown_renders(s, eight), 0);
 }
 
 /* Without the privilege the level is TOPICS, and the log names the missing setting. */
 /* capability: M2 */
-static void level_is_topics_without_replication_privilege(void **state) {
-  shown_site s;
+CHANNELS_CASE(level_is_topics_without_replication_privilege) {
   char url[256];
-  shown_open(&s, channels, NULL);
-  vestry_postgres_destroy(s.database);
-  vestry_sql_pool_destroy(s.pool);
-  shown_run(&s,
+  vestry_postgres_destroy(s->database);
+  vestry_sql_pool_destroy(s->pool);
+  shown_run(s,
             "DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain;"
             "GRANT USAGE ON SCHEMA public TO plain");
   snprintf(url, sizeof url, "host=%s dbname=postgres user=plain port=%d", shop_server()->folder, shop_server()->port);
   assert_int_equal(
-      vestry_postgres_pool_create(&(vestry_postgres_pool_options){.host = &s.on.th.host, .url = url}, &s.pool),
+      vestry_postgres_pool_create(&(vestry_postgres_pool_options){.host = &s->on.th.host, .url = url}, &s->pool),
       VESTRY_OK);
-  assert_int_equal(vestry_postgres_create(s.on.pages, s.pool, NULL, &s.database), VESTRY_OK);
-  assert_int_equal(vestry_postgres_level_get(s.database), VESTRY_POSTGRES_TOPICS);
-  assert_non_null(strstr(s.on.th.last_log, "REPLICATION"));
-  assert_int_equal(vestry_postgres_settle(s.database, 1, NULL), VESTRY_TIMEOUT);
-  shown_close(&s);
+  assert_int_equal(vestry_postgres_create(s->on.pages, s->pool, NULL, &s->database), VESTRY_OK);
+  assert_int_equal(vestry_postgres_level_get(s->database), VESTRY_POSTGRES_TOPICS);
+  assert_non_null(strstr(s->on.th.last_log, "REPLICATION"));
+  assert_int_equal(vestry_postgres_settle(s->database, 1, NULL), VESTRY_TIMEOUT);
 }
 
-#define TEST(name) cmocka_unit_test(name)
-
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(commit_renders_only_the_pages_it_affects),
-      TEST(rolled_back_changes_render_nothing),
-      TEST(commit_within_a_render_is_not_missed),
-      TEST(changed_definitions_render_their_pages),
-      TEST(transaction_over_max_keys_is_followed_by_tables),
-      TEST(large_transaction_renders_only_the_pages_it_affects),
-      TEST(update_without_room_in_its_block_renders_its_leaf),
-      TEST(render_over_max_keys_is_followed_by_tables),
-      TEST(reads_over_max_bytes_are_followed_by_tables),
-      TEST(tables_over_twice_max_bytes_are_counted_and_logged),
-      TEST(transaction_open_at_the_start_is_not_missed),
-      TEST(newest_transaction_before_the_start_is_not_missed),
-      TEST(pages_render_after_detach),
-      TEST(names_privileges_and_types_are_followed),
-      TEST(temporary_tables_render_nothing),
-      TEST(level_is_topics_without_replication_privilege),
-  };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/exact", shop_open_server, shop_close_server);
 }

@@ -50,32 +50,28 @@ TEST_CASE(pool_recovers_after_a_server_crash) {
   shop_end(&s);
 }
 
+#define SHOP_CASE(name) TEST_CASE_WITH(name, shop, s, begin(s, (vestry_postgres_pool_options){0}), shop_end(s))
+
 /* Users of an idle pool do not notice a restart of the server. */
-TEST_CASE(server_restart_while_idle_is_not_noticed) {
-  shop s;
-  begin(&s, (vestry_postgres_pool_options){0});
+SHOP_CASE(server_restart_while_idle_is_not_noticed) {
   postgres_server_kill(shop_server());
   postgres_server_start(shop_server(), NULL);
-  long lines = s.th.log_lines;
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, add_one, NULL), VESTRY_OK);
-  assert_int_equal(shop_number(&s, "SELECT n FROM t WHERE id = 1"), 1);
-  assert_int_equal(s.th.log_lines, lines);
-  assert_int_equal(shop_stats(&s).connects_count, 2);
-  shop_end(&s);
+  long lines = s->th.log_lines;
+  assert_int_equal(vestry_sql_act(s->pool, VESTRY_SQL_SERIALIZABLE, add_one, NULL), VESTRY_OK);
+  assert_int_equal(shop_number(s, "SELECT n FROM t WHERE id = 1"), 1);
+  assert_int_equal(s->th.log_lines, lines);
+  assert_int_equal(shop_stats(s).connects_count, 2);
 }
 
 /* If the connection is lost during COMMIT, the log states that the outcome is unknown. */
-TEST_CASE(lost_commit_is_reported_as_unknown) {
-  shop s;
+SHOP_CASE(lost_commit_is_reported_as_unknown) {
   vestry_sql_transaction *transaction;
-  begin(&s, (vestry_postgres_pool_options){0});
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   assert_int_equal(add_one(transaction, NULL), VESTRY_OK);
   postgres_server_kill(shop_server());
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_IO);
-  assert_non_null(strstr(s.th.last_log, "it is unknown whether the writes were committed"));
+  assert_non_null(strstr(s->th.last_log, "it is unknown whether the writes were committed"));
   postgres_server_start(shop_server(), NULL);
-  shop_end(&s);
 }
 
 /* A port that accepts connections and never sends a byte. */
@@ -98,21 +94,18 @@ TEST_CASE(silent_server_fails_after_connect_ms) {
 }
 
 /* The log names another reason at once, although attempts fail again and again; each reason once. */
-TEST_CASE(another_reason_of_a_failed_connect_is_logged) {
-  test_host th;
+HOST_CASE(another_reason_of_a_failed_connect_is_logged) {
   PGconn *db;
   vsi_repeated_log repeated = {0};
   char urls[2][300];
-  test_host_init(&th);
-  const vsi_call call = {&th.host, "function", "name", &repeated};
+  const vsi_call call = {&th->host, "function", "name", &repeated};
   snprintf(urls[0], sizeof urls[0], "host=%s port=1 user=postgres dbname=postgres", shop_server()->folder);
   snprintf(urls[1], sizeof urls[1], "host=127.0.0.1 port=%d user=postgres dbname=gone", shop_server()->port);
   for (int i = 0; i < 4; i++)
     assert_int_equal(vsi_postgres_connect(&call, urls[i % 2], true, NULL, vsi_monotonic_in_ms(10000), &db),
                      VESTRY_LIMIT);
-  assert_int_equal(th.log_lines, 2);
-  assert_non_null(strstr(th.last_log, "\"gone\" does not exist"));
-  test_host_assert_clean(&th);
+  assert_int_equal(th->log_lines, 2);
+  assert_non_null(strstr(th->last_log, "\"gone\" does not exist"));
 }
 
 /* -------------------------------------------------------------------------------------------- conflicts ----------- */
@@ -162,14 +155,11 @@ static vestry_err skew(vestry_sql_transaction *transaction, void *ctx) {
   return error ? error : vestry_sql_run(transaction, "UPDATE t SET n = $1 WHERE id = 3", VESTRY_LIST(sum), NULL, NULL);
 }
 
-TEST_CASE(conflict_at_commit_is_retried) {
-  shop s;
-  begin(&s, (vestry_postgres_pool_options){0});
-  conflict of = {.s = &s, .other_writes = 1};
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, skew, &of), VESTRY_OK);
+SHOP_CASE(conflict_at_commit_is_retried) {
+  conflict of = {.s = s, .other_writes = 1};
+  assert_int_equal(vestry_sql_act(s->pool, VESTRY_SQL_SERIALIZABLE, skew, &of), VESTRY_OK);
   assert_int_equal(of.calls, 2);
-  assert_int_equal(shop_number(&s, "SELECT n FROM t WHERE id = 3"), 1);
-  shop_end(&s);
+  assert_int_equal(shop_number(s, "SELECT n FROM t WHERE id = 3"), 1);
 }
 
 /* Insert a row unless a flag is set. The other transaction inserts the row meanwhile and sets the flag. */
@@ -190,39 +180,36 @@ static vestry_err conflict_and_insert(vestry_sql_transaction *transaction, void 
 }
 
 /* The server reports a unique violation there instead of a conflict. */
-TEST_CASE(unique_violation_after_a_conflict_is_retried) {
-  shop s;
-  begin(&s, (vestry_postgres_pool_options){0});
-  conflict of = {.s = &s, .other_writes = 1};
-  shop_do(&s, "UPDATE t SET n = 0");
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, insert_unless_flagged, &of), VESTRY_FULL);
+SHOP_CASE(unique_violation_after_a_conflict_is_retried) {
+  conflict of = {.s = s, .other_writes = 1};
+  shop_do(s, "UPDATE t SET n = 0");
+  assert_int_equal(vestry_sql_act(s->pool, VESTRY_SQL_SERIALIZABLE, insert_unless_flagged, &of), VESTRY_FULL);
   assert_int_equal(of.calls, 2);
-  assert_null(strstr(s.th.last_log, "23505"));
-  assert_int_equal(shop_stats(&s).conflicts_count, 1);
-  of = (conflict){.s = &s, .other_writes = 2}; /* also after another conflict */
-  shop_do(&s, "UPDATE t SET n = 0");
-  shop_do(&s, "DELETE FROM t WHERE id = 99");
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, conflict_and_insert, &of), VESTRY_FULL);
+  assert_null(strstr(s->th.last_log, "23505"));
+  assert_int_equal(shop_stats(s).conflicts_count, 1);
+  of = (conflict){.s = s, .other_writes = 2}; /* also after another conflict */
+  shop_do(s, "UPDATE t SET n = 0");
+  shop_do(s, "DELETE FROM t WHERE id = 99");
+  assert_int_equal(vestry_sql_act(s->pool, VESTRY_SQL_SERIALIZABLE, conflict_and_insert, &of), VESTRY_FULL);
   assert_int_equal(of.calls, 3);
   /* A row that was there before is there each time; the second failure is returned. */
-  of = (conflict){.s = &s};
-  shop_do(&s, "UPDATE t SET n = 0");
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, insert_unless_flagged, &of), VESTRY_EXISTS);
+  of = (conflict){.s = s};
+  shop_do(s, "UPDATE t SET n = 0");
+  assert_int_equal(vestry_sql_act(s->pool, VESTRY_SQL_SERIALIZABLE, insert_unless_flagged, &of), VESTRY_EXISTS);
   assert_int_equal(of.calls, 2);
-  assert_non_null(strstr(s.th.last_log, "(23505)"));
+  assert_non_null(strstr(s->th.last_log, "(23505)"));
   /* Other isolation levels see the row, or cannot detect the conflict, so they do not retry. */
   for (int kind = VESTRY_SQL_WRITE; kind <= VESTRY_SQL_REPEATABLE_READ; kind++) {
-    of = (conflict){.s = &s};
-    assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, insert_unless_flagged, &of), VESTRY_EXISTS);
+    of = (conflict){.s = s};
+    assert_int_equal(vestry_sql_act(s->pool, (vestry_sql_kind)kind, insert_unless_flagged, &of), VESTRY_EXISTS);
     assert_int_equal(of.calls, 1);
   }
-  shop_end(&s);
-  begin(&s, (vestry_postgres_pool_options){.tries_count = 1});
-  shop_do(&s, "INSERT INTO t VALUES(99, 0)");
-  of = (conflict){.s = &s};
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, insert_unless_flagged, &of), VESTRY_EXISTS);
+  shop_end(s);
+  begin(s, (vestry_postgres_pool_options){.tries_count = 1});
+  shop_do(s, "INSERT INTO t VALUES(99, 0)");
+  of = (conflict){.s = s};
+  assert_int_equal(vestry_sql_act(s->pool, VESTRY_SQL_SERIALIZABLE, insert_unless_flagged, &of), VESTRY_EXISTS);
   assert_int_equal(of.calls, 1);
-  shop_end(&s);
 }
 
 enum { THREADS = 4, ROUNDS = 10 };

@@ -294,59 +294,52 @@ TEST_CASE(following_resumes_although_a_thread_has_a_lost_connection) {
   shown_close(&s);
 }
 
+#define CHANNELS_CASE(name) TEST_CASE_WITH(name, shown_site, s, shown_open(s, channels, NULL), shown_close(s))
+
 /* The follower has no slot, confirms nothing, and is not a standby for which a commit could wait. */
-TEST_CASE(follower_holds_back_no_wal_and_no_commit) {
-  shown_site s;
-  shown_open(&s, channels, NULL);
-  size_t eight = shown_watch(&s, eighth, NULL);
-  shown_run(&s, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
-  assert_int_equal(shown_renders(&s, eight), 1);
+CHANNELS_CASE(follower_holds_back_no_wal_and_no_commit) {
+  size_t eight = shown_watch(s, eighth, NULL);
+  shown_run(s, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(s, eight), 1);
   assert_int_equal(postgres_server_number(shop_server(), "SELECT count(*) FROM pg_replication_slots"), 0);
-  shown_run(&s, "ALTER SYSTEM SET synchronous_standby_names = '*'");
-  shown_run(&s, "SELECT pg_reload_conf()");
+  shown_run(s, "ALTER SYSTEM SET synchronous_standby_names = '*'");
+  shown_run(s, "SELECT pg_reload_conf()");
   UNTIL(postgres_server_number(shop_server(), "SELECT count(*) FROM pg_stat_replication WHERE application_name = "
                                               "'vestry' AND write_lsn IS NOT NULL AND flush_lsn IS NULL AND "
                                               "replay_lsn IS NULL AND sync_state = 'async'") == 1);
-  shown_run(&s, "ALTER SYSTEM RESET synchronous_standby_names");
-  shown_run(&s, "SELECT pg_reload_conf()");
-  shown_close(&s);
+  shown_run(s, "ALTER SYSTEM RESET synchronous_standby_names");
+  shown_run(s, "SELECT pg_reload_conf()");
 }
 
 /* The memory for a transaction does not grow with it: beyond some keys only tables are recorded. */
-TEST_CASE(large_transaction_uses_bounded_memory) {
-  shown_site s;
-  shown_open(&s, channels, NULL);
-  shown_run(&s, "CREATE TABLE large(id int PRIMARY KEY, n int); CREATE TABLE beside(n int);"
-                "INSERT INTO large SELECT i, 0 FROM generate_series(1, 300000) i; ANALYZE large");
-  size_t row = shown_watch(&s, "SELECT n FROM large WHERE id = 7", NULL), eight = shown_watch(&s, eighth, NULL);
-  const size_t before = atomic_load(&s.on.th.bytes);
-  atomic_store(&s.on.th.max_bytes, before);
-  shown_run(&s, "UPDATE large SET n = 1");
-  assert_int_equal(shown_renders(&s, row), 1);
-  assert_string_equal(s.all[row].text, "1 ");
-  assert_int_equal(shown_renders(&s, eight), 0);
-  assert_true(atomic_load(&s.on.th.max_bytes) - before < 4 << 20);
-  assert_int_equal(shown_stats(&s).starts_count, 1);
-  shown_close(&s);
+CHANNELS_CASE(large_transaction_uses_bounded_memory) {
+  shown_run(s, "CREATE TABLE large(id int PRIMARY KEY, n int); CREATE TABLE beside(n int);"
+               "INSERT INTO large SELECT i, 0 FROM generate_series(1, 300000) i; ANALYZE large");
+  size_t row = shown_watch(s, "SELECT n FROM large WHERE id = 7", NULL), eight = shown_watch(s, eighth, NULL);
+  const size_t before = atomic_load(&s->on.th.bytes);
+  atomic_store(&s->on.th.max_bytes, before);
+  shown_run(s, "UPDATE large SET n = 1");
+  assert_int_equal(shown_renders(s, row), 1);
+  assert_string_equal(s->all[row].text, "1 ");
+  assert_int_equal(shown_renders(s, eight), 0);
+  assert_true(atomic_load(&s->on.th.max_bytes) - before < 4 << 20);
+  assert_int_equal(shown_stats(s).starts_count, 1);
 }
 
 /* The same for a transaction with a subtransaction for each row, as a client that sets savepoints has it. */
-TEST_CASE(many_subtransactions_use_bounded_memory) {
-  shown_site s;
-  shown_open(&s, channels, NULL);
-  shown_run(&s, "CREATE TABLE large(id int PRIMARY KEY, n int); INSERT INTO large SELECT i, 0 FROM generate_series(1, "
-                "20000) i; ANALYZE large");
-  size_t row = shown_watch(&s, "SELECT n FROM large WHERE id = 7", NULL), eight = shown_watch(&s, eighth, NULL);
-  const size_t before = atomic_load(&s.on.th.bytes);
-  atomic_store(&s.on.th.max_bytes, before);
-  shown_run(&s, "DO $$ BEGIN FOR i IN 1..20000 LOOP BEGIN UPDATE large SET n = 1 WHERE id = i;"
-                "EXCEPTION WHEN unique_violation THEN NULL; END; END LOOP; END $$");
-  assert_int_equal(shown_renders(&s, row), 1);
-  assert_string_equal(s.all[row].text, "1 ");
-  assert_int_equal(shown_renders(&s, eight), 0);
-  assert_true(atomic_load(&s.on.th.max_bytes) - before < 2 << 20);
-  assert_int_equal(shown_stats(&s).starts_count, 1);
-  shown_close(&s);
+CHANNELS_CASE(many_subtransactions_use_bounded_memory) {
+  shown_run(s, "CREATE TABLE large(id int PRIMARY KEY, n int); INSERT INTO large SELECT i, 0 FROM generate_series(1, "
+               "20000) i; ANALYZE large");
+  size_t row = shown_watch(s, "SELECT n FROM large WHERE id = 7", NULL), eight = shown_watch(s, eighth, NULL);
+  const size_t before = atomic_load(&s->on.th.bytes);
+  atomic_store(&s->on.th.max_bytes, before);
+  shown_run(s, "DO $$ BEGIN FOR i IN 1..20000 LOOP BEGIN UPDATE large SET n = 1 WHERE id = i;"
+               "EXCEPTION WHEN unique_violation THEN NULL; END; END LOOP; END $$");
+  assert_int_equal(shown_renders(s, row), 1);
+  assert_string_equal(s->all[row].text, "1 ");
+  assert_int_equal(shown_renders(s, eight), 0);
+  assert_true(atomic_load(&s->on.th.max_bytes) - before < 2 << 20);
+  assert_int_equal(shown_stats(s).starts_count, 1);
 }
 
 /* The follower is stopped while clients write tens of megabytes. A page that is rendered meanwhile shows all commits,
@@ -382,18 +375,15 @@ TEST_CASE(follower_far_behind_catches_up) {
 }
 
 /* The record of the rewrite may be in the page of the WAL with which the next start begins. */
-TEST_CASE(rewritten_system_table_does_not_restart_again_and_again) {
-  shown_site s;
-  shown_open(&s, channels, NULL);
-  size_t eight = shown_watch(&s, eighth, NULL);
+CHANNELS_CASE(rewritten_system_table_does_not_restart_again_and_again) {
+  size_t eight = shown_watch(s, eighth, NULL);
   for (int i = 0; i < 4; i++) {
-    const uint64_t starts_count = shown_stats(&s).starts_count;
-    shown_run(&s, "VACUUM FULL pg_auth_members");
-    UNTIL(shown_stats(&s).starts_count > starts_count);
-    shown_settle_again(&s, eight);
-    assert_in_range(shown_stats(&s).starts_count - starts_count, 1, 2);
+    const uint64_t starts_count = shown_stats(s).starts_count;
+    shown_run(s, "VACUUM FULL pg_auth_members");
+    UNTIL(shown_stats(s).starts_count > starts_count);
+    shown_settle_again(s, eight);
+    assert_in_range(shown_stats(s).starts_count - starts_count, 1, 2);
   }
-  shown_close(&s);
 }
 
 int main(void) {

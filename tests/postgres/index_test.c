@@ -168,7 +168,7 @@ static size_t ring_count(void) {
   return stats_of().ring_count;
 }
 
-static void set_is_hit_when_its_commit_is_visible(void **state) {
+TEST_CASE(set_is_hit_when_its_commit_is_visible) {
   start();
   uint64_t first = render(row_of(1), "101:101:");
   (void)render(row_of(2), "101:101:");
@@ -190,7 +190,7 @@ static void set_is_hit_when_its_commit_is_visible(void **state) {
 }
 
 /* A receiver, not a set, waits for the commit. The commit is polled as eagerly, and reported when it is visible. */
-static void commit_is_reported_when_it_is_visible(void **state) {
+TEST_CASE(commit_is_reported_when_it_is_visible) {
   start();
   seen_count = 0;
   received_block = 7;
@@ -218,7 +218,7 @@ static void commit_is_reported_when_it_is_visible(void **state) {
 }
 
 /* The time at which the record was read, not that of visibility. */
-static void hit_has_the_time_of_its_commit_record(void **state) {
+TEST_CASE(hit_has_the_time_of_its_commit_record) {
   start();
   uint64_t sets[3], read_ns[3];
   for (uint32_t i = 0; i < 3; i++) sets[i] = render(row_of(i), "101:101:");
@@ -241,7 +241,7 @@ static void hit_has_the_time_of_its_commit_record(void **state) {
   assert_int_equal(hits_at_ns[3], 0);
 }
 
-static void set_whose_snapshot_has_the_commit_is_not_hit(void **state) {
+TEST_CASE(set_whose_snapshot_has_the_commit_is_not_hit) {
   start();
   (void)render(row_of(1), "102:102:"); /* faster than the WAL */
   commit(101, row_of(1));
@@ -249,7 +249,7 @@ static void set_whose_snapshot_has_the_commit_is_not_hit(void **state) {
   assert_int_equal(hits_count, 0);
 }
 
-static void commit_is_kept_while_older_renders_run(void **state) {
+TEST_CASE(commit_is_kept_while_older_renders_run) {
   vsi_postgres_ticket early, late;
   uint64_t number;
   start();
@@ -274,7 +274,7 @@ static void commit_is_kept_while_older_renders_run(void **state) {
 }
 
 /* The render ended after the record was read and before the commit was visible. */
-static void render_ended_before_visibility_is_hit_later(void **state) {
+TEST_CASE(render_ended_before_visibility_is_hit_later) {
   vsi_postgres_ticket ticket;
   uint64_t number;
   start();
@@ -288,7 +288,7 @@ static void render_ended_before_visibility_is_hit_later(void **state) {
   assert_int_equal(hits[0], number);
 }
 
-static void split_leaf_is_followed(void **state) {
+TEST_CASE(split_leaf_is_followed) {
   vsi_postgres_ticket ticket;
   uint64_t number;
   start();
@@ -306,7 +306,7 @@ static void split_leaf_is_followed(void **state) {
 }
 
 /* The commit's writes were moved before the render looked them up. */
-static void moved_leaf_applies_to_commits_in_the_ring(void **state) {
+TEST_CASE(moved_leaf_applies_to_commits_in_the_ring) {
   vsi_postgres_ticket ticket;
   uint64_t number;
   start();
@@ -317,7 +317,7 @@ static void moved_leaf_applies_to_commits_in_the_ring(void **state) {
   assert_int_equal(enter(&ticket, leaf_of(2), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
 }
 
-static void start_hits_all_sets_and_again_those_with_old_snapshots(void **state) {
+TEST_CASE(start_hits_all_sets_and_again_those_with_old_snapshots) {
   vsi_postgres_ticket before, during;
   uint64_t number;
   (void)render(row_of(1), "90:90:");
@@ -337,7 +337,7 @@ static void start_hits_all_sets_and_again_those_with_old_snapshots(void **state)
 }
 
 /* Writes and commit of such a transaction may precede the first record. */
-static void each_transaction_open_at_the_start_is_awaited_separately(void **state) {
+TEST_CASE(each_transaction_open_at_the_start_is_awaited_separately) {
   vsi_postgres_ticket during;
   uint64_t number;
   vsi_postgres_index_start(index_, 100);
@@ -361,7 +361,7 @@ static void each_transaction_open_at_the_start_is_awaited_separately(void **stat
 }
 
 /* Some writes of such a transaction are unknown. */
-static void commit_of_a_transaction_open_at_the_start_hits_all(void **state) {
+TEST_CASE(commit_of_a_transaction_open_at_the_start_hits_all) {
   vsi_postgres_index_start(index_, 100);
   see("98:101:98");
   hits_count = 0;
@@ -372,7 +372,7 @@ static void commit_of_a_transaction_open_at_the_start_hits_all(void **state) {
   assert_int_equal(hits[0], number);
 }
 
-static void unused_sets_are_removed(void **state) {
+TEST_CASE(unused_sets_are_removed) {
   start();
   unused = render(row_of(1), "101:101:");
   commit(101, row_of(1));
@@ -421,7 +421,7 @@ static void free_ended(uint32_t count) {
 }
 
 /* Pages of one kind have their definitions and files in common. */
-static void set_of_one_row_is_small(void **state) {
+TEST_CASE(set_of_one_row_is_small) {
   enum { PAGES = 3000 };
   vsi_postgres_index_destroy(index_);
   assert_int_equal(open_with(1 << 20, 16), VESTRY_OK);
@@ -444,7 +444,7 @@ static void set_of_one_row_is_small(void **state) {
 }
 
 /* The set of a page that will render is freed later, and no commit finds it again. */
-static void set_that_was_hit_is_freed_when_a_render_ends(void **state) {
+TEST_CASE(set_that_was_hit_is_freed_when_a_render_ends) {
   enum { PAGES = 4 };
   start();
   for (uint32_t i = 0; i < PAGES; i++) (void)render_page(0, "101:101:");
@@ -466,7 +466,7 @@ static void set_that_was_hit_is_freed_when_a_render_ends(void **state) {
 }
 
 /* Renders with other definitions, or with fewer, are not hit by a change of these. */
-static void sets_with_other_definitions_are_apart(void **state) {
+TEST_CASE(sets_with_other_definitions_are_apart) {
   start();
   uint64_t both = render_page(0, "101:101:");
   uint64_t row = render(row_of(0), "101:101:");
@@ -491,7 +491,7 @@ static bool was_hit(uint64_t number) {
 }
 
 /* Commits that are read together: some of them precede the split of a leaf, and one is not visible at first. */
-static void commits_read_together_hit_their_sets(void **state) {
+TEST_CASE(commits_read_together_hit_their_sets) {
   enum { SETS = 150, FIRST = 200, LATE = 77, SPLIT = 100, TO = 1000, MANY = 192 };
   uint64_t numbers[SETS];
   vsi_postgres_index_destroy(index_);
@@ -554,7 +554,7 @@ static bool is_used_and_noted(void *ctx, uint64_t number) {
 
 /* A commit of a file, a start, and a transaction that may concern everything, each with many sets. The lock is not
  * handed over: on a busy machine the walk may take it again before the render wakes up, but not each time. */
-static void render_gets_the_lock_during_a_long_walk(void **state) {
+TEST_CASE(render_gets_the_lock_during_a_long_walk) {
   enum { SETS = 4000, TRIES = 100 };
   for (int i = 0; i < 3; i++) {
     was_in_at_last = false;
@@ -597,7 +597,7 @@ static bool is_used_by_turns(void *ctx, uint64_t number) {
 
 static void ignore_hit(void *ctx, uint64_t number, uint64_t at_ns) {}
 
-static void sets_come_and_go_during_a_walk(void **state) {
+TEST_CASE(sets_come_and_go_during_a_walk) {
   atomic_bool is_over = false;
   pthread_t threads[2];
   vsi_postgres_index_destroy(index_);
@@ -633,7 +633,7 @@ static void sets_come_and_go_during_a_walk(void **state) {
 /* ---------------------------------------------------------------------------------------------------- bounds ------ */
 
 /* Only renders that began before the dropped commits run again. */
-static void full_ring_drops_the_oldest_commits(void **state) {
+TEST_CASE(full_ring_drops_the_oldest_commits) {
   vsi_postgres_ticket early, late, last;
   uint64_t number;
   char text[40];
@@ -662,7 +662,7 @@ static void full_ring_drops_the_oldest_commits(void **state) {
 }
 
 /* The splits of leaves that came during renders are too many: these run again, are counted, and reported once. */
-static void too_many_splits_are_counted_as_a_full_ring(void **state) {
+TEST_CASE(too_many_splits_are_counted_as_a_full_ring) {
   enum { MOVES = 65536 };
   uint64_t number;
   start();
@@ -678,7 +678,7 @@ static void too_many_splits_are_counted_as_a_full_ring(void **state) {
   }
 }
 
-static void full_ring_hits_more_and_misses_nothing(void **state) {
+TEST_CASE(full_ring_hits_more_and_misses_nothing) {
   vsi_postgres_ticket ticket;
   uint64_t number;
   start();
@@ -697,7 +697,7 @@ static void full_ring_hits_more_and_misses_nothing(void **state) {
   assert_int_equal(enter(&ticket, row_of(1), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
 }
 
-static void keys_over_max_bytes_share_one_set(void **state) {
+TEST_CASE(keys_over_max_bytes_share_one_set) {
   vsi_postgres_ticket ticket;
   vsi_postgres_index_destroy(index_);
   assert_int_equal(open_with(4096, 16), VESTRY_OK);
@@ -718,7 +718,8 @@ static void keys_over_max_bytes_share_one_set(void **state) {
 }
 
 /* Each allocation fails once. The follower gets an error and starts again, or the set is hit. */
-static void allocation_failure_misses_no_commit(void **state) {
+TEST_CASE(allocation_failure_misses_no_commit) {
+  tear_down(state); /* each round has its own host */
   for (long n = 0; test_host_init(&th), true; n++) {
     vsi_postgres_ticket ticket;
     uint64_t number;
@@ -742,35 +743,9 @@ static void allocation_failure_misses_no_commit(void **state) {
     test_host_assert_clean(&th);
     if (!has_failed) break;
   }
+  set_up(state);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(set_is_hit_when_its_commit_is_visible),
-      TEST(commit_is_reported_when_it_is_visible),
-      TEST(hit_has_the_time_of_its_commit_record),
-      TEST(set_whose_snapshot_has_the_commit_is_not_hit),
-      TEST(commit_is_kept_while_older_renders_run),
-      TEST(render_ended_before_visibility_is_hit_later),
-      TEST(split_leaf_is_followed),
-      TEST(moved_leaf_applies_to_commits_in_the_ring),
-      TEST(start_hits_all_sets_and_again_those_with_old_snapshots),
-      TEST(each_transaction_open_at_the_start_is_awaited_separately),
-      TEST(commit_of_a_transaction_open_at_the_start_hits_all),
-      TEST(unused_sets_are_removed),
-      TEST(set_of_one_row_is_small),
-      TEST(set_that_was_hit_is_freed_when_a_render_ends),
-      TEST(sets_with_other_definitions_are_apart),
-      TEST(commits_read_together_hit_their_sets),
-      TEST(render_gets_the_lock_during_a_long_walk),
-      TEST(sets_come_and_go_during_a_walk),
-      TEST(full_ring_drops_the_oldest_commits),
-      TEST(too_many_splits_are_counted_as_a_full_ring),
-      TEST(full_ring_hits_more_and_misses_nothing),
-      TEST(keys_over_max_bytes_share_one_set),
-      cmocka_unit_test(allocation_failure_misses_no_commit),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run_each("postgres/index", set_up, tear_down);
 }

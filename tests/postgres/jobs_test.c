@@ -110,15 +110,12 @@ static void finish_slowly(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(job_being_finished_is_not_taken_over) {
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  crew_enqueue(&c, (vestry_job_order){0});
-  c.meanwhile = finish_slowly;
-  assert_true(crew_step(&c.nodes[0]));
-  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
-  assert_int_equal(atomic_load(&c.calls), 1);
-  crew_close(&c);
+CREW_CASE(job_being_finished_is_not_taken_over) {
+  crew_enqueue(c, (vestry_job_order){0});
+  c->meanwhile = finish_slowly;
+  assert_true(crew_step(&c->nodes[0]));
+  assert_int_equal(atomic_load(&c->outcomes[0]), VESTRY_JOB_ENDED_DONE);
+  assert_int_equal(atomic_load(&c->calls), 1);
 }
 
 /* Let the polling thread renew the lease. */
@@ -177,15 +174,12 @@ static void kill_in_earlier_version(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(jobs_of_an_earlier_version_are_taken_over) {
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  crew_enqueue(&c, (vestry_job_order){0});
-  c.meanwhile = kill_in_earlier_version;
-  assert_true(crew_step(&c.nodes[0]));
-  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
-  assert_int_equal(atomic_load(&c.outcomes[1]), VESTRY_JOB_ENDED_LOST);
-  crew_close(&c);
+CREW_CASE(jobs_of_an_earlier_version_are_taken_over) {
+  crew_enqueue(c, (vestry_job_order){0});
+  c->meanwhile = kill_in_earlier_version;
+  assert_true(crew_step(&c->nodes[0]));
+  assert_int_equal(atomic_load(&c->outcomes[0]), VESTRY_JOB_ENDED_DONE);
+  assert_int_equal(atomic_load(&c->outcomes[1]), VESTRY_JOB_ENDED_LOST);
 }
 
 static atomic_bool is_killed;
@@ -306,22 +300,19 @@ TEST_CASE(reason_with_letters_outside_the_encoding_is_written_without_them) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(read_only_and_foreign_transactions_are_rejected) {
-  crew c;
+CREW_CASE(read_only_and_foreign_transactions_are_rejected) {
   vestry_sql_transaction *transaction;
   const vestry_job_order order = {.kind = "work"};
-  crew_open(&c, (vestry_jobs_options){0});
-  crew_node *n = &c.nodes[0];
+  crew_node *n = &c->nodes[0];
   assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   assert_int_equal(vestry_jobs_enqueue(n->jobs, transaction, &order, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_jobs_step(n->jobs, NULL), VESTRY_INVALID); /* this thread has a transaction */
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_SERIALIZABLE, &transaction), VESTRY_OK);
-  assert_int_equal(vestry_jobs_enqueue(c.nodes[1].jobs, transaction, &order, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_jobs_enqueue(c->nodes[1].jobs, transaction, &order, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_jobs_enqueue(NULL, NULL, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_job_finish(NULL, NULL), VESTRY_INVALID);
-  crew_close(&c);
 }
 
 /* ------------------------------------------------------------------------------------- orders with a key ---------- */
@@ -435,23 +426,20 @@ TEST_CASE(keys_stay_unique_after_the_slots_are_truncated) {
 }
 
 /* capability: L7, M3 */
-TEST_CASE(order_rolled_back_to_a_savepoint_holds_no_job) {
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  crew_enqueue(&c, again);
-  vestry_sql_transaction *order = begin_order(&c.nodes[0], 0, VESTRY_EXISTS);
+CREW_CASE(order_rolled_back_to_a_savepoint_holds_no_job) {
+  crew_enqueue(c, again);
+  vestry_sql_transaction *order = begin_order(&c->nodes[0], 0, VESTRY_EXISTS);
   assert_int_equal(vestry_sql_end(order, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(crew_transact(&c.nodes[0], 0, &order), VESTRY_OK);
+  assert_int_equal(crew_transact(&c->nodes[0], 0, &order), VESTRY_OK);
   assert_int_equal(crew_run(order, "SAVEPOINT here"), VESTRY_OK);
-  assert_int_equal(vestry_jobs_enqueue(c.nodes[0].jobs, order, &again, NULL), VESTRY_EXISTS);
-  assert_false(crew_step(&c.nodes[1]));
+  assert_int_equal(vestry_jobs_enqueue(c->nodes[0].jobs, order, &again, NULL), VESTRY_EXISTS);
+  assert_false(crew_step(&c->nodes[1]));
   assert_int_equal(crew_run(order, "ROLLBACK TO here"), VESTRY_OK);
-  assert_true(crew_step(&c.nodes[1]));
-  assert_int_equal(vestry_jobs_enqueue(c.nodes[0].jobs, order, &again, NULL), VESTRY_OK);
-  assert_false(crew_step(&c.nodes[1]));
+  assert_true(crew_step(&c->nodes[1]));
+  assert_int_equal(vestry_jobs_enqueue(c->nodes[0].jobs, order, &again, NULL), VESTRY_OK);
+  assert_false(crew_step(&c->nodes[1]));
   assert_int_equal(vestry_sql_end(order, VESTRY_OK), VESTRY_OK);
-  assert_true(crew_step(&c.nodes[1]));
-  crew_close(&c);
+  assert_true(crew_step(&c->nodes[1]));
 }
 
 /* ------------------------------------------------------------------------------------- commits of other nodes ----- */
@@ -544,14 +532,11 @@ TEST_CASE(job_committed_while_not_following_is_found) {
 
 /* PostgreSQL rejects other texts, and its error would abort the transaction as any failed statement does. */
 /* capability: L7, M3 */
-TEST_CASE(key_that_is_not_utf8_is_rejected) {
-  crew c;
-  crew_open(&c, (vestry_jobs_options){0});
-  assert_int_equal(crew_try(&c.nodes[0], (vestry_job_order){.key = "\xff"}, NULL), VESTRY_INVALID);
-  assert_int_equal(crew_try(&c.nodes[0], (vestry_job_order){.kind = "\xed\xa0\x80"}, NULL), VESTRY_INVALID);
-  assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM vestry_job"), 0);
-  assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM t"), 0);
-  crew_close(&c);
+CREW_CASE(key_that_is_not_utf8_is_rejected) {
+  assert_int_equal(crew_try(&c->nodes[0], (vestry_job_order){.key = "\xff"}, NULL), VESTRY_INVALID);
+  assert_int_equal(crew_try(&c->nodes[0], (vestry_job_order){.kind = "\xed\xa0\x80"}, NULL), VESTRY_INVALID);
+  assert_int_equal(crew_number(&c->nodes[0], "SELECT count(*) FROM vestry_job"), 0);
+  assert_int_equal(crew_number(&c->nodes[0], "SELECT count(*) FROM t"), 0);
 }
 
 static vestry_err set_clock(vestry_job *job, void *ctx) {

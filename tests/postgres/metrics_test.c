@@ -30,7 +30,7 @@ static const char *scrape(shown_site *s) {
 }
 
 /* capability: H2 */
-static void metrics_count_commits_and_renders(void **state) {
+TEST_CASE(metrics_count_commits_and_renders) {
   shown_site s;
   shown_open(&s, schema, NULL);
   size_t by_key = shown_watch(&s, "SELECT n FROM t WHERE id = 7", NULL);
@@ -61,12 +61,12 @@ static void metrics_count_commits_and_renders(void **state) {
   shown_close(&s);
 }
 
-static void null_metrics_are_rejected(void **state) {
+TEST_CASE(null_metrics_are_rejected) {
   assert_int_equal(vestry_postgres_metrics(NULL, state), VESTRY_INVALID);
   assert_int_equal(vestry_postgres_pool_metrics(NULL, state), VESTRY_INVALID);
 }
 
-static void metrics_count_what_exceeds_a_bound(void **state) {
+TEST_CASE(metrics_count_what_exceeds_a_bound) {
   shown_site s;
   shown_open(&s, schema, &(vestry_postgres_options){.max_transaction_keys = 2, .max_render_keys = 1});
   (void)shown_watch(&s, "SELECT n FROM t WHERE id = 7", NULL);
@@ -79,9 +79,6 @@ static void metrics_count_what_exceeds_a_bound(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(metrics_count_what_exceeds_a_bound),
-                                     cmocka_unit_test(metrics_count_commits_and_renders),
-                                     cmocka_unit_test(null_metrics_are_rejected)};
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cases_run("postgres/metrics", shop_open_server, shop_close_server);
 }

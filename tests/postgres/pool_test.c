@@ -25,31 +25,30 @@ static void append(const vestry_sql_row *row, void *ctx) {
   }
 }
 
-TEST_CASE(values_are_bound_and_rows_returned) {
-  shop s;
+#define SHOP_CASE(name) TEST_CASE_WITH(name, shop, s, shop_begin(s, (vestry_postgres_pool_options){0}), shop_end(s))
+
+SHOP_CASE(values_are_bound_and_rows_returned) {
   char text[200] = "";
   const bool yes = true;
   int64_t truth = 0;
-  shop_begin(&s, (vestry_postgres_pool_options){0});
-  shop_do(&s, "CREATE TABLE t(id bigint PRIMARY KEY, x text, y float8, z bool)");
-  assert_int_equal(vestry_sql_run_alone(s.pool, "INSERT INTO t VALUES($1, $2, $3, $4)",
+  shop_do(s, "CREATE TABLE t(id bigint PRIMARY KEY, x text, y float8, z bool)");
+  assert_int_equal(vestry_sql_run_alone(s->pool, "INSERT INTO t VALUES($1, $2, $3, $4)",
                                         VESTRY_LIST(INT64_MAX, "it's\n\xc3\xb8", 0.5, vestry_value_null()), NULL, NULL),
                    VESTRY_OK);
-  assert_int_equal(vestry_sql_run_alone(s.pool, "INSERT INTO t(id, z) VALUES(-1, $1) RETURNING id, z", VESTRY_LIST(yes),
-                                        append, text),
+  assert_int_equal(vestry_sql_run_alone(s->pool, "INSERT INTO t(id, z) VALUES(-1, $1) RETURNING id, z",
+                                        VESTRY_LIST(yes), append, text),
                    VESTRY_OK);
-  assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT * FROM t ORDER BY id DESC", NULL, append, text), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(s->pool, "SELECT * FROM t ORDER BY id DESC", NULL, append, text), VESTRY_OK);
   assert_string_equal(text, "-1 t null 9223372036854775807 it's\n\xc3\xb8 0.5 null null -1 null null t null ");
-  assert_int_equal(shop_number(&s, "SELECT z FROM t WHERE id = -1"), 1);
-  assert_int_equal(shop_number(&s, "SELECT x FROM t WHERE id = -1"), 0);
-  assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT $1", VESTRY_LIST("-7"), vestry_sql_row_integer, &truth),
+  assert_int_equal(shop_number(s, "SELECT z FROM t WHERE id = -1"), 1);
+  assert_int_equal(shop_number(s, "SELECT x FROM t WHERE id = -1"), 0);
+  assert_int_equal(vestry_sql_run_alone(s->pool, "SELECT $1", VESTRY_LIST("-7"), vestry_sql_row_integer, &truth),
                    VESTRY_OK);
   assert_int_equal(truth, -7);
   /* NOT_FOUND is returned only by a statement that could return rows, and has returned none. */
-  assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT 1 FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_sql_run_alone(s.pool, "DELETE FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_OK);
-  assert_int_equal(s.th.log_lines, 0);
-  shop_end(&s);
+  assert_int_equal(vestry_sql_run_alone(s->pool, "SELECT 1 FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_sql_run_alone(s->pool, "DELETE FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(s->th.log_lines, 0);
 }
 
 typedef struct taken {
@@ -171,31 +170,28 @@ TEST_CASE(deferred_constraint_of_a_single_statement_is_reported) {
   shop_end(&s);
 }
 
-TEST_CASE(wrong_values_are_logged_without_their_content) {
-  shop s;
+SHOP_CASE(wrong_values_are_logged_without_their_content) {
   static const char two[] = "SELECT $1::int, $2::int";
   const char *none = NULL;
-  shop_begin(&s, (vestry_postgres_pool_options){0});
-  shop_do(&s, "CREATE TABLE t(id int PRIMARY KEY, secret text UNIQUE)");
-  assert_int_equal(alone(&s, two, VESTRY_LIST(1)), VESTRY_INVALID);
-  assert_logged(&s, "vestry_sql_run", "SELECT $1::int, $2::int: ");
-  assert_logged(&s, "vestry_sql_run", "(08P01)");
-  assert_int_equal(alone(&s, two, VESTRY_LIST(1, none)), VESTRY_INVALID);
-  assert_int_equal(alone(&s, two, VESTRY_LIST(1, VESTRY_LIST(2))), VESTRY_INVALID);
-  assert_int_equal(alone(&s, two, VESTRY_OBJECT("a", 1)), VESTRY_INVALID);
-  assert_int_equal(alone(&s, "SELEKT 1", NULL), VESTRY_IO);
-  assert_logged(&s, "vestry_sql_run", "SELEKT ...: syntax error at or near \"SELEKT\" (42601)");
-  assert_int_equal(alone(&s, two, VESTRY_LIST("hunter2", 1)), VESTRY_IO);
-  assert_logged(&s, "vestry_sql_run", "a value is invalid (22P02)");
-  assert_null(strstr(s.th.last_log, "hunter2"));
-  assert_int_equal(alone(&s, "INSERT INTO t VALUES($1, $2)", VESTRY_LIST(1, "hunter2")), VESTRY_OK);
-  assert_int_equal(alone(&s, "INSERT INTO t VALUES($1, $2)", VESTRY_LIST(2, "hunter2")), VESTRY_EXISTS);
-  assert_logged(&s, "vestry_sql_run", "(23505)");
-  assert_null(strstr(s.th.last_log, "hunter2"));
-  assert_int_equal(s.th.log_lines, 5); /* equal lines are logged once a minute */
+  shop_do(s, "CREATE TABLE t(id int PRIMARY KEY, secret text UNIQUE)");
+  assert_int_equal(alone(s, two, VESTRY_LIST(1)), VESTRY_INVALID);
+  assert_logged(s, "vestry_sql_run", "SELECT $1::int, $2::int: ");
+  assert_logged(s, "vestry_sql_run", "(08P01)");
+  assert_int_equal(alone(s, two, VESTRY_LIST(1, none)), VESTRY_INVALID);
+  assert_int_equal(alone(s, two, VESTRY_LIST(1, VESTRY_LIST(2))), VESTRY_INVALID);
+  assert_int_equal(alone(s, two, VESTRY_OBJECT("a", 1)), VESTRY_INVALID);
+  assert_int_equal(alone(s, "SELEKT 1", NULL), VESTRY_IO);
+  assert_logged(s, "vestry_sql_run", "SELEKT ...: syntax error at or near \"SELEKT\" (42601)");
+  assert_int_equal(alone(s, two, VESTRY_LIST("hunter2", 1)), VESTRY_IO);
+  assert_logged(s, "vestry_sql_run", "a value is invalid (22P02)");
+  assert_null(strstr(s->th.last_log, "hunter2"));
+  assert_int_equal(alone(s, "INSERT INTO t VALUES($1, $2)", VESTRY_LIST(1, "hunter2")), VESTRY_OK);
+  assert_int_equal(alone(s, "INSERT INTO t VALUES($1, $2)", VESTRY_LIST(2, "hunter2")), VESTRY_EXISTS);
+  assert_logged(s, "vestry_sql_run", "(23505)");
+  assert_null(strstr(s->th.last_log, "hunter2"));
+  assert_int_equal(s->th.log_lines, 5); /* equal lines are logged once a minute */
   assert_int_equal(vestry_sql_run(NULL, two, NULL, NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(alone(&s, NULL, NULL), VESTRY_INVALID);
-  shop_end(&s);
+  assert_int_equal(alone(s, NULL, NULL), VESTRY_INVALID);
 }
 
 TEST_CASE(statements_stay_prepared) {
@@ -243,27 +239,24 @@ TEST_CASE(altered_table_does_not_break_a_prepared_statement) {
 
 /* ------------------------------------------------------------------------------------------ transactions ---------- */
 
-TEST_CASE(read_transaction_has_one_snapshot_and_cannot_write) {
-  shop s;
+SHOP_CASE(read_transaction_has_one_snapshot_and_cannot_write) {
   vestry_sql_transaction *outer, *inner, *other;
   int64_t found = -1;
-  shop_begin(&s, (vestry_postgres_pool_options){0});
-  shop_do(&s, "CREATE TABLE t(a int)");
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &outer), VESTRY_OK);
+  shop_do(s, "CREATE TABLE t(a int)");
+  assert_int_equal(vestry_sql_begin(s->pool, VESTRY_SQL_READ, &outer), VESTRY_OK);
   assert_int_equal(vestry_sql_run(outer, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
   postgres_server_run(shop_server(), "INSERT INTO t VALUES(1)");
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &inner), VESTRY_OK); /* a part of the page */
+  assert_int_equal(vestry_sql_begin(s->pool, VESTRY_SQL_READ, &inner), VESTRY_OK); /* a part of the page */
   assert_ptr_equal(inner, outer);
-  assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 0);
+  assert_int_equal(shop_number(s, "SELECT count(*) FROM t"), 0);
   assert_int_equal(vestry_sql_end(inner, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_SERIALIZABLE, &other), VESTRY_INVALID);
-  assert_logged(&s, "vestry_sql_begin", "this thread already has a transaction");
+  assert_int_equal(vestry_sql_begin(s->pool, VESTRY_SQL_SERIALIZABLE, &other), VESTRY_INVALID);
+  assert_logged(s, "vestry_sql_begin", "this thread already has a transaction");
   assert_int_equal(vestry_sql_run(outer, "INSERT INTO t VALUES(2)", NULL, NULL, NULL), VESTRY_IO);
-  assert_logged(&s, "vestry_sql_run", "(25006); renders cannot write");
+  assert_logged(s, "vestry_sql_run", "(25006); renders cannot write");
   assert_string_equal(vestry_postgres_sqlstate(outer), "25006");
   assert_int_equal(vestry_sql_end(outer, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 1);
-  shop_end(&s);
+  assert_int_equal(shop_number(s, "SELECT count(*) FROM t"), 1);
 }
 
 typedef struct writer {
@@ -277,33 +270,30 @@ static vestry_err write_row(vestry_sql_transaction *transaction, void *ctx) {
   return of->result ? of->result : error;
 }
 
-TEST_CASE(write_transaction_commits_or_rolls_back) {
-  shop s;
-  shop_begin(&s, (vestry_postgres_pool_options){0});
-  shop_do(&s, "CREATE TABLE t(a int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
+SHOP_CASE(write_transaction_commits_or_rolls_back) {
+  shop_do(s, "CREATE TABLE t(a int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
   writer one = {"INSERT INTO t VALUES(1)", VESTRY_OK}, refused = {"INSERT INTO t VALUES(2)", VESTRY_FAILED};
   for (int kind = VESTRY_SQL_WRITE; kind <= VESTRY_SQL_SERIALIZABLE; kind++) {
-    shop_do(&s, "DELETE FROM t");
-    assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, write_row, &one), VESTRY_OK);
-    assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, write_row, &refused), VESTRY_FAILED);
-    assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 1);
+    shop_do(s, "DELETE FROM t");
+    assert_int_equal(vestry_sql_act(s->pool, (vestry_sql_kind)kind, write_row, &one), VESTRY_OK);
+    assert_int_equal(vestry_sql_act(s->pool, (vestry_sql_kind)kind, write_row, &refused), VESTRY_FAILED);
+    assert_int_equal(shop_number(s, "SELECT sum(a) FROM t"), 1);
   }
   /* A commit may detect an error, and a failed statement cannot be ignored. */
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, write_row, &one), VESTRY_EXISTS);
-  assert_logged(&s, "vestry_sql_end", "COMMIT: ");
+  assert_int_equal(vestry_sql_act(s->pool, VESTRY_SQL_SERIALIZABLE, write_row, &one), VESTRY_EXISTS);
+  assert_logged(s, "vestry_sql_end", "COMMIT: ");
   vestry_sql_transaction *transaction;
-  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t VALUES(5)", NULL, NULL, NULL), VESTRY_OK);
   assert_int_equal(vestry_sql_run(transaction, "SELEKT", NULL, NULL, NULL), VESTRY_IO);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_IO);
-  assert_logged(&s, "vestry_sql_end", "the writes were rolled back");
-  assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 1);
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_READ, write_row, &one), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_begin(s.pool, (vestry_sql_kind)9, &transaction), VESTRY_INVALID);
-  vestry_postgres_pool_stats stats = shop_stats(&s);
+  assert_logged(s, "vestry_sql_end", "the writes were rolled back");
+  assert_int_equal(shop_number(s, "SELECT sum(a) FROM t"), 1);
+  assert_int_equal(vestry_sql_act(s->pool, VESTRY_SQL_READ, write_row, &one), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_begin(s->pool, (vestry_sql_kind)9, &transaction), VESTRY_INVALID);
+  vestry_postgres_pool_stats stats = shop_stats(s);
   assert_int_equal(stats.committed_count, 3);
   assert_int_equal(stats.rolled_back_count, 6); /* the serializable one with EXISTS ran twice */
-  shop_end(&s);
 }
 
 static void begin_in_row(const vestry_sql_row *row, void *ctx) {

@@ -119,24 +119,23 @@ TEST_CASE(commit_refreshes_its_topics_at_each_node) {
   end(&here);
 }
 
+#define NODE_CASE(name) TEST_CASE_WITH(name, node, n, begin(n), end(n))
+
 /* For example psql, or a trigger. */
 /* capability: M2 */
-TEST_CASE(any_client_can_notify_and_invalid_payloads_are_rejected) {
-  node n;
-  begin(&n);
-  shop_do(&n.shop, "NOTIFY vestry, 'room/7'");
-  check_renders(&n, 1, 0);
-  shop_do(&n.shop, "NOTIFY vestry"); /* every page */
-  check_renders(&n, 1, 1);
-  shop_do(&n.shop, "SELECT pg_notify('vestry', repeat('x', 1025)), pg_notify('vestry', repeat('y', 7999))");
-  shop_do(&n.shop, "NOTIFY vestry_settled");
-  shop_do(&n.shop, "NOTIFY vestry_settled, '0123'");
-  shop_do(&n.shop, "NOTIFY other, 'room/7'");
-  shop_do(&n.shop, "SELECT pg_notify('vestry_settled', repeat('a', 32) || ' 99999999999999999999999')");
-  check_renders(&n, 0, 0);
-  assert_int_equal(stats_of(&n).refused_count, 2);
-  assert_int_equal(stats_of(&n).refreshed_count, 2);
-  end(&n);
+NODE_CASE(any_client_can_notify_and_invalid_payloads_are_rejected) {
+  shop_do(&n->shop, "NOTIFY vestry, 'room/7'");
+  check_renders(n, 1, 0);
+  shop_do(&n->shop, "NOTIFY vestry"); /* every page */
+  check_renders(n, 1, 1);
+  shop_do(&n->shop, "SELECT pg_notify('vestry', repeat('x', 1025)), pg_notify('vestry', repeat('y', 7999))");
+  shop_do(&n->shop, "NOTIFY vestry_settled");
+  shop_do(&n->shop, "NOTIFY vestry_settled, '0123'");
+  shop_do(&n->shop, "NOTIFY other, 'room/7'");
+  shop_do(&n->shop, "SELECT pg_notify('vestry_settled', repeat('a', 32) || ' 99999999999999999999999')");
+  check_renders(n, 0, 0);
+  assert_int_equal(stats_of(n).refused_count, 2);
+  assert_int_equal(stats_of(n).refreshed_count, 2);
 }
 
 TEST_CASE(invalid_topics_are_rejected) {
@@ -165,16 +164,13 @@ TEST_CASE(invalid_topics_are_rejected) {
 
 /* Topics committed meanwhile are unknown, so every page renders once. */
 /* capability: M2 */
-TEST_CASE(pages_render_once_after_a_server_restart) {
-  node n;
-  begin(&n);
+NODE_CASE(pages_render_once_after_a_server_restart) {
   postgres_server_kill(shop_server());
   postgres_server_start(shop_server(), NULL);
-  UNTIL(stats_of(&n).starts_count == 2);
-  check_renders(&n, 1, 1);
-  assert_int_equal(act(&n, TOPICS("room/7"), VESTRY_OK), VESTRY_OK);
-  check_renders(&n, 1, 0);
-  end(&n);
+  UNTIL(stats_of(n).starts_count == 2);
+  check_renders(n, 1, 1);
+  assert_int_equal(act(n, TOPICS("room/7"), VESTRY_OK), VESTRY_OK);
+  check_renders(n, 1, 0);
 }
 
 /* A broken network: no byte arrives, and no error. */
@@ -254,32 +250,26 @@ static bool listens(vestry_postgres_topics *topics) {
   return stats.is_listening;
 }
 
-TEST_CASE(listener_starts_while_the_server_is_away) {
-  node n;
+NODE_CASE(listener_starts_while_the_server_is_away) {
   vestry_postgres_topics *early;
-  begin(&n);
   postgres_server_kill(shop_server());
-  UNTIL(!stats_of(&n).is_listening);
-  assert_int_equal(vestry_postgres_topics_create(n.on.pages, n.shop.pool, NULL, &early), VESTRY_OK);
+  UNTIL(!stats_of(n).is_listening);
+  assert_int_equal(vestry_postgres_topics_create(n->on.pages, n->shop.pool, NULL, &early), VESTRY_OK);
   assert_false(listens(early));
   assert_int_equal(vestry_postgres_topics_settle(early, 10, NULL), VESTRY_LIMIT);
   postgres_server_start(shop_server(), NULL);
   UNTIL(listens(early));
-  UNTIL(stats_of(&n).starts_count == 2);
+  UNTIL(stats_of(n).starts_count == 2);
   vestry_postgres_topics_destroy(early);
-  end(&n);
 }
 
-TEST_CASE(allocation_failure_is_returned) {
-  node n;
+NODE_CASE(allocation_failure_is_returned) {
   vestry_postgres_topics *none = NULL;
-  begin(&n);
-  test_host_fail_in(&n.shop.th, 0);
-  assert_int_equal(vestry_postgres_topics_create(n.on.pages, n.shop.pool, NULL, &none), VESTRY_NO_MEMORY);
-  assert_true(test_host_has_failed(&n.shop.th));
-  test_host_fail_no_more(&n.shop.th);
+  test_host_fail_in(&n->shop.th, 0);
+  assert_int_equal(vestry_postgres_topics_create(n->on.pages, n->shop.pool, NULL, &none), VESTRY_NO_MEMORY);
+  assert_true(test_host_has_failed(&n->shop.th));
+  test_host_fail_no_more(&n->shop.th);
   assert_null(none);
-  end(&n);
 }
 
 int main(void) {

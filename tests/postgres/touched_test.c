@@ -36,7 +36,7 @@ static const unsigned char leaf[] = {WRITTEN_U32(0), WRITTEN_U16(3), WRITTEN_U16
 static const unsigned char half_dead[] = {WRITTEN_U16(1), 0, 0, WRITTEN_U32(BLOCK), WRITTEN_U32(4), WRITTEN_U32(OTHER),
                                           WRITTEN_U32(2)};
 
-static void row_records_name_inserted_and_changed_rows(void **state) {
+TEST_CASE(row_records_name_inserted_and_changed_rows) {
   vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
   size_t count;
   for (unsigned init = 0; init <= 0x80; init += 0x80) { /* the page may be initialized by the record */
@@ -68,7 +68,7 @@ static void row_records_name_inserted_and_changed_rows(void **state) {
 }
 
 /* Servers with the minor versions of 2026 write the page of the visibility map beside the row's page. */
-static void visibility_map_page_is_not_taken_for_the_rows_page(void **state) {
+TEST_CASE(visibility_map_page_is_not_taken_for_the_rows_page) {
   enum { VISIBILITY_MAP = 2 };
   vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
   size_t count;
@@ -86,7 +86,7 @@ static void visibility_map_page_is_not_taken_for_the_rows_page(void **state) {
   }
 }
 
-static void leaf_records_name_inserts_and_moves(void **state) {
+TEST_CASE(leaf_records_name_inserts_and_moves) {
   vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
   size_t count;
   for (unsigned insert = 0x00; insert <= 0x50; insert += 0x50) {
@@ -113,7 +113,7 @@ static void leaf_records_name_inserts_and_moves(void **state) {
 }
 
 /* All other record types: locks, pruning, vacuum, inner pages, and types of no known version. */
-static void other_records_touch_nothing(void **state) {
+TEST_CASE(other_records_touch_nothing) {
   static const struct {
     uint8_t manager;
     unsigned infos[10];
@@ -135,7 +135,7 @@ static void other_records_touch_nothing(void **state) {
 }
 
 /* Without their blocks, and cut after each byte that is read. */
-static void incomplete_record_is_rejected(void **state) {
+TEST_CASE(incomplete_record_is_rejected) {
   static const struct {
     uint8_t manager;
     unsigned info, blocks_count;
@@ -169,13 +169,4 @@ static void incomplete_record_is_rejected(void **state) {
   size_t count;
   vsi_postgres_record record = record_of(VSI_POSTGRES_HEAP, 0x10, no_row, sizeof no_row);
   assert_int_equal(vsi_postgres_touched_read(&record, touched, &count), VESTRY_MALFORMED);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(row_records_name_inserted_and_changed_rows),
-                                     cmocka_unit_test(visibility_map_page_is_not_taken_for_the_rows_page),
-                                     cmocka_unit_test(leaf_records_name_inserts_and_moves),
-                                     cmocka_unit_test(other_records_touch_nothing),
-                                     cmocka_unit_test(incomplete_record_is_rejected)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

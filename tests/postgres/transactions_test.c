@@ -122,7 +122,7 @@ static bool has(uint32_t relation, uint32_t block, uint16_t offset, vsi_postgres
   return vsi_postgres_keys_concern(&reported, (vsi_postgres_key){relation, block, offset, (uint16_t)kind});
 }
 
-static void commit_reports_what_was_written(void **state) {
+TEST_CASE(commit_reports_what_was_written) {
   assert_int_equal(insert(7, TABLE), VESTRY_OK);
   assert_int_equal(enter(7, 4), VESTRY_OK);
   assert_int_equal(delete_row(8, 3, 5), VESTRY_OK);
@@ -146,7 +146,7 @@ static void commit_reports_what_was_written(void **state) {
 }
 
 /* All rows of a block, in any order. */
-static void rows_of_a_block_share_keys(void **state) {
+TEST_CASE(rows_of_a_block_share_keys) {
   for (uint8_t i = 0; i < 60; i++) assert_int_equal(delete_row(7, 3, (uint8_t)(1 + i * 7 % 60)), VESTRY_OK);
   assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
   assert_int_equal(reported.count, 3 + 4); /* at most MAX_KEYS */
@@ -155,7 +155,7 @@ static void rows_of_a_block_share_keys(void **state) {
   assert_false(has(TABLE, 3, 61, VSI_POSTGRES_ROW) || has(TABLE, 2, 1, VSI_POSTGRES_ROW));
 }
 
-static void subtransaction_is_reported_with_its_parent(void **state) {
+TEST_CASE(subtransaction_is_reported_with_its_parent) {
   assert_int_equal(delete_row(11, 3, 5), VESTRY_OK);
   assert_int_equal(insert(12, TABLE), VESTRY_OK); /* of another transaction */
   assert_int_equal(end(10, 11, NULL, 0), VESTRY_OK);
@@ -179,7 +179,7 @@ static vestry_err assign(uint32_t xid, uint32_t first, uint32_t count) {
 
 /* The server assigns subtransactions by 64, when the last one of them is about to write. Transaction 1 has 10,000, one
  * for each row. Subtransaction 2 remains open, and writes once more after each assignment. */
-static void assigned_subtransactions_take_no_memory(void **state) {
+TEST_CASE(assigned_subtransactions_take_no_memory) {
   enum { OPEN = 2, LAST = 10001 };
   for (uint32_t xid = OPEN, first = xid; xid <= LAST; xid++) {
     if (xid - first == 63) {
@@ -198,7 +198,7 @@ static void assigned_subtransactions_take_no_memory(void **state) {
   assert_true(has(TABLE, 0, 0, VSI_POSTGRES_FILE) && has(INDEX, 0, 0, VSI_POSTGRES_FILE));
 }
 
-static void assigned_subtransaction_keeps_its_keys(void **state) {
+TEST_CASE(assigned_subtransaction_keeps_its_keys) {
   static const uint32_t every = 0;
   assert_int_equal(delete_row(11, 3, 5), VESTRY_OK);
   assert_int_equal(insert(12, 1259), VESTRY_OK); /* pg_class */
@@ -213,7 +213,7 @@ static void assigned_subtransaction_keeps_its_keys(void **state) {
   assert_int_equal(all.by_xid.count, 1);
 }
 
-static void abort_reports_nothing(void **state) {
+TEST_CASE(abort_reports_nothing) {
   assert_int_equal(insert(7, TABLE), VESTRY_OK);
   vsi_postgres_record record = {
       .xid = 7, .manager = VSI_POSTGRES_TRANSACTION, .info = 0x20, .main = (void *)"\0\0\0\0\0\0\0\0", .main_len = 8};
@@ -222,7 +222,7 @@ static void abort_reports_nothing(void **state) {
   assert_int_equal(all.by_xid.count, 0);
 }
 
-static void other_databases_are_ignored(void **state) {
+TEST_CASE(other_databases_are_ignored) {
   assert_int_equal(take(7, VSI_POSTGRES_HEAP, 0x00, OTHER_DATABASE, TABLE, 1, "\3\0\0", 3), VESTRY_OK);
   assert_int_equal(take(7, VSI_POSTGRES_BTREE, 0x30, OTHER_DATABASE, INDEX, 1, halves, sizeof halves), VESTRY_OK);
   assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
@@ -230,7 +230,7 @@ static void other_databases_are_ignored(void **state) {
   assert_false(reported_all);
 }
 
-static void entries_of_a_leaf_move_with_its_split(void **state) {
+TEST_CASE(entries_of_a_leaf_move_with_its_split) {
   assert_int_equal(enter(7, 4), VESTRY_OK);
   assert_int_equal(split(8, 4), VESTRY_OK);
   assert_int_equal(moves_count, 1);
@@ -240,7 +240,7 @@ static void entries_of_a_leaf_move_with_its_split(void **state) {
   assert_true(has(INDEX, 4, 0, VSI_POSTGRES_LEAF) && has(INDEX, 104, 0, VSI_POSTGRES_LEAF));
 }
 
-static void definitions_count_only_with_catalog_changes(void **state) {
+TEST_CASE(definitions_count_only_with_catalog_changes) {
   static const uint32_t relations[] = {TABLE, 17000};
   assert_int_equal(insert(7, 2619), VESTRY_OK); /* ANALYZE: pg_statistic */
   assert_int_equal(end(7, 0, relations, 2), VESTRY_OK);
@@ -258,7 +258,7 @@ static void definitions_count_only_with_catalog_changes(void **state) {
   assert_true(reported_all);
 }
 
-static void function_changes_count_for_all_in_any_file(void **state) {
+TEST_CASE(function_changes_count_for_all_in_any_file) {
   static const uint32_t files[] = {1255, MOVED_CATALOG};
   for (size_t i = 0; i < 2; i++) {
     assert_int_equal(insert(7, files[i]), VESTRY_OK);
@@ -272,7 +272,7 @@ static void function_changes_count_for_all_in_any_file(void **state) {
   assert_int_equal(end(8, 0, &own, 1), VESTRY_NOT_FOUND);
 }
 
-static void many_keys_become_files_and_many_files_become_all(void **state) {
+TEST_CASE(many_keys_become_files_and_many_files_become_all) {
   for (uint32_t i = 0; i < 5000; i++) assert_int_equal(delete_row(7, i, 1), VESTRY_OK);
   assert_int_equal(enter(7, 4), VESTRY_OK);
   assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
@@ -300,24 +300,12 @@ static vestry_err run_all(test_host *host, void *ctx) {
   return error;
 }
 
-static void allocation_failure_is_returned(void **state) {
+TEST_CASE(allocation_failure_is_returned) {
+  tear_down(state); /* each round has its own host */
   test_host_fail_each(run_all, NULL, false);
+  set_up(state);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(commit_reports_what_was_written, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(rows_of_a_block_share_keys, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(subtransaction_is_reported_with_its_parent, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(assigned_subtransactions_take_no_memory, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(assigned_subtransaction_keeps_its_keys, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(abort_reports_nothing, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(other_databases_are_ignored, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(entries_of_a_leaf_move_with_its_split, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(definitions_count_only_with_catalog_changes, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(function_changes_count_for_all_in_any_file, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(many_keys_become_files_and_many_files_become_all, set_up, tear_down),
-      cmocka_unit_test(allocation_failure_is_returned),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cases_run_each("postgres/transactions", set_up, tear_down);
 }
