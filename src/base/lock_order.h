@@ -34,7 +34,7 @@
   OUTER(TICKER, "vsi_ticker.lock", "runtime/ticker.h: lock")                                                           \
   OUTER(CHANNEL, "vsi_channel.lock", "channel/channel.h: lock")                                                        \
   OUTER(GROUP, "vsi_group.lock", "connection/group.c: lock")                                                           \
-  OUTER(SHARD, "vsi_shard.lock", "store/table.h: lock")                                                                \
+  OUTER(SHARD, "vsi_shard.lock", "store/shard.h: lock")                                                                \
   INNERMOST(SESSION, "a session's lock", "app/session/record.h: lock")                                                 \
   INNERMOST(CONNECTION, "a connection's lock", "connection/queue.h: lock")                                             \
   INNERMOST(JOB_QUEUE, "a pool queue's lock", "runtime/pool.h: lock")                                                  \

@@ -37,26 +37,30 @@ VSI_SELDOM void vsi_table_expect(vsi_table *table, uint32_t now) {
   set_earlier(table, due_ns(table, now_ticks, now, now));
 }
 
-/* Handle the first entry of a list, if it is due. Returns whether another may be due. */
-static bool expire_first(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now, vsi_leaving *leaving) {
-  if (!vsi_visit_due(table, entry, now)) return false;
-  vestry_cause cause = vsi_visit_end(table, shard, entry, now);
-  if (cause) vsi_visit_take(table, shard, entry, cause, false, leaving);
+/* Handle an entry, if it is due. Returns whether another may be due. */
+static bool expire_first(vsi_table *table, vsi_shard *shard, uint32_t number, uint32_t now, vsi_leaving *leaving) {
+  if (!number || !vsi_visit_due(table, shard, number, now)) return false;
+  vestry_cause cause = vsi_visit_end(table, shard, number, now);
+  if (cause) vsi_visit_take(table, shard, number, cause, false, leaving);
   return true;
 }
 
-/* Remove a batch of due entries of a shard. Returns whether there may be more. */
-static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
+/* Remove a batch of due entries of a shard. Returns whether there may be more; if not, lowers *deadline_ns to the
+ * earliest due time that is left. */
+static bool expire_some(vsi_table *table, vsi_shard *shard, uint64_t now_ticks, uint64_t *deadline_ns) {
   int left = EXPIRE_BATCH;
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
-  now = vsi_shard_enter(shard, now);
-  while (left && table->clock.lifetime_ticks && !vsi_ring_is_empty(&shard->born) &&
-         expire_first(table, shard, vsi_entry_of_born(shard->born.next), now, &leaving))
-    left--;
-  while (left && table->clock.idle_ticks && shard->used.first &&
-         expire_first(table, shard, shard->used.first, now, &leaving))
-    left--;
+  uint32_t now = vsi_shard_enter(shard, (uint32_t)now_ticks & VSI_TICK_MASK);
+  while (left && table->clock.lifetime_ticks && expire_first(table, shard, shard->born.next, now, &leaving)) left--;
+  while (left && table->clock.idle_ticks && expire_first(table, shard, vsi_order_first(shard), now, &leaving)) left--;
+  if (left) {
+    uint32_t used = shard->live ? shard->last : VSI_TICK_NONE;
+    uint32_t born = shard->born.next ? vsi_extra_at(shard, shard->born.next)->born : VSI_TICK_NONE;
+    uint64_t shard_ns = due_ns(table, now_ticks, used, born);
+    if (shard_ns < *deadline_ns) *deadline_ns = shard_ns;
+    vsi_visit_publish(table, shard);
+  }
   vsi_table_release(table, shard, &leaving);
   return left == 0;
 }
@@ -66,12 +70,8 @@ void vsi_table_tick(void *self) {
   if (!table->clock.expires) return;
   uint64_t now_ticks = vsi_clock_ticks(&table->clock, vsi_now_ns(table->host)), deadline_ns = UINT64_MAX;
   atomic_store_explicit(&table->deadline_ns, UINT64_MAX, memory_order_seq_cst);
-  for (uint32_t i = 0; i < table->shards_count; i++) {
-    while (expire_some(table, &table->shards[i], (uint32_t)now_ticks & VSI_TICK_MASK)) continue;
-    uint64_t shard_ns = due_ns(table, now_ticks, atomic_load_explicit(&table->oldest[i], memory_order_relaxed),
-                               atomic_load_explicit(&table->eldest[i], memory_order_relaxed));
-    if (shard_ns < deadline_ns) deadline_ns = shard_ns;
-  }
+  for (uint32_t i = 0; i < table->shards_count; i++)
+    while (expire_some(table, &table->shards[i], now_ticks, &deadline_ns)) continue;
   set_earlier(table, deadline_ns);
 }
 

@@ -3,34 +3,35 @@
 /* The index of one shard: from a key to its newest entry. All functions run under the shard's lock, except
  * vsi_index_fetch.
  *
- *   a bucket, one cache line:  6 tags of 16 bits | passed | 6 entries
+ *   a group, one cache line:  11 tags of 8 bits | passed | 11 numbers of entries | 11 bits: the key has several values
  *
- * Each key has a home bucket. If the home is full, the key is stored in the next bucket that has room. Each full bucket
- * in between counts the key in `passed`, and a lookup ends at the first bucket whose count is 0. Therefore the index
+ * Each key has a home group. If the home is full, the key is stored in the next group that has room. Each full group
+ * in between counts the key in `passed`, and a lookup ends at the first group whose count is 0. Therefore the index
  * needs no tombstones (Bronson and Shi, "Open-sourcing F14 for faster, more memory-efficient hash tables", 2019). The
- * tags of a bucket are compared at once. */
+ * tags of a group are compared at once.
+ *
+ * The home comes from the hash bits that the handle contains. So no key is read when the index grows. (Keys share homes
+ * if a shard has more groups than these bits distinguish: above 100 million entries.) */
 #ifndef VSI_STORE_INDEX_H
 #define VSI_STORE_INDEX_H
-
-#include <stdatomic.h>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
-#include "base/assert.h"
 #include "base/processor.h"
 #include "store/entry.h"
 
-/* Places of a bucket, and the average number of occupied places above which the index grows. */
-enum { VSI_BUCKET_PLACES = 6, VSI_BUCKET_LOAD_MOST = 4 };
+/* Places of a group, and the number of entries for each group. */
+enum { VSI_GROUP_PLACES = 11, VSI_GROUP_LOAD = 8, VSI_GROUP_MASK = (1 << VSI_GROUP_PLACES) - 1 };
 
-typedef struct vsi_bucket {
-  uint16_t tags[VSI_BUCKET_PLACES]; /* odd, from the hash; 0: empty */
-  uint32_t passed;                  /* number of keys stored further on whose home is this bucket or an earlier one, so
-                                       that lookups continue */
-  vsi_entry *at[VSI_BUCKET_PLACES];
-} vsi_bucket;
+struct vsi_index_group {
+  uint8_t tags[VSI_GROUP_PLACES], unused; /* not 0, from the hash; 0: empty */
+  uint32_t passed;                        /* number of keys stored further on whose home is this group or an earlier
+                                             one, so that lookups continue */
+  uint32_t numbers[VSI_GROUP_PLACES];
+  uint32_t shared; /* a bit for each place: the key has several values (many.h) */
+};
 
 /* The bits of a hash that determine the place of a key. In a store with a limit per scope, all keys of a scope are in
  * one shard. Therefore the upper scope_bits, which select the shard, come from the hash of the scope. */
@@ -39,28 +40,6 @@ typedef struct vsi_placing {
   unsigned shard_bits, scope_bits;
 } vsi_placing;
 
-typedef struct vsi_index {
-  _Atomic(vsi_bucket *) buckets; /* these three are atomic only for vsi_index_fetch: relaxed */
-  _Atomic(uint32_t) mask;
-  _Atomic(uint8_t) shift; /* home = (hash >> shift) & mask */
-  uint8_t bits;           /* there are 1 << bits buckets */
-  const vsi_placing *placing;
-  const vestry_host *host;
-  vsi_bucket *first; /* its smallest buckets, which are not its own */
-  void *memory;      /* of larger ones */
-} vsi_index;
-
-/* Number of buckets of a new index. */
-enum { VSI_INDEX_FIRST_BITS = 1, VSI_INDEX_FIRST_BUCKETS = 1 << VSI_INDEX_FIRST_BITS };
-
-/* Initialize an index. first: its VSI_INDEX_FIRST_BUCKETS buckets, zeroed, on a cache line; borrowed. They are given,
- * so that the many indexes of a store take no allocations while they have few keys. */
-void vsi_index_init(vsi_index *index, const vestry_host *host, const vsi_placing *placing, vsi_bucket *first);
-void vsi_index_finish(vsi_index *index);
-
-/* Free memory if count keys need far less of it. */
-void vsi_index_shrink(vsi_index *index, size_t count);
-
 /* Return the hash of a scope, whose upper scope_bits select the shard of all its keys. */
 uint64_t vsi_placing_of_scope(const vsi_placing *placing, const void *scope, size_t len);
 /* Return the hash that places a key, given the hash of its words. */
@@ -68,129 +47,119 @@ uint64_t vsi_placing_by_scope(const vsi_placing *placing, uint32_t lens, const u
 /* Return the hash that places the key of an entry, computed from the key's words. */
 uint64_t vsi_placing_anew(const vsi_placing *placing, const vsi_entry *entry);
 
-/* Return the next entry of a home, in no order, the newest of each key only. at: 0 to start with. NULL: no more. */
-vsi_entry *vsi_index_next_at_home(const vsi_index *index, uint32_t home, uint32_t *at);
+/* Replace the number of an entry, which is the newest of its key, and set whether the key has several values. */
+void vsi_index_replace(const vsi_arrays *in, const vsi_placing *placing, uint32_t from, uint32_t to, bool is_shared);
+
+/* Return the next entry of a home, in no order, the newest of each key only. at: 0 to start with. 0: no more. */
+uint32_t vsi_index_next_at_home(const vsi_arrays *in, const vsi_placing *placing, uint32_t home, uint32_t *at);
+
+/* Return the last hash whose home is that of `hash`. Homes are in the order of the hashes. */
+uint64_t vsi_index_last_hash(const vsi_arrays *in, const vsi_placing *placing, uint64_t hash);
 
 /* ------------------------------------------------------------------------------------------------------ inline ---- */
 
-static inline vsi_bucket *vsi_index_buckets(const vsi_index *index) {
-  return atomic_load_explicit(&index->buckets, memory_order_relaxed);
+static inline vsi_index_group *vsi_index_groups(const vsi_arrays *in) {
+  return atomic_load_explicit(&in->groups, memory_order_relaxed);
 }
-static inline uint32_t vsi_index_mask(const vsi_index *index) {
-  return atomic_load_explicit(&index->mask, memory_order_relaxed);
+static inline uint32_t vsi_index_count(const vsi_arrays *in) {
+  return atomic_load_explicit(&in->groups_count, memory_order_relaxed);
 }
-static inline unsigned vsi_index_shift(const vsi_index *index) {
-  return atomic_load_explicit(&index->shift, memory_order_relaxed);
+static inline uint32_t vsi_index_home(const vsi_arrays *in, const vsi_placing *placing, uint64_t hash) {
+  uint32_t bits = (uint32_t)(hash >> (64 - VSI_HANDLE_HASH_BITS)) << placing->shard_bits & 0xffffff;
+  return (uint32_t)((uint64_t)bits * vsi_index_count(in) >> VSI_HANDLE_HASH_BITS);
 }
-static inline uint32_t vsi_index_home(const vsi_index *index, uint64_t hash) {
-  return (uint32_t)(hash >> vsi_index_shift(index)) & vsi_index_mask(index);
+static inline uint32_t vsi_index_after(const vsi_arrays *in, uint32_t group) {
+  return group + 1 == vsi_index_count(in) ? 0 : group + 1;
 }
-/* Return the hash of an entry. Its handle contains the upper bits, which select the home; only a very large store needs
- * more bits, and computes the hash anew. */
-static inline uint64_t vsi_index_hash_of(const vsi_index *index, const vsi_entry *entry) {
-  if (__builtin_expect(vsi_index_shift(index) >= 64 - VSI_HANDLE_HASH_BITS, 1)) return entry->handle;
-  return vsi_placing_anew(index->placing, entry);
-}
-static inline uint16_t vsi_index_tag(uint64_t hash) {
-  return (uint16_t)(hash >> 24) | 1;
+static inline uint8_t vsi_index_tag(uint64_t hash) {
+  uint8_t tag = (uint8_t)(hash >> 32);
+  return (uint8_t)(tag + !tag);
 }
 
-/* Return the places that have this tag, as two set bits for each. */
-static inline unsigned vsi_bucket_tagged(const vsi_bucket *in, uint16_t tag) {
+/* Return a bit for each place that has this tag. */
+static inline unsigned vsi_group_tagged(const vsi_index_group *in, uint8_t tag) {
 #if defined(__SSE2__)
-  __m128i equal = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)(const void *)in), _mm_set1_epi16((short)tag));
-  return (unsigned)_mm_movemask_epi8(equal) & ((1u << 2 * VSI_BUCKET_PLACES) - 1);
+  __m128i equal = _mm_cmpeq_epi8(_mm_load_si128((const __m128i *)(const void *)in), _mm_set1_epi8((char)tag));
+  return (unsigned)_mm_movemask_epi8(equal) & VSI_GROUP_MASK;
 #else
   unsigned hits = 0;
-  for (unsigned i = 0; i < VSI_BUCKET_PLACES; i++) hits |= (in->tags[i] == tag ? 3u : 0) << 2 * i;
+  for (unsigned i = 0; i < VSI_GROUP_PLACES; i++) hits |= (unsigned)(in->tags[i] == tag) << i;
   return hits;
 #endif
 }
-/* Return the place of an entry; VSI_BUCKET_PLACES: it is not here. The code has no branch that depends on the place,
- * because no processor could predict it. */
-static inline unsigned vsi_bucket_place_of(const vsi_bucket *in, const vsi_entry *entry) {
+/* Return a bit for the place of an entry; 0: it is not here. The code has no branch that depends on the place, because
+ * no processor could predict it. */
+static inline unsigned vsi_group_place_of(const vsi_index_group *in, uint32_t number) {
+  unsigned hits = 0;
 #if defined(__SSE2__)
-  const __m128i *at = (const __m128i *)(const void *)in->at, sought = _mm_set1_epi64x((long long)(uintptr_t)entry);
+  const __m128i *at = (const __m128i *)(const void *)in->numbers, sought = _mm_set1_epi32((int)number);
   __m128i first = _mm_packs_epi32(_mm_cmpeq_epi32(at[0], sought), _mm_cmpeq_epi32(at[1], sought));
   __m128i all = _mm_packs_epi16(first, _mm_packs_epi32(_mm_cmpeq_epi32(at[2], sought), _mm_setzero_si128()));
-  unsigned halves = (unsigned)_mm_movemask_epi8(all), hits = (halves & halves >> 1 & 0x555) | 0x1000; /* 2 a place */
-  return (unsigned)__builtin_ctz(hits) / 2;
+  hits = (unsigned)_mm_movemask_epi8(all);
 #else
-  unsigned hits = 1u << VSI_BUCKET_PLACES;
-  for (unsigned i = 0; i < VSI_BUCKET_PLACES; i++) hits |= (unsigned)(in->at[i] == entry) << i;
-  return (unsigned)__builtin_ctz(hits);
+  for (unsigned i = 0; i < VSI_GROUP_PLACES; i++) hits |= (unsigned)(in->numbers[i] == number) << i;
 #endif
+  return hits & VSI_GROUP_MASK;
 }
 
-/* Return the newest entry of a key. hash: the hash that places it. */
-static inline vsi_entry *vsi_index_find(const vsi_index *index, const vestry_scoped_key *key, uint64_t hash) {
-  vsi_bucket *buckets = vsi_index_buckets(index);
-  uint32_t mask = vsi_index_mask(index);
-  for (uint32_t i = vsi_index_home(index, hash), looked = 0;; i = (i + 1) & mask) {
-    const vsi_bucket *in = &buckets[i];
-    for (unsigned hits = vsi_bucket_tagged(in, vsi_index_tag(hash)), at; hits; hits &= ~(3u << at)) {
-      at = (unsigned)__builtin_ctz(hits);
-      vsi_entry *entry = in->at[at / 2];
-      if (__builtin_expect(vsi_entry_has_key(entry, key), 1)) return entry;
+/* Return the newest entry of a key; 0: none. hash: the hash that places it. *ret_shared: the key has several values. */
+static inline uint32_t vsi_index_find(const vsi_arrays *in, const vsi_placing *placing, const vestry_scoped_key *key,
+                                      uint64_t hash, bool *ret_shared) {
+  const vsi_index_group *groups = vsi_index_groups(in);
+  uint32_t home = vsi_index_home(in, placing, hash), i = home;
+  do {
+    const vsi_index_group *at = &groups[i];
+    for (unsigned hits = vsi_group_tagged(at, vsi_index_tag(hash)); hits; hits &= hits - 1) {
+      unsigned place = (unsigned)__builtin_ctz(hits);
+      if (__builtin_expect(!vsi_entry_has_key(vsi_entry_at(in, at->numbers[place]), key), 0)) continue;
+      *ret_shared = at->shared >> place & 1;
+      return at->numbers[place];
     }
-    if (__builtin_expect(!in->passed || looked++ == mask, 1)) return NULL;
-  }
+    if (__builtin_expect(!at->passed, 1)) break;
+    i = vsi_index_after(in, i);
+  } while (i != home);
+  *ret_shared = false;
+  return 0;
 }
 
-vestry_err vsi_index_grow_now(vsi_index *index, size_t count);
-
-/* Make room for one more than count keys. OK | NO_MEMORY. The index tries to grow before it is full; if that fails, it
- * keeps its size, which is slower but correct. */
-static inline vestry_err vsi_index_grow(vsi_index *index, size_t count) {
-  if (__builtin_expect(count / VSI_BUCKET_LOAD_MOST <= vsi_index_mask(index), 1)) return VESTRY_OK;
-  return vsi_index_grow_now(index, count);
-}
-
-/* Add a key that is not in the index, after vsi_index_grow has made room. */
-static inline void vsi_index_add(vsi_index *index, uint64_t hash, uint16_t tag, vsi_entry *entry) {
-  vsi_bucket *buckets = vsi_index_buckets(index);
-  uint32_t mask = vsi_index_mask(index);
-  for (uint32_t i = vsi_index_home(index, hash);; i = (i + 1) & mask) {
-    vsi_bucket *in = &buckets[i];
-    unsigned empty = vsi_bucket_tagged(in, 0);
+/* Add an entry whose key is not in the index. There are more places than entries. */
+static inline void vsi_index_add(const vsi_arrays *in, uint32_t home, uint8_t tag, bool is_shared, uint32_t number) {
+  for (uint32_t i = home;; i = vsi_index_after(in, i)) {
+    vsi_index_group *at = &vsi_index_groups(in)[i];
+    unsigned empty = vsi_group_tagged(at, 0);
     if (__builtin_expect(empty != 0, 1)) {
-      unsigned place = (unsigned)__builtin_ctz(empty) / 2;
-      in->tags[place] = tag;
-      in->at[place] = entry;
+      unsigned place = (unsigned)__builtin_ctz(empty);
+      at->tags[place] = tag;
+      at->numbers[place] = number;
+      at->shared |= (uint32_t)is_shared << place;
       return;
     }
-    in->passed++;
+    at->passed++;
   }
 }
 
-static inline void vsi_index_remove(vsi_index *index, const vsi_entry *entry) {
-  vsi_bucket *buckets = vsi_index_buckets(index);
-  uint32_t mask = vsi_index_mask(index);
-  for (uint32_t i = vsi_index_home(index, vsi_index_hash_of(index, entry));; i = (i + 1) & mask) {
-    vsi_bucket *in = &buckets[i];
-    unsigned place = vsi_bucket_place_of(in, entry);
-    if (__builtin_expect(place < VSI_BUCKET_PLACES, 1)) {
-      in->tags[place] = 0;
-      in->at[place] = NULL;
+static inline void vsi_index_remove(const vsi_arrays *in, const vsi_placing *placing, uint32_t number) {
+  for (uint32_t i = vsi_index_home(in, placing, in->cold[number].handle);; i = vsi_index_after(in, i)) {
+    vsi_index_group *at = &vsi_index_groups(in)[i];
+    unsigned bit = vsi_group_place_of(at, number);
+    if (__builtin_expect(bit != 0, 1)) {
+      at->tags[__builtin_ctz(bit)] = 0;
+      at->numbers[__builtin_ctz(bit)] = 0;
+      at->shared &= ~bit;
       return;
     }
-    VSI_ASSERT(in->passed > 0);
-    in->passed--;
+    VSI_ASSERT(at->passed > 0);
+    at->passed--;
   }
 }
 
-/* Replace an entry by another one of the same key, which becomes the newest. */
-void vsi_index_replace(vsi_index *index, const vsi_entry *from, vsi_entry *to);
-
-/* Prefetch the entries that are stored in a bucket, for a walk through the homes. */
-static inline void vsi_index_fetch_entries(const vsi_index *index, uint32_t bucket) {
-  vsi_entry *const *at = vsi_index_buckets(index)[bucket & vsi_index_mask(index)].at;
-  for (unsigned i = 0; i < VSI_BUCKET_PLACES; i++) __builtin_prefetch(at[i]);
+/* Prefetch the heads of the lists, which lie behind the groups; or the home of a key. Without the lock: the members read
+ * are only a hint. */
+static inline void vsi_index_fetch_heads(const vsi_arrays *in) {
+  vsi_prefetch_to_write(vsi_index_groups(in) + vsi_index_count(in));
 }
-
-/* Prefetch the home of a key, without the lock: the members read are only a hint. */
-static inline void vsi_index_fetch(const vsi_index *index, uint64_t hash, bool to_write) {
-  const vsi_bucket *home = vsi_index_buckets(index) + vsi_index_home(index, hash);
+static inline void vsi_index_fetch(const vsi_arrays *in, const vsi_placing *placing, uint64_t hash, bool to_write) {
+  const vsi_index_group *home = vsi_index_groups(in) + vsi_index_home(in, placing, hash);
   if (to_write)
     vsi_prefetch_to_write(home);
   else

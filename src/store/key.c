@@ -220,25 +220,14 @@ static void add_hex(shown *t, const unsigned char *bytes, size_t len) {
   for (size_t i = 0; i < len; i++) add(t, (const char[]){vsi_hex_of(bytes[i] >> 4), vsi_hex_of(bytes[i])}, 2);
 }
 
-static bool is_escaped(unsigned char c) {
-  return c < 0x20 || c == 0x7f || c == '"' || c == '\\';
-}
-
-static void add_escaped(shown *t, unsigned char c) {
-  if (c == '"' || c == '\\') {
-    add(t, (const char[]){'\\', (char)c}, 2);
-  } else {
-    add(t, "\\u00", 4);
-    add_hex(t, &c, 1);
-  }
-}
-
 static void add_string(shown *t, const unsigned char *bytes, size_t len) {
   add_char(t, '"');
-  for (size_t i = 0, plain = 0; i < len; i += plain + 1) {
-    for (plain = 0; i + plain < len && !is_escaped(bytes[i + plain]);) plain++;
-    add(t, (const char *)bytes + i, plain);
-    if (i + plain < len) add_escaped(t, bytes[i + plain]);
+  for (const unsigned char *at = bytes; at < bytes + len; at++) {
+    const bool is_control = *at < 0x20 || *at == 0x7f;
+    if (is_control) add(t, "\\u00", 4);
+    if (is_control) add_hex(t, at, 1);
+    if (*at == '"' || *at == '\\') add_char(t, '\\');
+    if (!is_control) add_char(t, (char)*at);
   }
   add_char(t, '"');
 }

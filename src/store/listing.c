@@ -2,7 +2,7 @@
 /* Listing a table: a page of keys is copied under a shard's lock, and passed to the caller without the lock.
  *
  * Keys are listed in the order of the hashes that place them, which is also the order of shards and of homes in a
- * shard. (The home of a key is the bucket in which the search for it begins: index.h.) The hash of a key never changes,
+ * shard. (The home of a key is the group in which the search for it begins: index.h.) The hash of a key never changes,
  * so puts, moves and resizes do not disturb a listing: a key that is present all the time is listed exactly once, and a
  * key that is added or removed meanwhile is listed at most once. The cursor is the hash at which the next page
  * starts. */
@@ -25,18 +25,18 @@ typedef struct item {
   size_t len, values_count;
 } item;
 
-static size_t live_count(const listing *l, vsi_entry *newest) {
+static size_t live_count(const listing *l, uint32_t newest) {
   size_t count = 0;
-  vsi_entry *entry = newest;
+  uint32_t number = newest;
   do {
-    count += !l->table->evicts || !vsi_visit_end(l->table, l->shard, entry, l->now);
-    entry = entry->older;
-  } while (entry != newest);
+    count += !l->table->evicts || !vsi_visit_end(l->table, l->shard, number, l->now);
+    number = vsi_many_older(l->shard, number);
+  } while (number != newest);
   return count;
 }
 
-static void take_key(listing *l, vsi_entry *newest) {
-  vestry_scoped_key key = vsi_entry_key(newest);
+static void take_key(listing *l, uint32_t newest) {
+  vestry_scoped_key key = vsi_entry_key(vsi_entry_at(l->shard->in, newest));
   if (l->only_scope && !vsi_scoped_key_is_of(&key, l->only_scope)) return;
   item made = {key.len, live_count(l, newest)};
   if (!made.values_count) return;
@@ -47,10 +47,11 @@ static void take_key(listing *l, vsi_entry *newest) {
 
 /* Find the least hash in a home that is not below the position; false: there is none. */
 static bool next_hash(const listing *l, uint32_t home, uint64_t *ret_hash) {
+  const vsi_placing *placing = &l->table->placing;
   bool any = false;
-  uint32_t at = 0;
-  for (vsi_entry *entry; (entry = vsi_index_next_at_home(&l->shard->index, home, &at)) != NULL;) {
-    uint64_t hash = vsi_placing_anew(&l->table->placing, entry);
+  uint32_t at = 0, number;
+  while ((number = vsi_index_next_at_home(l->shard->in, placing, home, &at))) {
+    uint64_t hash = vsi_placing_anew(placing, vsi_entry_at(l->shard->in, number));
     if (hash < l->position || (any && hash >= *ret_hash)) continue;
     *ret_hash = hash;
     any = true;
@@ -60,9 +61,10 @@ static bool next_hash(const listing *l, uint32_t home, uint64_t *ret_hash) {
 
 /* Take all keys of a home that have this hash: nearly always one key. */
 static void take_hash(listing *l, uint32_t home, uint64_t hash) {
-  uint32_t at = 0;
-  for (vsi_entry *entry; (entry = vsi_index_next_at_home(&l->shard->index, home, &at)) != NULL;)
-    if (vsi_placing_anew(&l->table->placing, entry) == hash) take_key(l, entry);
+  const vsi_placing *placing = &l->table->placing;
+  uint32_t at = 0, number;
+  while ((number = vsi_index_next_at_home(l->shard->in, placing, home, &at)))
+    if (vsi_placing_anew(placing, vsi_entry_at(l->shard->in, number)) == hash) take_key(l, number);
 }
 
 static bool is_over(const listing *l) {
@@ -73,10 +75,10 @@ static bool is_over(const listing *l) {
 static void fill_page(listing *l) {
   l->shard = vsi_table_shard(l->table, l->position);
   l->now = vsi_shard_enter(l->shard, l->now);
-  const vsi_index *index = &l->shard->index;
+  const vsi_placing *placing = &l->table->placing;
   for (int i = 0; i < VSI_HOMES_A_LOCK && !is_over(l) && vsi_table_shard(l->table, l->position) == l->shard; i++) {
-    uint32_t home = vsi_index_home(index, l->position);
-    uint64_t last = l->position | ~(UINT64_MAX << index->shift), hash = 0;
+    uint32_t home = vsi_index_home(l->shard->in, placing, l->position);
+    uint64_t last = vsi_index_last_hash(l->shard->in, placing, l->position), hash = 0;
     do {
       if (next_hash(l, home, &hash))
         take_hash(l, home, hash);

@@ -174,16 +174,13 @@ static vestry_err arm(vestry_store *store, uint64_t deadline_ns) {
   return error;
 }
 
-static VSI_SELDOM void wake_armed_driver(vestry_store *store, uint64_t armed_ns) {
-  uint64_t deadline_ns = deadline_of(store);
-  /* The runtime may be closed. Then the timer cannot be set, and nothing expires on time any more, as documented. */
-  if (deadline_ns < armed_ns) (void)arm(store, deadline_ns);
-}
-
 /* Re-arm the driver, if there is one, after a put or a tick, if an entry is due earlier. No lock held. */
 static inline void wake_driver(vestry_store *store) {
   uint64_t armed_ns = atomic_load_explicit(&store->armed_ns, memory_order_seq_cst);
-  if (armed_ns) wake_armed_driver(store, armed_ns);
+  if (__builtin_expect(!armed_ns, 1)) return;
+  uint64_t deadline_ns = deadline_of(store);
+  /* The runtime may be closed. Then the timer cannot be set, and nothing expires on time any more, as documented. */
+  if (deadline_ns < armed_ns) (void)arm(store, deadline_ns);
 }
 
 /* -------------------------------------------------------------------------------------------------- operations ---- */

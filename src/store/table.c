@@ -1,204 +1,261 @@
 /* SPDX-License-Identifier: MIT */
-/* The steps of visits that are too long to be inline (table.h explains the words): keys with several values, entries
- * that have expired, the search by handle, and the callbacks of entries that have left. Then the operations of the
- * built-in stores, except puts, listings and expiry: put.c, listing.c, expiry.c. */
+/* The steps of visits that are too long to be inline (table.h explains the words): arrays that grow, keys with several
+ * values, entries that have expired, the search by handle, and the callbacks of entries that have left. Then the
+ * operations of the built-in stores, except puts, listings and expiry: put.c, listing.c, expiry.c. */
 #include "store/table.h"
 
 #include "base/thread.h"
 
+/* ---------------------------------------------------------------------------------------------------- arrays ---- */
+
+/* Return the number of bytes of a shard's arrays; and set pointers to their parts, if memory is not NULL. */
+static size_t lay_out(const vsi_table *table, char *memory, size_t groups_count, bool has_many, vsi_arrays *arrays,
+                      vsi_extra **extra, vsi_many **many) {
+  const size_t count = groups_count * VSI_GROUP_LOAD;
+  const size_t groups_at = count * sizeof(vsi_entry), cold_at = groups_at + groups_count * sizeof(vsi_index_group);
+  const size_t extra_at = cold_at + (VSI_HEADS + count) * sizeof(vsi_cold);
+  const size_t many_at = extra_at + (table->has_extra ? count * sizeof(vsi_extra) : 0);
+  const size_t end = many_at + (has_many ? count * sizeof(vsi_many) : 0);
+  if (!memory) return (end + VSI_CACHE_LINE - 1) / VSI_CACHE_LINE * VSI_CACHE_LINE;
+  arrays->entries = (vsi_entry *)(void *)memory;
+  arrays->cold = (vsi_cold *)(void *)(memory + cold_at);
+  *extra = table->has_extra ? (vsi_extra *)(void *)(memory + extra_at) : NULL;
+  *many = has_many ? (vsi_many *)(void *)(memory + many_at) : NULL;
+  vsi_index_group *groups = (vsi_index_group *)(void *)(memory + groups_at);
+  memset(groups, 0, groups_count * sizeof(vsi_index_group));
+  atomic_store_explicit(&arrays->groups, groups, memory_order_relaxed);
+  atomic_store_explicit(&arrays->groups_count, (uint32_t)groups_count, memory_order_relaxed);
+  return 0;
+}
+
+/* Make arrays of one group from the shard's first memory. */
+static void begin_arrays(vsi_table *table, vsi_shard *shard) {
+  lay_out(table, shard->first, 1, false, shard->in, &shard->extra, &shard->many);
+  shard->has_many = false;
+  for (uint32_t i = 0; i < VSI_HEADS; i++) shard->in->cold[i].in = (vsi_links){i, i};
+  shard->lists = shard->free = 0;
+  shard->fresh = VSI_HEADS;
+  shard->in->room = VSI_HEADS + VSI_GROUP_LOAD;
+}
+
+VSI_SELDOM vestry_err vsi_visit_resize(vsi_table *table, vsi_shard *shard, uint32_t groups_count, bool has_many) {
+  const vsi_arrays *in = shard->in;
+  const size_t bytes = lay_out(table, NULL, groups_count, has_many, NULL, NULL, NULL), used = shard->fresh - VSI_HEADS;
+  void *memory = vsi_alloc(table->host, bytes + VSI_CACHE_LINE);
+  if (!memory) return VESTRY_NO_MEMORY;
+  vsi_arrays grown;
+  vsi_extra *extra = NULL;
+  vsi_many *many = NULL;
+  lay_out(table, vsi_cache_line_up(memory), groups_count, has_many, &grown, &extra, &many);
+  memcpy(grown.entries, in->entries, used * sizeof(vsi_entry));
+  memcpy(grown.cold, in->cold, (VSI_HEADS + used) * sizeof(vsi_cold));
+  if (extra) memcpy(extra, shard->extra, used * sizeof(vsi_extra));
+  if (shard->has_many) memcpy(many, shard->many, used * sizeof(vsi_many));
+  for (uint32_t i = 0; i < vsi_index_count(in); i++) {
+    const vsi_index_group *at = &vsi_index_groups(in)[i];
+    for (unsigned full = ~vsi_group_tagged(at, 0) & VSI_GROUP_MASK; full; full &= full - 1) {
+      unsigned place = (unsigned)__builtin_ctz(full);
+      uint32_t number = at->numbers[place];
+      vsi_index_add(&grown, vsi_index_home(&grown, &table->placing, grown.cold[number].handle), at->tags[place],
+                    at->shared >> place & 1, number);
+    }
+  }
+  atomic_store_explicit(&shard->in->groups, vsi_index_groups(&grown), memory_order_relaxed);
+  atomic_store_explicit(&shard->in->groups_count, groups_count, memory_order_relaxed);
+  shard->in->entries = grown.entries;
+  shard->in->cold = grown.cold;
+  shard->extra = extra;
+  shard->in->room = VSI_HEADS + groups_count * VSI_GROUP_LOAD;
+  const bool had_many = shard->has_many;
+  shard->many = many;
+  shard->has_many = has_many;
+  if (many) vsi_many_renew(shard, had_many);
+  vsi_free(table->host, shard->memory);
+  shard->memory = memory;
+  return VESTRY_OK;
+}
+
+/* The arrays double; those of a bounded store take the size that they need when the store is full in the last step, and
+ * then grow slowly. */
+VSI_SELDOM vestry_err vsi_visit_grow(vsi_table *table, vsi_shard *shard) {
+  const uint32_t count = vsi_index_count(shard->in), expected = table->groups_expected;
+  uint64_t wanted = UINT64_C(2) * count;
+  if (expected && wanted > expected / 3 * 2) wanted = count < expected ? expected : count + count / 8 + 1;
+  if (wanted > (UINT32_MAX - VSI_HEADS) / VSI_GROUP_LOAD) return VESTRY_NO_MEMORY;
+  return vsi_visit_resize(table, shard, (uint32_t)wanted, shard->has_many);
+}
+
+VSI_SELDOM void vsi_table_shrink(vsi_table *table, vsi_shard *shard) {
+  if (!shard->memory || shard->busy) return;
+  vsi_free(table->host, shard->memory);
+  shard->memory = NULL;
+  begin_arrays(table, shard);
+}
+
 /* ---------------------------------------------------------------------------------------------------- visits ---- */
 
-/* Publish the birth tick of the oldest entry of the shard in table->eldest, after it has changed. (vsi_visit_publish
- * does the same for the order of use and table->oldest.) */
-static void publish_born(vsi_table *table, vsi_shard *shard) {
-  uint32_t tick = VSI_TICK_NONE;
-  if (!vsi_ring_is_empty(&shard->born)) tick = vsi_entry_extra(vsi_entry_of_born(shard->born.next))->born;
-  vsi_visit_publish_tick(&table->eldest[shard->number], tick);
+VSI_SELDOM void vsi_visit_add_extra(vsi_shard *shard, uint32_t number, vsi_scope_share *share) {
+  vsi_extra_at(shard, number)->born = vsi_entry_tick(vsi_entry_at(shard->in, number));
+  vsi_links_add(&shard->born, shard->extra, VSI_IN_BORN, number);
+  if (share) vsi_scopes_add(shard, share, number);
 }
 
-VSI_SELDOM void vsi_visit_add_extra(vsi_table *table, vsi_shard *shard, vsi_entry *entry, vsi_scope_share *share) {
-  vsi_extra *extra = vsi_entry_extra(entry);
-  extra->born = vsi_entry_tick(entry);
-  vsi_ring_add_last(&shard->born, &extra->born_in);
-  publish_born(table, shard);
-  if (share) vsi_scopes_add(share, entry);
+VSI_SELDOM void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, uint32_t number) {
+  vsi_links_take(&shard->born, shard->extra, VSI_IN_BORN, number);
+  if (table->max_per_scope) vsi_scopes_remove(shard, table->host, number);
 }
 
-VSI_SELDOM void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, vsi_entry *entry) {
-  vsi_ring_remove(&vsi_entry_extra(entry)->born_in);
-  publish_born(table, shard);
-  if (table->max_per_scope) vsi_scopes_remove(&shard->scopes, table->host, entry);
-}
-
-/* Count a use of all values of a key. Values of one key are evicted in the order of their uses, even if all uses fall
- * into one tick. Therefore each use of a key with several values moves the used values to the end of the list again. To
- * save this work, the newest value, which stands after all other values of its key in the list, may have a mark (the
- * lowest bit of `touched`). The mark means that all values of the key were used in the tick that `touched` contains,
- * and that they stand in the right order in the list. */
-static VSI_SELDOM void use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
-  bool in_order = newest->touched == (now << 1 | 1);
-  bool capped = table->max_per_scope != 0;
+/* Count a use of all values of a key, the oldest first. */
+static VSI_SELDOM void use_all(const vsi_table *table, vsi_shard *shard, uint32_t newest, uint32_t now) {
+  bool in_order = vsi_entry_at(shard->in, newest)->use == (now << 1 | 1), capped = table->max_per_scope != 0;
   if (in_order && !capped) return;
-  vsi_entry *entry = newest;
+  uint32_t number = newest;
   do {
-    entry = entry->newer; /* the oldest first */
-    if (capped) vsi_scopes_use(entry);
-    if (!in_order) vsi_visit_file_again(table, shard, entry, now);
-  } while (entry != newest);
-  newest->touched |= 1;
+    number = vsi_many_newer(shard, number);
+    if (capped) vsi_scopes_use(shard, number);
+    if (!in_order) vsi_visit_file_again(shard, number, now);
+  } while (number != newest);
+  vsi_entry_at(shard->in, newest)->use |= 1;
 }
 
-VSI_SELDOM void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry *newest, vsi_entry *used,
+VSI_SELDOM void vsi_visit_use_one(const vsi_table *table, vsi_shard *shard, uint32_t newest, uint32_t used,
                                   uint32_t now) {
-  if (table->max_per_scope) vsi_scopes_use(used);
-  newest->touched &= ~1u;
-  vsi_visit_file_again(table, shard, used, now);
+  if (table->max_per_scope) vsi_scopes_use(shard, used);
+  vsi_entry_at(shard->in, newest)->use &= ~1u;
+  vsi_visit_file_again(shard, used, now);
 }
 
-/* Clear a mark. If the first entry in the list has a mark of the current tick, vsi_visit_oldest does not evict it, but
- * moves it to the end of the list. Without the mark, the entry would be evicted, although it was used again in this
- * tick. So if its mark is of the current tick, it moves to the end of the list now. */
-VSI_SELDOM void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
-  newest->touched &= ~1u;
-  if (vsi_entry_tick(newest) == now) vsi_visit_file_again(table, shard, newest, now);
-}
-
-/* Set the last use of an entry to the tick `used`, which may be long past, and move the entry to the corresponding
- * place in the order of use. If `used` is later than shard->now, shard->now is taken instead. After FILE_STEPS steps
- * the search ends, and the entry counts as used somewhat later. */
-enum { FILE_STEPS = 64 };
-static void file_at(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t used) {
+/* Set the last use of an entry to the tick `used`, which may be long past. It counts as used at `now` if `used` is
+ * later, and at the first tick of the order if `used` is earlier. */
+static void file_at(vsi_table *table, vsi_shard *shard, uint32_t number, uint32_t used) {
   if (vsi_tick_age(used, shard->now)) used = shard->now;
-  vsi_visit_unfile(table, shard, entry);
-  vsi_entry *before = shard->used.last, *next = NULL;
-  for (int i = 0; before && vsi_tick_age(vsi_entry_tick(before), used); i++) {
-    if (i == FILE_STEPS) {
-      used = vsi_entry_tick(before);
-      break;
-    }
-    next = before;
-    before = next == shard->used.first ? NULL : vsi_entry_of_used(next->used.prev);
-  }
-  entry->touched = used << 1;
-  vsi_uses_add(&shard->used, next, entry);
+  if (vsi_tick_age(shard->last, used)) used = shard->last;
+  vsi_visit_file_again(shard, number, used);
   vsi_visit_publish(table, shard);
-  if (table->max_per_scope) vsi_scopes_use(entry);
+  if (table->max_per_scope) vsi_scopes_use(shard, number);
 }
 
-VSI_SELDOM vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
-  vestry_cause cause = vsi_visit_due(table, entry, now);
+VSI_SELDOM vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, uint32_t number, uint32_t now) {
+  vestry_cause cause = vsi_visit_due(table, shard, number, now);
   if (cause != VESTRY_CAUSE_IDLE) return cause;
-  uint64_t used_ns = table->exit->value.used_ns(entry->value), now_ns = used_ns ? vsi_now_ns(table->host) : 0;
-  uint64_t used = vsi_clock_ticks(&table->clock, used_ns);
+  uint64_t used_ns = table->exit->value.used_ns(vsi_entry_at(shard->in, number)->value);
+  uint64_t now_ns = used_ns ? vsi_now_ns(table->host) : 0, used = vsi_clock_ticks(&table->clock, used_ns);
   if (!used_ns || vsi_clock_ticks(&table->clock, now_ns) > used + table->clock.idle_ticks) return cause;
-  file_at(table, shard, entry, (uint32_t)used & VSI_TICK_MASK);
-  return vsi_visit_due(table, entry, now); /* that use may be too old as well */
+  file_at(table, shard, number, (uint32_t)used & VSI_TICK_MASK);
+  return vsi_visit_due(table, shard, number, now); /* that use may be too old as well */
 }
 
-/* Return whether any entry of the shard may be due: whether the first entry in the order of use, or in the order of
- * birth, is. */
-static bool has_due(const vsi_table *table, const vsi_shard *shard, uint32_t now) {
+/* Return whether any entry of the shard may be due. */
+static bool may_have_due(const vsi_table *table, const vsi_shard *shard, uint32_t now) {
   const vsi_clock *clock = &table->clock;
-  if (clock->idle_ticks && shard->used.first &&
-      vsi_tick_age(now, vsi_entry_tick(shard->used.first)) > clock->idle_ticks)
-    return true;
-  return clock->lifetime_ticks && !vsi_ring_is_empty(&shard->born) &&
-         vsi_tick_age(now, vsi_entry_extra(vsi_entry_of_born(shard->born.next))->born) > clock->lifetime_ticks;
+  if (clock->idle_ticks && vsi_tick_age(now, shard->last) > clock->idle_ticks) return true;
+  return clock->lifetime_ticks && shard->born.next &&
+         vsi_tick_age(now, vsi_extra_at(shard, shard->born.next)->born) > clock->lifetime_ticks;
 }
 
-VSI_SELDOM vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now,
-                                         vsi_leaving *leaving) {
-  if (!has_due(table, shard, now)) return newest;
-  vsi_entry *left = NULL, *entry = newest->newer, *next; /* the oldest first */
-  for (bool more = true; more; entry = next) {
-    next = entry->newer;
-    more = entry != newest;
-    vestry_cause cause = vsi_visit_end(table, shard, entry, now);
+VSI_SELDOM uint32_t vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, uint32_t newest, uint32_t now,
+                                       vsi_leaving *leaving) {
+  if (!may_have_due(table, shard, now)) return newest;
+  uint32_t left = 0, number = vsi_many_newer(shard, newest), next; /* the oldest first */
+  for (bool more = true; more; number = next) {
+    next = vsi_many_newer(shard, number);
+    more = number != newest;
+    vestry_cause cause = vsi_visit_end(table, shard, number, now);
     if (cause)
-      vsi_visit_take(table, shard, entry, cause, false, leaving);
+      vsi_visit_take(table, shard, number, cause, false, leaving);
     else
-      left = entry;
+      left = number;
   }
   return left;
 }
 
-/* Return the entry with that handle; NULL: it has left. A handle contains only the upper bits of the hash. So in a very
- * large index it does not determine the bucket in which the search for its key begins (its home), and several homes are
- * searched. */
-static vsi_entry *find_handle(const vsi_shard *shard, vestry_handle handle) {
-  const vsi_index *index = &shard->index;
-  vsi_entry *of_many = vsi_multivalues_with_handle(&shard->multivalues, handle);
-  if (of_many) return of_many;
-  uint32_t last = vsi_index_home(index, handle | VSI_HANDLE_NUMBER_MASK);
-  for (uint32_t home = vsi_index_home(index, handle & ~VSI_HANDLE_NUMBER_MASK); home <= last; home++) {
-    uint32_t at = 0;
-    for (vsi_entry *newest; (newest = vsi_index_next_at_home(index, home, &at)) != NULL;) {
-      if ((newest->handle ^ handle) & ~VSI_HANDLE_NUMBER_MASK) continue;
-      vsi_entry *found = vsi_multivalues_walk(newest, handle, NULL);
-      if (found) return found;
-    }
-  }
-  return NULL;
+/* Return the entry with that handle; 0: it has left. */
+static uint32_t find_handle(const vsi_table *table, const vsi_shard *shard, vestry_handle handle) {
+  uint32_t number, at = 0, home = vsi_index_home(shard->in, &table->placing, handle);
+  while ((number = vsi_index_next_at_home(shard->in, &table->placing, home, &at)))
+    if (shard->in->cold[number].handle == handle) return number;
+  return vsi_many_with_handle(shard, handle);
 }
 
-void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, size_t extra_bytes, vestry_store_exit *exit) {
-  vsi_parted *parted = &leaving->parted;
-  if (parted->value) {
-    vestry_scoped_key key = vsi_scoped_key_at(&parted->lens, parted->lens, 0);
-    vestry_store_leave(exit, &key, parted->value, parted->handle, VESTRY_CAUSE_SIZE);
+/* Copy entries that have kept their numbers. */
+static VSI_SELDOM void copy_more(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
+  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
+  leaving->count = 0;
+  while (leaving->first && leaving->count < VSI_LEAVING_COPIES) {
+    uint32_t number = leaving->first;
+    leaving->first = shard->in->cold[number].in.next;
+    vsi_leaving_copy(leaving, shard, number);
+    vsi_number_free(shard, number);
+    shard->busy--;
   }
-  for (vsi_ring *node = leaving->first, *next; node; node = next) {
-    next = node->next;
-    vsi_entry *entry = vsi_entry_of_used(node);
-    vestry_scoped_key key = vsi_entry_key(entry);
-    vestry_store_leave(exit, &key, entry->value, entry->handle, (vestry_cause)entry->touched);
-    vsi_entry_destroy(host, extra_bytes, entry);
+  if (!shard->live) vsi_table_shrink(table, shard);
+  vsi_spin_lock_give(&shard->lock);
+}
+
+void vsi_leaving_run(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
+  for (;;) {
+    for (size_t i = 0; i < leaving->count; i++) {
+      const vsi_entry *entry = &leaving->copies[i].entry;
+      vestry_scoped_key key = vsi_entry_key(entry);
+      vestry_store_leave(table->exit, &key, entry->value, leaving->copies[i].handle, (vestry_cause)entry->use);
+      vsi_free(table->host, vsi_entry_long_key(entry));
+    }
+    if (__builtin_expect(!leaving->first, 1)) return;
+    copy_more(table, shard, leaving);
   }
 }
 
 /* ---------------------------------------------------------------------------------------- create and destroy ---- */
 
 enum { MAX_COUNT_DEFAULT = 10000, IDLE_DEFAULT_MS = 10 * 60 * 1000 };
-enum { SHARDS_A_PROCESSOR = 32, ENTRIES_A_SHARD = 64, CLEAR_BATCH = 64, HOMES_AHEAD = 4 };
+enum { SHARDS_A_PROCESSOR = 32, PROCESSORS_MOST = 8, SHARDS_MOST = 4096 };
+enum { ENTRIES_A_SHARD = 64, ENTRIES_MOST = 16384, CLEAR_BATCH = VSI_LEAVING_COPIES };
 
-/* Return the number of bits that select a shard. There are enough shards that threads seldom contend, but a shard of a
- * bounded store has several entries, so that a put finds a victim in its own shard. */
+/* Return the number of bits that select a shard. There are enough shards that threads seldom contend, and that the
+ * arrays of a bounded store do not grow for long; but a shard of it has several entries, so that a put finds a victim
+ * in its own shard. */
 static uint32_t bits_for(size_t max_count) {
-  uint64_t wanted = vsi_processors(1, VSI_SHARDS_MOST / SHARDS_A_PROCESSOR) * (uint64_t)SHARDS_A_PROCESSOR;
+  uint64_t wanted = vsi_processors(1, PROCESSORS_MOST) * (uint64_t)SHARDS_A_PROCESSOR;
+  if (max_count / ENTRIES_MOST > wanted) wanted = max_count / ENTRIES_MOST;
+  if (wanted > SHARDS_MOST) wanted = SHARDS_MOST;
   if (max_count && wanted > max_count / ENTRIES_A_SHARD) wanted = max_count / ENTRIES_A_SHARD;
   uint32_t bits = 0;
   while (UINT64_C(1) << bits < wanted) bits++;
   return bits;
 }
 
-static void init_shard(vsi_table *table, uint32_t number, vsi_bucket *buckets) {
-  vsi_shard *shard = &table->shards[number];
-  shard->number = number;
-  vsi_ring_init(&shard->born);
-  atomic_init(&table->oldest[number], VSI_TICK_NONE);
-  atomic_init(&table->eldest[number], VSI_TICK_NONE);
-  vsi_index_init(&shard->index, table->host, &table->placing, buckets);
+/* Return the number of groups of a shard of a full store. The entries of one differ from the average by their standard
+ * deviation, which is its square root. */
+static uint32_t groups_expected(const vsi_table *table) {
+  uint64_t share = table->max_count >> table->placing.shard_bits, root = 1;
+  while (root * root < share) root++;
+  return (uint32_t)((share + 3 * root) / VSI_GROUP_LOAD + 1);
 }
 
 static vestry_err make_shards(vsi_table *table) {
-  size_t count = (size_t)1 << table->placing.shard_bits;
-  const size_t bytes = sizeof(vsi_shard) + VSI_INDEX_FIRST_BUCKETS * sizeof(vsi_bucket);
-  table->shards_memory = vsi_calloc(table->host, 1, count * bytes + VSI_CACHE_LINE);
+  size_t count = (size_t)1 << table->placing.shard_bits, bytes = lay_out(table, NULL, 1, false, NULL, NULL, NULL);
+  table->shards_memory =
+      vsi_calloc(table->host, 1, count * (sizeof(vsi_shard) + bytes + sizeof(vsi_arrays)) + VSI_CACHE_LINE);
   if (!table->shards_memory) return VESTRY_NO_MEMORY;
   table->shards = vsi_cache_line_up(table->shards_memory);
-  vsi_bucket *buckets = (vsi_bucket *)(void *)(table->shards + count);
-  for (; table->shards_count < count; table->shards_count++, buckets += VSI_INDEX_FIRST_BUCKETS)
-    init_shard(table, table->shards_count, buckets);
+  char *first = (char *)(table->shards + count);
+  table->arrays = (vsi_arrays *)(void *)(first + count * bytes);
+  for (; table->shards_count < count; table->shards_count++, first += bytes) {
+    vsi_shard *shard = &table->shards[table->shards_count];
+    shard->number = table->shards_count;
+    shard->in = &table->arrays[table->shards_count];
+    shard->first = first;
+    begin_arrays(table, shard);
+    atomic_init(&table->oldest[shard->number], VSI_TICK_NONE);
+  }
   return VESTRY_OK;
 }
 
 void vsi_table_destroy(void *self) {
   vsi_table *table = self;
   for (uint32_t i = 0; i < table->shards_count; i++) {
-    vsi_index_finish(&table->shards[i].index);
+    vsi_free(table->host, table->shards[i].memory);
     vsi_map_finish(&table->shards[i].scopes, table->host);
-    vsi_map_finish(&table->shards[i].multivalues.by_handle, table->host);
-    vsi_map_finish(&table->shards[i].multivalues.by_value, table->host);
   }
   vsi_free(table->host, table->shards_memory);
   vsi_free(table->host, table->memory);
@@ -206,23 +263,25 @@ void vsi_table_destroy(void *self) {
 
 vestry_err vsi_table_create(const vestry_store_options *options, vestry_store_exit *exit, void *evicts,
                             void **ret_self) {
-  void *memory = vsi_calloc(options->host, 1, sizeof(vsi_table) + VSI_CACHE_LINE);
+  const vestry_host *host = options->host;
+  const size_t max_count = options->max_count || !evicts ? options->max_count : MAX_COUNT_DEFAULT;
+  const uint32_t bits = bits_for(max_count);
+  void *memory = vsi_calloc(host, 1, sizeof(vsi_table) + (sizeof(uint32_t) << bits) + VSI_CACHE_LINE);
   if (!memory) return VESTRY_NO_MEMORY;
   vsi_table *table = vsi_cache_line_up(memory);
   table->memory = memory;
-  table->host = options->host;
+  table->host = host;
   table->exit = exit;
   table->evicts = evicts;
-  table->max_count = options->max_count || !evicts ? options->max_count : MAX_COUNT_DEFAULT;
+  table->max_count = max_count;
   table->max_per_scope = options->max_per_scope_count;
   uint64_t idle_ns = vsi_ms_to_ns(options->idle_ms ? options->idle_ms : IDLE_DEFAULT_MS);
   uint64_t lifetime_ns = options->lifetime_ms ? vsi_ms_to_ns(options->lifetime_ms) : UINT64_MAX;
-  if (evicts) vsi_clock_init(&table->clock, options->host, idle_ns, lifetime_ns);
+  if (evicts) vsi_clock_init(&table->clock, host, idle_ns, lifetime_ns);
   atomic_init(&table->deadline_ns, UINT64_MAX);
-  const unsigned bits = bits_for(table->max_count);
-  table->placing =
-      (vsi_placing){.hash = &exit->hash, .shard_bits = bits, .scope_bits = table->max_per_scope ? bits : 0};
-  table->extra_bytes = table->clock.lifetime_ticks || table->max_per_scope ? sizeof(vsi_extra) : 0;
+  table->placing = (vsi_placing){&exit->hash, bits, table->max_per_scope ? bits : 0};
+  table->has_extra = table->clock.lifetime_ticks || table->max_per_scope;
+  table->groups_expected = max_count && !table->max_per_scope ? groups_expected(table) : 0;
   vestry_err error = make_shards(table);
   if (error)
     vsi_table_destroy(table);
@@ -256,17 +315,11 @@ void vsi_table_stats(void *self, vestry_store_stats *ret_stats) {
 
 /* --------------------------------------------------------------------------------------------------- lookups ---- */
 
-/* Begin to fetch what a visit of an entry's value uses: of a connection, the references and the state. */
-static const vsi_entry *fetch(const vsi_entry *entry) {
-  vsi_prefetch_lines_to_write(entry->value, 1, 1);
-  return entry;
-}
-
 /* Look up a key that has several values, or values that are due: remove the due ones, call fn for each of the others,
- * and unlock. A broadcast visits many values that no cache has, so some are fetched side by side. An entry must have
- * arrived before the next entry is known. So three other walks, which begin at the other end and in the middle, only
- * fetch: after a quarter of the way, the first walk finds the entries in the cache. */
-static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now,
+ * and unlock. A broadcast visits many values that no cache has, so some are fetched side by side: first their entries,
+ * whose numbers are in the ring, then what a visit of the value uses (of a connection, the references and its
+ * state). */
+static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, uint32_t newest, uint32_t now,
                                          vestry_with_fn fn, void *ctx) {
   enum { AT_ONCE = 16 };
   void *values[AT_ONCE];
@@ -274,17 +327,20 @@ static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, vsi
   vsi_leaving_init(&leaving);
   newest = vsi_visit_drop_due(table, shard, newest, now, &leaving);
   *(newest ? &shard->hits : &shard->misses) += 1;
-  if (newest) use_all(table, shard, newest, now);
-  const vsi_entry *from_oldest = newest, *middle = newest ? vsi_multivalues_middle(&shard->multivalues, newest) : NULL;
-  const vsi_entry *to_newest = middle, *to_oldest = middle;
-  for (vsi_entry *entry = newest; entry;) {
+  if (newest && vsi_many_has(shard, newest))
+    use_all(table, shard, newest, now);
+  else if (newest)
+    vsi_visit_use(table, shard, newest, now);
+  for (uint32_t number = newest, ahead = newest; number;) {
     size_t count = 0;
-    for (; entry && count < AT_ONCE; entry = entry->older == newest ? NULL : entry->older) {
-      values[count++] = fetch(entry)->value;
-      from_oldest = fetch(from_oldest->newer);
-      to_newest = fetch(to_newest->newer);
-      to_oldest = fetch(to_oldest->older);
-    }
+    for (size_t i = 0; i < AT_ONCE; i++, ahead = vsi_many_older(shard, ahead))
+      __builtin_prefetch(vsi_entry_at(shard->in, ahead));
+    do {
+      values[count++] = vsi_entry_at(shard->in, number)->value;
+      vsi_prefetch_lines_to_write(values[count - 1], 1, 1);
+      number = vsi_many_older(shard, number);
+      if (number == newest) number = 0;
+    } while (number && count < AT_ONCE);
     for (size_t i = 0; i < count; i++) fn(values[i], ctx);
   }
   vsi_table_release(table, shard, &leaving);
@@ -295,21 +351,25 @@ static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, vsi
 static inline __attribute__((always_inline)) vestry_err look(vsi_table *table, const vestry_scoped_key *key,
                                                              vestry_with_fn fn, void *ctx) {
   uint64_t hash = vsi_table_hash(table, key);
-  vsi_shard *shard = vsi_table_shard(table, hash);
+  uint32_t shard_number = vsi_table_shard_number(table, hash);
+  vsi_shard *shard = &table->shards[shard_number];
   vsi_prefetch_to_write(&shard->lock); /* prefetch this and the key's home while the clock is read */
-  vsi_index_fetch(&shard->index, hash, false);
+  vsi_arrays *in = &table->arrays[shard_number];
+  vsi_index_fetch(in, &table->placing, hash, false);
   uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
-  vsi_entry *entry = vsi_index_find(&shard->index, key, hash);
-  if (entry && !vsi_visit_is_sole(table, entry, now)) return look_at_all(table, shard, entry, now, fn, ctx);
-  if (entry) {
+  bool is_shared;
+  uint32_t number = vsi_index_find(in, &table->placing, key, hash, &is_shared);
+  if (number && __builtin_expect(is_shared || vsi_visit_due(table, shard, number, now), 0))
+    return look_at_all(table, shard, number, now, fn, ctx);
+  if (number) {
     shard->hits++;
-    vsi_visit_use(table, shard, entry, now);
-    fn(entry->value, ctx);
+    vsi_visit_use(table, shard, number, now);
+    fn(vsi_entry_at(in, number)->value, ctx);
   } else {
     shard->misses++;
   }
   vsi_spin_lock_give(&shard->lock);
-  return entry ? VESTRY_OK : VESTRY_NOT_FOUND;
+  return number ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
 vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
@@ -345,31 +405,39 @@ bool vsi_table_key_of(void *self, vestry_handle handle, vestry_key_of_fn fn, voi
   vsi_table *table = self;
   vsi_shard *shard = vsi_table_shard(table, handle);
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
-  const vsi_entry *entry = find_handle(shard, handle);
-  if (entry) {
-    const vestry_scoped_key key = vsi_entry_key(entry);
+  uint32_t number = find_handle(table, shard, handle);
+  if (number) {
+    const vestry_scoped_key key = vsi_entry_key(vsi_entry_at(shard->in, number));
     fn(&key, ctx);
   }
   vsi_spin_lock_give(&shard->lock);
-  return entry;
+  return number;
 }
 
 /* -------------------------------------------------------------------------------------------------- removals ---- */
+
+/* Remove all values of a key, the oldest first. Returns the number of those that left with this cause. */
+static size_t take_values(vsi_table *table, vsi_shard *shard, uint32_t newest, vestry_cause cause, uint32_t now,
+                          vsi_leaving *leaving) {
+  size_t count = 0;
+  for (uint32_t number = newest ? vsi_many_newer(shard, newest) : 0, next; number; number = next) {
+    next = number == newest ? 0 : vsi_many_newer(shard, number);
+    vestry_cause due = table->evicts ? vsi_visit_end(table, shard, number, now) : VESTRY_CAUSE_NONE;
+    vsi_visit_take(table, shard, number, due ? due : cause, false, leaving);
+    count += !due;
+  }
+  return count;
+}
 
 size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause cause) {
   vsi_table *table = self;
   uint64_t hash = vsi_table_hash(table, key);
   vsi_shard *shard = vsi_table_shard(table, hash);
-  size_t count = 0;
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
   uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
-  vsi_entry *newest = vsi_visit_find(table, shard, key, hash, now, &leaving);
-  for (vsi_entry *entry = newest ? newest->newer : NULL, *next; entry; entry = next) { /* the oldest first */
-    next = entry == newest ? NULL : entry->newer;
-    vsi_visit_take(table, shard, entry, cause, false, &leaving);
-    count++;
-  }
+  uint32_t newest = vsi_visit_find(table, shard, key, hash, now, &leaving);
+  size_t count = take_values(table, shard, newest, cause, now, &leaving);
   vsi_table_release(table, shard, &leaving);
   return count;
 }
@@ -381,11 +449,11 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
   uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
-  vsi_entry *entry = find_handle(shard, handle);
-  if (entry && table->evicts) due = vsi_visit_end(table, shard, entry, now);
-  if (entry) vsi_visit_take(table, shard, entry, due ? due : cause, false, &leaving);
+  uint32_t number = find_handle(table, shard, handle);
+  if (number && table->evicts) due = vsi_visit_end(table, shard, number, now);
+  if (number) vsi_visit_take(table, shard, number, due ? due : cause, false, &leaving);
   vsi_table_release(table, shard, &leaving);
-  return entry && !due;
+  return number && !due;
 }
 
 bool vsi_table_remove_value(void *self, const vestry_scoped_key *key, void *value, vestry_cause cause) {
@@ -395,26 +463,16 @@ bool vsi_table_remove_value(void *self, const vestry_scoped_key *key, void *valu
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
   uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
-  vsi_entry *newest = vsi_visit_find(table, shard, key, hash, now, &leaving);
-  vsi_entry *entry = vsi_multivalues_find(&shard->multivalues, newest, value);
-  if (entry) vsi_visit_take(table, shard, entry, cause, false, &leaving);
+  uint32_t newest = vsi_visit_find(table, shard, key, hash, now, &leaving);
+  uint32_t number = vsi_many_find(shard, key, newest, value);
+  if (number) vsi_visit_take(table, shard, number, cause, false, &leaving);
   vsi_table_release(table, shard, &leaving);
-  return entry != NULL;
-}
-
-/* Return an entry of a scope in the home of a hash, the newest of its key; NULL: none. */
-static vsi_entry *first_in_home(const vsi_index *index, uint64_t hash, const vestry_scope *scope) {
-  uint32_t at = 0;
-  for (vsi_entry *entry; (entry = vsi_index_next_at_home(index, vsi_index_home(index, hash), &at)) != NULL;) {
-    const vestry_scoped_key key = vsi_entry_key(entry);
-    if (vsi_scoped_key_is_of(&key, scope)) return entry;
-  }
-  return NULL;
+  return number != 0;
 }
 
 /* Remove the values of a scope from the homes of one shard, from the home of *position on. As for a listing, positions
- * are hashes, which order shards and homes, so that the walk can continue after the index was resized; a removal may
- * shrink it, too. *position: the next one; UINT64_MAX: the walk is over. Returns the number of removed values. */
+ * are hashes, which order shards and homes, so that the walk can continue after the arrays were resized. *position: the
+ * next one; UINT64_MAX: the walk is over. Returns the number of removed values. */
 static size_t remove_some_of_scope(vsi_table *table, const vestry_scope *scope, vestry_cause cause, uint64_t last,
                                    uint64_t *position) {
   vsi_shard *shard = vsi_table_shard(table, *position);
@@ -422,17 +480,15 @@ static size_t remove_some_of_scope(vsi_table *table, const vestry_scope *scope, 
   vsi_leaving_init(&leaving);
   size_t count = 0;
   uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
-  for (int i = 0; i < VSI_HOMES_A_LOCK && count < CLEAR_BATCH; i++) {
-    vsi_index_fetch_entries(&shard->index, vsi_index_home(&shard->index, *position) + HOMES_AHEAD);
-    for (vsi_entry *newest; (newest = first_in_home(&shard->index, *position, scope)) != NULL;) {
-      for (vsi_entry *entry = newest->newer, *next; entry; entry = next) { /* the oldest first */
-        next = entry == newest ? NULL : entry->newer;
-        vestry_cause due = table->evicts ? vsi_visit_end(table, shard, entry, now) : VESTRY_CAUSE_NONE;
-        vsi_visit_take(table, shard, entry, due ? due : cause, false, &leaving);
-        count += !due;
-      }
+  for (int i = 0; i < VSI_HOMES_A_LOCK && leaving.count < CLEAR_BATCH; i++) {
+    uint32_t home = vsi_index_home(shard->in, &table->placing, *position);
+    for (uint32_t at = 0, newest; (newest = vsi_index_next_at_home(shard->in, &table->placing, home, &at));) {
+      const vestry_scoped_key key = vsi_entry_key(vsi_entry_at(shard->in, newest));
+      if (!vsi_scoped_key_is_of(&key, scope)) continue;
+      count += take_values(table, shard, newest, cause, now, &leaving);
+      at = 0; /* the home may be shorter now */
     }
-    *position |= ~(UINT64_MAX << vsi_index_shift(&shard->index)); /* the last hash of the home */
+    *position = vsi_index_last_hash(shard->in, &table->placing, *position);
     if (*position >= last) {
       *position = UINT64_MAX;
       break;
@@ -463,9 +519,9 @@ static bool clear_some(vsi_table *table, vsi_shard *shard, vestry_cause cause) {
   vsi_leaving_init(&leaving);
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   shard->closed = true;
-  for (int i = 0; i < CLEAR_BATCH && shard->used.first; i++)
-    vsi_visit_take(table, shard, shard->used.first, cause, false, &leaving);
-  bool more = shard->used.first;
+  while (leaving.count < CLEAR_BATCH && shard->live)
+    vsi_visit_take(table, shard, vsi_order_first(shard), cause, false, &leaving);
+  bool more = shard->live;
   vsi_table_release(table, shard, &leaving);
   return more;
 }

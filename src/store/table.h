@@ -1,111 +1,76 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: one visit to one shard; recency and expiry by one order */
+/* essay: one visit to one shard; entries of one cache line */
 /* The data of the built-in stores: shards, a limit for all of them, and a clock.
  *
- * A shard: one lock, and the data that it guards, which is an index and the entries in the order of use.
+ * A shard: one lock, and the data that it guards. Every operation of the built-in stores is one visit to one shard
+ * under its lock, lookups included. So nothing that the lock guards is read without it, an array that has grown is freed at
+ * once, and there is nothing to reclaim later.
  *
- * Every operation of the built-in stores is one visit to one shard under its lock, lookups included. Therefore no
- * thread looks at an entry that another has removed: the entry's callbacks run after the unlock, and it is freed at
- * once.
+ *   arrays  shard ──> groups ──number──> entries (one cache line each), cold, extra, many     entry.h, index.h
+ *   order   which entry was least recently used, and which is due                             order.h, expiry.c
+ *   many    the values of one key                                                             many.h
+ *   scopes  how many values each scope has                                                    scopes.h
  *
- * The order of use. A use moves its entry to the end of the list, but only once a tick; another use in that tick sets a
- * mark, which is the lowest bit of `touched`. So the list is in the order of ticks, and its head is both the next
- * victim and the first entry to fall due. Between ticks the order is exact. Within a tick it is the order of first
- * uses, and a marked entry is passed over once (vsi_visit_oldest). If several values have one key, each use moves all
- * of them, so that they are evicted in the order of their uses, even if all uses fall into one tick. The list of a
- * scope (scopes.h), which determines the victim when the scope is full, is in the order of all uses. */
+ * What holds whenever a shard's lock is free:
+ *
+ * - An entry's number is in exactly one place: the index (or the ring of an entry that is) and the order of use; the
+ *   free numbers; the leaving entries of one operation; or a put has claimed it.
+ * - The sum of `live` is `count`, but for the places that puts hold. `count` never exceeds max_count.
+ * - `oldest` of a shard is not later than the tick of any of its entries. A put evicts an entry only if its tick is not
+ *   later than `floor`; else the shard publishes its tick, and the put looks again. So an entry that was used in an
+ *   earlier tick leaves earlier, in whichever shard it is.
+ *
+ * No callback runs under a lock, but for ref, used_ns, has_ended and the function of a `with`. An entry that leaves is
+ * copied to the stack of the operation that removes it; if there are too many, they keep their numbers until their
+ * turn comes (vsi_leaving). Each of them is in one such list and is taken from it once, so its callbacks run once.
+ *
+ * Growth. A shard's arrays are copied to larger ones under its lock; no key is read. A bounded
+ * store has one shard for each 16,384 entries at least, therefore no put waits longer than a few milliseconds. */
 #ifndef VSI_STORE_TABLE_H
 #define VSI_STORE_TABLE_H
 
-#include "base/assert.h"
-#include "base/spin_lock.h"
-#include "store/clock.h"
-#include "store/entry.h"
 #include "store/exit.h"
-#include "store/index.h"
-#include "store/multivalues.h"
+#include "store/many.h"
+#include "store/order.h"
 #include "store/scopes.h"
 
-/* ------------------------------------------------------------------------------------------- leaving entries ---- */
+/* Number of homes that a walk through a shard examines in one visit. */
+enum { VSI_HOMES_A_LOCK = 256 };
 
-/* Leaving entries: removed under a lock; their callbacks run after the unlock. The list uses the links of the entries,
- * so that an entry can leave without an allocation. */
-enum { VSI_PARTED_WORDS = 16 };
+typedef struct vsi_table {
+  const vestry_host *host;
+  vestry_store_exit *exit;
+  bool evicts;                     /* a put into a full store evicts the least recently used; else it fails */
+  size_t max_count, max_per_scope; /* 0: no limit */
+  vsi_clock clock;
+  vsi_placing placing;
+  bool has_extra;
+  vsi_shard *shards;
+  vsi_arrays *arrays; /* of each shard */
+  uint32_t shards_count;
+  uint32_t groups_expected; /* of a shard of a full store; 0: unknown */
+  void *memory, *shards_memory;
+  /* Number of places taken, if there is a limit: each entry holds one of max_count places, and a put takes one before
+   * its entry is linked (put.c). Written only while the store is not full. Relaxed, because only the number matters;
+   * the shards' locks publish the entries. */
+  _Alignas(VSI_CACHE_LINE) _Atomic(size_t) count;
+  _Alignas(VSI_CACHE_LINE) _Atomic(uint64_t) deadline_ns; /* see expiry.c */
+  _Atomic(uint32_t) floor;    /* the smallest tick in `oldest` when a put last compared them all; see put.c */
+  _Atomic(uint32_t) oldest[]; /* of each shard: vsi_order_bound. Written under the shard's lock when it changes, which
+                                 is about once a tick. A hint for finding the oldest entry; relaxed */
+} vsi_table;
 
-/* A copy of a victim whose memory the new entry reuses. `unused` is padding. */
-typedef struct vsi_parted {
-  void *value; /* NULL: there is none */
-  vestry_handle handle;
-  uint32_t unused, lens;
-  uint64_t words[VSI_PARTED_WORDS];
-} vsi_parted;
-
-typedef struct vsi_leaving {
-  vsi_ring *first, **last; /* entries, linked by used.next */
-  size_t displaced_count;  /* number of entries that left because of a put */
-  vsi_parted parted;       /* left with cause SIZE, before the others */
-} vsi_leaving;
-
-static inline void vsi_leaving_init(vsi_leaving *leaving) {
-  leaving->first = NULL;
-  leaving->last = &leaving->first;
-  leaving->displaced_count = 0;
-  leaving->parted.value = NULL;
+/* Return the hash that places a key. */
+static inline uint64_t vsi_table_hash(const vsi_table *table, const vestry_scoped_key *key) {
+  if (__builtin_expect(!table->placing.scope_bits, 1)) return key->hash;
+  return vsi_placing_by_scope(&table->placing, vsi_scoped_key_lens(key), vsi_scoped_key_words(key), key->hash);
 }
-static inline bool vsi_leaving_is_empty(const vsi_leaving *leaving) {
-  return !leaving->first && !leaving->parted.value;
+static inline uint32_t vsi_table_shard_number(const vsi_table *table, uint64_t hash) {
+  return (uint32_t)(hash >> 1 >> (63 - table->placing.shard_bits));
 }
-
-/* Add an entry that is in no list any more. */
-static inline void vsi_leaving_add(vsi_leaving *leaving, vsi_entry *entry, vestry_cause cause) {
-  entry->touched = (uint32_t)cause;
-  entry->used.next = NULL;
-  *leaving->last = &entry->used;
-  leaving->last = &entry->used.next;
+static inline vsi_shard *vsi_table_shard(const vsi_table *table, uint64_t hash) {
+  return &table->shards[vsi_table_shard_number(table, hash)];
 }
-
-/* Copy an entry whose memory is about to be reused. The entry has at most VSI_PARTED_WORDS words. */
-static inline void vsi_leaving_part(vsi_leaving *leaving, const vsi_entry *entry) {
-  vsi_parted *parted = &leaving->parted;
-  parted->value = entry->value;
-  parted->handle = entry->handle;
-  parted->lens = entry->lens;
-  vsi_words_copy(parted->words, entry->words, vsi_lens_words(entry->lens) * sizeof(uint64_t));
-}
-
-/* Run the callbacks, then free the memory. No lock held. Call once. */
-void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, size_t extra_bytes, vestry_store_exit *exit);
-
-/* ---------------------------------------------------------------------------------------------------- shards ---- */
-
-/* The order of use: a ring without a head. last->used.next is the first entry; first->used.prev is not set. So the
- * first entry becomes the last one by writes to the shard and to that entry only. A put into a full store, which reuses
- * the memory of the first entry, would otherwise write to two further entries, which another processor may have. */
-typedef struct vsi_uses {
-  vsi_entry *first, *last; /* NULL: no entry */
-} vsi_uses;
-
-/* The entries of a shard:
- *
- *   index  key ──> the newest entry of the key ──older──> … ──older──> the oldest ──older──> the newest
- *   used   first, the least recently used entry ──next──> … ──> last, the most recently used ──next──> first
- *   born   head ──next──> the entry that was created first ──> … ──> the last ──> head */
-typedef struct vsi_shard {
-  /* Cache lines that change when the index grows, or with rare causes. */
-  _Alignas(VSI_CACHE_LINE) vsi_index index;
-  bool closed; /* puts are refused */
-  uint32_t number;
-  vsi_map scopes; /* if there is a limit per scope */
-  vsi_multivalues multivalues;
-  vsi_ring born;                                 /* if entries have extras */
-  uint64_t removed_by_cause[VESTRY_CAUSE_COUNT]; /* without SIZE, which is computed as the rest of the sum */
-  /* The cache line that every operation changes. */
-  _Alignas(VSI_CACHE_LINE) vsi_spin_lock lock;
-  uint32_t live; /* number of entries */
-  uint32_t now;  /* the latest tick in which the shard was visited */
-  vsi_uses used;
-  uint64_t puts, hits, misses;
-} vsi_shard;
 
 /* Take the lock for a visit. read: the tick that was read before. Returns the time of the visit, which all operations
  * under the lock use.
@@ -115,231 +80,170 @@ typedef struct vsi_shard {
 static inline uint32_t vsi_shard_enter(vsi_shard *shard, uint32_t read) {
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   if (__builtin_expect(shard->now == read, 1)) return read;
-  if (shard->live && vsi_tick_age(shard->now, read)) return shard->now;
+  if (!shard->live) {
+    shard->last = read;
+    shard->lists = 0;
+  } else if (vsi_tick_age(shard->now, read)) {
+    return shard->now;
+  } else if (__builtin_expect(vsi_tick_age(read, shard->last) > VSI_ORDER_SPAN, 0)) {
+    vsi_order_rebase(shard, read);
+  }
   return shard->now = read;
 }
 
-/* ------------------------------------------------------------------------------------------------- the table ---- */
+/* ------------------------------------------------------------------------------------------- leaving entries ---- */
 
-/* Maximum number of shards; number of homes that a walk through a shard examines in one visit. */
-enum { VSI_SHARDS_MOST = 256, VSI_HOMES_A_LOCK = 256 };
+/* Leaving entries: removed under a lock; their callbacks run after the unlock. Those beyond the copies keep their
+ * numbers, linked by `next`, and are copied when the others have left. So an entry can leave without an allocation. */
+enum { VSI_LEAVING_COPIES = 16 };
 
-typedef struct vsi_table {
-  const vestry_host *host;
-  vestry_store_exit *exit;
-  bool evicts;                     /* a put into a full store evicts the least recently used; else it fails */
-  size_t max_count, max_per_scope; /* 0: no limit */
-  vsi_clock clock;
-  vsi_placing placing;
-  size_t extra_bytes; /* before each entry */
-  vsi_shard *shards;
-  uint32_t shards_count;
-  void *memory, *shards_memory;
-  /* Number of places taken, if there is a limit: each entry holds one of max_count places, and a put takes one before
-   * its entry is linked (put.c). Written only while the store is not full. Relaxed, because only the number matters;
-   * the shards' locks publish the entries. */
-  _Alignas(VSI_CACHE_LINE) _Atomic(size_t) count;
-  /* The tick of the first entry of each shard in the order of use (oldest) and in the order of birth (eldest);
-   * VSI_TICK_NONE: no entry. Written under the shard's lock when it changes, which is about once a tick. A hint for
-   * finding the oldest entry; relaxed. */
-  _Alignas(VSI_CACHE_LINE) _Atomic(uint32_t) oldest[VSI_SHARDS_MOST];
-  _Atomic(uint32_t) eldest[VSI_SHARDS_MOST];
-  _Atomic(uint32_t) floor;       /* the smallest tick in `oldest` when a put last compared them all; see put.c */
-  _Atomic(uint64_t) deadline_ns; /* see expiry.c */
-} vsi_table;
+typedef struct vsi_leaving {
+  size_t count, displaced_count; /* number of copies; of entries that left because of a put */
+  uint32_t first, last;          /* of the shard that the operation visits; 0: none */
+  struct vsi_left {
+    vestry_handle handle;
+    vsi_entry entry;
+  } copies[VSI_LEAVING_COPIES + 1]; /* the last one is of another shard's entry */
+} vsi_leaving;
 
-/* Return the hash that places a key. */
-static inline uint64_t vsi_table_hash(const vsi_table *table, const vestry_scoped_key *key) {
-  if (__builtin_expect(!table->placing.scope_bits, 1)) return key->hash;
-  return vsi_placing_by_scope(&table->placing, vsi_scoped_key_lens(key), vsi_scoped_key_words(key), key->hash);
+static inline void vsi_leaving_init(vsi_leaving *leaving) {
+  leaving->count = leaving->displaced_count = 0;
+  leaving->first = leaving->last = 0;
 }
-static inline vsi_shard *vsi_table_shard(const vsi_table *table, uint64_t hash) {
-  return &table->shards[hash >> 1 >> (63 - table->placing.shard_bits)];
+
+static inline void vsi_leaving_copy(vsi_leaving *leaving, const vsi_shard *shard, uint32_t number) {
+  struct vsi_left *copy = &leaving->copies[leaving->count++];
+  copy->handle = shard->in->cold[number].handle;
+  copy->entry = *vsi_entry_at(shard->in, number);
 }
+static inline void vsi_number_free(vsi_shard *shard, uint32_t number) {
+  shard->in->cold[number].in.next = shard->free;
+  shard->free = number;
+}
+/* Add an entry that is in no list any more, and free its number if that is not needed. */
+static inline void vsi_leaving_add(vsi_leaving *leaving, vsi_shard *shard, uint32_t number, vestry_cause cause) {
+  vsi_entry_at(shard->in, number)->use = (uint32_t)cause;
+  if (__builtin_expect(leaving->count < VSI_LEAVING_COPIES && !leaving->first, 1)) {
+    vsi_leaving_copy(leaving, shard, number);
+    vsi_number_free(shard, number);
+    return;
+  }
+  *(leaving->first ? &shard->in->cold[leaving->last].in.next : &leaving->first) = number;
+  leaving->last = number;
+  shard->in->cold[number].in.next = 0;
+  shard->busy++;
+}
+
+/* Run the callbacks. No lock held. Call once. */
+void vsi_leaving_run(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving);
+
+/* Free the memory of an empty shard, unless an operation uses some of its numbers. */
+void vsi_table_shrink(vsi_table *table, vsi_shard *shard);
 
 /* Unlock the shard, and run the callbacks of the entries that have left. */
 static inline void vsi_table_release(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
+  if (__builtin_expect(!shard->live, 0)) vsi_table_shrink(table, shard);
   vsi_spin_lock_give(&shard->lock);
-  if (!vsi_leaving_is_empty(leaving)) vsi_leaving_run(leaving, table->host, table->extra_bytes, table->exit);
+  if (leaving->count) vsi_leaving_run(table, shard, leaving);
 }
 
 /* ---------------------------------------------------------------------------------------------------- visits ---- */
 
-/* The steps of operations on a shard. A visit is one operation under the shard's lock. All functions here run
- * under that lock. now: the shard's time (vsi_shard_enter).
+/* The steps of operations on a shard. A visit is one operation under the shard's lock. All functions here run under
+ * that lock. now: the shard's time (vsi_shard_enter).
  *
- * Words. `used` is the list of entries in the order of use, `born` the list in the order of their creation. To file an
- * entry is to put it into `used`. The mark is the lowest bit of `touched`: the entry was used again in the tick of its
- * last move. An entry is due when its idle time or its lifetime is over. In a store with a lifetime or a limit per
- * scope, each entry has an extra, which links it into further lists (entry.h). */
-
-/* ---------------------------------------------------------------------------------------------- order and time ---- */
+ * Words. The mark is the lowest bit of an entry's `use`: the entry was used again in the tick of its last use. An entry
+ * is due when its idle time or its lifetime is over. Values of one key are evicted in the order of their uses, even if
+ * all uses fall into one tick. Therefore each use of a key that has several values files them again; a mark of the
+ * newest means that all of them were used in its tick and are filed in the right order. */
 
 /* Return the cause with which an entry must leave: idle time or lifetime, whichever ended first. NONE: the entry
  * stays. */
-static inline vestry_cause vsi_visit_due(const vsi_table *table, vsi_entry *entry, uint32_t now) {
+static inline vestry_cause vsi_visit_due(const vsi_table *table, const vsi_shard *shard, uint32_t number,
+                                         uint32_t now) {
   const vsi_clock *clock = &table->clock;
-  uint32_t unused = vsi_tick_age(now, vsi_entry_tick(entry));
+  uint32_t unused = vsi_tick_age(now, vsi_entry_tick(vsi_entry_at(shard->in, number)));
   bool idle = unused > clock->idle_ticks && clock->idle_ticks;
   if (__builtin_expect(clock->lifetime_ticks != 0, 0)) {
-    uint32_t lived = vsi_tick_age(now, vsi_entry_extra(entry)->born);
+    uint32_t lived = vsi_tick_age(now, vsi_extra_at(shard, number)->born);
     if (lived > clock->lifetime_ticks && !(idle && unused - clock->idle_ticks > lived - clock->lifetime_ticks))
       return VESTRY_CAUSE_EXPIRED;
   }
   return __builtin_expect(idle, 0) ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_NONE;
 }
 
-/* Add an entry before `next`; NULL: as the last one. */
-static inline void vsi_uses_add(vsi_uses *used, vsi_entry *next, vsi_entry *entry) {
-  if (__builtin_expect(!used->first, 0)) used->first = used->last = entry;
-  vsi_ring *prev = next && next != used->first ? next->used.prev : &used->last->used;
-  entry->used = (vsi_ring){next ? &next->used : &used->first->used, prev};
-  prev->next = &entry->used;
-  if (next)
-    next->used.prev = &entry->used;
-  else
-    used->last = entry;
-  if (next == used->first) used->first = entry;
-}
-/* Remove an entry. */
-static inline void vsi_uses_remove(vsi_uses *used, vsi_entry *entry) {
-  bool is_first = entry == used->first, is_last = entry == used->last;
-  vsi_ring *next = entry->used.next, *prev = is_first ? &used->last->used : entry->used.prev;
-  VSI_ASSERT(prev->next == &entry->used && (is_first || is_last || next->prev == &entry->used));
-  prev->next = next;
-  if (!is_first && !is_last) next->prev = prev;
-  if (is_last) used->last = is_first ? NULL : vsi_entry_of_used(prev);
-  if (is_first) used->first = is_last ? NULL : vsi_entry_of_used(next);
-}
-/* Make the first entry the last one. */
-static inline void vsi_uses_turn(vsi_uses *used) {
-  vsi_entry *entry = used->first;
-  entry->used.prev = &used->last->used;
-  used->last = entry;
-  used->first = vsi_entry_of_used(entry->used.next);
-}
-
-static inline void vsi_visit_publish_tick(_Atomic(uint32_t) *to, uint32_t tick) {
-  if (atomic_load_explicit(to, memory_order_relaxed) != tick) atomic_store_explicit(to, tick, memory_order_relaxed);
-}
-/* Publish the tick of the first entry in the list of uses, after it has changed. */
+/* Publish the shard's part of `oldest`, after it may have changed. */
 static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
   if (!table->evicts) return;
-  uint32_t tick = VSI_TICK_NONE;
-  if (shard->used.first) tick = vsi_entry_tick(shard->used.first);
-  vsi_visit_publish_tick(&table->oldest[shard->number], tick);
-}
-static inline void vsi_visit_file_last(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
-  entry->touched = now << 1;
-  vsi_uses_add(&shard->used, NULL, entry);
-  if (__builtin_expect(shard->used.first == entry, 0)) vsi_visit_publish(table, shard);
-}
-static inline void vsi_visit_unfile(vsi_table *table, vsi_shard *shard, vsi_entry *entry) {
-  bool was_first = shard->used.first == entry;
-  vsi_uses_remove(&shard->used, entry);
-  if (was_first) vsi_visit_publish(table, shard);
+  _Atomic(uint32_t) *to = &table->oldest[shard->number];
+  uint32_t tick = vsi_order_bound(shard);
+  if (atomic_load_explicit(to, memory_order_relaxed) != tick) atomic_store_explicit(to, tick, memory_order_relaxed);
 }
 
-/* File an entry again, as the last one. */
-static inline void vsi_visit_file_again(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
-  vsi_uses *used = &shard->used;
-  entry->touched = now << 1;
-  if (entry == used->first) {
-    vsi_uses_turn(used);
-    vsi_visit_publish(table, shard);
-  } else if (entry != used->last) {
-    vsi_ring_remove(&entry->used);
-    entry->used = (vsi_ring){&used->first->used, &used->last->used};
-    used->last->used.next = &entry->used;
-    used->last = entry;
-  }
+static inline void vsi_visit_file_again(vsi_shard *shard, uint32_t number, uint32_t now) {
+  vsi_entry_at(shard->in, number)->use = now << 1;
+  vsi_order_file_again(shard, number, now);
 }
 
 /* Count a use of an entry that is the only one of its key. */
-static inline void vsi_visit_use(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
-  if (__builtin_expect(table->max_per_scope != 0, 0)) vsi_scopes_use(entry);
-  if (__builtin_expect(entry->touched == (now << 1 | 1), 1)) return;
-  if (vsi_entry_tick(entry) == now) { /* used in this tick already */
-    entry->touched |= 1;
-    return;
-  }
-  vsi_visit_file_again(table, shard, entry, now);
+static inline void vsi_visit_use(const vsi_table *table, vsi_shard *shard, uint32_t number, uint32_t now) {
+  if (__builtin_expect(table->max_per_scope != 0, 0)) vsi_scopes_use(shard, number);
+  vsi_entry *entry = vsi_entry_at(shard->in, number);
+  if (__builtin_expect(entry->use == (now << 1 | 1), 1)) return;
+  entry->use = vsi_entry_tick(entry) == now ? entry->use | 1 : now << 1;
 }
 
 /* Count a use of one value of a key that has several. */
-void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry *newest, vsi_entry *used, uint32_t now);
-/* Clear the mark of the newest value of a key, before a second value joins the key. */
-void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now);
+void vsi_visit_use_one(const vsi_table *table, vsi_shard *shard, uint32_t newest, uint32_t used, uint32_t now);
 
 /* As vsi_visit_due, for a caller that is about to remove the entry. A value may have been used without the store's
  * knowledge: for example, a stream is used when an event is written to it. So if the entry seems idle, the store gets
  * the time of the last use from the value (vestry_value_ops.used_ns). If that was not too long ago, the entry's place
  * in the order of use is corrected, and it stays. */
-vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now);
+vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, uint32_t number, uint32_t now);
 
-/* Return the next entry to evict; NULL: there is none. An entry of the current tick that has a mark moves to the end of
- * the list. At most VSI_VISIT_CHANCES entries move, because otherwise one put could walk through a whole shard. */
-enum { VSI_VISIT_CHANCES = 64 };
-static inline vsi_entry *vsi_visit_oldest(vsi_shard *shard, uint32_t now) {
-  vsi_entry *entry = shard->used.first;
-  for (int i = 0; i < VSI_VISIT_CHANCES && entry && entry->touched == (now << 1 | 1); i++) {
-    entry->touched ^= 1;
-    vsi_uses_turn(&shard->used);
-    entry = shard->used.first;
-  }
-  return entry;
+/* Set the number of groups, and the arrays with it; has_many: with the array for keys of several values. OK |
+ * NO_MEMORY: nothing has changed. */
+vestry_err vsi_visit_resize(vsi_table *table, vsi_shard *shard, uint32_t groups_count, bool has_many);
+static inline bool vsi_visit_has_room(const vsi_shard *shard) {
+  return __builtin_expect(shard->free || shard->fresh != shard->in->room, 1);
 }
-
-/* ---------------------------------------------------------------------------------------------- add and remove ---- */
+/* Make room for one more entry. OK | NO_MEMORY. */
+vestry_err vsi_visit_grow(vsi_table *table, vsi_shard *shard);
 
 /* Add the extra of an entry to the order of birth and to the share of its scope, or remove it from both. share: NULL in
  * a store without a limit per scope. */
-void vsi_visit_add_extra(vsi_table *table, vsi_shard *shard, vsi_entry *entry, vsi_scope_share *share);
-void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, vsi_entry *entry);
-
-/* Remove an entry from the lists and the index. */
-static inline void vsi_visit_unlink(vsi_table *table, vsi_shard *shard, vsi_entry *entry) {
-  vsi_multivalues_remove(&shard->multivalues, table->host, entry);
-  if (__builtin_expect(entry->older == entry, 1)) {
-    vsi_index_remove(&shard->index, entry);
-  } else {
-    bool is_newest = entry->newer->handle < entry->handle; /* the oldest follows it in the ring; handles grow */
-    if (is_newest) vsi_index_replace(&shard->index, entry, entry->older);
-    entry->older->newer = entry->newer;
-    entry->newer->older = entry->older;
-  }
-  vsi_visit_unfile(table, shard, entry);
-  if (__builtin_expect(table->extra_bytes != 0, 0)) vsi_visit_take_extra(table, shard, entry);
-  VSI_ASSERT(shard->live > 0);
-  shard->live--;
-}
+void vsi_visit_add_extra(vsi_shard *shard, uint32_t number, vsi_scope_share *share);
+void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, uint32_t number);
 
 /* Remove an entry with a cause. keeps_place: its place under the limit (max_count) is not freed, but goes to the
  * caller. */
-static inline void vsi_visit_take(vsi_table *table, vsi_shard *shard, vsi_entry *entry, vestry_cause cause,
+static inline void vsi_visit_take(vsi_table *table, vsi_shard *shard, uint32_t number, vestry_cause cause,
                                   bool keeps_place, vsi_leaving *leaving) {
-  vsi_visit_unlink(table, shard, entry);
+  if (vsi_many_has(shard, number))
+    vsi_many_leave(shard, &table->placing, number);
+  else
+    vsi_index_remove(shard->in, &table->placing, number);
+  vsi_order_take(shard->in->cold, number);
+  if (__builtin_expect(table->has_extra, 0)) vsi_visit_take_extra(table, shard, number);
+  VSI_ASSERT(shard->live > 0);
+  shard->live--;
   if (cause != VESTRY_CAUSE_SIZE) shard->removed_by_cause[cause]++;
-  vsi_leaving_add(leaving, entry, cause);
+  vsi_leaving_add(leaving, shard, number, cause);
+  vsi_visit_publish(table, shard);
   if (keeps_place) return;
   if (table->max_count) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
-  if (__builtin_expect(shard->live <= vsi_index_mask(&shard->index), 0)) vsi_index_shrink(&shard->index, shard->live);
 }
 
-/* Return whether an entry is the only one of its key, and not due. */
-static inline bool vsi_visit_is_sole(const vsi_table *table, vsi_entry *entry, uint32_t now) {
-  return __builtin_expect(entry->older == entry && !vsi_visit_due(table, entry, now), 1);
-}
+/* Remove the due entries of a key. Returns the newest of the others; 0: none is left. */
+uint32_t vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, uint32_t newest, uint32_t now, vsi_leaving *leaving);
 
-/* Remove the due entries of a key. Returns the newest of the others; NULL: none is left. */
-vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now,
-                              vsi_leaving *leaving);
-
-/* Return the newest entry of a key, after its due entries were removed; NULL: none. */
-static inline vsi_entry *vsi_visit_find(vsi_table *table, vsi_shard *shard, const vestry_scoped_key *key, uint64_t hash,
-                                        uint32_t now, vsi_leaving *leaving) {
-  vsi_entry *newest = vsi_index_find(&shard->index, key, hash);
-  if (!newest || vsi_visit_is_sole(table, newest, now)) return newest;
+/* Return the newest entry of a key, after its due entries were removed; 0: none. */
+static inline uint32_t vsi_visit_find(vsi_table *table, vsi_shard *shard, const vestry_scoped_key *key, uint64_t hash,
+                                      uint32_t now, vsi_leaving *leaving) {
+  bool is_shared;
+  uint32_t newest = vsi_index_find(shard->in, &table->placing, key, hash, &is_shared);
+  if (!newest || __builtin_expect(!is_shared && !vsi_visit_due(table, shard, newest, now), 1)) return newest;
   return vsi_visit_drop_due(table, shard, newest, now, leaving);
 }
 

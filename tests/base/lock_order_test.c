@@ -133,7 +133,7 @@ TEST_CASE(locks_out_of_order_end_the_program) {
       {earlier_one, {of_sqlite, "src/app/page/pages.h: lock", "tests/base/lock_order_test.c:"}},
       {earlier_than_one_taken_first, {"acquired vsi_routes.lock (", "held vestry_pages.lock (", of_routes}},
       {another_one_of_its_kind, {"acquired vestry_pages.lock (", "held vestry_pages.lock (", of_pages}},
-      {the_same_one, {"acquired vsi_shard.lock (", "held vsi_shard.lock (", "src/store/table.h: lock"}},
+      {the_same_one, {"acquired vsi_shard.lock (", "held vsi_shard.lock (", "src/store/shard.h: lock"}},
       {read_twice, {"acquired vsi_routes.lock (", "held vsi_routes.lock (", "src/http/routes/routes.c: lock"}},
       {under_an_innermost_one, {"acquired vsi_channels.lock (", "held vsi_bus.lock (", "innermost"}},
       {wait_under_a_later_one, {"acquired vestry_pages.lock (", "held vsi_shard.lock (", of_shard}},

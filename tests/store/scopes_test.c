@@ -9,42 +9,42 @@ enum { ENTRIES = 60 };
 
 static test_host th;
 static const vsi_keyed_hash secret = {.low = 1, .high = 1, .number = 1, .siphash = {3, 4}};
-static vsi_map scopes;
-static vsi_entry *entries[ENTRIES];
+static vsi_shard shard;
+static vsi_arrays arrays;
+static vsi_entry entries[ENTRIES];
+static vsi_extra extras[ENTRIES];
 
 static vsi_scope_share *enter(const char *scope) {
-  return vsi_scopes_enter(&scopes, &th.host, secret.siphash, &(vestry_scope){scope, strlen(scope)});
+  return vsi_scopes_enter(&shard, &th.host, secret.siphash, &(vestry_scope){scope, strlen(scope)});
+}
+
+static uint32_t number_of(size_t i) {
+  return (uint32_t)i + VSI_HEADS;
 }
 
 /* Enter, add and leave, as a put does. */
-static vsi_scope_share *add(size_t i, const char *scope, uint32_t tick) {
+static vsi_scope_share *add(size_t i, const char *scope) {
   vsi_scope_share *share = enter(scope);
   if (!share) return NULL;
-  entries[i]->touched = tick << 1;
-  vsi_scopes_add(share, entries[i]);
-  vsi_scopes_leave(&scopes, &th.host, share);
+  vsi_scopes_add(&shard, share, number_of(i));
+  vsi_scopes_leave(&shard, &th.host, share);
   return share;
 }
 
 static void take_out(size_t i) {
-  vsi_scopes_remove(&scopes, &th.host, entries[i]);
+  vsi_scopes_remove(&shard, &th.host, number_of(i));
 }
 
 static void open_scopes(void) {
   test_host_init(&th);
-  scopes = (vsi_map){0};
-  for (size_t i = 0; i < ENTRIES; i++) {
-    vsi_scoped_key scoped;
-    vestry_key key = vestry_key_integer((int64_t)i);
-    assert_int_equal(vsi_scoped_key_init(&scoped, &secret, &th.host, (vestry_scope){NULL, 0}, &key), VESTRY_OK);
-    entries[i] = vsi_entry_create(&th.host, sizeof(vsi_extra), &scoped.key, &th);
-  }
+  shard = (vsi_shard){.in = &arrays, .extra = extras};
+  arrays.entries = entries;
+  for (size_t i = 0; i < ENTRIES; i++) entries[i].value = &th;
 }
 
 static void end_scopes(void) {
-  assert_int_equal(scopes.count, 0); /* each share was removed with its last entry */
-  vsi_map_finish(&scopes, &th.host);
-  for (size_t i = 0; i < ENTRIES; i++) vsi_entry_destroy(&th.host, sizeof(vsi_extra), entries[i]);
+  assert_int_equal(shard.scopes.count, 0); /* each share was removed with its last entry */
+  vsi_map_finish(&shard.scopes, &th.host);
   test_host_assert_clean(&th);
 }
 
@@ -53,11 +53,11 @@ static void each_scope_counts_its_entries(void **state) {
   for (size_t i = 0; i < ENTRIES; i++) {
     char scope[8];
     snprintf(scope, sizeof scope, "%zu", i % 20);
-    vsi_scope_share *share = add(i, scope, 1);
+    vsi_scope_share *share = add(i, scope);
     assert_int_equal(share->count, i / 20 + 1);
   }
-  assert_int_equal(scopes.count, 20);
-  assert_true((size_t)1 << scopes.bits >= 20);
+  assert_int_equal(shard.scopes.count, 20);
+  assert_true((size_t)1 << shard.scopes.bits >= 20);
   for (size_t i = 0; i < ENTRIES; i++) take_out(i);
   end_scopes();
 }
@@ -73,32 +73,32 @@ static void scopes_of_one_shard_use_different_buckets(void **state) {
     snprintf(scope, sizeof scope, "%u", i);
     if (vsi_siphash_1_3(secret.siphash, scope, strlen(scope)) >> 56 == 0) shares[count++] = enter(scope);
   }
-  for (size_t i = 0; i >> scopes.bits == 0; i++) {
+  for (size_t i = 0; i >> shard.scopes.bits == 0; i++) {
     size_t len = 0;
-    for (const vsi_map_link *at = scopes.buckets[i]; at; at = at->next) len++;
+    for (const vsi_map_link *at = shard.scopes.buckets[i]; at; at = at->next) len++;
     if (len > longest) longest = len;
   }
   assert_in_range(longest, 1, 10);
-  for (size_t i = 0; i < ENTRIES; i++) vsi_scopes_leave(&scopes, &th.host, shares[i]);
+  for (size_t i = 0; i < ENTRIES; i++) vsi_scopes_leave(&shard, &th.host, shares[i]);
   end_scopes();
 }
 
 /* A running put keeps the share although its last entry leaves. */
 static void running_put_keeps_an_empty_share(void **state) {
   open_scopes();
-  add(0, "a", 1);
+  add(0, "a");
   vsi_scope_share *share = enter("a");
   take_out(0);
   assert_int_equal(share->count, 0);
-  assert_int_equal(scopes.count, 1);
+  assert_int_equal(shard.scopes.count, 1);
   assert_ptr_equal(enter("a"), share);
-  vsi_scopes_leave(&scopes, &th.host, share);
-  assert_int_equal(scopes.count, 1);
-  vsi_scopes_leave(&scopes, &th.host, share);
-  assert_int_equal(scopes.count, 0);
+  vsi_scopes_leave(&shard, &th.host, share);
+  assert_int_equal(shard.scopes.count, 1);
+  vsi_scopes_leave(&shard, &th.host, share);
+  assert_int_equal(shard.scopes.count, 0);
   vsi_scope_share *empty = enter(""); /* a scope like others */
   assert_non_null(empty);
-  vsi_scopes_leave(&scopes, &th.host, empty);
+  vsi_scopes_leave(&shard, &th.host, empty);
   end_scopes();
 }
 
@@ -117,21 +117,21 @@ static void first_of_scope_is_ended_or_least_recently_used(void **state) {
   test_host live = {.now_ns = 0}, gone = {.now_ns = 1};
   vsi_scope_share *share = NULL;
   for (size_t i = 0; i < 4; i++) {
-    share = add(i, "a", 1);
-    entries[i]->value = i == 3 ? &gone : &live;
+    share = add(i, "a");
+    entries[i].value = i == 3 ? &gone : &live;
   }
-  add(4, "b", 0);
-  assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[3]); /* it has ended */
-  assert_ptr_equal(vsi_scopes_first(share, &exit, &gone), entries[0]);
-  assert_null(vsi_scopes_first(enter("b"), &exit, entries[4]->value)); /* it is the only one */
+  add(4, "b");
+  assert_int_equal(vsi_scopes_first(&shard, share, &exit, NULL), number_of(3)); /* it has ended */
+  assert_int_equal(vsi_scopes_first(&shard, share, &exit, &gone), number_of(0));
+  assert_false(vsi_scopes_first(&shard, enter("b"), &exit, entries[4].value)); /* it is the only one */
   exit.value.has_ended = never_ended;
-  assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[0]);
-  vsi_scopes_use(entries[0]);
-  assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[1]);
-  vsi_scopes_use(entries[1]); /* all in one tick, and each use counts */
-  vsi_scopes_use(entries[1]);
-  assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[2]);
-  vsi_scopes_leave(&scopes, &th.host, vsi_entry_extra(entries[4])->share);
+  assert_int_equal(vsi_scopes_first(&shard, share, &exit, NULL), number_of(0));
+  vsi_scopes_use(&shard, number_of(0));
+  assert_int_equal(vsi_scopes_first(&shard, share, &exit, NULL), number_of(1));
+  vsi_scopes_use(&shard, number_of(1)); /* all in one tick, and each use counts */
+  vsi_scopes_use(&shard, number_of(1));
+  assert_int_equal(vsi_scopes_first(&shard, share, &exit, NULL), number_of(2));
+  vsi_scopes_leave(&shard, &th.host, extras[4].share);
   for (size_t i = 0; i < 5; i++) take_out(i);
   end_scopes();
 }
@@ -139,12 +139,12 @@ static void first_of_scope_is_ended_or_least_recently_used(void **state) {
 static vestry_err many_enter(test_host *host, void *ctx) {
   size_t count = 0;
   char scope[24];
-  while (count < ENTRIES && snprintf(scope, sizeof scope, "%zu", count) && add(count, scope, 1)) count++;
+  while (count < ENTRIES && snprintf(scope, sizeof scope, "%zu", count) && add(count, scope)) count++;
   for (size_t i = 0; i < count; i++) {
     snprintf(scope, sizeof scope, "%zu", i); /* existing entries are found, although the table could not grow */
     vsi_scope_share *share = enter(scope);
     assert_int_equal(share->count, 1);
-    vsi_scopes_leave(&scopes, &th.host, share);
+    vsi_scopes_leave(&shard, &th.host, share);
     take_out(i);
   }
   return count == ENTRIES ? VESTRY_OK : VESTRY_NO_MEMORY;
