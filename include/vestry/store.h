@@ -229,7 +229,7 @@ VESTRY_API vestry_err vestry_store_remove(vestry_store *store, vestry_scope scop
  *  value    borrowed; compared by its address
  *  cause    any but NONE
  *  Returns  OK | NOT_FOUND (the value is not under the key) | INVALID (key, value, cause) | TOO_LARGE (key) | NO_MEMORY
- *           (as vestry_store_get; or a type of the application without remove_value) | CLOSED (such a type)
+ *           (as vestry_store_get)
  *  Threads  any; runs callbacks on this thread, no lock held */
 VESTRY_API vestry_err vestry_store_remove_value(vestry_store *store, vestry_scope scope, const vestry_key *key,
                                                 void *value, vestry_cause cause);
@@ -238,9 +238,8 @@ VESTRY_API vestry_err vestry_store_remove_value(vestry_store *store, vestry_scop
  *  vestry_close_scope (vestry/instance.h).
  *  scope      empty: the one without an owner, all of whose values leave. Check the name of a user first
  *  cause      any but NONE
- *  ret_count  may be NULL; number of removed values, also on NO_MEMORY and NOT_FOUND
- *  Returns  OK | NOT_FOUND (no value in the scope) | INVALID (scope, cause) | TOO_LARGE (scope) | NO_MEMORY (only a
- *           type of the application without remove_scope: some values may be left)
+ *  ret_count  may be NULL; number of removed values, also on NOT_FOUND
+ *  Returns  OK | NOT_FOUND (no value in the scope) | INVALID (scope, cause) | TOO_LARGE (scope)
  *  Threads  any; runs callbacks on this thread, no lock held. Takes locks briefly, however large the store and the
  *           scope. The time grows with the number of keys in the store; with max_per_scope_count only with
  *           those that share a lock with the scope */
@@ -304,15 +303,15 @@ typedef struct vestry_store_exit vestry_store_exit;
  *  exactly once for each value, on any thread, with no lock of the implementation held and the key's bytes valid. */
 VESTRY_API void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value,
                                    vestry_handle handle, vestry_cause cause);
-/** Functions of a store implementation, which keeps entries (key, value, handle). These may be NULL: `with`, `tick`,
- *  `next_deadline_ns`, `stats`, `key_of`, `remove_value`, `remove_scope`. Called on any thread, concurrently. */
+/** Functions of a store implementation, which keeps entries (key, value, handle). These may be NULL: `tick`,
+ *  `next_deadline_ns`, `stats`, `key_of`. Called on any thread, concurrently. */
 typedef struct vestry_store_ops {
   const char *type; /**< name of the type; static */
   /** Create a store of this type.
    *  options  valid during the call; host is set. value is valid until destroy, and all its functions are set. The
-   *           store must call ref for each value that `get` returns, before `get` releases its lock. It must call
-   *           used_ns before a value leaves with cause IDLE, and keep a value that was used within idle_ms. It must
-   *           call has_ended before a full scope or key evicts a value, and evict an ended value before others
+   *           store must call used_ns before a value leaves with cause IDLE, and keep a value that was used within
+   *           idle_ms. It must call has_ended before a full scope or key evicts a value, and evict an ended value
+   *           before others
    *  exit     valid until destroy
    *  Returns  OK | INVALID | NO_MEMORY | IO */
   vestry_err (*create)(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx, void **ret_self);
@@ -323,16 +322,16 @@ typedef struct vestry_store_ops {
    *  not 0, and never repeat during the life of the store. */
   vestry_err (*put)(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy, size_t many_count,
                     vestry_put_result *ret_result);
-  /** As vestry_store_get: OK | NOT_FOUND; *count must be set if OK. */
-  vestry_err (*get)(void *self, const vestry_scoped_key *key, void **values, size_t *count);
-  /** As vestry_store_with: OK | NOT_FOUND; may run fn under a lock. NULL: the store uses get. */
+  /** As vestry_store_with: OK | NOT_FOUND. No other thread may remove a value while fn runs for it, because fn may take
+   *  a reference; so fn runs under a lock. */
   vestry_err (*with)(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
-  /** As vestry_store_remove; returns the number of removed values. */
-  size_t (*remove)(void *self, const vestry_scoped_key *key, vestry_cause cause);
+  /** Remove a value of a key; NULL: all values of the key. Returns the number of removed values. */
+  size_t (*remove)(void *self, const vestry_scoped_key *key, const void *value, vestry_cause cause);
   /** As vestry_store_remove_if. */
   bool (*remove_if)(void *self, vestry_handle handle, vestry_cause cause);
-  /** Remove all values; later puts return CLOSED. Idempotent. */
-  void (*clear)(void *self, vestry_cause cause);
+  /** As vestry_store_remove_scope; returns the number of removed values. scope NULL: remove all values, and later puts
+   *  return CLOSED; idempotent. */
+  size_t (*clear)(void *self, const vestry_scope *scope, vestry_cause cause);
   /** As vestry_store_list; page_count is 1 to 4,096, and the cursor is not done. */
   vestry_err (*list)(void *self, const vestry_scope *only_scope, size_t page_count, vestry_list_cursor *cursor,
                      vestry_list_fn fn, void *ctx);
@@ -348,11 +347,6 @@ typedef struct vestry_store_ops {
    *  Returns whether the entry is present. NULL: streams are shown without their keys (vestry/ops/observe.h), and
    *  vestry_connection_scope_set returns UNSUPPORTED. */
   bool (*key_of)(void *self, vestry_handle handle, vestry_key_of_fn fn, void *ctx);
-  /** As vestry_store_remove_value; returns whether the value was removed. NULL: the store puts the value again to get
-   *  its handle, which counts as a use. */
-  bool (*remove_value)(void *self, const vestry_scoped_key *key, void *value, vestry_cause cause);
-  /** As vestry_store_remove_scope; returns the number of removed values. NULL: the store uses list and remove. */
-  size_t (*remove_scope)(void *self, const vestry_scope *scope, vestry_cause cause);
 } vestry_store_ops;
 
 #ifdef __cplusplus

@@ -153,8 +153,8 @@ static inline void vsi_index_remove(const vsi_arrays *in, const vsi_placing *pla
   }
 }
 
-/* Prefetch the heads of the lists, which lie behind the groups; or the home of a key. Without the lock: the members read
- * are only a hint. */
+/* Prefetch the heads of the lists, which lie behind the groups; or the home of a key. Without the lock: the members
+ * read are only a hint. */
 static inline void vsi_index_fetch_heads(const vsi_arrays *in) {
   vsi_prefetch_to_write(vsi_index_groups(in) + vsi_index_count(in));
 }

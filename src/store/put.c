@@ -24,19 +24,19 @@
  * victim is the least recently used entry of the shard with the earliest tick. If several shards have the earliest
  * tick, the put prefers its own, because then one lock is enough, and the new entry takes the victim's number, whose
  * cache lines the processor has already. Otherwise the put releases its own lock, evicts the victim under the other
- * lock, keeps the place, and looks at its own shard again. It never holds two locks at once, and no callback runs before
- * the new entry is linked. (Otherwise a purge hook could itself call put while the outer put holds a place and has no
- * entry yet. If every place were held in this way, no entry would be left to evict, and all puts would wait for each
- * other.)
+ * lock, keeps the place, and looks at its own shard again. It never holds two locks at once, and no callback runs
+ * before the new entry is linked. (Otherwise a purge hook could itself call put while the outer put holds a place
+ * and has no entry yet. If every place were held in this way, no entry would be left to evict, and all puts would
+ * wait for each other.)
  *
- * Of the data that all shards share, a put into a full store writes only ticks in `oldest`, and `floor`, a lower bound
- * of all ticks there. A shard's tick in `oldest` may be too early, because uses do not write it. So an entry is evicted
- * only if its own tick is not later than `floor`. (Two threads may still evict in another order than that of ticks, if
- * one of them has read `floor` before the other raises it.)
+ * Of the data that all shards share, a put into a full store writes only ticks in `oldest`, and `floor`, a lower
+ * bound of all ticks there. A shard's tick in `oldest` may be too early, because uses do not write it. So an entry
+ * is evicted only if its own tick is not later than `floor`. (Two threads may still evict in another order than that
+ * of ticks, if one of them has read `floor` before the other raises it.)
  *
- * A put gets everything that it may need before it evicts anything: memory for a long key, a number for its entry, the
- * scope's share. A victim in its own shard gives it a number. So if memory runs out, the put fails and no entry has been
- * evicted.
+ * A put gets everything that it may need before it evicts anything: memory for a long key, a number for its entry,
+ * the scope's share. A victim in its own shard gives it a number. So if memory runs out, the put fails and no entry
+ * has been evicted.
  *
  *   visit ──┬─> the policy refuses the put, or the value is there already ──────────────> end
  *     ^     └─> share of the scope, place, number (get_room) ──┬─> remove surplus values of the key, ──> end
@@ -340,7 +340,7 @@ static inline step visit(putting *p) {
   vsi_table *table = p->table;
   vsi_shard *shard = p->shard;
   p->error = VESTRY_CLOSED;
-  if (__builtin_expect(shard->closed, 0)) return STEP_FAILED;
+  if (__builtin_expect(atomic_load_explicit(&table->closed, memory_order_relaxed), 0)) return STEP_FAILED;
   uint32_t newest = vsi_visit_find(table, shard, p->key, p->hash, p->now, p->leaving);
   uint32_t same = vsi_many_find(shard, p->key, newest, p->value);
   if (__builtin_expect(same != 0, 0)) return refresh(p, newest, same);

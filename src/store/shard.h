@@ -17,7 +17,6 @@ typedef struct vsi_shard {
   uint32_t now;         /* the latest tick in which the shard was visited */
   uint32_t last, lists; /* the order of use: see order.h */
   uint32_t free, fresh; /* the first free entry; the first number that no entry has had yet */
-  bool closed;          /* puts are refused */
   bool has_many;        /* many is not NULL */
   uint64_t puts, hits, misses;
   vsi_arrays *in;

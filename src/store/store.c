@@ -8,7 +8,6 @@
 
 #include <string.h>
 
-#include "base/array.h"
 #include "base/callback.h"
 #include "base/log.h"
 #include "base/processor.h"
@@ -24,10 +23,9 @@ static const char bad_cause[] = "the cause is none of vestry_cause that a remova
 #define OPS(name)                                                                                                      \
   {                                                                                                                    \
     .type = name, .create = vsi_table_create, .destroy = vsi_table_destroy, .put = vsi_table_put,                      \
-    .get = vsi_table_get, .with = vsi_table_with, .remove = vsi_table_remove, .remove_if = vsi_table_remove_if,        \
-    .clear = vsi_table_clear, .list = vsi_table_list, .tick = vsi_table_tick,                                          \
-    .next_deadline_ns = vsi_table_next_deadline_ns, .stats = vsi_table_stats, .key_of = vsi_table_key_of,              \
-    .remove_value = vsi_table_remove_value, .remove_scope = vsi_table_remove_scope                                     \
+    .with = vsi_table_with, .remove = vsi_table_remove, .remove_if = vsi_table_remove_if, .clear = vsi_table_clear,    \
+    .list = vsi_table_list, .tick = vsi_table_tick, .next_deadline_ns = vsi_table_next_deadline_ns,                    \
+    .stats = vsi_table_stats, .key_of = vsi_table_key_of                                                               \
   }
 const vestry_store_ops vsi_hash_store_ops = OPS("hash"), vsi_lru_store_ops = OPS("lru");
 
@@ -46,7 +44,7 @@ static const vestry_store_type *find_builtin(const char *name) {
 }
 
 static bool is_complete(const vestry_store_ops *ops) {
-  return ops && ops->type && *ops->type && ops->create && ops->destroy && ops->put && ops->get && ops->remove &&
+  return ops && ops->type && *ops->type && ops->create && ops->destroy && ops->put && ops->with && ops->remove &&
          ops->remove_if && ops->clear && ops->list && !ops->tick == !ops->next_deadline_ns;
 }
 
@@ -132,7 +130,7 @@ void vsi_store_give_back(vestry_store *store, vestry_purge_fn purge, void *ctx) 
 }
 
 void vsi_store_close(vestry_store *store) {
-  store->ops->clear(store->self, VESTRY_CAUSE_SHUTDOWN);
+  store->ops->clear(store->self, NULL, VESTRY_CAUSE_SHUTDOWN);
 }
 
 void vestry_store_destroy(vestry_store *store) {
@@ -259,54 +257,9 @@ vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void
   return put(store, key, value, policy, many_count, ret_result);
 }
 
-/* Count a lookup, if the implementation does not count for itself. */
-static inline void count_look(vestry_store *store, vestry_err error) {
-  if (store->exit.counts && error != VESTRY_NO_MEMORY)
-    atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
-}
-
-vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
-                            size_t *count) {
-  size_t room = *count;
-  *count = 0;
-  vsi_scoped_key scoped;
-  vestry_err error = vsi_store_pack(store, &scoped, scope, key);
-  if (error) return vsi_key_refuse(store->host, "vestry_store_get", error);
-  error = store->ops->get(store->self, &scoped.key, values, &room);
-  vsi_scoped_key_finish(&scoped);
-  count_look(store, error);
-  if (!error) *count = room;
-  return error;
-}
-
-/* Implement `with` by `get`, for an implementation that has no `with`: retry with more room until all values fit. */
-VSI_SELDOM static vestry_err with_by_get(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn,
-                                         void *ctx) {
-  size_t room = 0, count;
-  void **values = NULL;
-  for (;;) {
-    vestry_err error = VSI_ARRAY_RESERVE(store->host, values, room, room, 16 + 3 * room);
-    count = room;
-    if (!error) error = store->ops->get(store->self, key, values, &count);
-    if (error) {
-      vsi_free(store->host, values);
-      return error;
-    }
-    if (count < room) break;
-    for (size_t i = 0; i < count; i++) store->exit.value.unref(values[i]); /* there may be more values */
-  }
-  while (count--) {
-    fn(values[count], ctx);
-    store->exit.value.unref(values[count]);
-  }
-  vsi_free(store->host, values);
-  return VESTRY_OK;
-}
-
 vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
-  vestry_err error = __builtin_expect(store->ops->with != NULL, 1) ? store->ops->with(store->self, key, fn, ctx)
-                                                                   : with_by_get(store, key, fn, ctx);
-  count_look(store, error);
+  vestry_err error = store->ops->with(store->self, key, fn, ctx);
+  if (store->exit.counts) atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
   return error;
 }
 
@@ -321,106 +274,70 @@ vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vest
   return error;
 }
 
-vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_cause cause,
-                               size_t *ret_count) {
-  if (!vsi_store_is_cause(cause)) return vsi_mistake(store->host, "vestry_store_remove", bad_cause);
+/* References to values, the newest first. */
+typedef struct held {
+  void (*ref)(void *value);
+  void **values;
+  size_t room, count;
+} held;
+
+static void hold_value(void *value, void *ctx) {
+  held *h = ctx;
+  if (h->count == h->room) return;
+  h->values[h->count++] = value;
+  h->ref(value);
+}
+
+vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
+                            size_t *count) {
+  held h = {store->exit.value.ref, values, *count, 0};
+  *count = 0;
   vsi_scoped_key scoped;
   vestry_err error = vsi_store_pack(store, &scoped, scope, key);
-  if (error) return vsi_key_refuse(store->host, "vestry_store_remove", error);
-  size_t count = store->ops->remove(store->self, &scoped.key, cause);
+  if (error) return vsi_key_refuse(store->host, "vestry_store_get", error);
+  error = vsi_store_with(store, &scoped.key, hold_value, &h);
+  vsi_scoped_key_finish(&scoped);
+  for (size_t i = 0; i < h.count / 2; i++) { /* the newest last */
+    void *other = values[h.count - 1 - i];
+    values[h.count - 1 - i] = values[i];
+    values[i] = other;
+  }
+  *count = h.count;
+  return error;
+}
+
+/* Remove a value of a key; NULL: all of them. */
+static vestry_err remove_values(vestry_store *store, const char *function, vestry_scope scope, const vestry_key *key,
+                                const void *value, vestry_cause cause, size_t *ret_count) {
+  if (!vsi_store_is_cause(cause)) return vsi_mistake(store->host, function, bad_cause);
+  vsi_scoped_key scoped;
+  vestry_err error = vsi_store_pack(store, &scoped, scope, key);
+  if (error) return vsi_key_refuse(store->host, function, error);
+  size_t count = store->ops->remove(store->self, &scoped.key, value, cause);
   vsi_scoped_key_finish(&scoped);
   if (count == 0) return VESTRY_NOT_FOUND;
   if (ret_count) *ret_count = count;
   return VESTRY_OK;
 }
 
-/* A value, and whether the key has it. */
-typedef struct sought {
-  const void *value;
-  bool is_found;
-} sought;
-
-static void seek(void *value, void *ctx) {
-  sought *s = ctx;
-  s->is_found |= value == s->value;
-}
-
-/* Remove a value of a key in a store type without remove_value. A put of a value that is under the key returns its
- * handle. If the value has left between the lookup and the put, the put adds it, and the new entry is removed without
- * closing the value. OK | NOT_FOUND | errors of the lookup and the put */
-VSI_SELDOM static vestry_err remove_by_put(vestry_store *store, const vestry_scoped_key *key, void *value,
-                                           vestry_cause cause) {
-  sought s = {.value = value};
-  vestry_put_result result = {0};
-  vestry_err error =
-      store->ops->with ? store->ops->with(store->self, key, seek, &s) : with_by_get(store, key, seek, &s);
-  if (error || !s.is_found) return error ? error : VESTRY_NOT_FOUND;
-  error = vsi_store_put(store, key, value, VESTRY_KEEP_REUSE, 0, &result);
-  if (error) return error == VESTRY_EXISTS ? VESTRY_NOT_FOUND : error;
-  bool is_removed = vestry_store_remove_if(store, result.handle, result.refreshed ? cause : VESTRY_CAUSE_DETACHED);
-  return is_removed && result.refreshed ? VESTRY_OK : VESTRY_NOT_FOUND;
+vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_cause cause,
+                               size_t *ret_count) {
+  return remove_values(store, "vestry_store_remove", scope, key, NULL, cause, ret_count);
 }
 
 vestry_err vestry_store_remove_value(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
                                      vestry_cause cause) {
-  if (!value || !vsi_store_is_cause(cause))
-    return vsi_mistake(store->host, "vestry_store_remove_value", value ? bad_cause : "the value is NULL");
-  vsi_scoped_key scoped;
-  vestry_err error = vsi_store_pack(store, &scoped, scope, key);
-  if (error) return vsi_key_refuse(store->host, "vestry_store_remove_value", error);
-  if (!store->ops->remove_value)
-    error = remove_by_put(store, &scoped.key, value, cause);
-  else if (!store->ops->remove_value(store->self, &scoped.key, value, cause))
-    error = VESTRY_NOT_FOUND;
-  vsi_scoped_key_finish(&scoped);
-  return error;
-}
-
-/* The removal of a scope from a store type without remove_scope. */
-typedef struct clearing {
-  vestry_store *store;
-  vestry_cause cause;
-  size_t count;
-  vestry_err error;
-} clearing;
-
-static void remove_listed(const vestry_listed *listed, void *ctx) {
-  clearing *c = ctx;
-  vsi_scoped_key scoped;
-  vestry_err error = vsi_scoped_key_init_encoded(&scoped, &c->store->exit.hash, c->store->host, listed->scope,
-                                                 (vestry_slice){listed->key, listed->key_len});
-  if (!error) {
-    c->count += c->store->ops->remove(c->store->self, &scoped.key, c->cause);
-    vsi_scoped_key_finish(&scoped);
-  } else {
-    c->error = error;
-  }
-}
-
-VSI_SELDOM static vestry_err remove_by_list(vestry_store *store, const vestry_scope *scope, vestry_cause cause,
-                                            size_t *ret_count) {
-  clearing c = {.store = store, .cause = cause};
-  for (vestry_list_cursor cursor = {0}; !cursor.done && !c.error;) {
-    vestry_err error = store->ops->list(store->self, scope, PAGE_DEFAULT, &cursor, remove_listed, &c);
-    if (!c.error) c.error = error;
-  }
-  *ret_count = c.count;
-  return c.error;
+  if (!value) return vsi_mistake(store->host, "vestry_store_remove_value", "the value is NULL");
+  return remove_values(store, "vestry_store_remove_value", scope, key, value, cause, NULL);
 }
 
 vestry_err vestry_store_remove_scope(vestry_store *store, vestry_scope scope, vestry_cause cause, size_t *ret_count) {
-  if (!vsi_store_is_cause(cause) || (!scope.data && scope.len))
-    return vsi_mistake(store->host, "vestry_store_remove_scope",
-                       vsi_store_is_cause(cause) ? "scope.data is NULL" : bad_cause);
+  if (!vsi_store_is_cause(cause)) return vsi_mistake(store->host, "vestry_store_remove_scope", bad_cause);
+  if (!scope.data && scope.len) return vsi_mistake(store->host, "vestry_store_remove_scope", "scope.data is NULL");
   if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
-  size_t count;
-  vestry_err error = VESTRY_OK;
-  if (store->ops->remove_scope)
-    count = store->ops->remove_scope(store->self, &scope, cause);
-  else
-    error = remove_by_list(store, &scope, cause, &count);
+  size_t count = store->ops->clear(store->self, &scope, cause);
   if (ret_count) *ret_count = count;
-  return error ? error : count ? VESTRY_OK : VESTRY_NOT_FOUND;
+  return count ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
 bool vestry_store_remove_if(vestry_store *store, vestry_handle handle, vestry_cause cause) {

@@ -209,7 +209,7 @@ void vsi_leaving_run(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
 
 enum { MAX_COUNT_DEFAULT = 10000, IDLE_DEFAULT_MS = 10 * 60 * 1000 };
 enum { SHARDS_A_PROCESSOR = 32, PROCESSORS_MOST = 8, SHARDS_MOST = 4096 };
-enum { ENTRIES_A_SHARD = 64, ENTRIES_MOST = 16384, CLEAR_BATCH = VSI_LEAVING_COPIES };
+enum { ENTRIES_A_SHARD = 64, ENTRIES_MOST = 16384 };
 
 /* Return the number of bits that select a shard. There are enough shards that threads seldom contend, and that the
  * arrays of a bounded store do not grow for long; but a shard of it has several entries, so that a put finds a victim
@@ -347,9 +347,8 @@ static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, uin
   return newest ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-/* Call fn for each value of a key under the lock, the newest first. */
-static inline __attribute__((always_inline)) vestry_err look(vsi_table *table, const vestry_scoped_key *key,
-                                                             vestry_with_fn fn, void *ctx) {
+vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
+  vsi_table *table = self;
   uint64_t hash = vsi_table_hash(table, key);
   uint32_t shard_number = vsi_table_shard_number(table, hash);
   vsi_shard *shard = &table->shards[shard_number];
@@ -372,35 +371,6 @@ static inline __attribute__((always_inline)) vestry_err look(vsi_table *table, c
   return number ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
-  return look(self, key, fn, ctx);
-}
-
-typedef struct held {
-  vestry_store_exit *exit;
-  void **values;
-  size_t room, count;
-} held;
-
-static inline void hold_value(void *value, void *ctx) {
-  held *h = ctx;
-  if (h->count == h->room) return;
-  h->values[h->count++] = value;
-  h->exit->value.ref(value);
-}
-
-vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count) {
-  held h = {((vsi_table *)self)->exit, values, *count, 0};
-  if (look(self, key, hold_value, &h)) return VESTRY_NOT_FOUND;
-  for (size_t i = 0; i < h.count / 2; i++) { /* reverse the order: the newest last */
-    void *other = values[h.count - 1 - i];
-    values[h.count - 1 - i] = values[i];
-    values[i] = other;
-  }
-  *count = h.count;
-  return VESTRY_OK;
-}
-
 bool vsi_table_key_of(void *self, vestry_handle handle, vestry_key_of_fn fn, void *ctx) {
   vsi_table *table = self;
   vsi_shard *shard = vsi_table_shard(table, handle);
@@ -416,20 +386,19 @@ bool vsi_table_key_of(void *self, vestry_handle handle, vestry_key_of_fn fn, voi
 
 /* -------------------------------------------------------------------------------------------------- removals ---- */
 
-/* Remove all values of a key, the oldest first. Returns the number of those that left with this cause. */
-static size_t take_values(vsi_table *table, vsi_shard *shard, uint32_t newest, vestry_cause cause, uint32_t now,
+/* Remove all values of a key, the oldest first. newest: 0: none. Returns their number. */
+static size_t take_values(vsi_table *table, vsi_shard *shard, uint32_t newest, vestry_cause cause,
                           vsi_leaving *leaving) {
   size_t count = 0;
   for (uint32_t number = newest ? vsi_many_newer(shard, newest) : 0, next; number; number = next) {
     next = number == newest ? 0 : vsi_many_newer(shard, number);
-    vestry_cause due = table->evicts ? vsi_visit_end(table, shard, number, now) : VESTRY_CAUSE_NONE;
-    vsi_visit_take(table, shard, number, due ? due : cause, false, leaving);
-    count += !due;
+    vsi_visit_take(table, shard, number, cause, false, leaving);
+    count++;
   }
   return count;
 }
 
-size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause cause) {
+size_t vsi_table_remove(void *self, const vestry_scoped_key *key, const void *value, vestry_cause cause) {
   vsi_table *table = self;
   uint64_t hash = vsi_table_hash(table, key);
   vsi_shard *shard = vsi_table_shard(table, hash);
@@ -437,7 +406,10 @@ size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause c
   vsi_leaving_init(&leaving);
   uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
   uint32_t newest = vsi_visit_find(table, shard, key, hash, now, &leaving);
-  size_t count = take_values(table, shard, newest, cause, now, &leaving);
+  uint32_t only = value ? vsi_many_find(shard, key, newest, value) : 0;
+  size_t count = only != 0;
+  if (only) vsi_visit_take(table, shard, only, cause, false, &leaving);
+  if (!value) count = take_values(table, shard, newest, cause, &leaving);
   vsi_table_release(table, shard, &leaving);
   return count;
 }
@@ -456,36 +428,23 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   return number && !due;
 }
 
-bool vsi_table_remove_value(void *self, const vestry_scoped_key *key, void *value, vestry_cause cause) {
-  vsi_table *table = self;
-  uint64_t hash = vsi_table_hash(table, key);
-  vsi_shard *shard = vsi_table_shard(table, hash);
-  vsi_leaving leaving;
-  vsi_leaving_init(&leaving);
-  uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
-  uint32_t newest = vsi_visit_find(table, shard, key, hash, now, &leaving);
-  uint32_t number = vsi_many_find(shard, key, newest, value);
-  if (number) vsi_visit_take(table, shard, number, cause, false, &leaving);
-  vsi_table_release(table, shard, &leaving);
-  return number != 0;
-}
-
-/* Remove the values of a scope from the homes of one shard, from the home of *position on. As for a listing, positions
- * are hashes, which order shards and homes, so that the walk can continue after the arrays were resized. *position: the
- * next one; UINT64_MAX: the walk is over. Returns the number of removed values. */
-static size_t remove_some_of_scope(vsi_table *table, const vestry_scope *scope, vestry_cause cause, uint64_t last,
-                                   uint64_t *position) {
+/* Remove the values of a scope, or all values if scope is NULL, from the homes of one shard, from the home of *position
+ * on. As for a listing, positions are hashes, which order shards and homes, so that the walk can continue after the
+ * arrays were resized. *position: the next one; UINT64_MAX: the walk is over. Returns the number of removed values. */
+static size_t clear_some(vsi_table *table, const vestry_scope *scope, vestry_cause cause, uint64_t last,
+                         uint64_t *position) {
   vsi_shard *shard = vsi_table_shard(table, *position);
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
   size_t count = 0;
   uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
-  for (int i = 0; i < VSI_HOMES_A_LOCK && leaving.count < CLEAR_BATCH; i++) {
+  for (int i = 0; i < VSI_HOMES_A_LOCK && leaving.count < VSI_LEAVING_COPIES; i++) {
     uint32_t home = vsi_index_home(shard->in, &table->placing, *position);
     for (uint32_t at = 0, newest; (newest = vsi_index_next_at_home(shard->in, &table->placing, home, &at));) {
       const vestry_scoped_key key = vsi_entry_key(vsi_entry_at(shard->in, newest));
-      if (!vsi_scoped_key_is_of(&key, scope)) continue;
-      count += take_values(table, shard, newest, cause, now, &leaving);
+      if (scope && !vsi_scoped_key_is_of(&key, scope)) continue;
+      if (scope) newest = vsi_visit_drop_due(table, shard, newest, now, &leaving);
+      count += take_values(table, shard, newest, cause, &leaving);
       at = 0; /* the home may be shorter now */
     }
     *position = vsi_index_last_hash(shard->in, &table->placing, *position);
@@ -499,35 +458,18 @@ static size_t remove_some_of_scope(vsi_table *table, const vestry_scope *scope, 
   return count;
 }
 
-size_t vsi_table_remove_scope(void *self, const vestry_scope *scope, vestry_cause cause) {
+size_t vsi_table_clear(void *self, const vestry_scope *scope, vestry_cause cause) {
   vsi_table *table = self;
   const vsi_placing *placing = &table->placing;
   uint64_t position = 0, last = UINT64_MAX;
-  if (placing->scope_bits) { /* all keys of the scope are in one shard */
+  if (!scope) {
+    atomic_store_explicit(&table->closed, true, memory_order_relaxed);
+  } else if (placing->scope_bits) { /* all keys of the scope are in one shard */
     last = vsi_placing_of_scope(placing, scope->data, scope->len) | UINT64_MAX >> placing->scope_bits;
     position = last & ~(UINT64_MAX >> placing->scope_bits);
   }
   size_t count = 0;
-  do count += remove_some_of_scope(table, scope, cause, last, &position);
+  do count += clear_some(table, scope, cause, last, &position);
   while (position != UINT64_MAX);
   return count;
-}
-
-/* Close a shard and remove a batch of its entries. Returns whether there are more. */
-static bool clear_some(vsi_table *table, vsi_shard *shard, vestry_cause cause) {
-  vsi_leaving leaving;
-  vsi_leaving_init(&leaving);
-  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
-  shard->closed = true;
-  while (leaving.count < CLEAR_BATCH && shard->live)
-    vsi_visit_take(table, shard, vsi_order_first(shard), cause, false, &leaving);
-  bool more = shard->live;
-  vsi_table_release(table, shard, &leaving);
-  return more;
-}
-
-void vsi_table_clear(void *self, vestry_cause cause) {
-  vsi_table *table = self;
-  for (uint32_t i = 0; i < table->shards_count; i++)
-    while (clear_some(table, &table->shards[i], cause)) continue;
 }

@@ -3,8 +3,8 @@
 /* The data of the built-in stores: shards, a limit for all of them, and a clock.
  *
  * A shard: one lock, and the data that it guards. Every operation of the built-in stores is one visit to one shard
- * under its lock, lookups included. So nothing that the lock guards is read without it, an array that has grown is freed at
- * once, and there is nothing to reclaim later.
+ * under its lock, lookups included. So nothing that the lock guards is read without it, an array that has grown is freed
+ * at once, and there is nothing to reclaim later.
  *
  *   arrays  shard ──> groups ──number──> entries (one cache line each), cold, extra, many     entry.h, index.h
  *   order   which entry was least recently used, and which is due                             order.h, expiry.c
@@ -46,7 +46,9 @@ typedef struct vsi_table {
   vsi_placing placing;
   bool has_extra;
   vsi_shard *shards;
-  vsi_arrays *arrays; /* of each shard */
+  vsi_arrays *arrays;   /* of each shard */
+  _Atomic(bool) closed; /* puts are refused. Relaxed: it is written before a walk takes the shards' locks, and
+                           read under one, so a put that does not see it comes before the walk */
   uint32_t shards_count;
   uint32_t groups_expected; /* of a shard of a full store; 0: unknown */
   void *memory, *shards_memory;
@@ -256,19 +258,16 @@ vestry_err vsi_table_create(const vestry_store_options *options, vestry_store_ex
 void vsi_table_destroy(void *self);
 vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                          size_t many_count, vestry_put_result *ret_result);
-vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count);
 vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
-size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause cause);
+size_t vsi_table_remove(void *self, const vestry_scoped_key *key, const void *value, vestry_cause cause);
 bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause);
-void vsi_table_clear(void *self, vestry_cause cause);
+size_t vsi_table_clear(void *self, const vestry_scope *scope, vestry_cause cause);
 vestry_err vsi_table_list(void *self, const vestry_scope *only_scope, size_t page_count, vestry_list_cursor *cursor,
                           vestry_list_fn fn, void *ctx);
 void vsi_table_tick(void *self);
 uint64_t vsi_table_next_deadline_ns(void *self);
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats);
 bool vsi_table_key_of(void *self, vestry_handle handle, vestry_key_of_fn fn, void *ctx);
-bool vsi_table_remove_value(void *self, const vestry_scoped_key *key, void *value, vestry_cause cause);
-size_t vsi_table_remove_scope(void *self, const vestry_scope *scope, vestry_cause cause);
 
 /* Set the deadline after a put in the tick `now`, if there was none. */
 void vsi_table_expect(vsi_table *table, uint32_t now);

@@ -320,7 +320,10 @@ static void key_with_hundreds_of_values_keeps_their_order(void **state) {
   assert_int_equal(world_get(&w, "s", KEY, found, SHOWN), SHOWN);
   for (size_t i = 0; i < SHOWN; i++) assert_ptr_equal(found[i], there[count - SHOWN + i]);
   world_check(&w);
-  world_new(&w, KEY, NULL); /* REPLACE displaces all */
+  world_left(&w);
+  world_new(&w, KEY, NULL); /* REPLACE displaces all, in the order of their puts */
+  for (size_t i = 0; i < count; i++) assert_exit(i, there[i], VESTRY_CAUSE_REPLACED);
+  assert_int_equal(world_left(&w), count);
   assert_int_equal(world_get(&w, "s", KEY, found, SHOWN), 1);
   world_end(&w);
 }

@@ -175,16 +175,18 @@ static vestry_err fake_put(void *self, const vestry_scoped_key *key, void *v, ve
   *ret = (vestry_put_result){.handle = 1, .refreshed = true};
   return VESTRY_OK;
 }
-static vestry_err fake_get(void *self, const vestry_scoped_key *key, void **values, size_t *count) {
+static vestry_err fake_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
   return VESTRY_NOT_FOUND;
 }
-static size_t fake_remove(void *self, const vestry_scoped_key *key, vestry_cause cause) {
+static size_t fake_remove(void *self, const vestry_scoped_key *key, const void *v, vestry_cause cause) {
   return 0;
 }
 static bool fake_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   return false;
 }
-static void fake_clear(void *self, vestry_cause cause) {}
+static size_t fake_clear(void *self, const vestry_scope *scope, vestry_cause cause) {
+  return 0;
+}
 static vestry_err fake_list(void *self, const vestry_scope *scope, size_t page, vestry_list_cursor *cursor,
                             vestry_list_fn fn, void *ctx) {
   cursor->done = true;
@@ -208,7 +210,7 @@ static void earlier_deadline_wakes_the_driver_earlier(void **state) {
       .create = fake_create,
       .destroy = fake_destroy,
       .put = fake_put,
-      .get = fake_get,
+      .with = fake_with,
       .remove = fake_remove,
       .remove_if = fake_remove_if,
       .clear = fake_clear,

@@ -113,22 +113,6 @@ static void lookups_stay_short(void **state) {
   }
 }
 
-static void replace_swaps_an_entry_in_place(void **state) {
-  open_index(0, 40);
-  for (size_t i = 0; i < 200; i++) add(i);
-  const uint32_t twin = number_of(COUNT - 1); /* which gets the key of entry 7 */
-  entries[COUNT - 1] = entries[7];
-  cold[twin].handle = cold[number_of(7)].handle + COUNT;
-  bool is_shared;
-  for (int shared = 1; shared >= 0; shared--) {
-    vsi_index_replace(&arrays, &placing, shared ? number_of(7) : twin, twin, shared);
-    assert_int_equal(vsi_index_find(&arrays, &placing, &keys[7].key, keys[7].key.hash, &is_shared), twin);
-    assert_int_equal(is_shared, shared);
-  }
-  vsi_index_remove(&arrays, &placing, twin);
-  assert_int_equal(find(7), 0);
-}
-
 /* Homes are in the order of hashes, and the last hash of each is where the next one begins. */
 static void homes_divide_the_hashes_in_order(void **state) {
   static const uint32_t sizes[] = {1, 3, 64, 1000, 1001};
@@ -149,38 +133,11 @@ static void homes_divide_the_hashes_in_order(void **state) {
     }
 }
 
-static void walk_of_a_home_lists_its_entries(void **state) {
-  open_index(2, COUNT / VSI_GROUP_LOAD);
-  for (size_t i = 0; i < COUNT; i++) add(i);
-  size_t listed = 0;
-  for (uint32_t home = 0; home < vsi_index_count(&arrays); home++) {
-    uint32_t at = 0, number;
-    for (; (number = vsi_index_next_at_home(&arrays, &placing, home, &at)) != 0; listed++)
-      assert_int_equal(home_of(number - VSI_HEADS), home);
-  }
-  assert_int_equal(listed, COUNT); /* although homes wrap: this index of one shard holds the keys of four */
-}
-
-/* With a limit per scope, the upper bits are those of the scope. */
-static void keys_of_a_scope_share_a_shard(void **state) {
-  open_index(4, 1);
-  placing.scope_bits = 4;
-  uint64_t upper = 0, differ = 0;
-  for (size_t i = 0; i < 100; i++) {
-    uint64_t hash = vsi_placing_anew(&placing, &entries[i]);
-    assert_true(hash == vsi_placing_by_scope(&placing, entries[i].lens, entries[i].words, keys[i].key.hash));
-    if (i) assert_int_equal(hash >> 60, upper >> 60);
-    if (i) differ |= hash ^ upper;
-    upper = hash;
-  }
-  assert_true(differ != 0);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(index_finds_each_entry),           cmocka_unit_test(lookups_stay_short),
-      cmocka_unit_test(replace_swaps_an_entry_in_place),  cmocka_unit_test(homes_divide_the_hashes_in_order),
-      cmocka_unit_test(walk_of_a_home_lists_its_entries), cmocka_unit_test(keys_of_a_scope_share_a_shard),
+      cmocka_unit_test(index_finds_each_entry),
+      cmocka_unit_test(lookups_stay_short),
+      cmocka_unit_test(homes_divide_the_hashes_in_order),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -200,41 +200,44 @@ static vestry_err naive_put(void *self, const vestry_scoped_key *key, void *valu
   return error;
 }
 
-static vestry_err naive_get(void *self, const vestry_scoped_key *key, void **values, size_t *room) {
+static vestry_err naive_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
   naive *n = self;
-  item *leaving = NULL;
+  item *leaving = NULL, *newest = NULL;
   pthread_mutex_lock(&n->lock);
   uint64_t now_ns = vsi_now_ns(n->options.host);
   for (item *it = n->first, *next; it; it = next) {
     next = it->next;
     uint64_t idle = idle_at(n, it), expires = expires_at(n, it);
     uint64_t end = idle < expires ? idle : expires;
-    if (same_key(&it->key, key) && end <= now_ns && end != UINT64_MAX)
-      leave(n, it, idle < expires ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_EXPIRED, &leaving);
-  }
-  size_t there = count(n, key, NULL), written = 0, skip = there > *room ? there - *room : 0;
-  for (item *it = n->first; it; it = it->next) {
     if (!same_key(&it->key, key)) continue;
-    use(n, it);
-    if (skip) {
-      skip--;
-      continue;
-    }
-    n->options.value->ref(it->value);
-    values[written++] = it->value;
+    if (end <= now_ns && end != UINT64_MAX)
+      leave(n, it, idle < expires ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_EXPIRED, &leaving);
+    else
+      use(n, newest = it);
+  }
+  const bool is_there = newest != NULL;
+  for (item *older; newest; newest = older) {
+    fn(newest->value, ctx);
+    older = NULL;
+    for (item *it = n->first; it != newest; it = it->next)
+      if (same_key(&it->key, key)) older = it;
   }
   unlock_and_run(n, leaving);
-  *room = written;
-  return there ? VESTRY_OK : VESTRY_NOT_FOUND;
+  return is_there ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-static size_t naive_remove(void *self, const vestry_scoped_key *key, vestry_cause cause) {
+static size_t naive_remove(void *self, const vestry_scoped_key *key, const void *value, vestry_cause cause) {
   naive *n = self;
   item *leaving = NULL;
   pthread_mutex_lock(&n->lock);
   sweep(n, &leaving);
   size_t removed = 0;
-  for (item *it; (it = oldest(n, key, NULL)); removed++) leave(n, it, cause, &leaving);
+  for (item *it = n->first, *next; it; it = next) {
+    next = it->next;
+    if (!same_key(&it->key, key) || (value && it->value != value)) continue;
+    leave(n, it, cause, &leaving);
+    removed++;
+  }
   unlock_and_run(n, leaving);
   return removed;
 }
@@ -251,13 +254,21 @@ static bool naive_remove_if(void *self, vestry_handle handle, vestry_cause cause
   return it != NULL;
 }
 
-static void naive_clear(void *self, vestry_cause cause) {
+static size_t naive_clear(void *self, const vestry_scope *scope, vestry_cause cause) {
   naive *n = self;
   item *leaving = NULL;
   pthread_mutex_lock(&n->lock);
-  n->closed = true;
-  while (n->first) leave(n, n->first, cause, &leaving);
+  if (scope) sweep(n, &leaving);
+  n->closed |= !scope;
+  size_t removed = 0;
+  for (item *it = n->first, *next; it; it = next) {
+    next = it->next;
+    if (scope && !same_scope(&it->key.scope, scope)) continue;
+    leave(n, it, cause, &leaving);
+    removed++;
+  }
   unlock_and_run(n, leaving);
+  return removed;
 }
 
 /* The key with the lowest number from `number` on. */
@@ -372,8 +383,8 @@ static void naive_destroy(void *self) {
 }
 
 #define OPERATIONS                                                                                                     \
-  .destroy = naive_destroy, .put = naive_put, .get = naive_get, .remove = naive_remove, .remove_if = naive_remove_if,  \
-  .clear = naive_clear, .list = naive_list
+  .destroy = naive_destroy, .put = naive_put, .with = naive_with, .remove = naive_remove,                              \
+  .remove_if = naive_remove_if, .clear = naive_clear, .list = naive_list
 
 const vestry_store_ops naive_hash_ops = {.type = "naive-hash", .create = create_hash, OPERATIONS};
 

@@ -48,20 +48,6 @@ static void end_scopes(void) {
   test_host_assert_clean(&th);
 }
 
-static void each_scope_counts_its_entries(void **state) {
-  open_scopes();
-  for (size_t i = 0; i < ENTRIES; i++) {
-    char scope[8];
-    snprintf(scope, sizeof scope, "%zu", i % 20);
-    vsi_scope_share *share = add(i, scope);
-    assert_int_equal(share->count, i / 20 + 1);
-  }
-  assert_int_equal(shard.scopes.count, 20);
-  assert_true((size_t)1 << shard.scopes.bits >= 20);
-  for (size_t i = 0; i < ENTRIES; i++) take_out(i);
-  end_scopes();
-}
-
 /* All scopes of a shard have the same upper bits in their hash, because these choose the shard. This must not put them
  * into the same bucket. */
 static void scopes_of_one_shard_use_different_buckets(void **state) {
@@ -163,7 +149,6 @@ static void failed_growth_loses_no_scope(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_scope_counts_its_entries),
       cmocka_unit_test(scopes_of_one_shard_use_different_buckets),
       cmocka_unit_test(running_put_keeps_an_empty_share),
       cmocka_unit_test(first_of_scope_is_ended_or_least_recently_used),

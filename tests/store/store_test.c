@@ -73,7 +73,7 @@ static void incomplete_store_types_are_refused(void **state) {
   WITHOUT(create);
   WITHOUT(destroy);
   WITHOUT(put);
-  WITHOUT(get);
+  WITHOUT(with);
   WITHOUT(remove);
   WITHOUT(remove_if);
   WITHOUT(clear);
