@@ -3,8 +3,8 @@
 /* The data of the built-in stores: shards, a limit for all of them, and a clock.
  *
  * A shard: one lock, and the data that it guards. Every operation of the built-in stores is one visit to one shard
- * under its lock, lookups included. So nothing that the lock guards is read without it, an array that has grown is freed
- * at once, and there is nothing to reclaim later.
+ * under its lock, lookups included. So nothing that the lock guards is read without it, an array that has grown is
+ * freed at once, and there is nothing to reclaim later.
  *
  *   arrays  shard ──> groups ──number──> entries (one cache line each), cold, extra, many     entry.h, index.h
  *   order   which entry was least recently used, and which is due                             order.h, expiry.c
