@@ -67,7 +67,7 @@ static bool destroy(void *self) {
   vestry_store_stats_get(store, &stats);
   vestry_store_destroy(store);
   free(self);
-  return stats.live_count == 0 && stats.removed_count == stats.put_count;
+  return stats.removed_count + stats.live_count == stats.put_count;
 }
 
 /* --------------------------------------------------------------------------------------------- operations ---- */

@@ -208,7 +208,7 @@ static void allocation_failure_in_a_put_changes_nothing(void **state) {
     test_host_fail_in(&w.th, number);
     for (int i = 0; i < 12 && !error; i++) {
       size_t before = entries_of(&r);
-      error = put(&w, &r, ANN, VESTRY_KEY("key", i), NULL);
+      error = put(&w, &r, ANN, VESTRY_KEY("a key that takes an allocation of its own, as it is long", i), NULL);
       assert_int_equal(entries_of(&r), before + !error);
       assert_int_equal(store_stats_of(w.v).live_count, before + !error);
     }
