@@ -3,8 +3,8 @@
  * all of them.
  *
  * An entry has a number, by which the index, the lists and the rings refer to it; so all arrays grow by plain copies.
- * The numbers below VSI_HEADS are the heads of lists (order.h); therefore number 0 means "none". What a lookup reads of
- * an entry is one cache line; what only puts and removals use is in arrays of its own:
+ * The numbers below VSI_HEADS are the heads of lists (order.h); therefore number 0 means "none". A lookup reads one
+ * cache line of an entry; the parts that only puts and removals use are in other arrays:
  *
  *   entries  value | use | lens | a key of at most 48 packed bytes, or the address of a longer one
  *   cold     handle | links of the order of use
@@ -56,7 +56,7 @@ typedef struct vsi_many {
 
 typedef struct vsi_index_group vsi_index_group;
 
-/* What a lookup reads of a shard. These are dense, so that those of all shards stay in the nearest cache. */
+/* The parts of a shard that a lookup reads. They are dense, so that those of all shards stay in the nearest cache. */
 typedef struct vsi_arrays {
   _Atomic(vsi_index_group *) groups; /* the index (index.h); these two are atomic only for vsi_index_fetch: relaxed */
   _Atomic(uint32_t) groups_count;    /* there is one entry for each of VSI_GROUP_LOAD places of a group */

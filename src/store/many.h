@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Keys that have several values: the entries of a key form a ring in the order of their puts, and the index contains
  * the newest. Chains find an entry by its handle or by its value in a constant number of steps, because a key may have
- * thousands of values. The chains need no memory of their own: they start at places of the same array. All functions
+ * thousands of values. The chains need no further memory: they start at places of the same array. All functions
  * run under the lock of the shard. */
 #ifndef VSI_STORE_MANY_H
 #define VSI_STORE_MANY_H

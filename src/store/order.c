@@ -18,8 +18,8 @@ static void file_all(vsi_shard *shard, uint32_t number) {
   }
 }
 
-/* Take the entries of a list: file those that belong to other lists by now, and return the others. *ret_least: the
- * least tick of these. */
+/* Take the entries of a list: file those that belong to other lists by now, and return the others. *ret_least:
+ * their least tick. */
 static uint32_t sift(vsi_shard *shard, uint32_t list, uint32_t *ret_least) {
   vsi_cold *cold = shard->in->cold;
   uint32_t first = 0, *to = &first, next;

@@ -117,10 +117,10 @@ static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) 
 
 /* Record for how long an evicted entry was unused. Of the entries evicted with cause SIZE, one of 16 is sampled: those
  * whose handle is a multiple of 16. A store without a clock records nothing. */
-VSI_SELDOM static void note_eviction(const vsi_table *table, vsi_shard *shard, uint32_t number, uint32_t now) {
+VSI_SELDOM static void note_eviction(const vsi_table *table, const vsi_shard *shard, uint32_t number, uint32_t now) {
   if (!table->clock.now_ns) return;
   const uint64_t unused_ns = vsi_tick_age(now, vsi_entry_tick(vsi_entry_at(shard->in, number))) * table->clock.tick_ns;
-  vsi_histogram_collect(&table->exit->evictions, &shard->evictions, &vsi_ages, unused_ns / 1000000);
+  vsi_histogram_add(&table->exit->evictions, &vsi_ages, unused_ns / 1000000);
 }
 
 /* Evict an entry and keep its place. Under the lock of the entry's shard. */
@@ -264,7 +264,7 @@ static uint32_t first_to_go(const putting *p, uint32_t newest) {
 }
 
 /* Put a new key in the place and the number of the next victim, if that is in the put's own shard, is the only value of
- * its key, and is not due: what get_room and link_entry do, in half of the time. Returns the handle; 0: it is not. */
+ * its key, and is not due. get_room and link_entry do the same in twice the time. Returns the handle; 0: it is not. */
 static inline vestry_handle replace_victim(putting *p) {
   vsi_table *table = p->table;
   vsi_shard *shard = p->shard;

@@ -3,7 +3,6 @@
 #ifndef VSI_STORE_SHARD_H
 #define VSI_STORE_SHARD_H
 
-#include "base/histogram.h"
 #include "base/map.h"
 #include "base/spin_lock.h"
 #include "store/clock.h"
@@ -29,7 +28,6 @@ typedef struct vsi_shard {
   vsi_map scopes;       /* if there is a limit per scope */
   vsi_links born;       /* head of the order of birth */
   uint64_t removed_by_cause[VESTRY_CAUSE_COUNT]; /* without SIZE, which is computed as the rest of the sum */
-  vsi_histogram_pile evictions;                  /* not yet in exit->evictions */
 } vsi_shard;
 
 static inline vsi_extra *vsi_extra_at(const vsi_shard *shard, uint32_t number) {
