@@ -230,7 +230,7 @@ static void arm(vestry_connection *connection, uint64_t due_ns, uint64_t slack_n
   vsi_ticker *ticker = &connection->environment->runtime->ticker;
   bool was_armed = false;
   vestry_connection_ref(connection); /* held by the armed timer */
-  vestry_err error = vsi_ticker_arm_loosely(ticker, &connection->timer, due_ns, slack_ns, &was_armed);
+  vestry_err error = vsi_ticker_arm(ticker, &connection->timer, due_ns, slack_ns, &was_armed);
   if (error || was_armed) vestry_connection_unref(connection);
   connection->timer_armed = !error; /* fails if the runtime is closed: it has no timers */
 }

@@ -129,7 +129,7 @@ bool vestry_runtime_step(vestry_runtime *runtime) {
   innermost = &this_step;
   bool fired = vsi_ticker_fire_due(&runtime->ticker);
   bool ran = vsi_pool_run_or_clear(&runtime->pool);
-  if (!fired && !ran) vsi_ticker_rest(&runtime->ticker);
+  if (!fired && !ran) vsi_ticker_rest(&runtime->ticker, NULL);
   innermost = this_step.outer;
   return fired || ran;
 }
@@ -156,7 +156,7 @@ vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descripto
   }
   /* Done by each caller, because the thread that created the wake may not have reached this step. */
   vsi_pool_wake_by(&runtime->pool, &runtime->wake);
-  vsi_ticker_wake_by(&runtime->ticker, &runtime->wake);
+  vsi_ticker_rest(&runtime->ticker, &runtime->wake);
   *ret_descriptor = runtime->wake.descriptor;
   return VESTRY_OK;
 }

@@ -41,34 +41,25 @@ bool vsi_ticker_fire_due(vsi_ticker *ticker) {
   return any;
 }
 
-/* Sleep until the next stop, or until a timer is armed for an earlier tick. slept_for_tick: the stop of the last sleep
- * whose full time has passed. Returns that of this sleep. */
-static uint64_t sleep_locked(vsi_ticker *ticker, uint64_t slept_for_tick) {
+/* Begin to sleep until the wheel's next stop. Returns the time that is left; 0: the stop has come. A host clock that is
+ * slow or stands still must not cause a busy loop: a second sleep until the same tick takes at least a millisecond. */
+static uint64_t rest_locked(vsi_ticker *ticker) {
   const uint64_t stop = ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_stop(&ticker->wheel);
-  bool is_woken = true;
-  if (stop == VSI_WHEEL_NONE) {
-    ticker->asleep_until_tick = stop;
-    vsi_mutex_wait(&ticker->lock, &ticker->changed);
-  } else {
-    const uint64_t now_ns = vsi_now_ns(ticker->host), stop_ns = vsi_ms_to_ns(stop);
-    if (stop_ns <= now_ns) return slept_for_tick;
-    uint64_t duration_ns = stop_ns - now_ns;
-    /* A host clock that is slow or stands still must not cause a busy loop. */
-    if (stop == slept_for_tick && duration_ns < VSI_NS_PER_MS) duration_ns = VSI_NS_PER_MS;
-    ticker->asleep_until_tick = stop;
-    is_woken = vsi_wait_until(&ticker->changed, &ticker->lock, vsi_monotonic_in_ns(duration_ns));
-  }
-  ticker->asleep_until_tick = 0;
-  return is_woken ? 0 : stop;
+  const uint64_t now_ns = vsi_now_ns(ticker->host), stop_ns = vsi_ms_to_ns(stop);
+  uint64_t left_ns = stop_ns > now_ns ? stop_ns - now_ns : 0;
+  if (stop == ticker->asleep_until_tick && left_ns && left_ns < VSI_NS_PER_MS) left_ns = VSI_NS_PER_MS;
+  ticker->asleep_until_tick = stop;
+  return left_ns;
 }
 
 static void *run_ticker(void *argument) {
   vsi_ticker *ticker = argument;
-  uint64_t slept_for_tick = 0;
   for (bool is_stopping = false; !is_stopping;) {
     (void)vsi_ticker_fire_due(ticker);
     vsi_mutex_lock(&ticker->lock);
-    if (!ticker->stopping) slept_for_tick = sleep_locked(ticker, slept_for_tick);
+    const uint64_t left_ns = ticker->stopping ? 0 : rest_locked(ticker);
+    if (left_ns && vsi_wait_until(&ticker->changed, &ticker->lock, vsi_monotonic_in_ns(left_ns)))
+      ticker->asleep_until_tick = 0;
     is_stopping = ticker->stopping;
     vsi_mutex_unlock(&ticker->lock);
   }
@@ -110,45 +101,18 @@ void vsi_ticker_finish(vsi_ticker *ticker) {
   vsi_mutex_finish(&ticker->lock);
 }
 
-/* Make the wake readable at a tick. A host clock that is slow or stands still must not cause a busy loop: a second
- * sleep for the same tick takes at least a millisecond. */
-static void rest_locked(vsi_ticker *ticker, uint64_t tick) {
-  uint64_t now_ns = vsi_now_ns(ticker->host), due_ns = vsi_ms_to_ns(tick);
-  uint64_t duration_ns = due_ns > now_ns ? due_ns - now_ns : 0;
-  if (tick == ticker->asleep_until_tick && duration_ns && duration_ns < VSI_NS_PER_MS) duration_ns = VSI_NS_PER_MS;
-  ticker->asleep_until_tick = tick;
-  vsi_wake_in(ticker->wake, tick == VSI_WHEEL_NONE ? UINT64_MAX : duration_ns);
-}
-
-void vsi_ticker_wake_by(vsi_ticker *ticker, vsi_wake *wake) {
+void vsi_ticker_rest(vsi_ticker *ticker, vsi_wake *wake) {
   vsi_mutex_lock(&ticker->lock);
-  ticker->wake = wake;
-  rest_locked(ticker, ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_due(&ticker->wheel));
+  if (wake) ticker->wake = wake;
+  const uint64_t before = ticker->asleep_until_tick, left_ns = ticker->wake ? rest_locked(ticker) : 0;
+  /* If no timer was armed and none is, the wake is set already. */
+  if (before != VSI_WHEEL_NONE || ticker->asleep_until_tick != before)
+    if (ticker->wake) vsi_wake_in(ticker->wake, left_ns);
   vsi_mutex_unlock(&ticker->lock);
 }
 
-void vsi_ticker_rest(vsi_ticker *ticker) {
-  vsi_mutex_lock(&ticker->lock);
-  if (ticker->wake) {
-    uint64_t tick = ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_due(&ticker->wheel);
-    if (tick != VSI_WHEEL_NONE || tick != ticker->asleep_until_tick) rest_locked(ticker, tick);
-  }
-  vsi_mutex_unlock(&ticker->lock);
-}
-
-uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker) {
-  vsi_mutex_lock(&ticker->lock);
-  uint64_t tick = ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_due(&ticker->wheel);
-  vsi_mutex_unlock(&ticker->lock);
-  return vsi_ms_to_ns(tick);
-}
-
-vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed) {
-  return vsi_ticker_arm_loosely(ticker, timer, due_ns, 0, ret_was_armed);
-}
-
-vestry_err vsi_ticker_arm_loosely(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, uint64_t slack_ns,
-                                  bool *ret_was_armed) {
+vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, uint64_t slack_ns,
+                          bool *ret_was_armed) {
   uint64_t due_tick = due_ns / VSI_NS_PER_MS + (due_ns % VSI_NS_PER_MS != 0);
   vsi_mutex_lock(&ticker->lock);
   if (ticker->closed) {
@@ -162,7 +126,7 @@ vestry_err vsi_ticker_arm_loosely(vsi_ticker *ticker, vsi_timer *timer, uint64_t
   vsi_wheel_add(&ticker->wheel, timer, due_tick);
   bool wake = timer->due_tick < ticker->asleep_until_tick;
   if (wake && ticker->wake)
-    rest_locked(ticker, timer->due_tick);
+    vsi_wake_in(ticker->wake, rest_locked(ticker));
   else if (wake)
     ticker->asleep_until_tick = 0; /* one wake-up is enough */
   vsi_mutex_unlock(&ticker->lock);

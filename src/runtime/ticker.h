@@ -16,7 +16,7 @@ typedef struct vsi_ticker {
                                  clock */
   pthread_cond_t changed;     /* stopping, or a timer is due before asleep_until_tick */
   vsi_wheel wheel;            /* guarded by lock */
-  uint64_t asleep_until_tick; /* guarded by lock; 0: the thread is awake and will check the wheel itself */
+  uint64_t asleep_until_tick; /* guarded by lock: the end of the sleep; 0: a timer of an earlier tick has ended it */
   bool closed;                /* guarded by lock: no timer is armed or fired any more */
   bool stopping;              /* guarded by lock */
   vsi_wake *wake;             /* guarded by lock; used if an event loop steps the ticker; NULL: none */
@@ -36,27 +36,20 @@ void vsi_ticker_finish(vsi_ticker *ticker);
 /* Fire on this thread all timers that are due at the time of the call. Returns false if there were none. */
 bool vsi_ticker_fire_due(vsi_ticker *ticker);
 
-/* Make this wake readable when a timer is due, for a stepped ticker. */
-void vsi_ticker_wake_by(vsi_ticker *ticker, vsi_wake *wake);
-/* Set the wake's timer when the stepping thread has no more work: it sleeps until the next timer is due, or an earlier
- * one is armed. */
-void vsi_ticker_rest(vsi_ticker *ticker);
+/* Set the timer of the wake for a stepped ticker, when the stepping thread has no more work: it sleeps until the wheel's
+ * next stop, or an earlier one if a timer is armed meanwhile. wake: NULL: that of the last call; none: no effect. */
+void vsi_ticker_rest(vsi_ticker *ticker, vsi_wake *wake);
 
-/* Arm a timer, or move it if it is armed. The timer never fires before due_ns. When the ticker closes, armed timers do
- * not fire: an owner that holds a reference for an armed timer cancels the timer when it closes itself.
+/* Arm a timer, or move it if it is armed. The timer never fires before due_ns; with a slack_ns, it may fire up to that
+ * much early, at a time that is a multiple of slack_ns, so that many timers take one wake-up. When the ticker closes,
+ * armed timers do not fire: an owner that holds a reference for an armed timer cancels the timer when it closes itself.
  * Returns  OK: *ret_was_armed (may be NULL) is set | CLOSED: not armed
  * Threads  any */
-VESTRY_API vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed);
-/* Arm a timer that may fire up to slack_ns early, at a time that is a multiple of slack_ns, so that many timers take
- * one wake-up. Otherwise as vsi_ticker_arm. */
-vestry_err vsi_ticker_arm_loosely(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, uint64_t slack_ns,
-                                  bool *ret_was_armed);
+VESTRY_API vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, uint64_t slack_ns,
+                                     bool *ret_was_armed);
 /* Cancel a timer. Returns true if it was armed and will not fire, false if it was not armed or fires now. Any
  * thread. */
 VESTRY_API bool vsi_ticker_cancel(vsi_ticker *ticker, vsi_timer *timer);
-
-/* Return the host time of the next deadline; UINT64_MAX: no timer is armed, or the ticker is closed. */
-uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker);
 
 /* Return whether this is the ticker's thread. */
 bool vsi_ticker_is_mine(const vsi_ticker *ticker);

@@ -81,7 +81,7 @@ static const vsi_actor_class timer_actor = {.run = class_run, .ref = class_ref, 
 static vestry_err arm_locked(vestry_timer *timer) {
   bool was_armed;
   VSI_REFS_TAKE(&timer->references); /* first, because an armed timer may fire and drop it at once */
-  vestry_err error = vsi_ticker_arm(&timer->runtime->ticker, &timer->wheel_timer, timer->due_ns, &was_armed);
+  vestry_err error = vsi_ticker_arm(&timer->runtime->ticker, &timer->wheel_timer, timer->due_ns, 0, &was_armed);
   if (error != VESTRY_OK || was_armed) timer_unref(timer); /* not the last reference, because the caller has one */
   return error;
 }

@@ -55,11 +55,7 @@ void vsi_wake_clear(vsi_wake *wake) {
 
 void vsi_wake_in(vsi_wake *wake, uint64_t duration_ns) {
   const uint64_t second_ns = 1000000000;
-  struct itimerspec at = {.it_value = {0, 0}}; /* disarmed */
-  if (duration_ns != UINT64_MAX) {
-    if (!duration_ns) duration_ns = 1;
-    at.it_value.tv_sec = (time_t)(duration_ns / second_ns);
-    at.it_value.tv_nsec = (long)(duration_ns % second_ns);
-  }
+  if (!duration_ns) duration_ns = 1; /* 0 would disarm the timer */
+  const struct itimerspec at = {.it_value = {(time_t)(duration_ns / second_ns), (long)(duration_ns % second_ns)}};
   (void)timerfd_settime(wake->timer, 0, &at, NULL); /* cannot fail: the time is valid */
 }

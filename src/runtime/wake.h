@@ -23,7 +23,7 @@ void vsi_wake_signal(vsi_wake *wake);
 /* Clear the wake, because the stepping thread has found no job. The thread must look for a job once more after this. */
 void vsi_wake_clear(vsi_wake *wake);
 
-/* Make the wake readable after this many ns of real time; UINT64_MAX: not by time. Replaces the former time. */
+/* Make the wake readable after this many ns of real time, at the earliest now. Replaces the former time. */
 void vsi_wake_in(vsi_wake *wake, uint64_t duration_ns);
 
 #endif

@@ -46,7 +46,7 @@ void vsi_wheel_init(vsi_wheel *wheel, uint64_t now_tick) {
   wheel->now_tick = now_tick < VSI_WHEEL_LAST_TICK ? now_tick : VSI_WHEEL_LAST_TICK;
   TAILQ_INIT(&wheel->expired);
   for (unsigned level = 0; level < VSI_WHEEL_LEVELS; level++) {
-    wheel->occupied[level] = wheel->stale[level] = 0;
+    wheel->occupied[level] = 0;
     for (unsigned slot = 0; slot < VSI_WHEEL_SLOTS; slot++) TAILQ_INIT(&wheel->slots[level][slot]);
   }
 }
@@ -61,15 +61,8 @@ static void file(vsi_wheel *wheel, vsi_timer *timer) {
   uint64_t differing = (due ^ wheel->now_tick) | 1; /* equal: level 0 */
   unsigned level = (63 - (unsigned)__builtin_clzll(differing)) / VSI_WHEEL_LEVEL_BITS;
   unsigned slot = digit(due, level);
-  uint64_t bit = UINT64_C(1) << slot;
-  if (!(wheel->occupied[level] & bit)) {
-    wheel->occupied[level] |= bit;
-    wheel->soonest[level][slot] = due;
-  } else if (due < wheel->soonest[level][slot]) {
-    wheel->soonest[level][slot] = due;
-    wheel->stale[level] &= ~bit;
-  }
   VSI_ASSERT(level < VSI_WHEEL_LEVELS);
+  wheel->occupied[level] |= UINT64_C(1) << slot;
   timer->level = level & 0xff;
   TAILQ_INSERT_TAIL(&wheel->slots[level][slot], timer, in);
 }
@@ -88,15 +81,9 @@ void vsi_wheel_remove(vsi_wheel *wheel, vsi_timer *timer) {
   }
   unsigned slot = digit(timer->due_tick, level);
   vsi_wheel_list *list = &wheel->slots[level][slot];
-  uint64_t bit = UINT64_C(1) << slot;
-  VSI_ASSERT(wheel->occupied[level] & bit);
+  VSI_ASSERT(wheel->occupied[level] >> slot & 1);
   list_remove(list, timer);
-  if (TAILQ_EMPTY(list)) {
-    wheel->occupied[level] &= ~bit;
-    wheel->stale[level] &= ~bit;
-  } else if (timer->due_tick == wheel->soonest[level][slot] && level > 0) { /* level 0: all are due at once */
-    wheel->stale[level] |= bit;
-  }
+  if (TAILQ_EMPTY(list)) wheel->occupied[level] &= ~(UINT64_C(1) << slot);
 }
 
 /* Find the first occupied slot. Returns false if the wheel is empty except for expired timers. */
@@ -130,7 +117,6 @@ void vsi_wheel_advance(vsi_wheel *wheel, uint64_t now_tick) {
     vsi_timer *timer = TAILQ_FIRST(list);
     TAILQ_INIT(list);
     wheel->occupied[level] &= ~(UINT64_C(1) << slot);
-    wheel->stale[level] &= ~(UINT64_C(1) << slot);
     for (vsi_timer *next; timer; timer = next) {
       next = TAILQ_NEXT(timer, in);
       if (timer->due_tick == stop) {
@@ -148,23 +134,6 @@ vsi_timer *vsi_wheel_pop_expired(vsi_wheel *wheel) {
   vsi_timer *timer = TAILQ_FIRST(&wheel->expired);
   if (timer) list_remove(&wheel->expired, timer);
   return timer;
-}
-
-uint64_t vsi_wheel_next_due(vsi_wheel *wheel) {
-  if (!TAILQ_EMPTY(&wheel->expired)) return TAILQ_FIRST(&wheel->expired)->due_tick;
-  unsigned level, slot;
-  if (!first_slot(wheel, &level, &slot)) return VSI_WHEEL_NONE;
-  uint64_t *soonest = &wheel->soonest[level][slot];
-  uint64_t bit = UINT64_C(1) << slot;
-  if (wheel->stale[level] & bit) {
-    *soonest = VSI_WHEEL_NONE;
-    const vsi_timer *timer;
-    TAILQ_FOREACH(timer, &wheel->slots[level][slot], in) {
-      if (timer->due_tick < *soonest) *soonest = timer->due_tick;
-    }
-    wheel->stale[level] &= ~bit;
-  }
-  return *soonest;
 }
 
 uint64_t vsi_wheel_next_stop(const vsi_wheel *wheel) {

@@ -36,10 +36,8 @@ typedef TAILQ_HEAD(vsi_wheel_list, vsi_timer) vsi_wheel_list;
 typedef struct vsi_wheel {
   uint64_t now_tick;
   uint64_t occupied[VSI_WHEEL_LEVELS]; /* one bit for each slot: it is not empty */
-  uint64_t stale[VSI_WHEEL_LEVELS];    /* one bit for each slot: its `soonest` may be too early */
   vsi_wheel_list expired;              /* due, but not popped yet */
   vsi_wheel_list slots[VSI_WHEEL_LEVELS][VSI_WHEEL_SLOTS];
-  uint64_t soonest[VSI_WHEEL_LEVELS][VSI_WHEEL_SLOTS]; /* no timer of the slot is due before this tick */
 } vsi_wheel;
 
 void vsi_wheel_init(vsi_wheel *wheel, uint64_t now_tick);
@@ -55,10 +53,8 @@ void vsi_wheel_advance(vsi_wheel *wheel, uint64_t now_tick);
 /* Remove the first expired timer; NULL: none. Timers added meanwhile wait for the next advance. */
 vsi_timer *vsi_wheel_pop_expired(vsi_wheel *wheel);
 
-/* Return the tick at which the next timer is due, or VSI_WHEEL_NONE. Takes constant time, unless the soonest timer of a
- * higher level was removed: then one slot is searched. */
-uint64_t vsi_wheel_next_due(vsi_wheel *wheel);
-/* Return a tick at which advance has work: not later than the next due one, always in O(levels). */
+/* Return the next tick at which advance has work, or VSI_WHEEL_NONE. It is not later than the next timer, and a timer is
+ * reached in at most as many stops as there are levels. Takes O(levels). */
 uint64_t vsi_wheel_next_stop(const vsi_wheel *wheel);
 
 #endif

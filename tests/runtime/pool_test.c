@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "runtime/actor.h"
+#include "runtime/deadline.h"
 #include "runtime/latch.h"
 #include "runtime/random.h"
 #include "runtime/runtime.h"
@@ -481,7 +482,7 @@ static void play_turn(task *t) {
     case 0: vsi_actor_notify(&other->task.actor); break;
     case 1:
       assert_int_equal(vsi_ticker_arm(&p->runtime->ticker, &other->timer,
-                                      p->th.now_ns + random_below(&p->seed, 300) * 1000000, NULL),
+                                      p->th.now_ns + random_below(&p->seed, 300) * 1000000, 0, NULL),
                        VESTRY_OK);
       break;
     default: vsi_ticker_cancel(&p->runtime->ticker, &other->timer);
@@ -508,7 +509,7 @@ static void perform(play *p, uint64_t seed) {
   }
   while (p->written < JOURNAL) {
     if (vestry_runtime_step(p->runtime)) continue;
-    uint64_t next = vsi_ticker_next_deadline_ns(&p->runtime->ticker);
+    uint64_t next = next_deadline_ns(&p->runtime->ticker);
     if (next == UINT64_MAX)
       vsi_actor_notify(&p->players[random_below(&p->seed, PLAYERS)].task.actor);
     else

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/memory.h"
+#include "runtime/deadline.h"
 #include "runtime/latch.h"
 #include "runtime/random.h"
 #include "runtime/runtime.h"
@@ -48,7 +49,7 @@ static void ring(vsi_timer *timer, vsi_notices *notices) {
   a->fired_at_ns = a->clock->th.now_ns;
   assert_false(VSI_TIMER_IS_ARMED(timer));
   if (a->rearm_ns)
-    assert_int_equal(vsi_ticker_arm(&a->clock->runtime->ticker, timer, a->fired_at_ns + a->rearm_ns - 1, NULL),
+    assert_int_equal(vsi_ticker_arm(&a->clock->runtime->ticker, timer, a->fired_at_ns + a->rearm_ns - 1, 0, NULL),
                      VESTRY_OK);
   if (a->closes) vsi_runtime_close(a->clock->runtime);
   if (a->victim) assert_true(vsi_ticker_cancel(&a->clock->runtime->ticker, &a->victim->timer));
@@ -68,8 +69,8 @@ static void timer_fires_at_most_a_tick_late(void **state) {
   for (long round = 1; round <= 2000; round++) {
     uint64_t due_ns = c.th.now_ns + random_below(&seed, 5 * MS);
     if (round % 5 == 0) due_ns += random_below(&seed, UINT64_C(1) << 45);
-    assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, due_ns, NULL), VESTRY_OK);
-    uint64_t deadline_ns = vsi_ticker_next_deadline_ns(&c.runtime->ticker);
+    assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, due_ns, 0, NULL), VESTRY_OK);
+    uint64_t deadline_ns = next_deadline_ns(&c.runtime->ticker);
     assert_true(deadline_ns >= due_ns || deadline_ns <= c.th.now_ns);
     assert_true(deadline_ns < due_ns + MS);
     if (due_ns > c.th.now_ns) {
@@ -85,7 +86,7 @@ static void timer_fires_at_most_a_tick_late(void **state) {
     assert_true(vestry_runtime_step(c.runtime));
     assert_int_equal(a.fired, round);
     assert_false(vestry_runtime_step(c.runtime));
-    assert_true(vsi_ticker_next_deadline_ns(&c.runtime->ticker) == UINT64_MAX);
+    assert_true(next_deadline_ns(&c.runtime->ticker) == UINT64_MAX);
   }
   clockwork_finish(&c);
 }
@@ -104,11 +105,11 @@ static void timers_with_slack_fire_together(void **state) {
   for (int i = 0; i < BELLS; i++) {
     bell_init(&bells[i], &c);
     due_ns[i] = c.th.now_ns + period_ns + random_below(&seed, PERIOD_MS) * MS;
-    assert_int_equal(vsi_ticker_arm_loosely(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
+    assert_int_equal(vsi_ticker_arm(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
   }
   long fires = 0, wakes = 0;
   while (fires < ROUNDS * BELLS) {
-    atomic_store(&c.th.now_ns, vsi_ticker_next_deadline_ns(&c.runtime->ticker));
+    atomic_store(&c.th.now_ns, next_deadline_ns(&c.runtime->ticker));
     assert_true(vestry_runtime_step(c.runtime));
     wakes++;
     for (int i = 0; i < BELLS; i++) {
@@ -116,7 +117,7 @@ static void timers_with_slack_fire_together(void **state) {
       assert_true(c.th.now_ns <= due_ns[i] && due_ns[i] - c.th.now_ns <= slack_ns);
       fires++;
       due_ns[i] = c.th.now_ns + period_ns;
-      assert_int_equal(vsi_ticker_arm_loosely(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
+      assert_int_equal(vsi_ticker_arm(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
     }
   }
   assert_true(wakes <= ROUNDS * 32); /* separately, they would be some hundreds in each period */
@@ -138,17 +139,17 @@ static void timers_of_different_times_fire_in_few_groups(void **state) {
   for (int i = 0; i < BELLS; i++) {
     bell_init(&bells[i], &c);
     due_ns[i] = begun_ns + period_ns - random_below(&seed, PERIOD_MS / 2) * MS;
-    assert_int_equal(vsi_ticker_arm_loosely(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
+    assert_int_equal(vsi_ticker_arm(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
   }
   unsigned wakes = 0;
   for (; c.th.now_ns < begun_ns + ROUNDS * period_ns; wakes++) {
-    atomic_store(&c.th.now_ns, vsi_ticker_next_deadline_ns(&c.runtime->ticker));
+    atomic_store(&c.th.now_ns, next_deadline_ns(&c.runtime->ticker));
     assert_true(vestry_runtime_step(c.runtime));
     for (int i = 0; i < BELLS; i++) {
       if (bells[i].fired_at_ns != c.th.now_ns) continue;
       assert_true(c.th.now_ns <= due_ns[i] && due_ns[i] - c.th.now_ns <= slack_ns);
       due_ns[i] = c.th.now_ns + period_ns - random_below(&seed, PERIOD_MS / 2) * MS;
-      assert_int_equal(vsi_ticker_arm_loosely(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
+      assert_int_equal(vsi_ticker_arm(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
     }
   }
   assert_true(wakes <= ROUNDS * SLACKS * 2);
@@ -163,17 +164,17 @@ static void arming_again_moves_the_timer(void **state) {
   bell_init(&a, &c);
   uint64_t now_ns = c.th.now_ns;
   bool was_armed = true;
-  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, now_ns + 10 * MS, &was_armed), VESTRY_OK);
+  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, now_ns + 10 * MS, 0, &was_armed), VESTRY_OK);
   assert_false(was_armed);
-  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, now_ns + 30 * MS, &was_armed), VESTRY_OK);
+  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, now_ns + 30 * MS, 0, &was_armed), VESTRY_OK);
   assert_true(was_armed);
   test_host_advance_ms(&c.th, 29);
   assert_false(vestry_runtime_step(c.runtime));
-  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, now_ns + 29 * MS, &was_armed), VESTRY_OK);
+  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, now_ns + 29 * MS, 0, &was_armed), VESTRY_OK);
   assert_true(was_armed);
   assert_true(vestry_runtime_step(c.runtime));
   assert_int_equal(a.fired, 1);
-  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, 0, &was_armed), VESTRY_OK); /* long ago: next step */
+  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, 0, 0, &was_armed), VESTRY_OK); /* long ago: next step */
   assert_false(was_armed);
   assert_true(vestry_runtime_step(c.runtime));
   assert_int_equal(a.fired, 2);
@@ -187,14 +188,14 @@ static void cancel_returns_whether_it_was_in_time(void **state) {
   bell_init(&a, &c);
   bell_init(&b, &c);
   assert_false(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
-  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + 5 * MS, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + 5 * MS, 0, NULL);
   assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
   assert_false(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
-  assert_true(vsi_ticker_next_deadline_ns(&c.runtime->ticker) == UINT64_MAX);
+  assert_true(next_deadline_ns(&c.runtime->ticker) == UINT64_MAX);
   /* Both are due at once: the fire of the first can still cancel the second. */
   a.victim = &b;
-  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + 5 * MS, NULL);
-  vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns + 5 * MS, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + 5 * MS, 0, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns + 5 * MS, 0, NULL);
   test_host_advance_ms(&c.th, 100);
   assert_true(vestry_runtime_step(c.runtime));
   assert_int_equal(a.fired, 1);
@@ -209,11 +210,11 @@ static void timer_rearmed_in_its_fire_waits_for_the_next_step(void **state) {
   bell a;
   bell_init(&a, &c);
   a.rearm_ns = 1;
-  vsi_ticker_arm(&c.runtime->ticker, &a.timer, 0, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, 0, 0, NULL);
   for (int i = 1; i <= 5; i++) {
     assert_true(vestry_runtime_step(c.runtime));
     assert_int_equal(a.fired, i);
-    assert_true(vsi_ticker_next_deadline_ns(&c.runtime->ticker) <= c.th.now_ns);
+    assert_true(next_deadline_ns(&c.runtime->ticker) <= c.th.now_ns);
   }
   assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
   clockwork_finish(&c);
@@ -225,7 +226,7 @@ static void clock_jump_fires_all_timers_in_order(void **state) {
   bell a[20];
   for (int i = 0; i < 20; i++) {
     bell_init(&a[i], &c);
-    vsi_ticker_arm(&c.runtime->ticker, &a[i].timer, c.th.now_ns + ((uint64_t)MS << i), NULL);
+    vsi_ticker_arm(&c.runtime->ticker, &a[i].timer, c.th.now_ns + ((uint64_t)MS << i), 0, NULL);
   }
   atomic_fetch_add(&c.th.now_ns, UINT64_C(400) * 365 * 86400 * 1000 * MS); /* 400 years */
   assert_true(vestry_runtime_step(c.runtime));
@@ -233,7 +234,7 @@ static void clock_jump_fires_all_timers_in_order(void **state) {
   assert_false(vestry_runtime_step(c.runtime));
   /* Back by a year: nothing fires until the clock has caught up. */
   uint64_t far_ns = c.th.now_ns;
-  vsi_ticker_arm(&c.runtime->ticker, &a[0].timer, far_ns + 10 * MS, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &a[0].timer, far_ns + 10 * MS, 0, NULL);
   atomic_store(&c.th.now_ns, far_ns - UINT64_C(365) * 86400 * 1000 * MS);
   assert_false(vestry_runtime_step(c.runtime));
   atomic_store(&c.th.now_ns, far_ns + 11 * MS);
@@ -247,8 +248,8 @@ static void timer_at_the_maximum_never_fires(void **state) {
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a;
   bell_init(&a, &c);
-  vsi_ticker_arm(&c.runtime->ticker, &a.timer, UINT64_MAX, NULL);
-  assert_true(vsi_ticker_next_deadline_ns(&c.runtime->ticker) == UINT64_MAX);
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, UINT64_MAX, 0, NULL);
+  assert_true(next_deadline_ns(&c.runtime->ticker) == UINT64_MAX);
   atomic_store(&c.th.now_ns, UINT64_MAX);
   assert_false(vestry_runtime_step(c.runtime));
   assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
@@ -261,15 +262,15 @@ static void close_fires_no_timer_and_refuses_arming(void **state) {
   bell a, b;
   bell_init(&a, &c);
   bell_init(&b, &c);
-  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns, 0, NULL);
   vsi_runtime_close(c.runtime);
-  assert_true(vsi_ticker_next_deadline_ns(&c.runtime->ticker) == UINT64_MAX);
+  assert_true(next_deadline_ns(&c.runtime->ticker) == UINT64_MAX);
   assert_false(vestry_runtime_step(c.runtime));
   bool untouched = true;
-  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &b.timer, 0, &untouched), VESTRY_CLOSED);
+  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &b.timer, 0, 0, &untouched), VESTRY_CLOSED);
   assert_true(untouched);
   assert_false(VSI_TIMER_IS_ARMED(&b.timer));
-  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, 0, &untouched), VESTRY_CLOSED);
+  assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, 0, 0, &untouched), VESTRY_CLOSED);
   vestry_runtime_stop(c.runtime);
   assert_int_equal(a.fired, 0);
   assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
@@ -284,8 +285,8 @@ static void close_in_a_fire_leaves_other_timers_unfired(void **state) {
   bell_init(&a, &c);
   bell_init(&b, &c);
   a.closes = true;
-  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns, NULL);
-  vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns, 0, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns, 0, NULL);
   assert_true(vestry_runtime_step(c.runtime));
   assert_false(vestry_runtime_step(c.runtime));
   assert_int_equal(a.fired, 1);
@@ -327,10 +328,10 @@ static void thread_fires_timers_in_time_order(void **state) {
   vsi_timer_init(&a.timer, ring_real);
   vsi_timer_init(&hour.timer, ring_real);
   uint64_t now_ns = vsi_now_ns(vestry_host_default());
-  vsi_ticker_arm(&runtime->ticker, &hour.timer, now_ns + UINT64_C(3600000) * MS, NULL);
+  vsi_ticker_arm(&runtime->ticker, &hour.timer, now_ns + UINT64_C(3600000) * MS, 0, NULL);
   for (unsigned long i = 1; i <= 20; i++) { /* each time the thread sleeps for the hour and must be woken */
     a.due_ns = vsi_now_ns(vestry_host_default()) + i % 3 * MS;
-    vsi_ticker_arm(&runtime->ticker, &a.timer, a.due_ns, NULL);
+    vsi_ticker_arm(&runtime->ticker, &a.timer, a.due_ns, 0, NULL);
     latch_wait(&l, i);
   }
   assert_int_equal(a.fired, 20);
@@ -358,7 +359,7 @@ static void *race(void *argument) {
       bool was_armed = false;
       atomic_fetch_add(&a->holds, 1);
       uint64_t due_ns = vsi_now_ns(vestry_host_default()) + random_below(&r->seed, 2 * MS);
-      vestry_err error = vsi_ticker_arm(&r->runtime->ticker, &a->timer, due_ns, &was_armed);
+      vestry_err error = vsi_ticker_arm(&r->runtime->ticker, &a->timer, due_ns, 0, &was_armed);
       if (error != VESTRY_OK || was_armed) atomic_fetch_sub(&a->holds, 1);
     } else if (vsi_ticker_cancel(&r->runtime->ticker, &a->timer)) {
       atomic_fetch_sub(&a->holds, 1);
@@ -407,8 +408,8 @@ static void thread_uses_the_clock_of_the_host(void **state) {
   tally a = {.latch = &l}, b = {.latch = &l};
   vsi_timer_init(&a.timer, count);
   vsi_timer_init(&b.timer, count);
-  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + UINT64_C(3600000) * MS, NULL);
-  vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns + 1 * MS, NULL); /* lets the thread check every tick */
+  vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + UINT64_C(3600000) * MS, 0, NULL);
+  vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns + 1 * MS, 0, NULL); /* lets the thread check every tick */
   test_host_advance_ms(&c.th, 3600000);
   latch_wait(&l, 2);
   clockwork_finish(&c);

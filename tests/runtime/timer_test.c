@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "runtime/deadline.h"
 #include "runtime/latch.h"
 #include "runtime/random.h"
 #include "runtime/runtime.h"
@@ -101,7 +102,7 @@ static void periods_do_not_drift(void **state) {
   assert_int_equal(vestry_timer_set(b.timer, 3, 10), VESTRY_OK);
   for (long i = 0; i < 500; i++) {
     uint64_t due_ns = start_ns + (3 + 10 * (uint64_t)i) * MS;
-    assert_true(vsi_ticker_next_deadline_ns(&b.runtime->ticker) == due_ns);
+    assert_true(next_deadline_ns(&b.runtime->ticker) == due_ns);
     atomic_store(&b.th.now_ns, due_ns - 1);
     settle(&b);
     assert_int_equal(b.rung, i);
@@ -119,7 +120,7 @@ static void missed_periods_call_back_once(void **state) {
   assert_int_equal(vestry_timer_set(b.timer, 10, 10), VESTRY_OK);
   advance(&b, 57); /* five periods */
   assert_int_equal(b.rung, 1);
-  assert_true(vsi_ticker_next_deadline_ns(&b.runtime->ticker) == start_ns + 60 * MS);
+  assert_true(next_deadline_ns(&b.runtime->ticker) == start_ns + 60 * MS);
   advance(&b, 3);
   assert_int_equal(b.rung, 2);
   advance(&b, UINT64_C(300) * 365 * 86400 * 1000); /* three hundred years of periods */
@@ -175,7 +176,7 @@ static void cancel_stops_the_timer(void **state) {
   advance(&b, 10);
   vestry_timer_set(b.timer, VESTRY_NEVER_MS, 0);
   vestry_timer_set(b.timer, VESTRY_NEVER_MS, 0);
-  assert_true(vsi_ticker_next_deadline_ns(&b.runtime->ticker) == UINT64_MAX);
+  assert_true(next_deadline_ns(&b.runtime->ticker) == UINT64_MAX);
   advance(&b, 100);
   assert_int_equal(b.rung, 1);
   vestry_timer_set(b.timer, 10, 0);
@@ -252,7 +253,7 @@ static void callback_may_set_cancel_or_destroy_its_timer(void **state) {
     for (int n = 0; n < 200; n++) advance(&b, 1);
     assert_int_equal(b.rung, 3);
     assert_true(b.rung_at_ns == start_ns + 60 * MS);
-    assert_true(vsi_ticker_next_deadline_ns(&b.runtime->ticker) == UINT64_MAX);
+    assert_true(next_deadline_ns(&b.runtime->ticker) == UINT64_MAX);
     bell_finish(&b);
   }
 }
@@ -367,7 +368,7 @@ static void running_fire_respects_a_new_deadline(void **state) {
     assert_int_equal(pthread_create(&setter, NULL, set_slowly, &s), 0);
     latch_wait(&s.asked, 1);
     assert_int_equal(pthread_create(&stepper, NULL, step_once, b->runtime), 0);
-    WAIT_WHILE(vsi_ticker_next_deadline_ns(&b->runtime->ticker) != UINT64_MAX); /* it has left the wheel */
+    WAIT_WHILE(next_deadline_ns(&b->runtime->ticker) != UINT64_MAX); /* it has left the wheel */
     latch_add(&s.released);
     pthread_join(setter, &set);
     assert_non_null(set);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "runtime/deadline.h"
 #include "runtime/random.h"
 #include "support/test.h"
 
@@ -135,7 +136,7 @@ static void agrees_with_a_sorted_list(uint64_t seed) {
       break;
     default: { /* check the next deadline */
       size_t first = model_first(&m, true) < TIMERS ? model_first(&m, true) : model_first(&m, false);
-      uint64_t next_due = vsi_wheel_next_due(&wheel), next_stop = vsi_wheel_next_stop(&wheel);
+      uint64_t next_due = wheel_next_due(&wheel), next_stop = vsi_wheel_next_stop(&wheel);
       assert_true(next_due == (first == TIMERS ? VSI_WHEEL_NONE : m.of[first].due));
       assert_int_equal(next_stop == VSI_WHEEL_NONE, next_due == VSI_WHEEL_NONE);
       if (next_due > m.now) assert_true(next_stop <= next_due);
@@ -187,7 +188,7 @@ static void long_gaps_are_skipped(void **state) {
   }
   vsi_wheel_advance(&wheel, UINT64_C(1) << 45);
   for (unsigned i = 0; i < 44; i++) assert_ptr_equal(vsi_wheel_pop_expired(&wheel), &timers[i]);
-  assert_true(vsi_wheel_next_due(&wheel) == VSI_WHEEL_NONE);
+  assert_true(wheel_next_due(&wheel) == VSI_WHEEL_NONE);
 }
 
 /* Advancing from stop to stop, a timer is reached in at most as many stops as there are levels. */
@@ -203,7 +204,7 @@ static void timer_is_reached_in_few_stops(void **state) {
     int stops = 0;
     while (TAILQ_EMPTY(&wheel.expired)) {
       assert_true(stops++ < VSI_WHEEL_LEVELS + 1);
-      assert_true(vsi_wheel_next_due(&wheel) == due);
+      assert_true(wheel_next_due(&wheel) == due);
       vsi_wheel_advance(&wheel, vsi_wheel_next_stop(&wheel));
     }
     assert_true(wheel.now_tick == due);
@@ -222,7 +223,7 @@ static void timer_added_while_popping_waits_for_the_next_advance(void **state) {
   assert_ptr_equal(vsi_wheel_pop_expired(&wheel), &timer);
   vsi_wheel_add(&wheel, &timer, 0);
   assert_null(vsi_wheel_pop_expired(&wheel));
-  assert_true(vsi_wheel_next_due(&wheel) == 100);
+  assert_true(wheel_next_due(&wheel) == 100);
   vsi_wheel_advance(&wheel, 99); /* back: no timer expires */
   assert_null(vsi_wheel_pop_expired(&wheel));
   vsi_wheel_advance(&wheel, 100);
@@ -237,11 +238,11 @@ static void timers_at_the_last_ticks_are_kept(void **state) {
   vsi_wheel_init(&wheel, 0);
   vsi_wheel_add(&wheel, &never, UINT64_MAX);
   vsi_wheel_add(&wheel, &late, UINT64_MAX / 1000000);
-  assert_true(vsi_wheel_next_due(&wheel) == UINT64_MAX / 1000000);
+  assert_true(wheel_next_due(&wheel) == UINT64_MAX / 1000000);
   vsi_wheel_advance(&wheel, UINT64_MAX / 1000000);
   assert_ptr_equal(vsi_wheel_pop_expired(&wheel), &late);
   assert_null(vsi_wheel_pop_expired(&wheel));
-  assert_true(vsi_wheel_next_due(&wheel) == VSI_WHEEL_LAST_TICK);
+  assert_true(wheel_next_due(&wheel) == VSI_WHEEL_LAST_TICK);
   vsi_wheel_remove(&wheel, &never);
   assert_false(VSI_TIMER_IS_ARMED(&never));
   assert_true(vsi_wheel_next_stop(&wheel) == VSI_WHEEL_NONE);

@@ -89,7 +89,7 @@ static void arm(vestry_watcher *watcher, uint64_t due_ns) {
   bool was_armed = false;
   if (due_ns == UINT64_MAX) return;
   vestry_connection_ref(watcher->connection); /* reference of the armed timer */
-  vestry_err error = vsi_ticker_arm(&watcher->runtime->ticker, &watcher->timer, due_ns, &was_armed);
+  vestry_err error = vsi_ticker_arm(&watcher->runtime->ticker, &watcher->timer, due_ns, 0, &was_armed);
   /* error: there are no timers any more; was_armed: the timer has a reference already */
   if (error || was_armed) vestry_connection_unref(watcher->connection);
 }
