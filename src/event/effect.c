@@ -26,77 +26,85 @@ static vestry_err fail(vsi_effect *made, vestry_err error, const char *format, .
 
 /* --------------------------------------------------------------------------------------------------- options ---- */
 
-/* Read one value into its field of an options struct. */
-typedef vestry_err (*read_fn)(vsi_effect *made, const char *name, const json_t *value, void *field);
+/* The arguments of an effect: its options, of one of the kinds, and the attributes that options of a script name. */
+enum { ATTRIBUTES_MAX = 64 };
+typedef struct args {
+  union {
+    vestry_elements_options elements;
+    vestry_signals_options signals;
+    vestry_event_options event;
+    vsi_script_options script;
+  };
+  const vsi_effect_kind *of;
+  vestry_attribute attributes[ATTRIBUTES_MAX]; /* not initialized */
+} args;
+
+/* A type of options. `read` reads a value into its field of `args`; false: the value is not as wanted. */
+typedef struct option_type {
+  bool (*read)(const json_t *value, void *field);
+  const char *wanted;
+} option_type;
+
+static bool read_text(const json_t *value, void *field) {
+  *(const char **)field = vsi_json_c_text(value);
+  return *(const char **)field;
+}
+
+static bool read_flag(const json_t *value, void *field) {
+  *(bool *)field = json_is_true(value);
+  return json_is_boolean(value);
+}
+
+static bool read_ms(const json_t *value, void *field) {
+  const json_int_t number = json_integer_value(value);
+  *(uint32_t *)field = (uint32_t)number;
+  return json_is_integer(value) && number >= 0 && number <= UINT32_MAX;
+}
+
+static bool read_mode(const json_t *value, void *field) {
+  return !vsi_patch_mode_from_name(vsi_json_c_text(value), field);
+}
+
+static bool read_namespace(const json_t *value, void *field) {
+  return !vsi_namespace_from_name(vsi_json_c_text(value), field);
+}
+
+static const option_type text_type = {read_text, "a string without NUL"};
+static const option_type flag_type = {read_flag, "true or false"};
+static const option_type ms_type = {read_ms, "an integer from 0 to 4294967295, in ms"};
+static const option_type mode_type = {read_mode, "outer, inner, replace, prepend, append, before, after or remove"};
+static const option_type namespace_type = {read_namespace, "html, svg or mathml"};
 
 typedef struct option {
   const char *name;
-  read_fn read;
-  size_t offset; /* of the field */
+  const option_type *type;
+  size_t offset; /* of the field in args */
 } option;
 
-static vestry_err wrong(vsi_effect *made, const char *name, const char *wanted) {
-  return fail(made, VESTRY_INVALID, "option %.40s: expected %s", name, wanted);
-}
-
-static vestry_err read_text(vsi_effect *made, const char *name, const json_t *value, void *field) {
-  const char *text = vsi_json_c_text(value);
-  if (!text) return wrong(made, name, "a string without NUL");
-  *(const char **)field = text;
-  return VESTRY_OK;
-}
-
-static vestry_err read_flag(vsi_effect *made, const char *name, const json_t *value, void *field) {
-  if (!json_is_boolean(value)) return wrong(made, name, "true or false");
-  *(bool *)field = json_is_true(value);
-  return VESTRY_OK;
-}
-
-static vestry_err read_ms(vsi_effect *made, const char *name, const json_t *value, void *field) {
-  json_int_t number = json_integer_value(value);
-  if (!json_is_integer(value) || number < 0 || number > UINT32_MAX)
-    return wrong(made, name, "an integer from 0 to 4294967295, in ms");
-  *(uint32_t *)field = (uint32_t)number;
-  return VESTRY_OK;
-}
-
-static vestry_err read_mode(vsi_effect *made, const char *name, const json_t *value, void *field) {
-  const char *text = vsi_json_c_text(value);
-  if (!text || vsi_patch_mode_from_name(text, field))
-    return wrong(made, name, "outer, inner, replace, prepend, append, before, after or remove");
-  return VESTRY_OK;
-}
-
-static vestry_err read_namespace(vsi_effect *made, const char *name, const json_t *value, void *field) {
-  const char *text = vsi_json_c_text(value);
-  if (!text || vsi_namespace_from_name(text, field)) return wrong(made, name, "html, svg or mathml");
-  return VESTRY_OK;
-}
-
 static const option elements_options[] = {
-    {"selector", read_text, offsetof(vestry_elements_options, selector)},
-    {"mode", read_mode, offsetof(vestry_elements_options, mode)},
-    {"namespace", read_namespace, offsetof(vestry_elements_options, ns)},
+    {"selector", &text_type, offsetof(args, elements.selector)},
+    {"mode", &mode_type, offsetof(args, elements.mode)},
+    {"namespace", &namespace_type, offsetof(args, elements.ns)},
 #define REMOVE_OPTIONS (&elements_options[3]) /* for an effect that sets the options above itself */
-    {"useViewTransition", read_flag, offsetof(vestry_elements_options, use_view_transition)},
-    {"viewTransitionSelector", read_text, offsetof(vestry_elements_options, view_transition_selector)},
-    {"state", read_text, offsetof(vestry_elements_options, state)},
-    {"eventId", read_text, offsetof(vestry_elements_options, event.id)},
-    {"retryDuration", read_ms, offsetof(vestry_elements_options, event.retry_ms)},
+    {"useViewTransition", &flag_type, offsetof(args, elements.use_view_transition)},
+    {"viewTransitionSelector", &text_type, offsetof(args, elements.view_transition_selector)},
+    {"state", &text_type, offsetof(args, elements.state)},
+    {"eventId", &text_type, offsetof(args, elements.event.id)},
+    {"retryDuration", &ms_type, offsetof(args, elements.event.retry_ms)},
     {NULL, NULL, 0},
 };
 
 static const option signals_options[] = {
-    {"onlyIfMissing", read_flag, offsetof(vestry_signals_options, only_if_missing)},
-    {"state", read_text, offsetof(vestry_signals_options, state)},
-    {"eventId", read_text, offsetof(vestry_signals_options, event.id)},
-    {"retryDuration", read_ms, offsetof(vestry_signals_options, event.retry_ms)},
+    {"onlyIfMissing", &flag_type, offsetof(args, signals.only_if_missing)},
+    {"state", &text_type, offsetof(args, signals.state)},
+    {"eventId", &text_type, offsetof(args, signals.event.id)},
+    {"retryDuration", &ms_type, offsetof(args, signals.event.retry_ms)},
     {NULL, NULL, 0},
 };
 
 static const option plain_options[] = {
-    {"eventId", read_text, offsetof(vestry_event_options, id)},
-    {"retryDuration", read_ms, offsetof(vestry_event_options, retry_ms)},
+    {"eventId", &text_type, offsetof(args, event.id)},
+    {"retryDuration", &ms_type, offsetof(args, event.retry_ms)},
     {NULL, NULL, 0},
 };
 
@@ -106,9 +114,9 @@ static const option *find_option(const option *options, const char *name) {
   return NULL;
 }
 
-/* Read an object of options. NULL and a JSON null: the defaults, which ret_options contains already. An unknown name or
- * a wrong type is INVALID, and the reason names the option. The options borrow from the object. */
-static vestry_err read_options(vsi_effect *made, const json_t *json, const option *options, void *ret_options) {
+/* Read an object of options. NULL and a JSON null: the defaults, which ret_args contains already. An unknown name or a
+ * wrong type is INVALID, and the reason names the option. The options borrow from the object. */
+static vestry_err read_options(vsi_effect *made, const json_t *json, const option *options, args *ret_args) {
   if (!json || json_is_null(json)) return VESTRY_OK;
   if (!json_is_object(json)) return fail(made, VESTRY_INVALID, "the options must be an object");
   const char *name;
@@ -116,49 +124,45 @@ static vestry_err read_options(vsi_effect *made, const json_t *json, const optio
   json_object_foreach((json_t *)json, name, value) { /* iteration does not modify it */
     const option *known = find_option(options, name);
     if (!known) return fail(made, VESTRY_INVALID, "unknown option %.40s", name);
-    vestry_err error = known->read(made, name, value, (char *)ret_options + known->offset);
-    if (error) return error;
+    if (!known->type->read(value, (char *)ret_args + known->offset))
+      return fail(made, VESTRY_INVALID, "option %.40s: expected %s", name, known->type->wanted);
   }
   return VESTRY_OK;
 }
 
 /* --------------------------------------------------------------------------------------------------- effects ---- */
 
-/* A built-in effect that makes an event. Exactly one of make and what is set. */
+/* A built-in effect that makes an event. */
 struct vsi_effect_kind {
   const char *name;
-  size_t least, most; /* number of arguments */
-  vestry_err (*make)(vsi_effect *made, const json_t *effect);
-  const char *what;   /* the argument, in errors, of an effect that runs code: a text, followed by options */
+  /* Reads the arguments before the options, and makes the event. If it returns INVALID without a reason, the event does
+   * not allow `what` or an option. */
+  vestry_err (*make)(vsi_effect *made, const json_t *effect, args *given);
+  const char *what;
+  const option *options;
+  size_t most; /* number of arguments; the options are the last one */
+  /* Of an effect that runs code, whose argument is a text: */
   const char *before; /* JavaScript before the text, which is the argument of one call; NULL: the text is the code */
   bool is_address;    /* the text is an address */
 };
 
-/* Complete the reason of a failure to make the event. what: the content of the event, for the reason. */
-static vestry_err settle(vsi_effect *made, vestry_err error, const char *what) {
-  return error == VESTRY_INVALID ? fail(made, error, "%s or an option is not allowed in an event", what) : error;
-}
-
-static vestry_err make_elements(vsi_effect *made, const char *html, size_t len, const json_t *json) {
-  vestry_elements_options options = {0};
-  vestry_err error = read_options(made, json, elements_options, &options);
-  if (error) return error;
-  bool is_by_id = options.mode == VESTRY_PATCH_OUTER || options.mode == VESTRY_PATCH_REPLACE;
-  if (!is_by_id && !(options.selector && *options.selector))
+static vestry_err make_elements(vsi_effect *made, const char *html, size_t len, const args *given) {
+  const vestry_elements_options *options = &given->elements;
+  bool is_by_id = options->mode == VESTRY_PATCH_OUTER || options->mode == VESTRY_PATCH_REPLACE;
+  if (!is_by_id && !(options->selector && *options->selector))
     return fail(made, VESTRY_INVALID, "this mode needs a selector: {\"selector\": \"#id\", …}");
-  error = vestry_event_elements(made->host, html, len, &options, &made->event);
-  return settle(made, error, "the elements");
+  return vestry_event_elements(made->host, html, len, options, &made->event);
 }
 
 /* [html, options?] */
-static vestry_err patch_elements(vsi_effect *made, const json_t *effect) {
+static vestry_err patch_elements(vsi_effect *made, const json_t *effect, args *given) {
   const json_t *html = json_array_get(effect, 1);
   if (!json_is_string(html)) return fail(made, VESTRY_INVALID, "the elements must be a string");
-  return make_elements(made, json_string_value(html), json_string_length(html), json_array_get(effect, 2));
+  return make_elements(made, json_string_value(html), json_string_length(html), given);
 }
 
 /* [[html…], options?]: one event, with each text on separate lines. */
-static vestry_err patch_elements_seq(vsi_effect *made, const json_t *effect) {
+static vestry_err patch_elements_seq(vsi_effect *made, const json_t *effect, args *given) {
   const json_t *list = json_array_get(effect, 1);
   if (!json_is_array(list)) return fail(made, VESTRY_INVALID, "the elements must be a list of strings");
   vestry_err error = VESTRY_OK;
@@ -173,25 +177,19 @@ static vestry_err patch_elements_seq(vsi_effect *made, const json_t *effect) {
       error = fail(made, VESTRY_INVALID, "element %zu is not a string", i);
   }
   if (!error) error = joined.error;
-  if (!error) error = make_elements(made, joined.len ? joined.data : "", joined.len, json_array_get(effect, 2));
+  if (!error) error = make_elements(made, joined.len ? joined.data : "", joined.len, given);
   vsi_buffer_finish(&joined);
   return error;
 }
 
 /* [object or its JSON text, options?] */
-static vestry_err patch_signals(vsi_effect *made, const json_t *effect) {
-  vestry_signals_options options = {0};
+static vestry_err patch_signals(vsi_effect *made, const json_t *effect, args *given) {
   const json_t *signals = json_array_get(effect, 1);
-  vestry_err error = read_options(made, json_array_get(effect, 2), signals_options, &options);
-  if (error) return error;
   if (json_is_string(signals))
-    error = vsi_event_signals_text(made->host, json_string_value(signals), json_string_length(signals), &options,
-                                   &made->event);
-  else if (json_is_object(signals))
-    error = vsi_event_signals_value(made->host, signals, &options, &made->event);
-  else
-    return fail(made, VESTRY_INVALID, "the signals must be an object, or its JSON text");
-  return settle(made, error, "the signals");
+    return vsi_event_signals_text(made->host, json_string_value(signals), json_string_length(signals), &given->signals,
+                                  &made->event);
+  if (json_is_object(signals)) return vsi_event_signals_value(made->host, signals, &given->signals, &made->event);
+  return fail(made, VESTRY_INVALID, "the signals must be an object, or its JSON text");
 }
 
 /* Read a text, or a list of at least one. Returns pointers to the texts in memory of the host, which the caller frees.
@@ -218,29 +216,22 @@ static vestry_err read_texts(vsi_effect *made, const json_t *value, const char *
 }
 
 /* [selector, options?] */
-static vestry_err remove_elements(vsi_effect *made, const json_t *effect) {
-  vestry_elements_options options = {0};
-  vestry_err error = read_options(made, json_array_get(effect, 2), REMOVE_OPTIONS, &options);
-  if (error) return error;
-  const char *selector = vsi_json_c_text(json_array_get(effect, 1));
-  if (!selector) return fail(made, VESTRY_INVALID, "the selector must be a string without NUL");
-  options.selector = selector;
-  options.mode = VESTRY_PATCH_REMOVE;
-  error = vestry_event_elements(made->host, NULL, 0, &options, &made->event);
-  return settle(made, error, "the selector");
+static vestry_err remove_elements(vsi_effect *made, const json_t *effect, args *given) {
+  given->elements.selector = vsi_json_c_text(json_array_get(effect, 1));
+  given->elements.mode = VESTRY_PATCH_REMOVE;
+  if (!given->elements.selector) return fail(made, VESTRY_INVALID, "the selector must be a string without NUL");
+  return vestry_event_elements(made->host, NULL, 0, &given->elements, &made->event);
 }
 
 /* [path or [path…], options?] */
-static vestry_err remove_signals(vsi_effect *made, const json_t *effect) {
-  const char **paths = NULL;
-  size_t count = 0;
-  vestry_signals_options options = {0};
-  vestry_err error = read_options(made, json_array_get(effect, 2), signals_options, &options);
-  if (!error) error = read_texts(made, json_array_get(effect, 1), "the paths", &paths, &count);
+static vestry_err remove_signals(vsi_effect *made, const json_t *effect, args *given) {
+  const char **paths;
+  size_t count;
+  vestry_err error = read_texts(made, json_array_get(effect, 1), "the paths", &paths, &count);
   if (error) return error;
-  error = vsi_event_remove_signals(made->host, paths, count, &options, &made->event);
+  error = vsi_event_remove_signals(made->host, paths, count, &given->signals, &made->event);
   vsi_free(made->host, paths);
-  return settle(made, error, "a path");
+  return error;
 }
 
 /* Append a value as JSON text. The first pass counts the bytes, the second writes them. */
@@ -269,16 +260,12 @@ static vestry_err read_named(vsi_effect *made, const json_t *effect, bool plain,
 }
 
 /* [name, data?, options?]: an event for readers other than Datastar. The data is a text, or any value as JSON. */
-static vestry_err send_event(vsi_effect *made, const json_t *effect) {
-  vestry_event_options options = {0};
+static vestry_err send_event(vsi_effect *made, const json_t *effect, args *given) {
   const char *name;
   vsi_buffer data;
   vsi_buffer_init(&data, made->host);
-  vestry_err error = read_options(made, json_array_get(effect, 3), plain_options, &options);
-  if (!error) error = read_named(made, effect, true, &name, &data);
-  if (!error)
-    error = settle(made, vsi_event_plain(made->host, name, data.data, data.len, &options, &made->event),
-                   "the event's name");
+  vestry_err error = read_named(made, effect, true, &name, &data);
+  if (!error) error = vsi_event_plain(made->host, name, data.data, data.len, &given->event, &made->event);
   vsi_buffer_finish(&data);
   return error;
 }
@@ -286,126 +273,105 @@ static vestry_err send_event(vsi_effect *made, const json_t *effect) {
 /* -------------------------------------------------------------------------------------------------- scripts ---- */
 
 #ifndef VSI_WITHOUT_SCRIPTS /* small programs: docs/building.md */
-static vestry_err read_not_flag(vsi_effect *made, const char *name, const json_t *value, void *field) {
-  if (!json_is_boolean(value)) return wrong(made, name, "true or false");
+static bool read_not_flag(const json_t *value, void *field) {
   *(bool *)field = json_is_false(value);
-  return VESTRY_OK;
+  return json_is_boolean(value);
 }
-
-/* Options of the effects that run scripts and of dispatch-event, and the attributes to which they point. */
-typedef struct script_args {
-  vsi_script_options script;
-  vsi_custom_event_options event;
-  vestry_attribute attributes[64];
-} script_args;
-enum { ATTRIBUTES_MAX = sizeof((script_args *)0)->attributes / sizeof(vestry_attribute) };
 
 /* {"type": "module", "async": true} */
-static vestry_err read_attributes(vsi_effect *made, const char *name, const json_t *value, void *field) {
-  script_args *into = field;
-  if (!json_is_object(value)) return wrong(made, name, "an object");
-  if (json_object_size(value) > ATTRIBUTES_MAX) return wrong(made, name, "at most 64 attributes");
-  const char *attribute;
+static bool read_attributes(const json_t *value, void *field) {
+  args *into = field;
+  if (!json_is_object(value) || json_object_size(value) > ATTRIBUTES_MAX) return false;
+  const char *name;
   json_t *content;
-  json_object_foreach((json_t *)value, attribute, content) {
-    const char *text = vsi_json_c_text(content);
-    if (!text && !json_is_true(content)) return wrong(made, name, "a string or true for each attribute");
-    into->attributes[into->script.attributes_count++] = (vestry_attribute){attribute, text};
+  json_object_foreach((json_t *)value, name, content) {
+    const char *is = vsi_json_c_text(content);
+    if (!is && !json_is_true(content)) return false;
+    into->attributes[into->script.attributes_count++] = (vestry_attribute){name, is};
   }
   into->script.attributes = into->attributes;
-  return VESTRY_OK;
+  return true;
 }
 
+static const option_type not_flag_type = {read_not_flag, "true or false"};
+static const option_type attributes_type = {read_attributes,
+                                            "an object of at most 64 attributes, each a string or true"};
+
 static const option custom_event_options[] = {
-    {"selector", read_text, offsetof(script_args, event.selector)},
-    {"bubbles", read_not_flag, offsetof(script_args, event.no_bubbles)},
-    {"cancelable", read_not_flag, offsetof(script_args, event.not_cancelable)},
-    {"composed", read_not_flag, offsetof(script_args, event.not_composed)},
+    {"selector", &text_type, offsetof(args, script.selector)},
+    {"bubbles", &not_flag_type, offsetof(args, script.no_bubbles)},
+    {"cancelable", &not_flag_type, offsetof(args, script.not_cancelable)},
+    {"composed", &not_flag_type, offsetof(args, script.not_composed)},
 #define SCRIPT_OPTIONS (&custom_event_options[4]) /* for an effect without an event */
-    {"autoRemove", read_not_flag, offsetof(script_args, script.keep)},
-    {"attributes", read_attributes, 0},
-    {"eventId", read_text, offsetof(script_args, script.event.id)},
-    {"retryDuration", read_ms, offsetof(script_args, script.event.retry_ms)},
+    {"autoRemove", &not_flag_type, offsetof(args, script.keep)},
+    {"attributes", &attributes_type, 0},
+    {"eventId", &text_type, offsetof(args, script.event.id)},
+    {"retryDuration", &ms_type, offsetof(args, script.event.retry_ms)},
     {NULL, NULL, 0},
 };
 
-static vestry_err read_script_options(vsi_effect *made, const json_t *json, const option *options,
-                                      script_args *ret_args) {
-  ret_args->script = (vsi_script_options){0};
-  ret_args->event = (vsi_custom_event_options){.script = &ret_args->script};
-  return read_options(made, json, options, ret_args);
-}
-
 /* [script, text or url, options?] */
-static vestry_err call(vsi_effect *made, const json_t *effect, const vsi_effect_kind *of) {
-  script_args script;
-  vestry_err error = read_script_options(made, json_array_get(effect, 2), SCRIPT_OPTIONS, &script);
-  if (error) return error;
-  const json_t *given = json_array_get(effect, 1);
-  const char *text = of->is_address ? vsi_json_c_text(given) : json_string_value(given);
-  if (!text) return fail(made, VESTRY_INVALID, "%s must be a string%s", of->what, of->is_address ? " without NUL" : "");
-  if (of->is_address && !vsi_is_web_address(text))
-    error = VESTRY_INVALID;
-  else if (of->before)
-    error = vsi_event_call(made->host, of->before, text, json_string_length(given), &script.script, &made->event);
-  else
-    error = vsi_event_script(made->host, text, json_string_length(given), &script.script, &made->event);
-  return settle(made, error, of->is_address ? "the address (relative, http or https)" : of->what);
+static vestry_err call(vsi_effect *made, const json_t *effect, args *given) {
+  const vsi_effect_kind *of = given->of;
+  const json_t *json = json_array_get(effect, 1);
+  const char *code = of->is_address ? vsi_json_c_text(json) : json_string_value(json);
+  const size_t len = json_string_length(json);
+  if (!code) return fail(made, VESTRY_INVALID, "%s must be a string%s", of->what, of->is_address ? " without NUL" : "");
+  if (of->is_address && !vsi_is_web_address(code)) return VESTRY_INVALID;
+  if (!of->before) return vsi_event_script(made->host, code, len, &given->script, &made->event);
+  return vsi_event_call(made->host, of->before, code, len, &given->script, &made->event);
 }
 
 /* [url or [url…], options?] */
-static vestry_err prefetch(vsi_effect *made, const json_t *effect) {
-  script_args script;
-  const char **urls = NULL;
-  size_t count = 0;
-  vestry_err error = read_script_options(made, json_array_get(effect, 2), SCRIPT_OPTIONS, &script);
-  if (!error) error = read_texts(made, json_array_get(effect, 1), "the addresses", &urls, &count);
+static vestry_err prefetch(vsi_effect *made, const json_t *effect, args *given) {
+  const char **urls;
+  size_t count;
+  vestry_err error = read_texts(made, json_array_get(effect, 1), "the addresses", &urls, &count);
   if (error) return error;
-  error = vsi_event_prefetch(made->host, urls, count, &script.script, &made->event);
+  error = vsi_event_prefetch(made->host, urls, count, &given->script, &made->event);
   vsi_free(made->host, urls);
-  return settle(made, error, "an address (relative, http or https)");
+  return error;
 }
 
 /* [name, detail?, options?]: the detail is any value. */
-static vestry_err dispatch_event(vsi_effect *made, const json_t *effect) {
-  script_args script;
+static vestry_err dispatch_event(vsi_effect *made, const json_t *effect, args *given) {
   const char *name;
   vsi_buffer detail;
   vsi_buffer_init(&detail, made->host);
-  vestry_err error = read_script_options(made, json_array_get(effect, 3), custom_event_options, &script);
-  if (!error) error = read_named(made, effect, false, &name, &detail);
-  if (!error)
-    error = settle(made, vsi_event_custom(made->host, name, detail.data, detail.len, &script.event, &made->event),
-                   "the event's name");
+  vestry_err error = read_named(made, effect, false, &name, &detail);
+  if (!error) error = vsi_event_custom(made->host, name, detail.data, detail.len, &given->script, &made->event);
   vsi_buffer_finish(&detail);
   return error;
 }
 
-#define ADDRESS .is_address = true, .what = "the address"
 /* An application's page navigates within the document, if it can. */
 #define NAVIGATE(how, otherwise)                                                                                       \
   "setTimeout((url) => window.vestryNavigate?.(url, '" how "') || window.location." otherwise "(url), 0, "
+#define CALL(name, what, before)                                                                                       \
+  { name, call, what, SCRIPT_OPTIONS, 2, before, false }
+#define CALL_WITH_URL(name, before)                                                                                    \
+  { name, call, "the address (relative, http or https)", SCRIPT_OPTIONS, 2, before, true }
 #endif
 
 const vsi_effect_kind *vsi_effect_find(const char *name, size_t len) {
   /* the most frequent names come first */
   static const vsi_effect_kind all[] = {
-      {"patch-signals", 1, 2, .make = patch_signals},
-      {"patch-elements", 1, 2, .make = patch_elements},
-      {"patch-elements-seq", 1, 2, .make = patch_elements_seq},
-      {"remove-elements", 1, 2, .make = remove_elements},
-      {"remove-signals", 1, 2, .make = remove_signals},
-      {"send-event", 1, 3, .make = send_event},
+      {"patch-signals", patch_signals, "the signals", signals_options, .most = 2},
+      {"patch-elements", patch_elements, "the elements", elements_options, .most = 2},
+      {"patch-elements-seq", patch_elements_seq, "the elements", elements_options, .most = 2},
+      {"remove-elements", remove_elements, "the selector", REMOVE_OPTIONS, .most = 2},
+      {"remove-signals", remove_signals, "a path", signals_options, .most = 2},
+      {"send-event", send_event, "the event's name", plain_options, .most = 3},
 #ifndef VSI_WITHOUT_SCRIPTS
-      {"execute-script", 1, 2, .what = "the script"},
-      {"console-log", 1, 2, .what = "the logged text", .before = "console.log("},
-      {"console-error", 1, 2, .what = "the logged text", .before = "console.error("},
-      {"redirect", 1, 2, ADDRESS, .before = VSI_LEAVING},
-      {"replace-url", 1, 2, ADDRESS, .before = "window.history.replaceState(window.history.state, '', "},
-      {"navigate", 1, 2, ADDRESS, .before = NAVIGATE("push", "assign")},
-      {"navigate-replace", 1, 2, ADDRESS, .before = NAVIGATE("replace", "replace")},
-      {"dispatch-event", 1, 3, .make = dispatch_event},
-      {"prefetch", 1, 2, .make = prefetch},
+      CALL("execute-script", "the script", NULL),
+      CALL("console-log", "the logged text", "console.log("),
+      CALL("console-error", "the logged text", "console.error("),
+      CALL_WITH_URL("redirect", VSI_LEAVING),
+      CALL_WITH_URL("replace-url", "window.history.replaceState(window.history.state, '', "),
+      CALL_WITH_URL("navigate", NAVIGATE("push", "assign")),
+      CALL_WITH_URL("navigate-replace", NAVIGATE("replace", "replace")),
+      {"dispatch-event", dispatch_event, "the event's name", custom_event_options, .most = 3},
+      {"prefetch", prefetch, "an address (relative, http or https)", SCRIPT_OPTIONS, .most = 2},
 #endif
   };
   for (const vsi_effect_kind *at = all; at < all + sizeof all / sizeof *all; at++)
@@ -419,12 +385,15 @@ vestry_err vsi_effect_make(vsi_effect *made, const json_t *effect) {
       json_is_string(name) ? vsi_effect_find(json_string_value(name), json_string_length(name)) : NULL;
   if (!of) return fail(made, VESTRY_NOT_FOUND, "no effect of this name makes an event");
   const size_t count = json_array_size(effect) - 1;
-  if (count < of->least) return fail(made, VESTRY_INVALID, "an argument is missing");
+  if (!count) return fail(made, VESTRY_INVALID, "an argument is missing");
   if (count > of->most) return fail(made, VESTRY_INVALID, "expected at most %zu arguments", of->most);
-#ifndef VSI_WITHOUT_SCRIPTS
-  if (of->what) return call(made, effect, of);
-#endif
-  return of->make(made, effect);
+  args given;
+  memset(&given, 0, offsetof(args, attributes));
+  given.of = of;
+  vestry_err error = read_options(made, json_array_get(effect, of->most), of->options, &given);
+  if (!error) error = of->make(made, effect, &given);
+  const bool is_explained = error != VESTRY_INVALID || *made->why;
+  return is_explained ? error : fail(made, error, "%s or an option is not allowed in an event", of->what);
 }
 
 vestry_err vestry_event_effect(const vestry_host *host, const vestry_value *effect, vestry_event **ret_event) {

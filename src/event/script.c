@@ -14,7 +14,6 @@
 
 #include "base/ascii.h"
 #include "base/field.h"
-#include "event/layout.h"
 #include "html/escape.h"
 #include "html/tag.h"
 #include "json/write.h"
@@ -30,43 +29,38 @@
  *   document, and the script moves into a head that is dropped, so it does not run. */
 static const char *const hazards[] = {"/script", "!--", "/html", "/head", "/body"};
 
-/* Write the text of a script element, with the prefix in front of each line but the first. The script has the same
- * effect; only the `<` of sequences that would end the element or change its parsing is escaped.
+/* Write the text of a script element. The script has the same effect; only the `<` of sequences that would end the
+ * element or change its parsing is escaped.
  *
  * The `<` is written as \u003C. Strings, templates and regular expressions read this as `<`, and so does JSON, because
  * some script elements contain JSON (speculation rules, import maps). If a backslash already escapes the `<`, that
  * backslash is used: a second one would turn the pair into a backslash and "u003C". */
-static void put_script_text(vsi_writer *writer, const char *text, size_t len, const char *prefix) {
+static void put_script_text(vsi_html *html, const char *text, size_t len) {
   const char *end = text + len;
   const char *written = text, *at = text;
   while (at < end && (at = memchr(at, '<', (size_t)(end - at))) != NULL) {
     if (VSI_STARTS_WITH_ANY(((vestry_slice){at + 1, (size_t)(end - at - 1)}), hazards)) {
       size_t backslashes = 0;
       while (at - backslashes > text && *(at - backslashes - 1) == '\\') backslashes++;
-      vsi_put_lines(writer, written, (size_t)(at - written), prefix);
-      vsi_put_str(writer, backslashes % 2 ? "u003C" : "\\u003C");
+      vsi_html_put(html, written, (size_t)(at - written));
+      vsi_html_put_str(html, backslashes % 2 ? "u003C" : "\\u003C");
       written = at + 1;
     }
     at++;
   }
-  vsi_put_lines(writer, written, (size_t)(end - written), prefix);
+  vsi_html_put(html, written, (size_t)(end - written));
 }
 
 /* Write an attribute's value for double quotes, on one line. */
-static void put_attribute_value(vsi_writer *writer, const char *value) {
-  for (;;) {
-    size_t plain = strcspn(value, "&\"<>\r\n");
-    vsi_put(writer, value, plain);
+static void put_attribute_value(vsi_html *html, const char *value) {
+  static const char special[] = "&\"<>\r\n";
+  static const char *const references[] = {"&amp;", "&quot;", "&lt;", "&gt;", "&#13;", "&#10;"};
+  for (;; value++) {
+    const size_t plain = strcspn(value, special);
+    vsi_html_put(html, value, plain);
     value += plain;
-    switch (*value++) {
-    case '&': vsi_put_str(writer, "&amp;"); break;
-    case '"': vsi_put_str(writer, "&quot;"); break;
-    case '<': vsi_put_str(writer, "&lt;"); break;
-    case '>': vsi_put_str(writer, "&gt;"); break;
-    case '\r': vsi_put_str(writer, "&#13;"); break;
-    case '\n': vsi_put_str(writer, "&#10;"); break;
-    default: return;
-    }
+    if (!*value) return;
+    vsi_html_put_str(html, references[strchr(special, *value) - special]);
   }
 }
 
@@ -76,69 +70,51 @@ static bool is_attribute_name(const char *name) {
   return name && *name && name[strspn(name, allowed)] == '\0';
 }
 
-/* ---------------------------------------------------------------------------------------- script elements ---- */
+/* --------------------------------------------------------------------------------------- elements and events ---- */
 
-enum { MAX_ATTRIBUTES = 64 };
-
-typedef struct script {
-  vsi_script_options options;
-  const char *text;
-  size_t len;
-} script;
-
-/* Write the event's head, and the lines up to the elements, which append the element to the body. */
-static void put_head(vsi_writer *writer, const vsi_script_options *options) {
-  vsi_put_head(writer, VSI_ELEMENTS_EVENT, &options->event);
-  vsi_put_str(writer, "data: selector body\ndata: mode append\ndata: elements ");
-}
-
-/* Write the application's attributes. */
-static void put_attributes(vsi_writer *writer, const vsi_script_options *options) {
+/* Begin an element with the application's attributes. reserved: an attribute that the element has already, because the
+ * parser drops the second of two attributes with the same name, so one of the two would be lost silently; NULL: none */
+static vsi_html *begin_element(vestry_html *builder, const vestry_host *host, const char *opening,
+                               const vsi_script_options *options, const char *reserved) {
+  vestry_html_init(builder, host);
+  vsi_html *html = vsi_html_of(builder);
+  vsi_html_put_str(html, opening);
   for (size_t i = 0; i < options->attributes_count; i++) {
     const vestry_attribute *attribute = &options->attributes[i];
-    vsi_put_str(writer, " ");
-    vsi_put_str(writer, attribute->name);
+    if (!is_attribute_name(attribute->name) || (reserved && vsi_strcasecmp(attribute->name, reserved) == 0)) {
+      vsi_html_fail(html, VESTRY_INVALID, "an attribute's name");
+      break;
+    }
+    vsi_html_put_str(html, " ");
+    vsi_html_put_str(html, attribute->name);
     if (attribute->value) {
-      vsi_put_str(writer, "=\"");
-      put_attribute_value(writer, attribute->value);
-      vsi_put_str(writer, "\"");
+      vsi_html_put_str(html, "=\"");
+      put_attribute_value(html, attribute->value);
+      vsi_html_put_str(html, "\"");
     }
   }
+  return html;
 }
 
-static void script_layout(vsi_writer *writer, const void *ctx) {
-  const script *s = ctx;
-  put_head(writer, &s->options);
-  vsi_put_str(writer, "<script");
-  put_attributes(writer, &s->options);
-  if (!s->options.keep) vsi_put_str(writer, " data-effect=\"el.remove()\"");
-  vsi_put_str(writer, ">");
-  put_script_text(writer, s->text, s->len, "data: elements ");
-  vsi_put_str(writer, "</script>\n\n");
-}
-
-/* Check the options. reserved: an attribute that the element has already; NULL: none. OK | INVALID */
-static vestry_err check_options(const vsi_script_options *options, const char *reserved) {
-  if (!vsi_is_one_line(options->event.id)) return VESTRY_INVALID;
-  if (options->attributes_count > MAX_ATTRIBUTES) return VESTRY_INVALID;
-  if (options->attributes_count && !options->attributes) return VESTRY_INVALID;
-  for (size_t i = 0; i < options->attributes_count; i++) {
-    const char *name = options->attributes[i].name;
-    if (!is_attribute_name(name)) return VESTRY_INVALID;
-    /* The HTML parser drops the second of two attributes with the same name, so one of the two would be lost
-     * silently. */
-    if (reserved && vsi_starts_with(name, strlen(name) + 1, reserved) && !name[strlen(reserved)]) return VESTRY_INVALID;
-  }
-  return VESTRY_OK;
+/* Make the event that appends the element to the body, and finish the builder. */
+static vestry_err append_element(vestry_html *builder, const vsi_script_options *options, vestry_event **ret_event) {
+  const vestry_elements_options append = {.selector = "body", .mode = VESTRY_PATCH_APPEND, .event = options->event};
+  vestry_slice made;
+  vestry_err error = vestry_html_result(builder, &made);
+  if (!error) error = vestry_event_elements(vsi_html_of(builder)->host, made.data, made.len, &append, ret_event);
+  vestry_html_finish(builder);
+  return error;
 }
 
 vestry_err vsi_event_script(const vestry_host *host, const char *text, size_t len, const vsi_script_options *options,
                             vestry_event **ret_event) {
-  if (!text && len) return VESTRY_INVALID;
-  script s = {.text = text ? text : "", .len = len};
-  if (options) s.options = *options;
-  vestry_err error = check_options(&s.options, s.options.keep ? NULL : "data-effect");
-  return error ? error : vsi_event_build(host, script_layout, &s, ret_event);
+  if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
+  vestry_html builder;
+  vsi_html *html = begin_element(&builder, host, "<script", options, options->keep ? NULL : "data-effect");
+  vsi_html_put_str(html, options->keep ? ">" : " data-effect=\"el.remove()\">");
+  put_script_text(html, text, len);
+  vsi_html_put_str(html, "</script>");
+  return append_element(&builder, options, ret_event);
 }
 
 /* ----------------------------------------------------------------------------------------- client actions ---- */
@@ -163,31 +139,16 @@ static void put_string(vsi_html *code, const char *text, size_t len) {
 #define REMOVAL   "; el.remove()"
 #define CLOSING   "\"></i>"
 
-typedef struct framed {
-  vsi_script_options options;
-  vestry_slice code;
-} framed;
-
-static void action_layout(vsi_writer *writer, const void *ctx) {
-  const framed *f = ctx;
-  put_head(writer, &f->options);
-  vsi_put_str(writer, OPENING);
-  put_attributes(writer, &f->options);
-  vsi_put_str(writer, ATTRIBUTE);
-  vsi_put(writer, f->code.data, f->code.len);
-  vsi_put_str(writer, f->options.keep ? CLOSING "\n\n" : REMOVAL CLOSING "\n\n");
+static vsi_html *begin_action(vestry_html *builder, const vestry_host *host, const vsi_script_options *options) {
+  vsi_html *code = begin_element(builder, host, OPENING, options, "data-init");
+  vsi_html_put_str(code, ATTRIBUTE);
+  return code;
 }
 
-/* Make an event of JavaScript code, and finish the code's builder. The code is on one line, and has no double quotes
- * and ampersands. OK | INVALID | TOO_LARGE | NO_MEMORY */
-static vestry_err send_off(vestry_html *code, const vsi_script_options *options, vestry_event **ret_event) {
-  framed f = {.code = {NULL, 0}};
-  vestry_err error = vestry_html_result(code, &f.code);
-  if (options) f.options = *options;
-  if (!error) error = check_options(&f.options, "data-init");
-  if (!error) error = vsi_event_build(vsi_html_of(code)->host, action_layout, &f, ret_event);
-  vestry_html_finish(code);
-  return error;
+/* End the code, which is on one line and has no double quotes and ampersands, and make the event. */
+static vestry_err end_action(vestry_html *builder, const vsi_script_options *options, vestry_event **ret_event) {
+  vsi_html_put_str(vsi_html_of(builder), options->keep ? CLOSING : REMOVAL CLOSING);
+  return append_element(builder, options, ret_event);
 }
 
 vestry_err vsi_html_leave(vestry_html *html, const char *url) {
@@ -202,12 +163,11 @@ vestry_err vsi_event_call(const vestry_host *host, const char *before, const cha
                           const vsi_script_options *options, vestry_event **ret_event) {
   if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   vestry_html builder;
-  vestry_html_init(&builder, host);
-  vsi_html *code = vsi_html_of(&builder);
+  vsi_html *code = begin_action(&builder, host, options);
   vsi_html_put_str(code, before);
   put_string(code, string, len);
   vsi_html_put_str(code, ")");
-  return send_off(&builder, options, ret_event);
+  return end_action(&builder, options, ret_event);
 }
 
 /* -------------------------------------------------------------------------------------- addresses ---- */
@@ -230,38 +190,25 @@ bool vsi_is_web_address(const char *url) {
   return vsi_starts_with(url, len, "http:") || vsi_starts_with(url, len, "https:");
 }
 
-/* The application's attributes follow the attribute that makes the script a speculation rule. */
+/* The rules contain no `<` that would have to be escaped. */
 vestry_err vsi_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
                               const vsi_script_options *options, vestry_event **ret_event) {
-  vsi_script_options own = options ? *options : (vsi_script_options){0};
-  if (own.attributes_count >= MAX_ATTRIBUTES || (own.attributes_count && !own.attributes)) return VESTRY_INVALID;
-  vestry_attribute attributes[MAX_ATTRIBUTES] = {{"type", "speculationrules"}};
-  for (size_t i = 0; i < own.attributes_count; i++) {
-    attributes[i + 1] = own.attributes[i];
-    const char *name = own.attributes[i].name;
-    if (name && vsi_strcasecmp(name, "type") == 0) return VESTRY_INVALID; /* the parser would drop the second */
+  vestry_html builder;
+  vsi_html *html = begin_element(&builder, host, "<script type=\"speculationrules\"", options, "type");
+  vsi_html_put_str(html, ">{\"prefetch\":[{\"source\":\"list\",\"urls\":[");
+  vsi_buffer list;
+  vsi_buffer_init(&list, host);
+  for (size_t i = 0; i < count && !html->error; i++) {
+    if (!vsi_is_web_address(urls[i])) vsi_html_fail(html, VESTRY_INVALID, "an address");
+    if (list.len > VESTRY_EVENT_MAX_BYTES) vsi_html_fail(html, VESTRY_TOO_LARGE, "the addresses");
+    if (i) vsi_buffer_append_char(&list, ',');
+    vsi_literal_append(&list, urls[i], strlen(urls[i]));
   }
-  own.attributes = attributes;
-  own.attributes_count++;
-  own.keep = true;
-  if (!urls || !count) return VESTRY_INVALID;
-  vestry_err error = VESTRY_OK;
-  vsi_buffer text;
-  vsi_buffer_init(&text, host);
-  vsi_buffer_append_str(&text, "{\"prefetch\":[{\"source\":\"list\",\"urls\":[");
-  for (size_t i = 0; i < count && !text.error; i++) {
-    if (!vsi_is_web_address(urls[i]) || text.len > VESTRY_EVENT_MAX_BYTES) {
-      error = vsi_is_web_address(urls[i]) ? VESTRY_TOO_LARGE : VESTRY_INVALID;
-      break;
-    }
-    if (i) vsi_buffer_append_char(&text, ',');
-    vsi_literal_append(&text, urls[i], strlen(urls[i]));
-  }
-  vsi_buffer_append_str(&text, "]}]}");
-  if (!error) error = text.error;
-  if (!error) error = vsi_event_script(host, text.data, text.len, &own, ret_event);
-  vsi_buffer_finish(&text);
-  return error;
+  if (list.error) vsi_html_fail(html, list.error, "the addresses");
+  vsi_html_put(html, list.data, list.len);
+  vsi_html_put_str(html, "]}]}</script>");
+  vsi_buffer_finish(&list);
+  return append_element(&builder, options, ret_event);
 }
 
 /* -------------------------------------------------------------------- events of the application ---- */
@@ -269,12 +216,11 @@ vestry_err vsi_event_prefetch(const vestry_host *host, const char *const *urls, 
 /* The detail is passed through JSON.parse instead of being written as an expression, although all JSON is a valid
  * expression: there, a member named __proto__ would set the object's prototype. */
 vestry_err vsi_event_custom(const vestry_host *host, const char *name, const char *detail, size_t detail_len,
-                            const vsi_custom_event_options *options, vestry_event **ret_event) {
+                            const vsi_script_options *options, vestry_event **ret_event) {
   if (!*name) return VESTRY_INVALID;
   if (detail_len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   vestry_html builder;
-  vestry_html_init(&builder, host);
-  vsi_html *code = vsi_html_of(&builder);
+  vsi_html *code = begin_action(&builder, host, options);
   if (options->selector && *options->selector) {
     vsi_html_put_str(code, "for (const to of document.querySelectorAll(");
     put_string(code, options->selector, strlen(options->selector));
@@ -293,5 +239,5 @@ vestry_err vsi_event_custom(const vestry_host *host, const char *name, const cha
     vsi_html_put_str(code, ")");
   }
   vsi_html_put_str(code, "}))");
-  return send_off(&builder, options->script, ret_event);
+  return end_action(&builder, options, ret_event);
 }

@@ -16,13 +16,14 @@ typedef struct vsi_script_options {
   vestry_event_options event;
   bool keep;                          /* leave the element in the page; otherwise it removes itself after it has run */
   const vestry_attribute *attributes; /* in this order, before the library's own one that removes the element */
-  size_t attributes_count;            /* at most 64 */
+  size_t attributes_count;
+  /* Of vsi_event_custom only: the event is dispatched to each element that matches; NULL or "": to the document. */
+  const char *selector;
+  bool no_bubbles, not_cancelable, not_composed;
 } vsi_script_options;
 
-/* Make an event that runs JavaScript in the page, as a script element appended to the body. text: len bytes; may be
- * NULL if len is 0. options: NULL: the defaults.
- * OK | INVALID (fields, an attribute's name, data-effect as an attribute without keep, too many attributes, text NULL
- * with len > 0) | TOO_LARGE | NO_MEMORY */
+/* Make an event that runs JavaScript in the page, as a script element appended to the body. text: len bytes.
+ * OK | INVALID (fields, an attribute's name, data-effect as an attribute without keep) | TOO_LARGE | NO_MEMORY */
 vestry_err vsi_event_script(const vestry_host *host, const char *text, size_t len, const vsi_script_options *options,
                             vestry_event **ret_event);
 
@@ -36,21 +37,14 @@ vestry_err vsi_event_script(const vestry_host *host, const char *text, size_t le
 vestry_err vsi_event_call(const vestry_host *host, const char *before, const char *string, size_t len,
                           const vsi_script_options *options, vestry_event **ret_event);
 
-/* Options of a CustomEvent. */
-typedef struct vsi_custom_event_options {
-  const vsi_script_options *script;
-  const char *selector; /* the event is dispatched to each matching element; NULL or "": to the document */
-  bool no_bubbles, not_cancelable, not_composed;
-} vsi_custom_event_options;
-
 /* Make a client action that dispatches a CustomEvent. detail: JSON text; empty: null.
  * OK | INVALID (an empty name, options) | TOO_LARGE | NO_MEMORY */
 vestry_err vsi_event_custom(const vestry_host *host, const char *name, const char *detail, size_t detail_len,
-                            const vsi_custom_event_options *options, vestry_event **ret_event);
+                            const vsi_script_options *options, vestry_event **ret_event);
 
 /* Make an event that lets the browser prefetch pages: a speculation rule. Its element stays in the page, because its
  * removal would end the rule.
- * OK | INVALID (an address; options, `type` among the attributes, more than 63) | TOO_LARGE | NO_MEMORY */
+ * OK | INVALID (an address; options, `type` among the attributes) | TOO_LARGE | NO_MEMORY */
 vestry_err vsi_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
                               const vsi_script_options *options, vestry_event **ret_event);
 

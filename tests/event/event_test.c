@@ -155,7 +155,7 @@ static vestry_err make_one_of_each(test_host *th, void *ctx) {
   vestry_err error = vestry_event_elements(&th->host, "<p>\n", 4, NULL, &events[0]);
   if (!error) error = vestry_event_effect(&th->host, VESTRY_LIST("remove-elements", "#p"), &events[1]);
   if (!error) error = vsi_event_signals_text(&th->host, "{}", 2, NULL, &events[2]);
-  if (!error) error = vsi_event_script(&th->host, "f()", 3, NULL, &events[3]);
+  if (!error) error = vsi_event_script(&th->host, "f()", 3, &(vsi_script_options){0}, &events[3]);
   if (!error) error = vsi_event_comment(&th->host, NULL, &events[4]);
   if (error) assert_null(events[4]);
   for (int i = 0; i < 5; i++) vestry_event_unref(events[i]);

@@ -64,7 +64,7 @@ TEST_CASE(bytes_of_texts_pass_unchanged) {
     vestry_event *events[3] = {NULL};
     assert_int_equal(vsi_event_plain(NULL, "n", bytes, len, NULL, &events[0]), VESTRY_OK);
     assert_int_equal(vestry_event_elements(NULL, bytes, len, NULL, &events[1]), VESTRY_OK);
-    assert_int_equal(vsi_event_script(NULL, bytes, len, NULL, &events[2]), VESTRY_OK);
+    assert_int_equal(vsi_event_script(NULL, bytes, len, &(vsi_script_options){0}, &events[2]), VESTRY_OK);
     for (int e = 0; e < 3; e++) {
       const vestry_slice made = vestry_event_bytes(events[e]);
       assert_non_null(memmem(made.data, made.len, bytes, len));

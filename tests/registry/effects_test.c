@@ -157,8 +157,8 @@ TEST_CASE(c2_c3_helpers_refuse_invalid_arguments_with_detail) {
       {"[\"console-log\",1]", "the logged text must be a string"},
       {"[\"console-error\",{}]", "the logged text must be a string"},
       {"[\"console-log\",\"\",{\"mode\":1}]", "unknown option mode"},
-      {"[\"redirect\",1]", "the address must be a string without NUL"},
-      {"[\"redirect\",\"/a\\u0000\"]", "the address must be a string without NUL"},
+      {"[\"redirect\",1]", "the address (relative, http or https) must be a string without NUL"},
+      {"[\"redirect\",\"/a\\u0000\"]", "the address (relative, http or https) must be a string without NUL"},
       {"[\"redirect\",\"JavaScript:alert(1)\"]", ADDRESS},
       {"[\"redirect\",\" java\\tscript:alert(1)\"]", ADDRESS},
       {"[\"redirect\",\"\"]", ADDRESS},
@@ -170,7 +170,8 @@ TEST_CASE(c2_c3_helpers_refuse_invalid_arguments_with_detail) {
       {"[\"dispatch-event\",7]", "the event's name must be a string without NUL"},
       {"[\"dispatch-event\",\"\"]", "the event's name or an option is not allowed in an event"},
       {"[\"dispatch-event\",\"a\",1,{\"bubbles\":1}]", "option bubbles: expected true or false"},
-      {"[\"dispatch-event\",\"a\",1,{\"attributes\":[]}]", "option attributes: expected an object"},
+      {"[\"dispatch-event\",\"a\",1,{\"attributes\":[]}]",
+       "option attributes: expected an object of at most 64 attributes, each a string or true"},
       {"[\"dispatch-event\",\"a\",1,{},1]", "expected at most 3 arguments"},
       {"[\"send-event\"]", "an argument is missing"},
       {"[\"send-event\",7]", "the event's name must be a string without NUL"},
@@ -253,10 +254,10 @@ TEST_CASE(effects_refuse_invalid_arguments_with_detail) {
       {"[\"execute-script\",{}]", "the script must be a string", VESTRY_INVALID},
       {"[\"execute-script\",\"f()\",{\"autoRemove\":\"no\"}]", "option autoRemove: expected true or false",
        VESTRY_INVALID},
-      {"[\"execute-script\",\"f()\",{\"attributes\":[\"async\"]}]", "option attributes: expected an object",
-       VESTRY_INVALID},
+      {"[\"execute-script\",\"f()\",{\"attributes\":[\"async\"]}]",
+       "option attributes: expected an object of at most 64 attributes, each a string or true", VESTRY_INVALID},
       {"[\"execute-script\",\"f()\",{\"attributes\":{\"async\":false}}]",
-       "option attributes: expected a string or true for each attribute", VESTRY_INVALID},
+       "option attributes: expected an object of at most 64 attributes, each a string or true", VESTRY_INVALID},
       {"[\"execute-script\",\"f()\",{\"attributes\":{\"on click\":\"x\"}}]",
        "the script or an option is not allowed in an event", VESTRY_INVALID},
       {"[\"close-sse\",1]", "expected at most 0 arguments", VESTRY_INVALID},
@@ -278,7 +279,9 @@ TEST_CASE(script_attributes_are_limited) {
     snprintf(effect + len, sizeof effect - len, "}}]");
     tried t = try_effect(effect);
     assert_int_equal(t.error, count == 64 ? VESTRY_OK : VESTRY_INVALID);
-    if (t.error) assert_string_equal(t.detail, "option attributes: expected at most 64 attributes");
+    if (t.error)
+      assert_string_equal(t.detail,
+                          "option attributes: expected an object of at most 64 attributes, each a string or true");
   }
 }
 
