@@ -30,6 +30,7 @@
   OUTER(MEMORY_NETWORK, "vestry_memory_network.lock", "testing/memory_network.h: lock")                                \
   OUTER(NATS_IO, "vsi_nats_broker.io", "cluster/nats/broker.h: io")                                                    \
   OUTER(NATS, "vsi_nats_broker.lock", "cluster/nats/broker.h: lock")                                                   \
+  OUTER(STAGE, "stage_lock", "runtime/runtime.h: stage_lock")                                                          \
   OUTER(TIMER, "vestry_timer.lock", "runtime/timer.c: lock")                                                           \
   OUTER(TICKER, "vsi_ticker.lock", "runtime/ticker.h: lock")                                                           \
   OUTER(CHANNEL, "vsi_channel.lock", "channel/channel.h: lock")                                                        \
@@ -39,7 +40,6 @@
   INNERMOST(CONNECTION, "a connection's lock", "connection/queue.h: lock")                                             \
   INNERMOST(JOB_QUEUE, "a pool queue's lock", "runtime/pool.h: lock")                                                  \
   INNERMOST(PARK, "park_lock", "runtime/pool.h: park_lock")                                                            \
-  INNERMOST(STAGE, "stage_lock", "runtime/runtime.h: stage_lock")                                                      \
   INNERMOST(BUS, "vsi_bus.lock", "app/bus/bus.c: lock")                                                                \
   INNERMOST(CHANNELS, "vsi_channels.lock", "channel/channels.c: lock")                                                 \
   INNERMOST(HISTORIES, "vsi_histories.lock", "app/history/histories.c: lock")                                          \
@@ -77,7 +77,6 @@
   INNERMOST(TAILS, "the tails' lock", "ops/observe/stream_tail.c: lock")                                               \
   INNERMOST(SHOWINGS, "vsi_showings.lock", "ops/observe/inside.h: lock")                                               \
   INNERMOST(EXTENSIONS, "vsi_extensions.lock", "instance/extension.h: lock")                                           \
-  INNERMOST(CLOSE_LISTENERS, "vsi_close_listeners.lock", "instance/close_listener.h: lock")                            \
   INNERMOST(CLOSES, "vsi_closes.lock", "ops/observe/closes.c: lock")                                                   \
   INNERMOST(MICROHTTPD_ASKING, "vsi_microhttpd_stream.asking", "adapter/microhttpd/watch.h: asking")                   \
   INNERMOST(OWED, "vsi_owed.lock", "app/session/owed.h: lock")                                                         \

@@ -18,6 +18,9 @@
 
 #include "base/mutex.h"
 #include "vestry/instance.h"
+#include "vestry/store.h"
+
+struct vsi_stream_context;
 
 /* The functions of an extension. All are called with its state, no lock held; NULL: it does not take part. */
 typedef struct vsi_extension {
@@ -51,6 +54,12 @@ typedef struct vsi_extension {
 
   /* A stream was written to. Called on its runner. Returns whether to call it after the next write, too. */
   bool (*written)(void *state, vestry_connection *connection);
+  /* A value, which is a connection, has left a store of the instance, and will be closed after this call. Called on the
+   * thread that removed it, perhaps on several at once. */
+  void (*left)(void *state, const vestry_purged *purged);
+  /* A stream has ended: none of its counters changes any more. It is still in the store, unless it left before. Called
+   * on its runner. */
+  void (*ended)(void *state, struct vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause);
 } vsi_extension;
 
 enum { VSI_EXTENSIONS_MAX = 16, VSI_REQUEST_ROOM_BYTES = 512 };

@@ -98,6 +98,7 @@ void vsi_extensions_finish(vsi_extensions *extensions, vestry *v) {
     const vsi_extended *at = &extensions->list[i - 1];
     if (at->kind->destroy) at->kind->destroy(v, at->state);
   }
+  atomic_store_explicit(&extensions->count, 0, memory_order_relaxed); /* values may still leave the stores */
   vsi_mutex_finish(&extensions->lock);
 }
 

@@ -9,7 +9,6 @@
 
 #include "base/held_log.h"
 #include "connection/group.h"
-#include "instance/close_listener.h"
 #include "instance/extension.h"
 #include "runtime/runtime.h"
 #include "vestry/instance.h"
@@ -39,7 +38,6 @@ struct vestry {
 
   vestry_scope_fn scope;
   void *scope_ctx;
-  vsi_close_listeners close_listeners;
   vestry_connection_hooks hooks;
   vestry_profile profiles[VESTRY_PROFILES_MAX]; /* resolved */
   _Atomic(size_t) profiles_count; /* set once, after the profiles: by vestry_create, or by the first server */

@@ -29,8 +29,8 @@ static void purged(const vestry_purged *gone, void *ctx) {
   vsi_inside_begin(&inside, v);
   warn_if_full(from, gone);
   if (from->purge) from->purge(gone, from->purge_ctx);
-  if (gone->cause != VESTRY_CAUSE_DETACHED && vsi_close_listeners_exist(&v->close_listeners))
-    vsi_close_listeners_report_removed(&v->close_listeners, gone);
+  if (gone->cause != VESTRY_CAUSE_DETACHED)
+    VSI_EXTENSIONS_EACH(at, &v->extensions, left) at->kind->left(at->state, gone);
   vsi_inside_end(&inside);
 }
 

@@ -55,15 +55,14 @@ static void on_open(vestry_connection *connection, void *ctx) {
   vsi_inside_end(&inside);
 }
 
-/* The listeners, the stores, the hooks with the interceptors of PHASE_CLOSE around them, and the effect
+/* The extensions, the stores, the hooks with the interceptors of PHASE_CLOSE around them, and the effect
  * "sse-closed". */
 static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
   vsi_stream_context *stream = ctx;
   vestry *v = vsi_stream_context_v(stream);
   vsi_inside inside;
   vsi_inside_begin(&inside, v);
-  if (vsi_close_listeners_exist(&v->close_listeners))
-    vsi_close_listeners_report_ended(&v->close_listeners, stream, connection, cause);
+  VSI_EXTENSIONS_EACH(at, &v->extensions, ended) at->kind->ended(at->state, stream, connection, cause);
   vsi_stream_entries_end(connection, stream, cause);
   vestry_dispatch_context context;
   vestry_dispatch_result result;

@@ -85,7 +85,6 @@ static void take_apart(vestry *v) {
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
   vsi_routes_destroy(v->routes);
   vsi_registry_destroy(v->registry);
-  vsi_close_listeners_finish(&v->close_listeners);
   if (v->nothing) v->nothing->refcount = 1;
   json_decref(v->nothing);
   json_decref(atomic_load_explicit(&v->no_signals, memory_order_relaxed)); /* no other thread is left */
@@ -94,7 +93,7 @@ static void take_apart(vestry *v) {
 
 static const vestry_host *host_of(const vestry_options *options) {
   if (options->host) return options->host;
-  return options->runtime ? vsi_runtime_host(options->runtime) : vestry_host_default();
+  return options->runtime ? options->runtime->host : vestry_host_default();
 }
 
 static size_t request_bytes_of(const vestry_bounds *bounds) {
@@ -111,7 +110,7 @@ static size_t body_bytes_of(const vestry_bounds *bounds) {
 static const char *find_mistake(const vestry_options *options, const vestry_host *host) {
   if (!host->reallocate || !host->now_ns || !host->random)
     return "options.host: reallocate, now_ns and random must be set; copy vestry_host_default() and change the copy";
-  if (options->runtime && host != vsi_runtime_host(options->runtime))
+  if (options->runtime && host != options->runtime->host)
     return "options.host is not the host of options.runtime; leave it NULL";
   if (options->bounds->max_body_bytes > vsi_body_bytes_most(request_bytes_of(options->bounds)))
     return "options.bounds->max_body_bytes exceeds 7/16 of max_request_bytes; raise max_request_bytes";
@@ -166,7 +165,6 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->host = host;
   v->scope = options->scope;
   v->scope_ctx = options->scope_ctx;
-  vsi_close_listeners_init(&v->close_listeners);
   vsi_extensions_init(&v->extensions);
   v->keep_open = options->keep_open;
   v->is_behind_proxy = options->is_behind_proxy;

@@ -73,7 +73,9 @@ typedef struct vestry_observe_options {
   void *on_tail_ctx;
   vestry_redact_fn redact; /**< NULL: events are shown unchanged */
   void *redact_ctx;
-  size_t closes_count; /**< maximum number of stored closes, of about 280 bytes each; 0: 10,000; at most 1,000,000 */
+  /** Maximum number of stored closes, of about 280 bytes each. 0: 10,000; at most 1,000,000. The observers of an
+   *  instance share the closes, so the first one's number counts. */
+  size_t closes_count;
   /** A secret of 16 to 128 letters, digits and "-._~"; copied. A request sends it in "Authorization: Bearer TOKEN", as
    *  a scraper does, or in a cookie, which {prefix}/console?token=TOKEN sets. NULL: none */
   const char *token;
@@ -339,8 +341,8 @@ typedef struct vestry_close_query {
 /** Receives one close, on the calling thread, no lock held. info is valid during the call. */
 typedef void (*vestry_close_info_fn)(const vestry_close_info *info, void *ctx);
 
-/** List streams that have ended since the observer was created, the last ones first. Only the last
- *  vestry_observe_options.closes_count are stored.
+/** List streams that have ended since the first observer of the instance was created, the last ones first. Only the
+ *  last vestry_observe_options.closes_count are stored.
  *  query     NULL: the defaults
  *  ret_next  `before` of the next call; 0: there are no more. May be NULL
  *  Returns  OK | INVALID (an argument)
@@ -348,7 +350,7 @@ typedef void (*vestry_close_info_fn)(const vestry_close_info *info, void *ctx);
 VESTRY_API vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_query *query,
                                             vestry_close_info_fn fn, void *ctx, uint64_t *ret_next);
 
-/** Count the streams that have ended since the observer was created, by cause.
+/** Count the streams that have ended since the first observer of the instance was created, by cause.
  *  counts  indexed by vestry_cause; 0 for an index that is no cause
  *  Returns  OK | INVALID (an argument)
  *  Threads  any; takes a lock briefly */

@@ -51,7 +51,6 @@ typedef struct minute {
 
 struct vsi_closes {
   vestry *v;
-  vsi_close_listener listener;
   size_t room;
   vsi_mutex lock;
   /* Guarded by lock. */
@@ -128,8 +127,8 @@ static void fill(record *to, const vsi_stream_context *stream, vestry_connection
   put_key(to, &key);
 }
 
-static void ended(vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause, void *ctx) {
-  vsi_closes *closes = ctx;
+static void ended(void *state, vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause) {
+  vsi_closes *closes = state;
   record made;
   fill(&made, stream, connection, cause);
   vsi_mutex_lock(&closes->lock);
@@ -144,8 +143,8 @@ static void ended(vsi_stream_context *stream, vestry_connection *connection, ves
   vsi_free(closes->v->host, before);
 }
 
-static void left(const vestry_purged *purged, void *ctx) {
-  vsi_closes *closes = ctx;
+static void left(void *state, const vestry_purged *purged) {
+  vsi_closes *closes = state;
   const vestry_connection *connection = purged->value;
   const vsi_stream_context *stream = vsi_stream_context_of(connection);
   if (!stream) return;
@@ -167,32 +166,32 @@ static void left(const vestry_purged *purged, void *ctx) {
 
 /* ---------------------------------------------------------------------------------------------------- creation ---- */
 
-vestry_err vsi_closes_create(vestry *v, size_t count, vsi_closes **ret_closes) {
+static void destroy(vestry *v, void *state) {
+  vsi_closes *closes = state;
+  vsi_mutex_finish(&closes->lock);
+  vsi_map_finish(&closes->recorded, v->host);
+  vsi_map_free_all(&closes->unmatched, v->host, offsetof(unmatched, in));
+  vsi_free(v->host, closes);
+}
+
+static const vsi_extension kind = {.name = "closes", .destroy = destroy, .left = left, .ended = ended};
+
+vestry_err vsi_closes_use(vestry *v, size_t count, vsi_closes **ret_closes) {
   if (count > VSI_CLOSES_MOST)
     return vsi_mistake(v->host, "vestry_observe_create", "options.closes_count is more than 1,000,000");
+  *ret_closes = vsi_extension_find(v, &kind);
+  if (*ret_closes) return VESTRY_OK;
   const size_t room = count ? count : DEFAULT_COUNT;
   vsi_closes *closes = vsi_calloc(v->host, 1, sizeof *closes + room * sizeof(record));
   if (!closes) return VESTRY_NO_MEMORY;
-  if (vsi_map_reserve(&closes->recorded, v->host, room)) {
-    vsi_free(v->host, closes);
-    return VESTRY_NO_MEMORY;
-  }
   closes->v = v;
   closes->room = room;
   vsi_mutex_init(&closes->lock, VSI_LOCK_CLOSES);
-  closes->listener = (vsi_close_listener){.left = left, .ended = ended, .ctx = closes};
-  vsi_close_listeners_add(&v->close_listeners, &closes->listener);
-  *ret_closes = closes;
-  return VESTRY_OK;
-}
-
-void vsi_closes_destroy(vsi_closes *closes) {
-  if (!closes) return;
-  vsi_close_listeners_remove(&closes->v->close_listeners, &closes->listener);
-  vsi_mutex_finish(&closes->lock);
-  vsi_map_finish(&closes->recorded, closes->v->host);
-  vsi_map_free_all(&closes->unmatched, closes->v->host, offsetof(unmatched, in));
-  vsi_free(closes->v->host, closes);
+  vestry_err error = vsi_map_reserve(&closes->recorded, v->host, room);
+  if (!error) error = vsi_extension_add(v, &kind, closes);
+  if (error) destroy(v, closes);
+  *ret_closes = vsi_extension_find(v, &kind); /* that of another thread, if it was faster */
+  return *ret_closes ? VESTRY_OK : error;
 }
 
 /* ----------------------------------------------------------------------------------------------------- listing ---- */

@@ -87,10 +87,9 @@ typedef struct vsi_closes vsi_closes;
 
 enum { VSI_CLOSES_MOST = 1000000 };
 
-/* Begin to record closes. count: maximum number of records; 0: the default. OK | INVALID (count) | NO_MEMORY */
-vestry_err vsi_closes_create(vestry *v, size_t count, vsi_closes **ret_closes);
-/* Wait for threads that are recording, and free. NULL is accepted. */
-void vsi_closes_destroy(vsi_closes *closes);
+/* Begin to record closes, unless the instance, which owns the records, does so already. count: maximum number of
+ * records; 0: the default. OK | INVALID (count) | NO_MEMORY | LIMIT (extensions) */
+vestry_err vsi_closes_use(vestry *v, size_t count, vsi_closes **ret_closes);
 /* Get the close of one stream. OK | NOT_FOUND (not recorded, or overwritten) */
 vestry_err vsi_closes_find(vsi_closes *closes, uint64_t id, vestry_close_info *ret_info);
 

@@ -24,7 +24,7 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
   observe->options = options;
   if (options.token) observe->options.token = strcpy(observe->token, options.token);
   vestry_err error = vsi_probe_create(v, options.ready_ms, &observe->probe);
-  if (!error) error = vsi_closes_create(v, options.closes_count, &observe->closes);
+  if (!error) error = vsi_closes_use(v, options.closes_count, &observe->closes);
   if (error) {
     vsi_probe_destroy(observe->probe);
     vsi_free(v->host, observe);
@@ -136,7 +136,6 @@ void vestry_observe_destroy(vestry_observe *observe) {
   vsi_group_observe(observe->v->group, false);
   vsi_pool_observe(&observe->v->runtime->pool, false);
   vsi_showings_finish(&observe->showings, observe->v->runtime);
-  vsi_closes_destroy(observe->closes);
   vsi_probe_destroy(observe->probe);
   vsi_free(observe->v->host, observe);
 }
