@@ -56,67 +56,65 @@ static size_t bytes_for(size_t room) {
 
 /* --------------------------------------------------------------------------------------------- records, locked ---- */
 
-static size_t count_locked(const vsi_stream_context *stream) {
-  return stream->has_list ? stream->entries.list->count : stream->has_one;
-}
+/* The records of a stream, wherever they are: change them, and pass them to write_locked. */
+typedef struct view {
+  record *all;
+  size_t count, room;
+  record one; /* of a stream without a list */
+} view;
 
-static record record_locked(const vsi_stream_context *stream, size_t i) {
-  if (stream->has_list) return stream->entries.list->records[i];
-  return (record){(uintptr_t)vsi_stream_context_v(stream)->store | stream->one_has_left, stream->entries.handle};
-}
-
-static void set_locked(vsi_stream_context *stream, size_t i, record to) {
+static void read_locked(const vsi_stream_context *stream, view *is) {
   if (stream->has_list) {
-    stream->entries.list->records[i] = to;
+    vsi_stream_list *list = stream->entries.list;
+    *is = (view){.all = list->records, .count = list->count, .room = list->room};
+  } else {
+    const uintptr_t own = (uintptr_t)vsi_stream_context_v(stream)->store;
+    *is = (view){&is->one, stream->has_one, 1, {own | stream->one_has_left, stream->entries.handle}};
+  }
+}
+
+static void write_locked(vsi_stream_context *stream, const view *is) {
+  if (stream->has_list) {
+    stream->entries.list->count = (uint32_t)is->count;
     return;
   }
-  stream->one_has_left = to.store & 1;
-  stream->entries.handle = to.handle;
+  stream->has_one = is->count;
+  stream->one_has_left = is->one.store & 1;
+  stream->entries.handle = is->one.handle;
 }
 
 /* Drop a record; the others keep their order. */
-static void drop_locked(vsi_stream_context *stream, size_t i) {
-  if (!stream->has_list) {
-    stream->has_one = false;
-    return;
-  }
-  vsi_stream_list *list = stream->entries.list;
-  list->count--;
-  memmove(&list->records[i], &list->records[i + 1], (list->count - i) * sizeof *list->records);
+static void drop_record(view *is, size_t i) {
+  is->count--;
+  memmove(&is->all[i], &is->all[i + 1], (is->count - i) * sizeof *is->all);
 }
 
-/* Return the index of the first record that equals this one; count_locked: there is none. */
-static size_t find_record_locked(const vsi_stream_context *stream, uintptr_t store, vestry_handle handle) {
+/* Return the index of the first record that equals this one; is->count: there is none. */
+static size_t find_record(const view *is, uintptr_t store, vestry_handle handle) {
   size_t i = 0;
-  for (size_t count = count_locked(stream); i < count; i++) {
-    const record at = record_locked(stream, i);
-    if (at.store == store && at.handle == handle) break;
-  }
+  while (i < is->count && (is->all[i].store != store || is->all[i].handle != handle)) i++;
   return i;
 }
 
 /* Reserve a record. Returns false if the list must grow first. */
 static bool reserve_locked(vsi_stream_context *stream, uintptr_t store) {
-  if (!stream->has_list) {
-    if (stream->has_one || store != (uintptr_t)vsi_stream_context_v(stream)->store) return false;
-    stream->has_one = true;
-    stream->one_has_left = false;
-    stream->entries.handle = 0;
-    return true;
-  }
-  vsi_stream_list *list = stream->entries.list;
-  if (list->count == list->room) return false;
-  list->records[list->count++] = (record){store, 0};
+  view is;
+  read_locked(stream, &is);
+  const bool is_possible = stream->has_list || store == (uintptr_t)vsi_stream_context_v(stream)->store;
+  if (!is_possible || is.count == is.room) return false;
+  is.all[is.count++] = (record){store, 0};
+  write_locked(stream, &is);
   return true;
 }
 
 /* Move the records to a list with more room. Returns the list to free: the former one, NULL, or `list` itself if it is
  * not larger, or if the stream has ended. */
 static vsi_stream_list *move_locked(vsi_stream_context *stream, vsi_stream_list *list) {
-  size_t count = count_locked(stream);
-  if (list->room <= count || atomic_load_explicit(&stream->ended, memory_order_relaxed)) return list;
-  for (size_t i = 0; i < count; i++) list->records[i] = record_locked(stream, i);
-  list->count = (uint32_t)count;
+  view is;
+  read_locked(stream, &is);
+  if (list->room <= is.count || atomic_load_explicit(&stream->ended, memory_order_relaxed)) return list;
+  memcpy(list->records, is.all, is.count * sizeof *is.all);
+  list->count = (uint32_t)is.count;
   vsi_stream_list *former = stream->has_list ? stream->entries.list : NULL;
   list->scope = stream->has_new_scope ? former->scope : NULL;
   stream->has_list = true;
@@ -179,36 +177,35 @@ static vestry_err value_entering(void *value, vestry_store *store) {
   vsi_stream_context *stream = vsi_stream_context_of(connection);
   if (!stream) return VESTRY_OK;
   if (store->owner && store->owner != vsi_stream_context_v(stream)) return refuse_stranger(store);
-  for (;;) {
+  for (view is;;) {
     vsi_connection_lock(connection);
     bool has_ended = atomic_load_explicit(&stream->ended, memory_order_relaxed); /* set under the lock */
-    size_t count = has_ended ? 0 : count_locked(stream);
+    read_locked(stream, &is);
     /* A stream that changes its scope is in both scopes for a moment. */
-    bool has_room = count < (1 + vsi_stream_context_v(stream)->max_per_stream_count) * (stream->is_moving ? 2 : 1);
+    bool has_room = is.count < (1 + vsi_stream_context_v(stream)->max_per_stream_count) * (stream->is_moving ? 2 : 1);
     bool is_reserved = !has_ended && has_room && reserve_locked(stream, (uintptr_t)store);
     vsi_connection_unlock(connection);
     if (is_reserved) return VESTRY_OK;
     if (has_ended) return VESTRY_CLOSED;
     if (!has_room) return refuse_entry(vsi_stream_context_v(stream));
-    vestry_err error = make_record_room(connection, stream, count < FIRST_ROOM ? FIRST_ROOM : 2 * count);
+    vestry_err error = make_record_room(connection, stream, is.count < FIRST_ROOM ? FIRST_ROOM : 2 * is.count);
     if (error) return error;
   }
 }
 
 /* Give a reserved record its handle, or drop it. Returns whether the entry stays stored, as far as the records show. */
 static bool settle_locked(vsi_stream_context *stream, uintptr_t store, vestry_handle handle) {
-  size_t left = handle ? find_record_locked(stream, store | 1, handle) : count_locked(stream);
-  if (left < count_locked(stream)) {
-    drop_locked(stream, left);
-    return false;
-  }
-  size_t reserved = find_record_locked(stream, store, 0);
-  VSI_ASSERT(reserved < count_locked(stream));
-  if (handle)
-    set_locked(stream, reserved, (record){store, handle});
+  view is;
+  read_locked(stream, &is);
+  const size_t left = handle ? find_record(&is, store | 1, handle) : is.count, reserved = find_record(&is, store, 0);
+  const bool is_stored = handle && left == is.count;
+  VSI_ASSERT(left < is.count || reserved < is.count);
+  if (is_stored)
+    is.all[reserved].handle = handle;
   else
-    drop_locked(stream, reserved);
-  return handle != 0;
+    drop_record(&is, left < is.count ? left : reserved);
+  write_locked(stream, &is);
+  return is_stored;
 }
 
 static void value_entered(void *value, vestry_store *store, vestry_handle handle) {
@@ -230,12 +227,15 @@ static void value_left(void *value, vestry_store *store, vestry_handle handle) {
   if (!stream) return;
   vsi_connection_lock(connection);
   if (!atomic_load_explicit(&stream->ended, memory_order_relaxed)) {
-    size_t at = find_record_locked(stream, (uintptr_t)store, handle);
-    if (at < count_locked(stream)) {
-      drop_locked(stream, at);
-    } else if ((at = find_record_locked(stream, (uintptr_t)store, 0)) < count_locked(stream)) {
-      set_locked(stream, at, (record){(uintptr_t)store | 1, handle});
+    view is;
+    read_locked(stream, &is);
+    size_t at = find_record(&is, (uintptr_t)store, handle);
+    if (at < is.count) {
+      drop_record(&is, at);
+    } else if ((at = find_record(&is, (uintptr_t)store, 0)) < is.count) {
+      is.all[at] = (record){(uintptr_t)store | 1, handle};
     }
+    write_locked(stream, &is);
   }
   vsi_connection_unlock(connection);
 }
@@ -259,10 +259,10 @@ void vsi_stream_entries_end(vestry_connection *connection, vsi_stream_context *s
   vsi_connection_lock(connection);
   atomic_store_explicit(&stream->ended, true, memory_order_release); /* pairs with ops/observe/closes.c */
   vsi_connection_unlock(connection);
-  for (size_t i = 0, count = count_locked(stream); i < count; i++) { /* no thread changes them any more */
-    const record at = record_locked(stream, i);
-    if (at.handle && !(at.store & 1)) vestry_store_remove_if((vestry_store *)at.store, at.handle, cause);
-  }
+  view is;
+  read_locked(stream, &is); /* no thread changes them any more */
+  for (const record *at = is.all; at < is.all + is.count; at++)
+    if (at->handle && !(at->store & 1)) vestry_store_remove_if((vestry_store *)at->store, at->handle, cause);
 }
 
 void vsi_stream_entries_free(vsi_stream_context *stream, const vestry_host *host) {
@@ -274,11 +274,12 @@ size_t vsi_stream_entries_copy(vestry_connection *connection, vsi_stream_entry *
   vsi_stream_context *stream = vsi_stream_context_of(connection);
   size_t copied = 0;
   if (!stream) return 0;
+  view is;
   vsi_connection_lock(connection);
-  for (size_t i = 0, count = count_locked(stream); i < count; i++) {
-    const record at = record_locked(stream, i);
-    if (!at.handle || at.store & 1) continue;
-    if (copied < room) to[copied] = (vsi_stream_entry){(vestry_store *)at.store, at.handle};
+  read_locked(stream, &is);
+  for (const record *at = is.all; at < is.all + is.count; at++) {
+    if (!at->handle || at->store & 1) continue;
+    if (copied < room) to[copied] = (vsi_stream_entry){(vestry_store *)at->store, at->handle};
     copied++;
   }
   vsi_connection_unlock(connection);
