@@ -376,7 +376,7 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   vestry_connection_options made;
   vestry_err error = vsi_connection_options_resolve(defaults, NULL, &made);
   if (error) return error;
-  const vestry_host *host = vsi_runtime_host(runtime);
+  const vestry_host *host = runtime->host;
   vsi_group *group = vsi_calloc(host, 1, sizeof *group);
   if (!group) return VESTRY_NO_MEMORY;
   group->environment = (vsi_environment){.host = host,

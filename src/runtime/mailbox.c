@@ -23,8 +23,7 @@
  *   pushed and not popped, in the order of the exchanges on head. The last one is *head. The list always has a node:
  *   the stub takes its place when the consumer removes the last mail. The stub is in the list at most once, because
  *   only the consumer pushes it, and only if tail, which is not the stub, is also the last node.
- * - Order: the exchanges on head have a total order. So the mails of one producer keep their order, and a chain, which
- *   is added by one exchange, stays together.
+ * - Order: the exchanges on head have a total order. So the mails of one producer keep their order.
  * - Memory: two threads write the `next` of a node: its owner before the exchange (NULL), and the producer whose
  *   exchange returned the node. pop returns a node only after it has read a non-NULL next from it. So that producer has
  *   already written, and no thread touches the node again: the consumer may free it at once.

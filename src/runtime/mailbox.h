@@ -19,14 +19,11 @@ typedef struct vsi_mailbox {
 
 void vsi_mailbox_init(vsi_mailbox *box);
 
-/* Push a chain first → … → last (linked by `next`), with nothing between its members. Wait-free, any thread. */
-static inline void vsi_mailbox_push_chain(vsi_mailbox *box, vsi_mail *first, vsi_mail *last) {
-  atomic_store_explicit(&last->next, NULL, memory_order_relaxed);                    /* published by [X] */
-  vsi_mail *prev = atomic_exchange_explicit(&box->head, last, memory_order_acq_rel); /* [X] */
-  atomic_store_explicit(&prev->next, first, memory_order_release);                   /* [L] */
-}
+/* Push a mail. Wait-free, any thread. */
 static inline void vsi_mailbox_push(vsi_mailbox *box, vsi_mail *mail) {
-  vsi_mailbox_push_chain(box, mail, mail);
+  atomic_store_explicit(&mail->next, NULL, memory_order_relaxed);                    /* published by [X] */
+  vsi_mail *prev = atomic_exchange_explicit(&box->head, mail, memory_order_acq_rel); /* [X] */
+  atomic_store_explicit(&prev->next, mail, memory_order_release);                    /* [L] */
 }
 
 /* Take the oldest. NULL: the queue is empty, or a push is incomplete (its producer has not linked it yet, and will

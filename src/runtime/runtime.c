@@ -59,8 +59,6 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
     return error;
   }
   vsi_mutex_init(&runtime->stage_lock, VSI_LOCK_STAGE); /* cannot fail on Linux */
-  pthread_cond_init(&runtime->stage_changed, NULL);
-  runtime->stage = VSI_RUNTIME_LIVE;
   *ret_runtime = runtime;
   return VESTRY_OK;
 }
@@ -75,18 +73,12 @@ void vestry_runtime_stop(vestry_runtime *runtime) {
   if (vsi_runtime_is_forked(runtime)) return;
   vsi_runtime_close(runtime);
   vsi_mutex_lock(&runtime->stage_lock);
-  bool first = runtime->stage == VSI_RUNTIME_LIVE;
-  if (first) runtime->stage = VSI_RUNTIME_STOPPING;
-  while (!first && runtime->stage != VSI_RUNTIME_STOPPED) vsi_mutex_wait(&runtime->stage_lock, &runtime->stage_changed);
-  vsi_mutex_unlock(&runtime->stage_lock);
-  if (first) {
+  if (!runtime->is_stopped) {
     vsi_ticker_stop(&runtime->ticker); /* first, because its timers make actors ready */
     vsi_pool_stop(&runtime->pool);
-    vsi_mutex_lock(&runtime->stage_lock);
-    runtime->stage = VSI_RUNTIME_STOPPED;
-    vsi_mutex_unlock(&runtime->stage_lock);
-    pthread_cond_broadcast(&runtime->stage_changed);
+    runtime->is_stopped = true;
   }
+  vsi_mutex_unlock(&runtime->stage_lock);
   /* Run the actors of a stepped runtime or, with threads, the actors that were notified after the last check of the
    * last worker. */
   vsi_pool_drain(&runtime->pool);
@@ -98,14 +90,9 @@ void vestry_runtime_destroy(vestry_runtime *runtime) {
   vsi_ticker_finish(&runtime->ticker);
   vsi_pool_finish(&runtime->pool);
   if (runtime->has_wake) vsi_wake_finish(&runtime->wake);
-  pthread_cond_destroy(&runtime->stage_changed);
   vsi_mutex_finish(&runtime->stage_lock);
   destroy_home(runtime->pool.home);
   vsi_free(runtime->host, runtime);
-}
-
-const vestry_host *vsi_runtime_host(const vestry_runtime *runtime) {
-  return runtime->host;
 }
 
 /* The steps that this thread is in, the innermost first: a callback of one runtime may step another. */

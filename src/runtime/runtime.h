@@ -3,7 +3,6 @@
 #ifndef VSI_RUNTIME_RUNTIME_H
 #define VSI_RUNTIME_RUNTIME_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/mutex.h"
@@ -11,17 +10,14 @@
 #include "runtime/ticker.h"
 #include "vestry/runtime.h"
 
-typedef enum vsi_runtime_stage { VSI_RUNTIME_LIVE, VSI_RUNTIME_STOPPING, VSI_RUNTIME_STOPPED } vsi_runtime_stage;
-
 struct vestry_runtime {
   const vestry_host *host;
   _Atomic(bool) closed;
   vsi_pool pool;
   vsi_ticker ticker;
-  vsi_mutex stage_lock; /* innermost; no function is called while it is held */
-  pthread_cond_t stage_changed;
-  vsi_runtime_stage stage; /* guarded by stage_lock */
-  bool has_wake;           /* guarded by stage_lock */
+  vsi_mutex stage_lock; /* held while the threads are stopped */
+  bool is_stopped;      /* guarded by stage_lock */
+  bool has_wake;        /* guarded by stage_lock */
   vsi_wake wake;
 };
 
@@ -60,8 +56,5 @@ VESTRY_API vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns);
 /* Refuse new work, as vestry_runtime_stop does, and do not wait: messages in mailboxes are still received. Idempotent.
  * Any thread; does not block. */
 void vsi_runtime_close(vestry_runtime *runtime);
-
-/* Get the host that the runtime was created with, borrowed. Threads any; does not block. */
-VESTRY_API const vestry_host *vsi_runtime_host(const vestry_runtime *runtime);
 
 #endif

@@ -36,8 +36,9 @@ void vsi_ticker_finish(vsi_ticker *ticker);
 /* Fire on this thread all timers that are due at the time of the call. Returns false if there were none. */
 bool vsi_ticker_fire_due(vsi_ticker *ticker);
 
-/* Set the timer of the wake for a stepped ticker, when the stepping thread has no more work: it sleeps until the wheel's
- * next stop, or an earlier one if a timer is armed meanwhile. wake: NULL: that of the last call; none: no effect. */
+/* Set the timer of the wake for a stepped ticker, when the stepping thread has no more work: it sleeps until the
+ * wheel's next stop, or an earlier one if a timer is armed meanwhile. wake: NULL: that of the last call; if there is
+ * none, the call has no effect. */
 void vsi_ticker_rest(vsi_ticker *ticker, vsi_wake *wake);
 
 /* Arm a timer, or move it if it is armed. The timer never fires before due_ns; with a slack_ns, it may fire up to that

@@ -78,12 +78,15 @@ static void class_run(vsi_actor *actor) {
 static const vsi_actor_class timer_actor = {.run = class_run, .ref = class_ref, .unref = class_unref};
 
 /* Put the timer on the wheel for due_ns, or move it there. */
-static vestry_err arm_locked(vestry_timer *timer) {
+static vestry_err arm_locked(vestry_timer *timer, uint64_t due_ns) {
   bool was_armed;
   VSI_REFS_TAKE(&timer->references); /* first, because an armed timer may fire and drop it at once */
-  vestry_err error = vsi_ticker_arm(&timer->runtime->ticker, &timer->wheel_timer, timer->due_ns, 0, &was_armed);
+  vestry_err error = vsi_ticker_arm(&timer->runtime->ticker, &timer->wheel_timer, due_ns, 0, &was_armed);
   if (error != VESTRY_OK || was_armed) timer_unref(timer); /* not the last reference, because the caller has one */
-  return error;
+  if (error) return error;
+  timer->armed = true;
+  timer->due_ns = due_ns;
+  return VESTRY_OK;
 }
 
 static void disarm_locked(vestry_timer *timer) {
@@ -97,16 +100,16 @@ static void wheel_fire(vsi_timer *wheel_timer, vsi_notices *notices) {
   vsi_mutex_lock(&timer->lock);
   uint64_t now_ns = vsi_now_ns(timer->runtime->host);
   const bool due = timer->armed && timer->due_ns <= now_ns;
+  uint64_t next_ns = timer->due_ns; /* this fire belongs to a replaced deadline, or the clock was set back */
   if (due && timer->period_ns) {
     uint64_t missed = (now_ns - timer->due_ns) / timer->period_ns;
     /* the product is at most now_ns - due_ns */
-    timer->due_ns = vsi_add_saturating(timer->due_ns + missed * timer->period_ns, timer->period_ns);
-    timer->armed = arm_locked(timer) == VESTRY_OK;
-  } else if (due) {
-    disarm_locked(timer); /* it may have been set again since it left the wheel, to a time that is due */
-  } else if (timer->armed) {
-    (void)arm_locked(timer); /* this fire belongs to a replaced deadline, or the clock was set back */
+    next_ns = vsi_add_saturating(timer->due_ns + missed * timer->period_ns, timer->period_ns);
   }
+  if (due && !timer->period_ns)
+    disarm_locked(timer); /* it may have been set again since it left the wheel, to a time that is due */
+  else if (timer->armed)
+    timer->armed = !arm_locked(timer, next_ns);
   if (due) timer->pending = true;
   vsi_mutex_unlock(&timer->lock);
   if (due) vsi_notices_add(notices, &timer->actor);
@@ -131,34 +134,28 @@ vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_fn fire, vo
   return VESTRY_OK;
 }
 
-/* Set the timer. wait_ns: relative to now, which is read under the lock, or to the beginning of the clock. */
+/* Set the timer. wait_ns: relative to now, which is read under the lock, or to the beginning of the clock; UINT64_MAX:
+ * never */
 static vestry_err set(vestry_timer *timer, bool from_now, uint64_t wait_ns, uint64_t period_ns) {
   if (vsi_runtime_is_forked(timer->runtime)) return VESTRY_CLOSED;
   vsi_mutex_lock(&timer->lock);
-  vestry_err error = VESTRY_CLOSED;
-  if (!timer->destroyed) {
-    uint64_t due_before_ns = timer->due_ns;
-    timer->due_ns = vsi_add_saturating(from_now ? vsi_now_ns(timer->runtime->host) : 0, wait_ns);
-    error = arm_locked(timer);
-    if (error == VESTRY_OK) {
-      timer->armed = true;
-      timer->pending = false; /* a callback that has not begun belongs to the deadline that is replaced */
-      timer->period_ns = period_ns;
-    } else {
-      timer->due_ns = due_before_ns;
-    }
+  vestry_err error = VESTRY_OK;
+  if (wait_ns == UINT64_MAX)
+    disarm_locked(timer);
+  else if (timer->destroyed)
+    error = VESTRY_CLOSED;
+  else
+    error = arm_locked(timer, vsi_add_saturating(from_now ? vsi_now_ns(timer->runtime->host) : 0, wait_ns));
+  if (!error) {
+    timer->pending = false; /* a callback that has not begun belongs to the deadline that is replaced */
+    timer->period_ns = period_ns;
   }
   vsi_mutex_unlock(&timer->lock);
   return error;
 }
 
 vestry_err vestry_timer_set(vestry_timer *timer, uint64_t delay_ms, uint64_t period_ms) {
-  if (delay_ms != VESTRY_NEVER_MS) return set(timer, true, vsi_ms_to_ns(delay_ms), vsi_ms_to_ns(period_ms));
-  if (vsi_runtime_is_forked(timer->runtime)) return VESTRY_CLOSED;
-  vsi_mutex_lock(&timer->lock);
-  disarm_locked(timer);
-  vsi_mutex_unlock(&timer->lock);
-  return VESTRY_OK;
+  return set(timer, true, vsi_ms_to_ns(delay_ms), vsi_ms_to_ns(period_ms));
 }
 
 vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns) {

@@ -53,8 +53,8 @@ void vsi_wheel_advance(vsi_wheel *wheel, uint64_t now_tick);
 /* Remove the first expired timer; NULL: none. Timers added meanwhile wait for the next advance. */
 vsi_timer *vsi_wheel_pop_expired(vsi_wheel *wheel);
 
-/* Return the next tick at which advance has work, or VSI_WHEEL_NONE. It is not later than the next timer, and a timer is
- * reached in at most as many stops as there are levels. Takes O(levels). */
+/* Return the next tick at which advance has work, or VSI_WHEEL_NONE. It is not later than the next timer, and a timer
+ * is reached in at most as many stops as there are levels. Takes O(levels). */
 uint64_t vsi_wheel_next_stop(const vsi_wheel *wheel);
 
 #endif

@@ -388,7 +388,7 @@ static void fire(vestry_timer *timer, void *ctx) {
 vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime) {
   vestry_timer *timer = NULL;
   if (!store) return VESTRY_INVALID;
-  if (runtime && vsi_runtime_host(runtime) != store->host)
+  if (runtime && runtime->host != store->host)
     return vsi_mistake(store->host, "vestry_store_drive", "the runtime has another host than the store");
   vestry_err error = runtime ? vestry_timer_create(runtime, fire, store, &timer) : VESTRY_OK;
   if (error) return error;

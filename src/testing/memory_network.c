@@ -36,7 +36,7 @@ vestry_err vestry_memory_network_create(vestry_runtime *runtime, const vestry_me
                                         vestry_memory_network **ret_network) {
   vestry_memory_network_options options;
   if (!runtime || !ret_network || take_options(given, &options)) return VESTRY_INVALID;
-  const vestry_host *host = vsi_runtime_host(runtime);
+  const vestry_host *host = runtime->host;
   vestry_memory_network *network = vsi_calloc(host, 1, sizeof *network);
   if (!network) return VESTRY_NO_MEMORY;
   network->runtime = runtime;

@@ -3,6 +3,7 @@
 
 #include "cluster/nodes.h"
 #include "event/layout.h"
+#include "runtime/deadline.h"
 #include "runtime/runtime.h"
 #include "vestry/testing/memory_network.h"
 
@@ -152,11 +153,11 @@ void nodes_settle(nodes *n) {
 
 void nodes_skip_ms(nodes *n, uint64_t ms) {
   for (uint64_t end_ns = n->th.now_ns + ms * 1000000; n->th.now_ns < end_ns;) {
-    uint64_t next_ns = vsi_ticker_next_deadline_ns(&n->runtime->ticker);
+    uint64_t next_ns = next_deadline_ns(&n->runtime->ticker);
     for (size_t i = 0; i < NODES_MOST; i++) {
       const node *of = &n->all[i];
       if (!of->in || !steps_itself(of)) continue;
-      uint64_t its_ns = vsi_ticker_next_deadline_ns(&of->runtime->ticker);
+      uint64_t its_ns = next_deadline_ns(&of->runtime->ticker);
       if (its_ns < UINT64_MAX - of->behind_ns && its_ns + of->behind_ns < next_ns) next_ns = its_ns + of->behind_ns;
     }
     uint64_t wait_ms = next_ns <= n->th.now_ns ? 1 : (next_ns - n->th.now_ns + 999999) / 1000000;
@@ -210,11 +211,8 @@ vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_clust
   const vestry_runtime_options own_runtime = {.host = &of->host, .threads_count = VESTRY_THREADS_NONE};
   if (n->can_pause) assert_int_equal(vestry_runtime_create(&own_runtime, &of->runtime), VESTRY_OK);
   const vestry_connection_options dropping = {.full = VESTRY_FULL_DROP};
-  const vestry_options options = {.host = vsi_runtime_host(of->runtime),
-                                  .runtime = of->runtime,
-                                  .connection = &dropping,
-                                  .purge = on_purge,
-                                  .purge_ctx = of};
+  const vestry_options options = {
+      .host = of->runtime->host, .runtime = of->runtime, .connection = &dropping, .purge = on_purge, .purge_ctx = of};
   static const char *const allow[] = {"patch-signals", "note", "relay", NULL};
   vestry_cluster_options own = {.node = name, .secret = nodes_secret, .secret_len = sizeof nodes_secret};
   if (given) own = *given;

@@ -22,10 +22,6 @@ static numbered *message_create(unsigned sender, unsigned number) {
   return l;
 }
 
-static void link_messages(numbered *from, numbered *to) {
-  atomic_store_explicit(&from->mail.next, &to->mail, memory_order_relaxed);
-}
-
 TEST_CASE(empty_mailbox_returns_null) {
   vsi_mailbox box;
   vsi_mailbox_init(&box);
@@ -53,19 +49,6 @@ TEST_CASE(mailbox_of_one_thread_is_fifo) {
   }
   for (numbered *l; (l = (numbered *)vsi_mailbox_pop(&box)) != NULL; free(l)) assert_int_equal(l->number, popped++);
   assert_int_equal(pushed, popped);
-}
-
-TEST_CASE(chain_is_pushed_whole_and_in_order) {
-  vsi_mailbox box;
-  vsi_mailbox_init(&box);
-  numbered l[5] = {{.number = 0}, {.number = 1}, {.number = 2}, {.number = 3}, {.number = 4}};
-  vsi_mailbox_push(&box, &l[0].mail);
-  link_messages(&l[1], &l[2]);
-  link_messages(&l[2], &l[3]);
-  vsi_mailbox_push_chain(&box, &l[1].mail, &l[3].mail);
-  vsi_mailbox_push(&box, &l[4].mail);
-  for (unsigned i = 0; i < 5; i++) assert_ptr_equal(vsi_mailbox_pop(&box), &l[i].mail);
-  assert_null(vsi_mailbox_pop(&box));
 }
 
 /* The moment between the exchange and the link, by hand. Messages after the gap are invisible, and pop must not return
@@ -96,60 +79,40 @@ TEST_CASE(unfinished_push_hides_later_messages) {
   assert_true(vsi_mailbox_is_empty(&box));
 }
 
-enum { SENDERS = 4, MESSAGES = 30000, CHAIN = 3 };
+enum { SENDERS = 4, MESSAGES = 30000 };
 
 typedef struct sender {
   vsi_mailbox *box;
   unsigned id;
-  unsigned chain; /* messages per push */
 } sender;
 
 static void *send_messages(void *argument) {
   sender *s = argument;
-  for (unsigned i = 0; i < MESSAGES; i += s->chain) {
-    numbered *first = message_create(s->id, i), *last = first;
-    for (unsigned k = 1; k < s->chain; k++) {
-      numbered *next = message_create(s->id, i + k);
-      link_messages(last, next);
-      last = next;
-    }
-    vsi_mailbox_push_chain(s->box, &first->mail, &last->mail);
-  }
+  for (unsigned i = 0; i < MESSAGES; i++) vsi_mailbox_push(s->box, &message_create(s->id, i)->mail);
   return NULL;
 }
 
-static void many_producers(unsigned chain) {
+TEST_CASE(each_producer_keeps_its_order) {
   vsi_mailbox box;
   vsi_mailbox_init(&box);
   pthread_t threads[SENDERS];
   sender senders[SENDERS];
   for (unsigned i = 0; i < SENDERS; i++) {
-    senders[i] = (sender){&box, i, chain};
+    senders[i] = (sender){&box, i};
     assert_int_equal(pthread_create(&threads[i], NULL, send_messages, &senders[i]), 0);
   }
-  unsigned next[SENDERS] = {0}, out_of_order = 0, torn = 0;
-  for (unsigned got = 0, last_sender = 0; got < SENDERS * MESSAGES;) {
+  unsigned next[SENDERS] = {0}, out_of_order = 0;
+  for (unsigned got = 0; got < SENDERS * MESSAGES;) {
     numbered *l = (numbered *)vsi_mailbox_pop(&box);
     if (!l) {
       sched_yield();
       continue;
     }
     out_of_order += l->number != next[l->sender]++;
-    torn += l->number % chain != 0 && l->sender != last_sender;
-    last_sender = l->sender;
     got++;
     free(l);
   }
   for (unsigned i = 0; i < SENDERS; i++) pthread_join(threads[i], NULL);
   assert_int_equal(out_of_order, 0);
-  assert_int_equal(torn, 0);
   assert_null(vsi_mailbox_pop(&box));
-}
-
-TEST_CASE(each_producer_keeps_its_order) {
-  many_producers(1);
-}
-
-TEST_CASE(chains_of_producers_stay_together) {
-  many_producers(CHAIN);
 }

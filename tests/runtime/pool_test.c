@@ -119,11 +119,11 @@ static void options_are_checked(void **state) {
 
   options.host = &th.host;
   assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_OK);
-  assert_ptr_equal(vsi_runtime_host(runtime), &th.host);
+  assert_ptr_equal(runtime->host, &th.host);
   assert_false(vestry_runtime_step(runtime));
   vestry_runtime_destroy(runtime);
   assert_int_equal(vestry_runtime_create(NULL, &runtime), VESTRY_OK);
-  assert_ptr_equal(vsi_runtime_host(runtime), vestry_host_default());
+  assert_ptr_equal(runtime->host, vestry_host_default());
   vestry_runtime_destroy(runtime);
   test_host_assert_clean(&th);
 }

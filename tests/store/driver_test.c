@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "runtime/deadline.h"
 #include "runtime/runtime.h"
 #include "store/store.h"
 #include "store/world.h"
@@ -45,7 +46,7 @@ static void advance_ms(uint64_t ms) {
 
 /* The driver sleeps until this deadline, rounded up to the runtime's tick. */
 static void assert_sleeps_until(uint64_t deadline_ns) {
-  uint64_t armed_ns = vsi_ticker_next_deadline_ns(&runtime->ticker);
+  uint64_t armed_ns = next_deadline_ns(&runtime->ticker);
   if (deadline_ns == UINT64_MAX)
     assert_true(armed_ns == UINT64_MAX);
   else
@@ -367,8 +368,7 @@ static void put_during_creation_of_the_driver_expires(void **state) {
     litmus_dally(round % DRIVER_JITTER);
     assert_int_equal(vestry_store_drive(a.store, runtime), VESTRY_OK);
     litmus_wait(&a.put, round);
-    assert_true(vsi_ticker_next_deadline_ns(&runtime->ticker) !=
-                UINT64_MAX); /* the driver will check it when it is idle */
+    assert_true(next_deadline_ns(&runtime->ticker) != UINT64_MAX); /* the driver will check it when it is idle */
     assert_int_equal(vestry_store_drive(a.store, NULL), VESTRY_OK);
     assert_int_equal(vestry_store_remove(a.store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, NULL), VESTRY_OK);
     assert_true(vsi_store_tick(a.store) == UINT64_MAX); /* so that the next put has a new deadline */
