@@ -243,7 +243,7 @@ vestry_err vsi_coding_encode(const vsi_coding *coding, void *encoder, const vest
 static vestry_err frame(const vsi_coding *coding, const vestry_event *event, vsi_segment **ret_segment) {
   vestry_slice plain = vestry_event_bytes(event);
   vsi_sink sink;
-  vsi_sink_init(&sink, vsi_event_host(event));
+  vsi_sink_init(&sink, event->host);
   vestry_err error = coding->profile.ops->store(&coding->profile, plain.data, plain.len, &sink);
   return take(coding, event, &sink, error, ret_segment);
 }
@@ -332,7 +332,7 @@ vestry_err vsi_coding_alone(vsi_coding *coding, vestry_event *event, const vsi_s
     scratch = scratch_of(coding, event);
     vsi_semaphore_enter(&scratch->semaphore);
     found = find_made(coding, event);
-    if (!found) made = compress(coding, scratch, vsi_event_host(event), event, NULL);
+    if (!found) made = compress(coding, scratch, event->host, event, NULL);
   }
   /* If compression fails, for example without memory, the event is sent uncompressed. */
   if (!found && !made) error = frame(coding, event, &made);

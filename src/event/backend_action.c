@@ -119,6 +119,17 @@ static void put_ms(object *o, const char *name, uint32_t ms) {
   if (ms) put_number(o, name, "%lu", (unsigned long)vsi_browser_ms(ms));
 }
 
+/* Write JavaScript of this file: quotes as the place requires, and characters that are special in HTML escaped. */
+static void put_code(vsi_html *html, const char *code, const char *quote) {
+  for (size_t plain; *code; code++) {
+    plain = strcspn(code, "'&>");
+    vsi_html_put(html, code, plain);
+    code += plain;
+    if (!*code) break;
+    vsi_html_put_str(html, *code == '\'' ? quote : *code == '&' ? "&amp;" : "&gt;");
+  }
+}
+
 static void put_headers(object *o, const vestry_backend_action_options *options) {
   if (!options->headers_count && !options->csrf && !options->once) return;
   put_word(o, "headers", "");
@@ -133,11 +144,7 @@ static void put_headers(object *o, const vestry_backend_action_options *options)
   }
   if (options->once) { /* the page's nonce, and a random value that identifies this call of the action */
     begin(&headers, "X-Once", true);
-    vsi_html_put_str(o->html, "$_once+");
-    put_string(&headers, ".");
-    vsi_html_put_str(o->html, "+crypto.getRandomValues(new Uint32Array(4)).join(");
-    put_string(&headers, "-");
-    vsi_html_put_str(o->html, ")");
+    put_code(o->html, "$_once+'.'+crypto.getRandomValues(new Uint32Array(4)).join('-')", o->quote);
   }
   vsi_html_put_str(o->html, "}");
 }
@@ -151,27 +158,14 @@ static void put_filter(object *o, const vestry_backend_action_options *options) 
   vsi_html_put_str(o->html, "}");
 }
 
-/* Write JavaScript of this file: quotes as the place requires, and characters that are special in HTML escaped. */
-static void put_code(vsi_html *html, const char *code, const char *quote) {
-  for (size_t plain; *code; code++) {
-    plain = strcspn(code, "'&>");
-    vsi_html_put(html, code, plain);
-    code += plain;
-    if (!*code) break;
-    vsi_html_put_str(html, *code == '\'' ? quote : *code == '&' ? "&amp;" : "&gt;");
-  }
-}
-
 /* Write RegExp('…').test. A slash at either end is dropped, because the client takes it for a delimiter. */
 static void put_pattern(object *o, const char *pattern) {
   size_t len = strlen(pattern);
   if (len && pattern[len - 1] == '/') len--;
   if (len && *pattern == '/') pattern++, len--;
-  vsi_html_put_str(o->html, "RegExp(");
-  vsi_html_put_str(o->html, o->quote);
+  put_code(o->html, "RegExp('", o->quote);
   vsi_html_escape_js(o->html, pattern, len);
-  vsi_html_put_str(o->html, o->quote);
-  vsi_html_put_str(o->html, ").test(p+k)");
+  put_code(o->html, "').test(p+k)", o->quote);
 }
 
 /* Write an expression for the signals that the filter accepts, evaluated when the action runs, without subscribing to

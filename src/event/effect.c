@@ -62,11 +62,11 @@ static bool read_ms(const json_t *value, void *field) {
 }
 
 static bool read_mode(const json_t *value, void *field) {
-  return !vsi_patch_mode_from_name(vsi_json_c_text(value), field);
+  return vsi_patch_mode_from_name(vsi_json_c_text(value), field);
 }
 
 static bool read_namespace(const json_t *value, void *field) {
-  return !vsi_namespace_from_name(vsi_json_c_text(value), field);
+  return vsi_namespace_from_name(vsi_json_c_text(value), field);
 }
 
 static const option_type text_type = {read_text, "a string without NUL"};

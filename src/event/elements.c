@@ -30,26 +30,16 @@ static size_t number_of(const char *const *names, size_t count, const char *name
   return number;
 }
 
-const char *vsi_patch_mode_name(vestry_patch_mode mode) {
-  return (size_t)mode < COUNT(mode_names) ? mode_names[mode] : NULL;
+bool vsi_patch_mode_from_name(const char *name, vestry_patch_mode *ret_mode) {
+  const size_t number = number_of(mode_names, COUNT(mode_names), name);
+  if (number < COUNT(mode_names)) *ret_mode = (vestry_patch_mode)number;
+  return number < COUNT(mode_names);
 }
 
-vestry_err vsi_patch_mode_from_name(const char *name, vestry_patch_mode *ret_mode) {
-  size_t number = number_of(mode_names, COUNT(mode_names), name);
-  if (number == COUNT(mode_names)) return VESTRY_NOT_FOUND;
-  *ret_mode = (vestry_patch_mode)number;
-  return VESTRY_OK;
-}
-
-const char *vsi_namespace_name(vestry_namespace ns) {
-  return (size_t)ns < COUNT(namespace_names) ? namespace_names[ns] : NULL;
-}
-
-vestry_err vsi_namespace_from_name(const char *name, vestry_namespace *ret_namespace) {
-  size_t number = number_of(namespace_names, COUNT(namespace_names), name);
-  if (number == COUNT(namespace_names)) return VESTRY_NOT_FOUND;
-  *ret_namespace = (vestry_namespace)number;
-  return VESTRY_OK;
+bool vsi_namespace_from_name(const char *name, vestry_namespace *ret_namespace) {
+  const size_t number = number_of(namespace_names, COUNT(namespace_names), name);
+  if (number < COUNT(namespace_names)) *ret_namespace = (vestry_namespace)number;
+  return number < COUNT(namespace_names);
 }
 
 static bool is_given(const char *text) {
@@ -57,7 +47,8 @@ static bool is_given(const char *text) {
 }
 
 static vestry_err check(const vestry_elements_options *options) {
-  if (!vsi_patch_mode_name(options->mode) || !vsi_namespace_name(options->ns)) return VESTRY_INVALID;
+  if ((size_t)options->mode >= COUNT(mode_names) || (size_t)options->ns >= COUNT(namespace_names))
+    return VESTRY_INVALID;
   if (!vsi_is_one_line(options->event.id) || !vsi_is_one_line(options->selector) ||
       !vsi_is_one_line(options->view_transition_selector))
     return VESTRY_INVALID;
@@ -75,68 +66,45 @@ static bool is_blank(const char *html, size_t len) {
 
 typedef struct patch {
   vestry_elements_options options;
-  const char *html;
-  size_t len;
-  const char *mark; /* NULL: none */
-  bool is_in_data;  /* the mark is also in the data */
-  bool has_elements;
+  vestry_slice html; /* len 0: no line of elements */
 } patch;
 
-/* Write the data of a patch, and the empty line that ends it. */
-static void put_patch(vsi_writer *writer, const patch *p) {
+/* Write the data of a patch, and the empty line that ends it. mark: to be in the data; NULL: none */
+static void put_patch(vsi_writer *writer, const patch *p, const char *mark) {
   vsi_put_line(writer, "data: selector ", p->options.selector);
   if (p->options.mode != VESTRY_PATCH_OUTER) vsi_put_line(writer, "data: mode ", mode_names[p->options.mode]);
   if (p->options.use_view_transition) vsi_put_str(writer, "data: useViewTransition true\n");
   vsi_put_line(writer, "data: viewTransitionSelector ", p->options.view_transition_selector);
   if (p->options.ns != VESTRY_NAMESPACE_HTML) vsi_put_line(writer, "data: namespace ", namespace_names[p->options.ns]);
-  if (p->is_in_data) vsi_put_line(writer, "data: has ", p->mark);
-  if (p->has_elements) {
+  vsi_put_line(writer, "data: has ", mark);
+  if (p->html.len) {
     /* The client splits a data line at its first space, so an empty line keeps the space after the key. */
     vsi_put_str(writer, "data: elements ");
-    vsi_put_lines(writer, p->html, p->len, "data: elements ");
+    vsi_put_lines(writer, p->html.data, p->html.len, "data: elements ");
     vsi_put(writer, "\n", 1);
   }
-  vsi_put(writer, "\n", 1);
-}
-
-static void put_mark(vsi_writer *writer, const char *mark) {
-  vsi_put_line(writer, "id: ", mark);
   vsi_put(writer, "\n", 1);
 }
 
 static void patch_layout(vsi_writer *writer, const void *ctx) {
   const patch *p = ctx;
   vsi_put_head(writer, VSI_ELEMENTS_EVENT, &p->options.event);
-  if (p->mark) vsi_put_str(writer, "id:\n");
-  put_patch(writer, p);
-  if (p->mark) put_mark(writer, p->mark);
-}
-
-static vestry_err build(const vestry_host *host, patch *p, vestry_event **ret_event) {
-  vestry_err error = check(&p->options);
-  if (error) return error;
-  p->has_elements = p->options.mode != VESTRY_PATCH_REMOVE && !is_blank(p->html, p->len);
-  return vsi_event_build_state(host, vsi_state_slice(p->options.state), patch_layout, p, ret_event);
+  put_patch(writer, p, NULL);
 }
 
 vestry_err vestry_event_elements(const vestry_host *host, const char *html, size_t len,
                                  const vestry_elements_options *options, vestry_event **ret_event) {
   if (!html && len) return VESTRY_INVALID;
-  patch p = {.html = html, .len = len};
+  patch p = {.html = {NULL, 0}};
   if (options) p.options = *options;
+  if (p.options.mode != VESTRY_PATCH_REMOVE && !is_blank(html, len)) p.html = (vestry_slice){html, len};
   /* An event of another mode shows no state: its effect depends on the events before it. */
   if (is_given(p.options.state) && p.options.mode != VESTRY_PATCH_OUTER && p.options.mode != VESTRY_PATCH_INNER &&
       p.options.mode != VESTRY_PATCH_REPLACE)
     return VESTRY_INVALID;
   vestry_err error = vsi_state_check(p.options.state, &p.options.event);
-  return error ? error : build(host, &p, ret_event);
-}
-
-vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,
-                                     const vestry_elements_options *options, const char *mark, bool is_in_data,
-                                     vestry_event **ret_event) {
-  patch p = {.options = *options, .html = html, .len = len, .mark = mark, .is_in_data = is_in_data};
-  return build(host, &p, ret_event);
+  if (!error) error = check(&p.options);
+  return error ? error : vsi_event_build_state(host, vsi_state_slice(p.options.state), patch_layout, &p, ret_event);
 }
 
 /* ------------------------------------------------------------------------------------------------ patches ---- */
@@ -153,17 +121,13 @@ static void patches_layout(vsi_writer *writer, const void *ctx) {
   const patch_list *p = ctx;
   for (size_t i = 0; i < p->count; i++) {
     const vsi_patch *from = &p->all[i];
-    const patch one = {.options = {.mode = from->mode, .selector = from->selector},
-                       .html = from->html.data,
-                       .len = from->html.len,
-                       .mark = p->mark,
-                       .is_in_data = p->is_in_data && i + 1 == p->count,
-                       .has_elements = from->html.len != 0};
+    const patch one = {.options = {.mode = from->mode, .selector = from->selector}, .html = from->html};
     vsi_put_head(writer, VSI_ELEMENTS_EVENT, &none);
     if (!i) vsi_put_str(writer, "id:\n");
-    put_patch(writer, &one);
+    put_patch(writer, &one, p->is_in_data && i + 1 == p->count ? p->mark : NULL);
   }
-  put_mark(writer, p->mark);
+  vsi_put_line(writer, "id: ", p->mark);
+  vsi_put(writer, "\n", 1);
 }
 
 vestry_err vsi_event_marked_patches(const vestry_host *host, const vsi_patch *all, size_t count, const char *state,
@@ -185,7 +149,7 @@ static void release_whole(vsi_event_extra *extra) {
 }
 
 vestry_err vsi_event_set_whole(vestry_event *patches, vestry_event *event) {
-  const vestry_host *host = vsi_event_host(patches);
+  const vestry_host *host = patches->host;
   kept_whole *of = vsi_alloc(host, sizeof *of);
   if (!of) return VESTRY_NO_MEMORY;
   *of = (kept_whole){.extra = {.release = release_whole}, .host = host, .event = vestry_event_ref(event)};

@@ -5,7 +5,9 @@
 #include "vestry/event.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/field.h"
@@ -82,7 +84,7 @@ vestry_err vsi_event_build_state(const vestry_host *host, vestry_slice state, vs
   event->state_len = (uint8_t)state.len;
   atomic_init(&event->has_room, !state.len);
   if (state.len) memcpy(event->bytes + counter.len, state.data, state.len);
-  if (counter.len <= sizeof draft && !counter.has_breaks) {
+  if (counter.len <= sizeof draft) {
     memcpy(event->bytes, draft, counter.len);
   } else {
     vsi_writer writer = {.to = event->bytes, .has_breaks = counter.has_breaks};
@@ -172,10 +174,6 @@ void vsi_event_extra_add(vestry_event *event, vsi_event_extra *extra) {
     continue;
 }
 
-const vestry_host *vsi_event_host(const vestry_event *event) {
-  return event->host;
-}
-
 vestry_err vsi_state_check(const char *state, const vestry_event_options *options) {
   const vestry_slice name = vsi_state_slice(state);
   if (!name.len) return VESTRY_OK;
@@ -192,29 +190,6 @@ vestry_slice vestry_event_bytes(const vestry_event *event) {
 
 _Static_assert(VSI_JSON_MAX_BYTES == VESTRY_EVENT_MAX_BYTES, "JSON is written for events");
 
-void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char *prefix) {
-  size_t prefix_len = strlen(prefix);
-  const bool counts = !writer->to || writer->draft;
-  if (!counts && !writer->has_breaks) { /* usually HTML of the builder */
-    vsi_put(writer, text, len);
-    return;
-  }
-  if (!counts) {
-    char *from = writer->to + writer->len;
-    writer->len += (size_t)(vsi_lines_copy(from, text, len, prefix, prefix_len) - from);
-    return;
-  }
-  vsi_line_breaks breaks = vsi_lines_count(text, len);
-  if (!breaks.bytes) {
-    vsi_put(writer, text, len);
-    return;
-  }
-  writer->has_breaks = true; /* the draft is of no use any more */
-  writer->len = vsi_size_add(writer->len, len - breaks.bytes);
-  size_t each = 1 + prefix_len;
-  writer->len = vsi_size_add(writer->len, breaks.count > SIZE_MAX / each ? SIZE_MAX : breaks.count * each);
-}
-
 /* The reconnection delay that the client uses by default. */
 enum { CLIENT_RETRY_MS = 1000 };
 
@@ -224,36 +199,34 @@ void vsi_put_head(vsi_writer *writer, const char *name, const vestry_event_optio
 
 /* ---------------------------------------------------------------------- events without effect on the page ---- */
 
-static void comment_layout(vsi_writer *writer, const void *ctx) {
-  const char *text = ctx;
-  vsi_put_str(writer, text && *text ? ": " : ":");
-  vsi_put_str(writer, text ? text : "");
-  vsi_put_str(writer, "\n\n");
+/* An event of one line. */
+typedef struct line {
+  const char *key, *value;
+} line;
+
+static void line_layout(vsi_writer *writer, const void *ctx) {
+  const line *is = ctx;
+  vsi_put_str(writer, is->key);
+  vsi_put_str(writer, is->value);
+  vsi_put(writer, "\n\n", 2);
 }
 
 vestry_err vsi_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event) {
   if (!vsi_is_one_line(text)) return VESTRY_INVALID;
-  return vsi_event_build(host, comment_layout, text, ret_event);
-}
-
-static void retry_layout(vsi_writer *writer, const void *ctx) {
-  vsi_put_retry(writer, *(const uint32_t *)ctx);
-  vsi_put(writer, "\n", 1);
-}
-
-static void mark_layout(vsi_writer *writer, const void *ctx) {
-  vsi_put_line(writer, "id: ", ctx);
-  vsi_put(writer, "\n", 1);
+  const line is = {text && *text ? ": " : ":", text ? text : ""};
+  return vsi_event_build(host, line_layout, &is, ret_event);
 }
 
 vestry_err vsi_event_mark(const vestry_host *host, const char *mark, vestry_event **ret_event) {
-  return vsi_event_build(host, mark_layout, mark, ret_event);
+  return vsi_event_build(host, line_layout, &(line){"id: ", mark}, ret_event);
 }
 
 /* A block without data dispatches no event, but its retry field takes effect (WHATWG HTML, section 9.2.6); the Datastar
  * client also reads it. */
 vestry_err vsi_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event) {
-  return vsi_event_build(host, retry_layout, &retry_ms, ret_event);
+  char value[16];
+  snprintf(value, sizeof value, "%" PRIu32, vsi_browser_ms(retry_ms));
+  return vsi_event_build(host, line_layout, &(line){"retry: ", value}, ret_event);
 }
 
 /* Events with names of the application, as specified for event streams (WHATWG HTML, section 9.2): for EventSource and

@@ -87,9 +87,6 @@ vestry_event *vsi_event_take_previous(vestry_event *event);
 void vsi_event_ref_many(vestry_event *event, size_t count);
 void vsi_event_unref_many(vestry_event *event, size_t count);
 
-/* Get the host with which the event was made. */
-const vestry_host *vsi_event_host(const vestry_event *event);
-
 /* Report that a stream's transport has taken an event of len bytes completely. extras: the event's. No lock held. */
 void vsi_event_trace_written(const vestry_host *host, const vsi_event_extra *extras, size_t len);
 

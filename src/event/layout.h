@@ -12,8 +12,10 @@
 #include "vestry/event.h"
 #include "vestry/html.h"
 
-/* Write text of any length, with the prefix in front of each line but the first; in layouts only, whose first pass
- * finds whether there are further lines at all. */
+/* Write text of any length, with LF for each line break, and the prefix in front of each line but the first; in layouts
+ * only, whose first pass finds whether there are further lines at all. CR, LF and CRLF each end a line, as for a reader
+ * of event streams. Nothing else does: U+2028, U+2029 and U+0085 are text, and no byte of a UTF-8 sequence, valid or
+ * broken, is mistaken for CR or LF. */
 void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char *prefix);
 /* Write a line of key (with its separators) and value; nothing if value is NULL or empty. */
 static inline void vsi_put_line(vsi_writer *writer, const char *key, const char *value) {
@@ -27,11 +29,6 @@ static inline void vsi_put_line(vsi_writer *writer, const char *key, const char 
 static inline uint32_t vsi_browser_ms(uint64_t ms) {
   return ms < INT32_MAX ? (uint32_t)ms : INT32_MAX;
 }
-static inline void vsi_put_retry(vsi_writer *writer, uint32_t retry_ms) {
-  vsi_put_str(writer, "retry: ");
-  vsi_put_uint(writer, vsi_browser_ms(retry_ms));
-  vsi_put(writer, "\n", 1);
-}
 /* Write the fields of an event except its data. name, id: NULL: none; retry_ms: 0: none */
 static inline void vsi_put_fields(vsi_writer *writer, const char *name, const char *id, uint32_t retry_ms) {
   vsi_put_line(writer, "event: ", name);
@@ -39,7 +36,10 @@ static inline void vsi_put_fields(vsi_writer *writer, const char *name, const ch
    * Datastar client ignores a line without one, although a bare "id" has the same meaning in the specification. */
   if (id && !*id) vsi_put_str(writer, "id:\n");
   vsi_put_line(writer, "id: ", id);
-  if (retry_ms) vsi_put_retry(writer, retry_ms);
+  if (!retry_ms) return;
+  vsi_put_str(writer, "retry: ");
+  vsi_put_uint(writer, vsi_browser_ms(retry_ms));
+  vsi_put(writer, "\n", 1);
 }
 #define VSI_ELEMENTS_EVENT "datastar-patch-elements"
 #define VSI_SIGNALS_EVENT  "datastar-patch-signals"
@@ -66,31 +66,12 @@ static inline vestry_slice vsi_state_slice(const char *state) {
   return (vestry_slice){state, state ? strlen(state) : 0};
 }
 
-/* -------------------------------------------------------------------------------------------------- lines ---- */
-
-/* CR, LF and CRLF each end a line, as for the reader of an event stream. Nothing else does: U+2028, U+2029 and U+0085
- * are text, and no byte of a UTF-8 sequence, valid or broken, is mistaken for CR or LF. */
-
-/* Number of line breaks, and number of bytes that form them. */
-typedef struct vsi_line_breaks {
-  size_t count, bytes;
-} vsi_line_breaks;
-
-vsi_line_breaks vsi_lines_count(const char *text, size_t len);
-
-/* Copy text to `to`, and write each line break as LF followed by the prefix. Writes exactly len - breaks.bytes +
- * breaks.count * (1 + prefix_len) bytes and returns the position after them. The memory must not overlap. */
-char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len);
-
 /* ---------------------------------------------------------------------------------------- kinds of events ---- */
 
-/* Names of modes and namespaces in the protocol. */
-
-/* Convert a number to its name; NULL: no such number. And back: OK | NOT_FOUND (result untouched). */
-const char *vsi_patch_mode_name(vestry_patch_mode mode);
-vestry_err vsi_patch_mode_from_name(const char *name, vestry_patch_mode *ret_mode);
-const char *vsi_namespace_name(vestry_namespace ns);
-vestry_err vsi_namespace_from_name(const char *name, vestry_namespace *ret_namespace);
+/* Convert the name of a mode or a namespace in the protocol to its number. NULL and unknown names: false, and the
+ * result is untouched. */
+bool vsi_patch_mode_from_name(const char *name, vestry_patch_mode *ret_mode);
+bool vsi_namespace_from_name(const char *name, vestry_namespace *ret_namespace);
 
 /* As vestry_html_result. The reason of INVALID is logged, with the position in the format. */
 vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html);

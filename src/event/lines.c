@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Counting line breaks, and copying text with a prefix in front of each line (layout.h). */
+/* Writing text with a prefix in front of each line (layout.h). */
 #include "event/layout.h"
 
 #include <string.h>
@@ -32,27 +32,17 @@ static const char *next(walk *w, const char **ret_behind) {
   return at;
 }
 
-vsi_line_breaks vsi_lines_count(const char *text, size_t len) {
-  vsi_line_breaks breaks = {0, 0};
-  if (!len) return breaks;
-  walk w = begin(text, len);
-  for (const char *at, *behind; (at = next(&w, &behind)) != w.end; breaks.count++)
-    breaks.bytes += (size_t)(behind - at);
-  return breaks;
-}
-
-static char *put(char *to, const char *from, size_t len) {
-  memcpy(to, from, len);
-  return to + len;
-}
-
-char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len) {
-  if (!len) return to;
-  walk w = begin(text, len);
+void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char *prefix) {
+  if (!len) return;
+  const size_t prefix_len = strlen(prefix);
+  const bool is_first_pass = !writer->to || writer->draft;
+  /* Most texts have no breaks, for example HTML of the builder: they are searched in the first pass only. */
+  walk w = is_first_pass || writer->has_breaks ? begin(text, len) : (walk){text + len, text + len, text + len};
   for (const char *at, *behind; (at = next(&w, &behind)) != w.end; text = behind) {
-    to = put(to, text, (size_t)(at - text));
-    *to++ = '\n';
-    to = put(to, prefix, prefix_len);
+    writer->has_breaks = true;
+    vsi_put(writer, text, (size_t)(at - text));
+    vsi_put(writer, "\n", 1);
+    vsi_put(writer, prefix, prefix_len);
   }
-  return put(to, text, (size_t)(w.end - text));
+  vsi_put(writer, text, (size_t)(w.end - text));
 }

@@ -16,21 +16,16 @@
 
 #include "vestry/event.h"
 
-/* Make an event as vestry_event_elements, followed by a block with the id. options: complete, without an id. mark: not
- * empty, no line break. is_in_data: the mark is also in the data. */
-VESTRY_API vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,
-                                                const vestry_elements_options *options, const char *mark,
-                                                bool is_in_data, vestry_event **ret_event);
-/* One of several patches of elements. */
+/* A patch of elements. */
 typedef struct vsi_patch {
   vestry_patch_mode mode;
-  const char *selector; /* one line */
-  vestry_slice html;    /* len 0: mode is REMOVE */
+  const char *selector; /* one line; NULL: none, which the modes OUTER and REPLACE allow */
+  vestry_slice html;    /* mode is REMOVE: len 0 */
 } vsi_patch;
 
-/* Make one event of several patches, followed by a block with the id. The client performs the patches in their order,
- * with no other event in between. state: the name of the state that they show; NULL: none. The other arguments are as
- * for vsi_event_marked_elements. */
+/* Make one event of patches, at least one, followed by a block with the id. The client performs them in their order,
+ * with no other event in between. state: the name of the state that they show; NULL: none. mark: not empty, no line
+ * break. is_in_data: the mark is also in the data. OK | TOO_LARGE | NO_MEMORY */
 VESTRY_API vestry_err vsi_event_marked_patches(const vestry_host *host, const vsi_patch *all, size_t count,
                                                const char *state, const char *mark, bool is_in_data,
                                                vestry_event **ret_event);

@@ -120,11 +120,11 @@ static vestry_err find_patches(const vsi_buffer *had, const vsi_buffer *now, ves
 
 /* Print a pair. Returns false if it is not sent as patches. */
 static bool print_pair(const vsi_buffer *had, const vsi_buffer *now) {
-  const vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER};
+  const vsi_patch all = {VESTRY_PATCH_OUTER, NULL, {now->data, now->len}};
   vestry_event *whole, *patches;
   if (had->len == now->len && memcmp(had->data, now->data, now->len) == 0) return false;
   if (find_patches(had, now, &patches)) return false;
-  const vestry_err error = vsi_event_marked_elements(NULL, now->data, now->len, &options, "mark", false, &whole);
+  const vestry_err error = vsi_event_marked_patches(NULL, &all, 1, NULL, "mark", false, &whole);
   if (!error) {
     put_hexadecimal((vestry_slice){had->data, had->len}, '\t');
     put_hexadecimal(vestry_event_bytes(whole), '\t');

@@ -24,22 +24,27 @@ static sse_text copied(const char *text, size_t len, const char *prefix) {
 static void check(const char *text, size_t len, const char *prefix) {
   char *input = guarded_copy(text, len);
   sse_text expected = copied(text, len, prefix);
-  vsi_line_breaks breaks = vsi_lines_count(input, len);
-  size_t size = len - breaks.bytes + breaks.count * (1 + strlen(prefix));
-  assert_int_equal(size, expected.len);
-  char *output = guarded_copy(expected.data, size);
-  memset(output, '?', size);
-  assert_ptr_equal(vsi_lines_copy(output, input, len, prefix, strlen(prefix)), output + size);
-  assert_memory_equal(output, expected.data, size);
-  guarded_free(output, size);
+  vsi_writer counter = {.to = NULL};
+  vsi_put_lines(&counter, input, len, prefix);
+  assert_int_equal(counter.len, expected.len);
+  char *output = guarded_copy(expected.data, expected.len);
+  memset(output, '?', expected.len);
+  vsi_writer writer = {.to = output, .has_breaks = counter.has_breaks};
+  vsi_put_lines(&writer, input, len, prefix);
+  assert_int_equal(writer.len, expected.len);
+  assert_memory_equal(output, expected.data, expected.len);
+  guarded_free(output, expected.len);
   guarded_free(input, len);
   sse_text_finish(&expected);
 }
 
 static void expect_breaks(const char *text, size_t len, size_t count, size_t bytes) {
-  vsi_line_breaks breaks = vsi_lines_count(text, len);
-  assert_int_equal(breaks.count, count);
-  assert_int_equal(breaks.bytes, bytes);
+  vsi_writer bare = {.to = NULL}, prefixed = {.to = NULL};
+  vsi_put_lines(&bare, text, len, "");
+  vsi_put_lines(&prefixed, text, len, "> ");
+  assert_int_equal(bare.len, len - bytes + count);
+  assert_int_equal(prefixed.len, bare.len + 2 * count);
+  assert_int_equal(bare.has_breaks, count > 0);
 }
 
 /* Every text of up to 7 characters of a, CR and LF: all possible neighbourhoods of line breaks. */

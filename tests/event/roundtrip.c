@@ -72,13 +72,20 @@ static bool elements_are_valid(const vestry_elements_options *o) {
   return (by_id || !is_empty(o->selector)) && o->mode <= VESTRY_PATCH_REMOVE && o->ns <= VESTRY_NAMESPACE_MATHML;
 }
 
+static const char *const modes[] = {
+#define MODE(name, wire) [VESTRY_PATCH_##name] = wire,
+    VESTRY_PATCH_MODES(MODE)};
+static const char *const namespaces[] = {
+#define NAMESPACE(name, wire) [VESTRY_NAMESPACE_##name] = wire,
+    VESTRY_NAMESPACES(NAMESPACE)};
+
 static const char *check_elements(const sse_event *got, const char *html, size_t len,
                                   const vestry_elements_options *o) {
   if (!is_value(got, "selector", o->selector)) return "another selector";
-  if (!is_value(got, "mode", o->mode ? vsi_patch_mode_name(o->mode) : NULL)) return "another mode";
+  if (!is_value(got, "mode", o->mode ? modes[o->mode] : NULL)) return "another mode";
   if (!is_value(got, "useViewTransition", o->use_view_transition ? "true" : NULL)) return "another useViewTransition";
   if (!is_value(got, "viewTransitionSelector", o->view_transition_selector)) return "another transition selector";
-  if (!is_value(got, "namespace", o->ns ? vsi_namespace_name(o->ns) : NULL)) return "another namespace";
+  if (!is_value(got, "namespace", o->ns ? namespaces[o->ns] : NULL)) return "another namespace";
   if (o->mode == VESTRY_PATCH_REMOVE || is_blank(html, len))
     return is_value(got, "elements", NULL) ? NULL : "elements where there should be none";
   return compare_lines(got, "elements", html, len);

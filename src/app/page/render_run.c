@@ -198,11 +198,11 @@ vestry_err vsi_run_format_part(vestry_pages *pages, const char *id, const char *
   char state[134], text[VSI_STATE_TAG_BYTES];
   const vsi_state_tag tag = {
       .build = pages->build, .parts_count = 1, .parts = {vsi_secret_claim(pages, id, share, hash)}};
-  const vestry_elements_options options = {.selector = state + 1, .mode = VESTRY_PATCH_INNER, .state = state};
+  const vsi_patch patch = {VESTRY_PATCH_INNER, state + 1, inside};
   snprintf(state, sizeof state, VSI_STATE_OF_PAGE "#%s", id); /* followed by the selector */
   (void)vsi_state_tag_write(&tag, text);
-  return vsi_event_marked_elements(pages->host, inside.data, inside.len, &options, text,
-                                   atomic_load_explicit(&pages->has_layouts, memory_order_relaxed), ret_event);
+  return vsi_event_marked_patches(pages->host, &patch, 1, state, text,
+                                  atomic_load_explicit(&pages->has_layouts, memory_order_relaxed), ret_event);
 }
 
 /* The content of a shared page shows a state. That of a private page has none, because parts are inside it: their
@@ -211,14 +211,14 @@ vestry_err vsi_run_format_part(vestry_pages *pages, const char *id, const char *
 
 vestry_err vsi_run_format(vsi_run *r, const char *tag) {
   const vsi_shared *shared = r->shared;
-  const vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER, .state = STATE_OF(r)};
+  const vsi_patch patch = {VESTRY_PATCH_OUTER, NULL, r->content};
   if (vsi_fragment_is_part(r->fragment))
     return vsi_run_format_part(r->pages, shared->id, shared->key + shared->share_at, r->content, r->hash.high,
                                &r->event);
   vestry_event_unref(r->event); /* formatted with another tag */
   r->event = NULL;
-  return vsi_event_marked_elements(r->pages->host, r->content.data, r->content.len, &options, tag,
-                                   r->fragment->page->layout != NULL, &r->event);
+  return vsi_event_marked_patches(r->pages->host, &patch, 1, STATE_OF(r), tag, r->fragment->page->layout != NULL,
+                                  &r->event);
 }
 
 /* Find the patches from the content that the streams have, and format them. */
