@@ -95,29 +95,22 @@ void vestry_runtime_destroy(vestry_runtime *runtime) {
   vsi_free(runtime->host, runtime);
 }
 
-/* The steps that this thread is in, the innermost first: a callback of one runtime may step another. */
-typedef struct running_step {
-  const vestry_runtime *runtime;
-  const struct running_step *outer;
-} running_step;
-static _Thread_local const running_step *innermost;
+/* Its address identifies the thread. */
+static _Thread_local char this_thread;
 
 static bool is_stepping(const vestry_runtime *runtime) {
-  const running_step *at = innermost;
-  while (at && at->runtime != runtime) at = at->outer;
-  return at != NULL;
+  return atomic_load_explicit(&runtime->stepper, memory_order_relaxed) == &this_thread;
 }
 
 /* A step within a callback of the same runtime would run other actors on top of it, as deep as they step again, and
  * would fire a timer within its own callback. */
 bool vestry_runtime_step(vestry_runtime *runtime) {
   if (runtime->pool.workers_count || vsi_runtime_is_forked(runtime) || is_stepping(runtime)) return false;
-  const running_step this_step = {runtime, innermost};
-  innermost = &this_step;
+  atomic_store_explicit(&runtime->stepper, &this_thread, memory_order_relaxed);
   bool fired = vsi_ticker_fire_due(&runtime->ticker);
   bool ran = vsi_pool_run_or_clear(&runtime->pool);
   if (!fired && !ran) vsi_ticker_rest(&runtime->ticker, NULL);
-  innermost = this_step.outer;
+  atomic_store_explicit(&runtime->stepper, NULL, memory_order_relaxed);
   return fired || ran;
 }
 

@@ -13,6 +13,7 @@
 struct vestry_runtime {
   const vestry_host *host;
   _Atomic(bool) closed;
+  _Atomic(const void *) stepper; /* relaxed: identifies the thread that is in a step; NULL: none */
   vsi_pool pool;
   vsi_ticker ticker;
   vsi_mutex stage_lock; /* held while the threads are stopped */

@@ -54,13 +54,13 @@ static uint64_t rest_locked(vsi_ticker *ticker) {
 
 static void *run_ticker(void *argument) {
   vsi_ticker *ticker = argument;
-  for (bool is_stopping = false; !is_stopping;) {
+  for (bool is_closed = false; !is_closed;) {
     (void)vsi_ticker_fire_due(ticker);
     vsi_mutex_lock(&ticker->lock);
-    const uint64_t left_ns = ticker->stopping ? 0 : rest_locked(ticker);
+    const uint64_t left_ns = ticker->closed ? 0 : rest_locked(ticker);
     if (left_ns && vsi_wait_until(&ticker->changed, &ticker->lock, vsi_monotonic_in_ns(left_ns)))
       ticker->asleep_until_tick = 0;
-    is_stopping = ticker->stopping;
+    is_closed = ticker->closed;
     vsi_mutex_unlock(&ticker->lock);
   }
   return NULL;
@@ -86,13 +86,10 @@ void vsi_ticker_close(vsi_ticker *ticker) {
   vsi_mutex_lock(&ticker->lock);
   ticker->closed = true;
   vsi_mutex_unlock(&ticker->lock);
+  pthread_cond_signal(&ticker->changed);
 }
 
 void vsi_ticker_stop(vsi_ticker *ticker) {
-  vsi_mutex_lock(&ticker->lock);
-  ticker->closed = ticker->stopping = true;
-  vsi_mutex_unlock(&ticker->lock);
-  pthread_cond_signal(&ticker->changed);
   if (ticker->threaded) pthread_join(ticker->thread, NULL);
 }
 

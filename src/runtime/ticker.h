@@ -14,11 +14,10 @@ typedef struct vsi_ticker {
   const vestry_host *host;
   vsi_mutex lock;             /* inside the lock of a vestry_timer; no function is called while it is held, except the
                                  clock */
-  pthread_cond_t changed;     /* stopping, or a timer is due before asleep_until_tick */
+  pthread_cond_t changed;     /* closed, or a timer is due before asleep_until_tick */
   vsi_wheel wheel;            /* guarded by lock */
   uint64_t asleep_until_tick; /* guarded by lock: the end of the sleep; 0: a timer of an earlier tick has ended it */
-  bool closed;                /* guarded by lock: no timer is armed or fired any more */
-  bool stopping;              /* guarded by lock */
+  bool closed;                /* guarded by lock: no timer is armed or fired any more, and the thread ends */
   vsi_wake *wake;             /* guarded by lock; used if an event loop steps the ticker; NULL: none */
   bool threaded;
   pthread_t thread;
@@ -29,7 +28,7 @@ vestry_err vsi_ticker_init(vsi_ticker *ticker, const vestry_host *host, bool thr
 /* Close: nothing fires after this call, except a fire that already runs. Armed timers stay armed, and their owners
  * cancel them. */
 void vsi_ticker_close(vsi_ticker *ticker);
-/* Close and join the thread. Once. */
+/* Join the thread of a closed ticker. Once. */
 void vsi_ticker_stop(vsi_ticker *ticker);
 void vsi_ticker_finish(vsi_ticker *ticker);
 
