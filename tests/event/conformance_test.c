@@ -49,8 +49,8 @@ static vestry_err patch_elements(json_t *input, vestry_event **ret_event) {
   };
   const char *mode = string_of(input, "mode"), *ns = string_of(input, "namespace"),
              *html = string_of(input, "elements");
-  if (mode) assert_int_equal(vsi_patch_mode_from_name(mode, &options.mode), VESTRY_OK);
-  if (ns) assert_int_equal(vsi_namespace_from_name(ns, &options.ns), VESTRY_OK);
+  if (mode) assert_true(vsi_patch_mode_from_name(mode, &options.mode));
+  if (ns) assert_true(vsi_namespace_from_name(ns, &options.ns));
   return vestry_event_elements(NULL, html, html ? strlen(html) : 0, &options, ret_event);
 }
 
