@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "html/tag.h"
 #include "html/value.h"
 
 /* --------------------------------------------------------------------------------------------- JavaScript ---- */
@@ -57,10 +58,6 @@ void vsi_name_begin(vsi_html_place *place, char c) {
   place->name_len = 0;
   vsi_name_add(place, c);
 }
-static bool name_begins(const vsi_html_place *place, const char *with) {
-  size_t len = strlen(with);
-  return place->name_len >= len && memcmp(place->name, with, len) == 0;
-}
 static vestry_slice name_of(const vsi_html_place *place) {
   return (vestry_slice){place->name, place->name_len};
 }
@@ -104,7 +101,7 @@ enum { OPEN, /* undecided */ SETTLED, /* a permitted scheme, or none */ RUNS };
 
 /* A character reference or a backslash can spell another character, so it is treated as a script. */
 static int scheme_of(const vsi_html_place *place, vsi_value value) {
-  if (name_begins(place, "javascript:") || name_begins(place, "vbscript:")) return RUNS;
+  if (vsi_slice_begins(name_of(place), "javascript:") || vsi_slice_begins(name_of(place), "vbscript:")) return RUNS;
   for (uint8_t i = 0; i < place->name_len; i++) {
     char c = place->name[i];
     if (vsi_is_letter(c) || (i && (c == '+' || c == '-' || c == '.' || vsi_is_digit(c)))) continue;
@@ -114,7 +111,7 @@ static int scheme_of(const vsi_html_place *place, vsi_value value) {
       return next == '#' || vsi_is_letter(next) ? RUNS : SETTLED;
     }
     if (c != ':' || !i || value != VSI_VALUE_PAGE) return SETTLED;
-    return name_begins(place, "http:") || name_begins(place, "https:") ? SETTLED : RUNS;
+    return vsi_slice_begins(name_of(place), "http:") || vsi_slice_begins(name_of(place), "https:") ? SETTLED : RUNS;
   }
   return place->name_len < sizeof place->name - 1 ? OPEN : SETTLED;
 }

@@ -21,46 +21,49 @@ typedef vsi_format_reader reader;
 
 /* ---------------------------------------------------------------------------------------------------- numbers ----- */
 
-intmax_t vsi_format_next_signed(reader *r, vsi_length len) {
-  switch (len) {
-  case VSI_LEN_HH: return (signed char)va_arg(r->arguments, int);
-  case VSI_LEN_H: return (short)va_arg(r->arguments, int);
-  case VSI_LEN_L: return va_arg(r->arguments, long);
-  case VSI_LEN_LL: return va_arg(r->arguments, long long);
+static bool is_signed(const conversion *c) {
+  return c->letter == 'd' || c->letter == 'i';
+}
+
+uintmax_t vsi_format_next(reader *r, const conversion *c) {
+  uintmax_t value;
+  size_t size = sizeof value;
+  switch (c->len) {
+  case VSI_LEN_L: value = va_arg(r->arguments, unsigned long), size = sizeof(long); break;
   case VSI_LEN_Z:
-  case VSI_LEN_T: return va_arg(r->arguments, ptrdiff_t); /* as wide as size_t; see the assertion */
-  case VSI_LEN_J: return va_arg(r->arguments, intmax_t);
-  default: return va_arg(r->arguments, int);
+  case VSI_LEN_T: value = va_arg(r->arguments, size_t), size = sizeof(size_t); break; /* see the assertion */
+  case VSI_LEN_LL: value = va_arg(r->arguments, unsigned long long); break;
+  case VSI_LEN_J: value = va_arg(r->arguments, uintmax_t); break;
+  default:
+    value = va_arg(r->arguments, unsigned);
+    size = c->len == VSI_LEN_HH ? sizeof(char) : c->len == VSI_LEN_H ? sizeof(short) : sizeof(int);
   }
+  const size_t unused = 8 * (sizeof value - size);
+  value <<= unused;
+  return is_signed(c) ? (uintmax_t)((intmax_t)value >> unused) : value >> unused;
 }
 _Static_assert(sizeof(ptrdiff_t) == sizeof(size_t), "z and t are read alike");
+_Static_assert(sizeof(long long) == sizeof(intmax_t), "ll is as wide as the value");
 
-uintmax_t vsi_format_next_unsigned(reader *r, vsi_length len) {
-  switch (len) {
-  case VSI_LEN_HH: return (unsigned char)va_arg(r->arguments, unsigned);
-  case VSI_LEN_H: return (unsigned short)va_arg(r->arguments, unsigned);
-  case VSI_LEN_L: return va_arg(r->arguments, unsigned long);
-  case VSI_LEN_LL: return va_arg(r->arguments, unsigned long long);
-  case VSI_LEN_Z:
-  case VSI_LEN_T: return va_arg(r->arguments, size_t);
-  case VSI_LEN_J: return va_arg(r->arguments, uintmax_t);
-  default: return va_arg(r->arguments, unsigned);
-  }
+void vsi_format_put_integer(reader *r, const conversion *c, vsi_writer *writer) {
+  const uintmax_t value = vsi_format_next(r, c);
+  if (is_signed(c))
+    vsi_put_int(writer, (intmax_t)value);
+  else
+    vsi_put_uint(writer, value);
 }
 
 /* The arguments of a conversion of a number are checked, so printf can write it. It gets them in the widest type. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 static void put_number(reader *r, const conversion *c) {
-  const bool is_signed = c->letter == 'd' || c->letter == 'i', is_real = c->letter == 'f' || c->letter == 'g';
+  const bool is_real = c->letter == 'f' || c->letter == 'g';
   char spec[24], text[MAX_DIGITS];
   snprintf(spec, sizeof spec, "%%%s%s%s%s%s*.*%s%c", c->minus ? "-" : "", c->plus ? "+" : "", c->space ? " " : "",
            c->zero ? "0" : "", c->alternate ? "#" : "", is_real ? "" : "j", c->letter);
   const locale_t before = vsi_c_locale_enter();
   const int len = is_real ? snprintf(text, sizeof text, spec, c->width, c->precision, va_arg(r->arguments, double))
-                  : is_signed
-                      ? snprintf(text, sizeof text, spec, c->width, c->precision, vsi_format_next_signed(r, c->len))
-                      : snprintf(text, sizeof text, spec, c->width, c->precision, vsi_format_next_unsigned(r, c->len));
+                          : snprintf(text, sizeof text, spec, c->width, c->precision, vsi_format_next(r, c));
   uselocale(before);
   if (len < 0 || (size_t)len >= sizeof text)
     vsi_html_fail(r->html, VESTRY_NO_MEMORY, "out of memory for a number");
@@ -73,10 +76,7 @@ static void put_number(reader *r, const conversion *c) {
 static void put_count(reader *r, const conversion *c) {
   char text[NUMBER_BYTES];
   vsi_writer writer = {.to = text};
-  if (c->letter == 'u')
-    vsi_put_uint(&writer, vsi_format_next_unsigned(r, c->len));
-  else
-    vsi_put_int(&writer, vsi_format_next_signed(r, c->len));
+  vsi_format_put_integer(r, c, &writer);
   r->sink->literal(r->html, text, writer.len);
 }
 
@@ -151,10 +151,10 @@ static void read_length(reader *r, conversion *c) {
 
 /* Return why printf does not define the combination; NULL: it does. Undefined combinations are refused. */
 static const char *check(const conversion *c) {
-  bool is_signed = c->letter == 'd' || c->letter == 'i', is_hex = c->letter == 'x' || c->letter == 'X';
+  const bool is_hex = c->letter == 'x' || c->letter == 'X';
   bool is_double = c->letter == 'f' || c->letter == 'g', is_text = c->letter == 's' || c->letter == 'c';
-  if (!is_signed && !is_hex && !is_double && !is_text && c->letter != 'u') return "this conversion is not supported";
-  if ((c->plus || c->space) && !is_signed && !is_double) return "a flag is not allowed with this conversion";
+  if (!is_signed(c) && !is_hex && !is_double && !is_text && c->letter != 'u') return "this conversion is not supported";
+  if ((c->plus || c->space) && !is_signed(c) && !is_double) return "a flag is not allowed with this conversion";
   if (c->alternate && !is_hex && !is_double) return "a flag is not allowed with this conversion";
   if (is_text && (c->zero || c->len != VSI_LEN_NONE)) return "a flag or length is not allowed with this conversion";
   if (is_double && c->len != VSI_LEN_NONE && c->len != VSI_LEN_L) return "a length is not allowed with this conversion";

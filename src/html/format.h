@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 
+#include "base/buffer.h"
 #include "html/builder.h"
 
 /* Receives the parts of a format. */
@@ -49,9 +50,10 @@ typedef struct vsi_format_reader {
 const char *vsi_format_read(vsi_format_reader *reader, vsi_conversion *ret_conversion);
 /* Write a conversion, taking its argument. */
 void vsi_format_put(vsi_format_reader *reader, const vsi_conversion *conversion);
-/* Take the argument of %d or %i; of %u, %x or %X. */
-intmax_t vsi_format_next_signed(vsi_format_reader *reader, vsi_length len);
-uintmax_t vsi_format_next_unsigned(vsi_format_reader *reader, vsi_length len);
+/* Take the argument of %d or %i, which is negative if its top bit is set; of %u, %x or %X. */
+uintmax_t vsi_format_next(vsi_format_reader *reader, const vsi_conversion *conversion);
+/* Write %d, %i or %u without flags, taking its argument. */
+void vsi_format_put_integer(vsi_format_reader *reader, const vsi_conversion *conversion, vsi_writer *writer);
 /* Read and write the rest from reader->at on. The caller begins and ends the arguments. */
 void vsi_format_read_on(vsi_format_reader *reader);
 /* Read and write a whole format. */

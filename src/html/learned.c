@@ -30,7 +30,7 @@
 #include "html/escape.h"
 #include "html/place.h"
 
-/* SLOTS: formats that a builder caches, 2.2 kB each at most. WAYS: slots that are searched for a format. PLACES:
+/* SLOTS: formats that a builder caches, 1.3 to 2.3 kB each. WAYS: slots that are searched for a format. PLACES:
  * places at which the same format is learned. FIRST_ADDS: calls before a builder begins to learn. MAX_STEPS: pieces
  * of a format. MAX_FORMAT: its length with the NUL. NUMBER_BYTES: room for an integer. BLOCK: bytes that are copied at
  * once. MAX_FIXED, FIXED_BYTES: number and length of the fixed texts of a format. */
@@ -73,12 +73,11 @@ typedef struct fixed {
 } fixed;
 
 typedef struct program {
-  vsi_html_place before, behind;
-  const char *format;  /* a copy, after the steps */
-  size_t format_bytes; /* with the NUL */
-  const fixed *fixed;  /* after the steps, too */
-  size_t steps_count;
-  step steps[];
+  vsi_html_place before, behind; /* behind: while the format is learned, behind the last step */
+  size_t steps_count, fixed_count, format_bytes;
+  step steps[MAX_STEPS];
+  fixed fixed[MAX_FIXED];
+  char format[]; /* a copy of format_bytes, with its NUL, and BLOCK bytes */
 } program;
 
 typedef struct slot {
@@ -121,67 +120,52 @@ static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s, bo
   return !vsi_place_conflict(place);
 }
 
-/* The parts of a program that is being learned. */
-typedef struct lesson {
-  vsi_format_reader reader;
-  vsi_html_place before, place;
-  step steps[MAX_STEPS];
-  fixed fixed[MAX_FIXED];
-  size_t steps_count, fixed_count;
-} lesson;
-
 /* Skip an argument. */
 static void pass_over(vsi_format_reader *r, const vsi_conversion *c) {
   switch (c->letter) {
-  case 'd':
-  case 'i': (void)vsi_format_next_signed(r, c->len); break;
   case 'f':
   case 'g': (void)va_arg(r->arguments, double); break;
   case 'c': (void)va_arg(r->arguments, int); break;
   case 's': (void)va_arg(r->arguments, const char *); break;
-  default: (void)vsi_format_next_unsigned(r, c->len); break;
+  default: (void)vsi_format_next(r, c); break;
   }
 }
 
-static bool learn_fixed(lesson *l, step *s) {
-  if (s->conversion.has_star || s->conversion.precision != VSI_NO_PRECISION || l->fixed_count == MAX_FIXED)
+static bool learn_fixed(program *p, vsi_format_reader *r, step *s) {
+  if (s->conversion.has_star || s->conversion.precision != VSI_NO_PRECISION || p->fixed_count == MAX_FIXED)
     return false;
-  const char *text = va_arg(l->reader.arguments, const char *);
+  const char *text = va_arg(r->arguments, const char *);
   size_t len = text ? strnlen(text, FIXED_BYTES) : FIXED_BYTES;
   if (len == FIXED_BYTES) return false;
-  fixed *made = &l->fixed[l->fixed_count];
-  made->before = l->place;
+  fixed *made = &p->fixed[p->fixed_count];
+  made->before = p->behind;
   memcpy(made->text, text, len + 1);
   s->act = FIXED;
-  s->fixed = (uint8_t)l->fixed_count++;
-  vsi_place_read(&l->place, text, len);
-  return !vsi_place_conflict(&l->place);
+  s->fixed = (uint8_t)p->fixed_count++;
+  vsi_place_read(&p->behind, text, len);
+  return !vsi_place_conflict(&p->behind);
 }
 
-static bool learn_conversion(lesson *l, step *s) {
-  vsi_format_reader *r = &l->reader;
+static bool learn_conversion(program *p, vsi_format_reader *r, step *s) {
   s->begin = (uint16_t)(r->at++ - r->format);
   if (vsi_format_read(r, &s->conversion)) return false;
   s->next = (uint16_t)(r->at - r->format);
   s->act = (uint8_t)act_of(&s->conversion);
-  if (s->act == RAW && !vsi_place_is_plain(&l->place)) return learn_fixed(l, s);
+  if (s->act == RAW && !vsi_place_is_plain(&p->behind)) return learn_fixed(p, r, s);
   pass_over(r, &s->conversion);
-  return s->act == RAW || vsi_place_is_settled(&l->place, is_number(&s->conversion), &s->in_js);
+  return s->act == RAW || vsi_place_is_settled(&p->behind, is_number(&s->conversion), &s->in_js);
 }
 
-/* Learn a format. false: it cannot be learned. */
-static bool learn(lesson *l) {
-  vsi_format_reader *r = &l->reader;
-  l->place = l->before;
+/* Learn a format from `behind` on. false: it cannot be learned. */
+static bool learn(program *p, vsi_format_reader *r) {
   while (*r->at) {
-    if (l->steps_count == MAX_STEPS) return false;
-    step *s = &l->steps[l->steps_count++];
-    *s = (step){.act = END};
+    if (p->steps_count == MAX_STEPS) return false;
+    step *s = &p->steps[p->steps_count++];
     bool is_conversion;
-    if (!learn_piece(r, &l->place, s, &is_conversion)) return false;
-    if (is_conversion && !learn_conversion(l, s)) return false;
+    if (!learn_piece(r, &p->behind, s, &is_conversion)) return false;
+    if (is_conversion && !learn_conversion(p, r, s)) return false;
   }
-  return l->steps_count > 0;
+  return p->steps_count > 0;
 }
 
 static void note_place(const vsi_html *html, vsi_html_place *ret_place) {
@@ -199,28 +183,19 @@ static bool is_at(const vsi_html *html, const vsi_html_place *place) {
 static program *make(const vsi_html *html, const char *format, va_list arguments) {
   size_t len = strnlen(format, MAX_FORMAT);
   if (len == MAX_FORMAT) return NULL;
-  lesson l;
-  l.reader = (vsi_format_reader){.format = format, .at = format};
-  l.steps_count = l.fixed_count = 0;
-  note_place(html, &l.before);
-  va_copy(l.reader.arguments, arguments);
-  bool is_learned = learn(&l);
-  va_end(l.reader.arguments);
-  size_t steps_bytes = l.steps_count * sizeof *l.steps, fixed_bytes = l.fixed_count * sizeof *l.fixed;
-  program *made = is_learned ? vsi_alloc(html->host, sizeof *made + steps_bytes + fixed_bytes + len + 1 + BLOCK) : NULL;
+  program *made = vsi_calloc(html->host, 1, sizeof *made + len + 1 + BLOCK);
   if (!made) return NULL;
-  char *fixed_at = (char *)made->steps + steps_bytes, *copy = fixed_at + fixed_bytes;
-  *made = (program){.before = l.before,
-                    .behind = l.place,
-                    .format = copy,
-                    .format_bytes = len + 1,
-                    .fixed = (const fixed *)(const void *)fixed_at,
-                    .steps_count = l.steps_count};
-  memcpy(made->steps, l.steps, steps_bytes);
-  memcpy(fixed_at, l.fixed, fixed_bytes);
-  memcpy(copy, format, len + 1);
-  memset(copy + len + 1, 0, BLOCK);
-  return made;
+  made->format_bytes = len + 1;
+  memcpy(made->format, format, len + 1);
+  note_place(html, &made->before);
+  made->behind = made->before;
+  vsi_format_reader reader = {.format = format, .at = format};
+  va_copy(reader.arguments, arguments);
+  const bool is_learned = learn(made, &reader);
+  va_end(reader.arguments);
+  if (is_learned) return made;
+  vsi_free(html->host, made);
+  return NULL;
 }
 
 static void empty(vsi_html *html, slot *s) {
@@ -299,10 +274,7 @@ static inline void put_blocks(char *to, const char *from, size_t len) {
 /* Append an integer without flags. The caller has reserved NUMBER_BYTES. */
 static inline void do_decimal(vsi_format_reader *r, const vsi_conversion *c) {
   vsi_writer writer = {.to = r->html->data + r->html->len};
-  if (c->letter == 'u')
-    vsi_put_uint(&writer, vsi_format_next_unsigned(r, c->len));
-  else
-    vsi_put_int(&writer, vsi_format_next_signed(r, c->len));
+  vsi_format_put_integer(r, c, &writer);
   r->html->len += writer.len;
 }
 

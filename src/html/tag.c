@@ -4,15 +4,6 @@
 
 #include <string.h>
 
-bool vsi_starts_with(const char *text, size_t len, const char *lower) {
-  for (size_t i = 0; lower[i]; i++) {
-    if (i == len) return false;
-    bool is_letter = lower[i] >= 'a' && lower[i] <= 'z';
-    if ((is_letter ? text[i] | 0x20 : text[i]) != lower[i]) return false;
-  }
-  return true;
-}
-
 bool vsi_starts_with_any(vestry_slice text, const char *const *prefixes, size_t count) {
   for (size_t i = 0; i < count; i++)
     if (vsi_starts_with(text.data, text.len, prefixes[i])) return true;
@@ -93,7 +84,7 @@ static const char *behind(const char *at, const char *end, const char *mark) {
 }
 
 static bool begins(const char *at, const char *end, const char *with) {
-  return length(at, end) >= strlen(with) && memcmp(at, with, strlen(with)) == 0;
+  return vsi_slice_begins((vestry_slice){at, length(at, end)}, with);
 }
 
 /* Skip the rest of a comment after "<!--". It ends at "-->" or "--!>"; the dashes of its beginning count only before a
@@ -156,10 +147,9 @@ const char *vsi_tag_text_end(const char *at, const char *end, vestry_slice name)
 }
 
 size_t vsi_html_root_tag(vestry_slice html, bool *ret_has_tag) {
-  static const char mark[] = "\xEF\xBB\xBF";
   const char *begin = html.data, *at = begin, *end = begin + html.len;
   *ret_has_tag = false;
-  if (html.len >= sizeof mark - 1 && memcmp(at, mark, sizeof mark - 1) == 0) at += sizeof mark - 1;
+  if (begins(at, end, "\xEF\xBB\xBF")) at += 3; /* a byte order mark */
   for (;;) {
     at = skip_space(at, end);
     bool is_markup = end - at > 1 && *at == '<' && (at[1] == '!' || at[1] == '?');

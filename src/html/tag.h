@@ -11,7 +11,10 @@
 
 /* Return whether the text begins with `lower`, ignoring the case of ASCII letters, as in HTML and in any locale:
  * strncasecmp takes I and i for different letters in a Turkish one. */
-VESTRY_API bool vsi_starts_with(const char *text, size_t len, const char *lower);
+static inline bool vsi_starts_with(const char *text, size_t len, const char *lower) {
+  const size_t wanted = strlen(lower);
+  return wanted <= len && vsi_is_same_text(text, lower, wanted);
+}
 /* Return whether the text begins with one of several prefixes, compared as by vsi_starts_with. */
 bool vsi_starts_with_any(vestry_slice text, const char *const *prefixes, size_t count);
 /* The same for an array (not a pointer) of prefixes. */
@@ -20,6 +23,12 @@ bool vsi_starts_with_any(vestry_slice text, const char *const *prefixes, size_t 
 /* Return the text without its first len bytes. len: at most the length of the text */
 static inline vestry_slice vsi_slice_behind(vestry_slice text, size_t len) {
   return (vestry_slice){(const char *)text.data + len, text.len - len};
+}
+
+/* Return whether the text begins with these bytes. */
+static inline bool vsi_slice_begins(vestry_slice text, const char *with) {
+  const size_t len = strlen(with);
+  return text.len >= len && memcmp(text.data, with, len) == 0;
 }
 
 /* A tag that is being read. */

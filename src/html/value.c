@@ -87,11 +87,6 @@ static bool is_one_of(vestry_slice name, const char *const *names, size_t count)
   return false;
 }
 
-static bool begins(vestry_slice name, const char *with) {
-  size_t len = strlen(with);
-  return name.len >= len && memcmp(name.data, with, len) == 0;
-}
-
 /* Return whether a name is in a list separated by spaces, ignoring case. */
 static bool is_among(vestry_slice name, const char *list) {
   while (name.len && *list) {
@@ -103,7 +98,7 @@ static bool is_among(vestry_slice name, const char *list) {
 }
 
 static vsi_value look_up(vestry_slice element, vestry_slice attribute) {
-  if (begins(attribute, "on")) return VSI_VALUE_CODE;
+  if (vsi_slice_begins(attribute, "on")) return VSI_VALUE_CODE;
   if (!may_be_listed(attribute)) return VSI_VALUE_TEXT;
   for (size_t i = 0; i < COUNT(rows); i++)
     if (is_one_of(attribute, rows[i].attributes, COUNT(rows[i].attributes)) &&
@@ -119,7 +114,7 @@ static vsi_value look_up(vestry_slice element, vestry_slice attribute) {
 static bool is_expression(vestry_slice name) {
   static const char list[] = "attr class computed effect init show signals style text json-signals persist "
                              "query-string custom-validity replace-url animate view-transition match-media";
-  if (begins(name, "on") && (name.len == 2 || memchr(":-_.", ((const char *)name.data)[2], 4))) return true;
+  if (vsi_slice_begins(name, "on") && (name.len == 2 || memchr(":-_.", ((const char *)name.data)[2], 4))) return true;
   const char *text = name.data;
   for (size_t i = 0; i < name.len; i++) {
     if (text[i] == ':' || text[i] == '.' || (text[i] == '_' && i + 1 < name.len && text[i + 1] == '_')) name.len = i;
@@ -130,7 +125,7 @@ static bool is_expression(vestry_slice name) {
 /* Return the kind of the attribute KEY that data-attr:KEY sets. Without a key, names and values are in the code;
  * modifiers could turn the key into another name. */
 static vsi_value result_of(vestry_slice element, vestry_slice name) {
-  if (!begins(name, "attr") && !begins(name, "animate")) return VSI_VALUE_TEXT;
+  if (!vsi_slice_begins(name, "attr") && !vsi_slice_begins(name, "animate")) return VSI_VALUE_TEXT;
   const char *key = memchr(name.data, ':', name.len), *at = name.data;
   for (size_t i = 0; i + 1 < name.len; i++)
     if (at[i] == '_' && at[i + 1] == '_') return VSI_VALUE_CLOSED;
@@ -139,9 +134,9 @@ static vsi_value result_of(vestry_slice element, vestry_slice name) {
 
 vsi_value vsi_html_value(vestry_slice element, vestry_slice attribute, vsi_value *ret_result) {
   *ret_result = VSI_VALUE_TEXT;
-  if (!begins(attribute, "data-")) return look_up(element, attribute);
+  if (!vsi_slice_begins(attribute, "data-")) return look_up(element, attribute);
   vestry_slice name =
-      vsi_slice_behind(attribute, begins(attribute, "data-star-") ? strlen("data-star-") : strlen("data-"));
+      vsi_slice_behind(attribute, vsi_slice_begins(attribute, "data-star-") ? strlen("data-star-") : strlen("data-"));
   if (!is_expression(name)) return VSI_VALUE_TEXT;
   *ret_result = result_of(element, name);
   return VSI_VALUE_CODE;
