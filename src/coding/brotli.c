@@ -181,8 +181,7 @@ static vestry_err put_uncompressed(const void *data, size_t len, vsi_sink *sink)
   return error ? error : vsi_sink_put(sink, data, len);
 }
 
-static vestry_err brotli_store(const vestry_profile *profile, const void *data, size_t len, vsi_sink *sink) {
-  (void)profile;
+static vestry_err brotli_store(const void *data, size_t len, vsi_sink *sink) {
   vestry_err error = VESTRY_OK;
   for (const unsigned char *at = data; len && !error;) {
     size_t piece = len > (size_t)1 << 24 ? (size_t)1 << 24 : len;
@@ -199,7 +198,7 @@ static vestry_err encode_single(brotli_encoder *encoder, const void *data, size_
   vestry_err error = vsi_brotli_follow(&encoder->room, encoder->profile.window_bits, NULL, 0, data, len, sink);
   if (error || sink->buffer.len - before <= len) return error;
   sink->buffer.len = before;
-  return brotli_store(&encoder->profile, data, len, sink);
+  return brotli_store(data, len, sink);
 }
 
 static vestry_err brotli_encode(void *ctx, const void *data, size_t len, vsi_sink *sink) {
@@ -235,15 +234,9 @@ static vestry_err brotli_primer(const vestry_profile *profile, const vestry_host
   return error;
 }
 
-static vestry_err brotli_idle(const vestry_profile *profile, vsi_sink *sink) {
-  static const unsigned char empty_metadata = 0x06; /* not last, no nibbles of length, reserved bit, no bytes to skip */
-  (void)profile;
-  return vsi_sink_put(sink, &empty_metadata, 1);
-}
-
-static vestry_err brotli_end(const vestry_profile *profile, uint64_t check, vsi_sink *sink) {
+static vestry_err brotli_end(uint64_t check, vsi_sink *sink) {
   static const unsigned char last_and_empty = 0x03;
-  (void)profile, (void)check;
+  (void)check;
   return vsi_sink_put(sink, &last_and_empty, 1);
 }
 
@@ -268,7 +261,7 @@ const vestry_profile_ops vestry_profile_brotli = {
     .destroy = brotli_destroy,
     .reset = brotli_reset,
     .primer = brotli_primer,
-    .idle = brotli_idle,
+    .idle = {"\x06", 1}, /* not last, no nibbles of length, reserved bit, no bytes to skip */
     .store = brotli_store,
     .end = brotli_end,
     .whole = brotli_whole,

@@ -126,6 +126,5 @@ vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, const vest
 vestry_err vsi_coder_end(vsi_coder *coder, vsi_segment **ret_segment) {
   vsi_sink sink;
   vsi_sink_init(&sink, vsi_codings_host(coder->coding->all));
-  return vsi_sink_settle(&sink, coder->coding->profile.ops->end(&coder->coding->profile, coder->check, &sink),
-                         ret_segment);
+  return vsi_sink_settle(&sink, coder->coding->profile.ops->end(coder->check, &sink), ret_segment);
 }

@@ -158,9 +158,9 @@ static vestry_err make_parts(vsi_coding *coding, const vestry_host *host) {
   vsi_sink sink;
   vsi_sink_init(&sink, host);
   vestry_err error = vsi_sink_settle(&sink, profile->ops->primer(profile, host, &sink), &coding->primer);
-  if (error || !profile->ops->idle) return error;
+  if (error || !profile->ops->idle.len) return error;
   vsi_sink_init(&sink, host);
-  return vsi_sink_settle(&sink, profile->ops->idle(profile, &sink), &coding->idle);
+  return vsi_sink_settle(&sink, vsi_sink_put(&sink, profile->ops->idle.data, profile->ops->idle.len), &coding->idle);
 }
 
 static vsi_coding *find_locked(vsi_codings *codings, const vestry_profile *profile) {
@@ -244,7 +244,7 @@ static vestry_err frame(const vsi_coding *coding, const vestry_event *event, vsi
   vestry_slice plain = vestry_event_bytes(event);
   vsi_sink sink;
   vsi_sink_init(&sink, event->host);
-  vestry_err error = coding->profile.ops->store(&coding->profile, plain.data, plain.len, &sink);
+  vestry_err error = coding->profile.ops->store(plain.data, plain.len, &sink);
   return take(coding, event, &sink, error, ret_segment);
 }
 

@@ -115,14 +115,7 @@ static vestry_err gzip_primer(const vestry_profile *profile, const vestry_host *
   return vsi_sink_put(sink, header, sizeof header);
 }
 
-static vestry_err gzip_idle(const vestry_profile *profile, vsi_sink *sink) {
-  static const unsigned char empty_block[] = {0, 0, 0, 0xff, 0xff};
-  (void)profile;
-  return vsi_sink_put(sink, empty_block, sizeof empty_block);
-}
-
-static vestry_err gzip_store(const vestry_profile *profile, const void *data, size_t len, vsi_sink *sink) {
-  (void)profile;
+static vestry_err gzip_store(const void *data, size_t len, vsi_sink *sink) {
   for (const unsigned char *at = data; len;) {
     unsigned piece = len > STORED_MAX_BYTES ? STORED_MAX_BYTES : (unsigned)len, inverse = ~piece;
     const unsigned char head[] = {0, piece & 0xff, piece >> 8 & 0xff, inverse & 0xff, inverse >> 8 & 0xff};
@@ -147,9 +140,8 @@ static uint64_t gzip_combine(uint64_t stream, uint64_t event, size_t len) {
   return (uint64_t)((uint32_t)(stream >> 32) + (uint32_t)len) << 32 | crc;
 }
 
-static vestry_err gzip_end(const vestry_profile *profile, uint64_t check, vsi_sink *sink) {
+static vestry_err gzip_end(uint64_t check, vsi_sink *sink) {
   unsigned char trailer[10] = {3, 0}; /* the last block: empty, with the fixed codes */
-  (void)profile;
   /* CRC, then length, both little-endian */
   for (int i = 0; i < 8; i++) trailer[2 + i] = (unsigned char)(check >> (8 * i));
   return vsi_sink_put(sink, trailer, sizeof trailer);
@@ -163,7 +155,7 @@ static vestry_err gzip_whole(const vestry_profile *profile, const vestry_host *h
   error = gzip_primer(profile, host, sink);
   if (!error) error = gzip_encode(encoder, data, len, sink);
   gzip_destroy(encoder);
-  return error ? error : gzip_end(profile, gzip_combine(0, gzip_check(data, len), len), sink);
+  return error ? error : gzip_end(gzip_combine(0, gzip_check(data, len), len), sink);
 }
 
 const vestry_profile_ops vestry_profile_gzip = {
@@ -174,7 +166,7 @@ const vestry_profile_ops vestry_profile_gzip = {
     .destroy = gzip_destroy,
     .reset = gzip_reset,
     .primer = gzip_primer,
-    .idle = gzip_idle,
+    .idle = {"\0\0\0\xff\xff", 5}, /* an empty stored block */
     .store = gzip_store,
     .check = gzip_check,
     .combine = gzip_combine,

@@ -40,18 +40,17 @@ struct vestry_profile_ops {
   bool (*reset)(void *encoder);
   /* Write the beginning of a stream. Called once for all streams. */
   vestry_err (*primer)(const vestry_profile *profile, const vestry_host *host, vsi_sink *sink);
-  /* Write bytes that decode to nothing, for a heartbeat that leaves the members of a channel in sync. Called once for
-   * all streams. */
-  vestry_err (*idle)(const vestry_profile *profile, vsi_sink *sink);
+  /* Bytes that decode to nothing, for a heartbeat that leaves the members of a channel in sync. */
+  vestry_slice idle;
   /* Frame bytes without compression and without an encoder. len > 0. */
-  vestry_err (*store)(const vestry_profile *profile, const void *data, size_t len, vsi_sink *sink);
+  vestry_err (*store)(const void *data, size_t len, vsi_sink *sink);
   /* Compute the checksum for the end of a stream. `check` returns the checksum of one event. `combine` returns the
    * checksum of a stream whose checksum was `stream` (0 after the primer) and that now gets an event of len bytes with
    * the checksum `event`. NULL, both: none. */
   uint64_t (*check)(const void *data, size_t len);
   uint64_t (*combine)(uint64_t stream, uint64_t event, size_t len);
   /* Write the end of a stream. check: checksum of the whole stream; 0 without the functions above. */
-  vestry_err (*end)(const vestry_profile *profile, uint64_t check, vsi_sink *sink);
+  vestry_err (*end)(uint64_t check, vsi_sink *sink);
   /* Encode a text that is no stream, with the beginning and the end of the format. len > 0. */
   vestry_err (*whole)(const vestry_profile *profile, const vestry_host *host, const void *data, size_t len,
                       vsi_sink *sink);

@@ -178,7 +178,7 @@ static int encodes;
 static vestry_err fail_at_third(void *encoder, const void *data, size_t len, vsi_sink *sink) {
   return ++encodes == 3 ? VESTRY_FAILED : test_chain.encode(encoder, data, len, sink);
 }
-static vestry_err no_store(const vestry_profile *profile, const void *data, size_t len, vsi_sink *sink) {
+static vestry_err no_store(const void *data, size_t len, vsi_sink *sink) {
   return VESTRY_FAILED;
 }
 

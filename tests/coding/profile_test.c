@@ -105,14 +105,14 @@ static void splice_pieces(const vestry_profile *p, uint64_t seed) {
   for (uint64_t steps = random_below(&seed, 40); steps; steps--) {
     uint64_t what = random_below(&seed, 8);
     new_sink(&sink);
-    if (what == 0 && ops->idle) { /* does not interrupt */
-      assert_int_equal(ops->idle(p, &sink), VESTRY_OK);
+    if (what == 0 && ops->idle.len) { /* does not interrupt */
+      assert_int_equal(vsi_sink_put(&sink, ops->idle.data, ops->idle.len), VESTRY_OK);
       far_take(&f, &sink, NULL, 0);
       continue;
     }
     size_t len = make_event(&seed, text);
     if (what <= 1) {
-      assert_int_equal(ops->store(p, text, len, &sink), VESTRY_OK);
+      assert_int_equal(ops->store(text, len, &sink), VESTRY_OK);
       in_row = false;
     } else {
       if (encoder && (!in_row || what == 2)) {
@@ -128,7 +128,7 @@ static void splice_pieces(const vestry_profile *p, uint64_t seed) {
   }
   if (encoder) ops->destroy(encoder);
   new_sink(&sink);
-  assert_int_equal(ops->end(p, f.check, &sink), VESTRY_OK);
+  assert_int_equal(ops->end(f.check, &sink), VESTRY_OK);
   far_take(&f, &sink, NULL, 0);
   assert_true(f.d.ended);
   vsi_buffer_finish(&sink.buffer);
@@ -166,11 +166,11 @@ TEST_CASE(framed_bytes_of_any_length_decode) {
       decoder_feed(&f.d, sink.buffer.data + sizeof(vsi_segment), sink.buffer.len - sizeof(vsi_segment));
       f.primed = f.d.text.len;
       new_sink(&sink);
-      assert_int_equal(p.ops->store(&p, text, lengths[n], &sink), VESTRY_OK);
+      assert_int_equal(p.ops->store(text, lengths[n], &sink), VESTRY_OK);
       far_add(&f, &p, text, lengths[n]);
       far_take(&f, &sink, text, lengths[n]);
       new_sink(&sink);
-      assert_int_equal(p.ops->end(&p, f.check, &sink), VESTRY_OK);
+      assert_int_equal(p.ops->end(f.check, &sink), VESTRY_OK);
       far_take(&f, &sink, NULL, 0);
       vsi_buffer_finish(&sink.buffer);
       far_finish(&f);
@@ -273,9 +273,9 @@ TEST_CASE(failed_sink_is_reported) {
     assert_int_equal(p.ops->encode(encoder, "event", 5, &sink), VESTRY_NO_MEMORY);
     p.ops->destroy(encoder);
     assert_int_equal(p.ops->primer(&p, vestry_host_default(), &sink), VESTRY_NO_MEMORY);
-    assert_int_equal(p.ops->store(&p, "event", 5, &sink), VESTRY_NO_MEMORY);
-    assert_int_equal(p.ops->end(&p, 0, &sink), VESTRY_NO_MEMORY);
-    if (p.ops->idle) assert_int_equal(p.ops->idle(&p, &sink), VESTRY_NO_MEMORY);
+    assert_int_equal(p.ops->store("event", 5, &sink), VESTRY_NO_MEMORY);
+    assert_int_equal(p.ops->end(0, &sink), VESTRY_NO_MEMORY);
+    if (p.ops->idle.len) assert_int_equal(vsi_sink_put(&sink, p.ops->idle.data, p.ops->idle.len), VESTRY_NO_MEMORY);
     if (p.ops->follow) {
       assert_int_equal(p.ops->create(&p, vestry_host_default(), &encoder), VESTRY_OK);
       assert_int_equal(p.ops->follow(encoder, "event", 5, "another", 7, &sink), VESTRY_NO_MEMORY);

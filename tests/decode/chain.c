@@ -126,7 +126,7 @@ static vestry_err chain_follow(void *ctx, const void *previous, size_t previous_
   return put_record(CHAINED, data, len, key_of(previous, previous_len), sink);
 }
 
-static vestry_err chain_end(const vestry_profile *profile, uint64_t check, vsi_sink *sink) {
+static vestry_err chain_end(uint64_t check, vsi_sink *sink) {
   uint64_t sum = check ? check + 1 : 0;
   return put_record(END, &sum, sizeof sum, 0, sink);
 }
@@ -145,11 +145,9 @@ static bool chain_reset(void *ctx) {
   return true;
 }
 
-static vestry_err chain_idle(const vestry_profile *profile, vsi_sink *sink) {
-  return put_record(PLAIN, "", 0, 0, sink);
-}
+static const unsigned char chain_idle[HEAD_BYTES] = {PLAIN};
 
-static vestry_err chain_store(const vestry_profile *profile, const void *data, size_t len, vsi_sink *sink) {
+static vestry_err chain_store(const void *data, size_t len, vsi_sink *sink) {
   return put_record(PLAIN, data, len, 0, sink);
 }
 
@@ -166,5 +164,5 @@ static uint64_t chain_combine(uint64_t stream, uint64_t event, size_t len) {
   .destroy = chain_destroy, .reset = chain_reset, .primer = chain_primer, .store = chain_store, .end = chain_end
 
 const vestry_profile_ops test_chain = {MEMBERS};
-const vestry_profile_ops test_chain_checked = {MEMBERS, .idle = chain_idle, .check = chain_check,
+const vestry_profile_ops test_chain_checked = {MEMBERS, .idle = {chain_idle, sizeof chain_idle}, .check = chain_check,
                                                .combine = chain_combine, .follow = chain_follow};

@@ -34,13 +34,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   size_t primer_len = d.text.len;
   require(p.ops->create(&p, host, &encoder) == VESTRY_OK);
   if (data[2] % 3 == 0)
-    require(p.ops->store(&p, text, first_len, &sink) == VESTRY_OK);
+    require(p.ops->store(text, first_len, &sink) == VESTRY_OK);
   else if (data[2] % 3 == 1)
     require(p.ops->encode(encoder, text, first_len, &sink) == VESTRY_OK);
   else if (is_brotli) /* after the end of the primer */
     require(p.ops->follow(encoder, "\n\n", 2, text, first_len, &sink) == VESTRY_OK);
   else
-    require(p.ops->store(&p, text, first_len, &sink) == VESTRY_OK);
+    require(p.ops->store(text, first_len, &sink) == VESTRY_OK);
   pass(&d, &sink);
   p.ops->destroy(encoder);
   require(p.ops->create(&p, host, &encoder) == VESTRY_OK);
