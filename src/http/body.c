@@ -54,12 +54,6 @@ vestry_err vsi_room_resize(vsi_room *room, size_t len) {
   return VESTRY_OK;
 }
 
-void vsi_room_give_back(vsi_room *room) {
-  if (!room->bytes) return;
-  vsi_budget_give_back(&room->v->response_bytes, room->bytes);
-  room->bytes = 0;
-}
-
 vestry_err vsi_body_create(vsi_room *room, const vsi_body_source *source, size_t len, vestry_body **ret_body) {
   const vestry_host *host = room->v->host;
   if (vsi_room_resize(room, source->file && len > VESTRY_BODY_PIECE_BYTES ? VESTRY_BODY_PIECE_BYTES : len))
@@ -104,7 +98,7 @@ void vestry_body_destroy(vestry_body *seen) {
   if (body->file) body->file->give_back(body->file);
   vsi_free(room.v->host, (void *)(uintptr_t)seen->bytes);
   vsi_free(room.v->host, body);
-  vsi_room_give_back(&room);
+  (void)vsi_room_resize(&room, 0);
 }
 
 vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file, uint64_t at, size_t len,

@@ -18,11 +18,9 @@ typedef struct vsi_room {
   size_t bytes; /* of the instance's response bytes */
 } vsi_room;
 
-/* Change the room to that of a body with len bytes in memory. OK | LIMIT (all bodies together are at their limit; the
- * room is unchanged) */
+/* Change the room to that of a body with len bytes in memory: before they are allocated, or after they are freed. OK |
+ * LIMIT (all bodies together are at their limit; the room is unchanged) */
 vestry_err vsi_room_resize(vsi_room *room, size_t len);
-/* Release the room. Call it before the body's memory is allocated or after it is freed. */
-void vsi_room_give_back(vsi_room *room);
 
 /* The source of a body: exactly one of bytes, borrowed and file. */
 typedef struct vsi_body_source {

@@ -99,6 +99,19 @@ vestry_err vsi_accept_choose(const char *header, const char *const *codings, siz
   return VESTRY_OK;
 }
 
+/* Choose among profiles, of which there is at least one, by the request's Accept-Encoding. *ret_chosen NULL: identity.
+ * OK | UNSUPPORTED */
+static vestry_err choose(const vestry_request *req, const vestry_profile *offered, size_t count,
+                         const vestry_profile **ret_chosen) {
+  const char *names[VESTRY_PROFILES_MAX];
+  size_t index;
+  for (size_t i = 0; i < count; i++) names[i] = offered[i].ops->coding;
+  vestry_err error = vsi_accept_choose(vestry_request_header(req, "Accept-Encoding"), names, count, &index);
+  const bool is_identity = error || index == count || offered[index].ops == &vestry_profile_identity;
+  *ret_chosen = is_identity ? NULL : &offered[index];
+  return error;
+}
+
 /* ------------------------------------------------------------------------------------------------- streams -------- */
 
 vestry_err vsi_encoding_choose(const vestry_request *req, const vestry_reply *reply, vsi_encoding *ret_encoding) {
@@ -109,15 +122,13 @@ vestry_err vsi_encoding_choose(const vestry_request *req, const vestry_reply *re
                      : atomic_load_explicit(&v->profiles_count, memory_order_acquire); /* with vsi_profiles_offer */
   *ret_encoding = (vsi_encoding){.negotiated = count > 0};
   if (!count) return VESTRY_OK;
-  const char *header = vestry_request_header(req, "Accept-Encoding"), *names[VESTRY_PROFILES_MAX];
-  for (size_t i = 0; i < count; i++) names[i] = offered[i].ops->coding;
-  size_t index;
-  vestry_err error = vsi_accept_choose(header, names, count, &index);
-  if (error || index == count || offered[index].ops == &vestry_profile_identity) return error;
+  const vestry_profile *chosen;
+  vestry_err error = choose(req, offered, count, &chosen);
+  if (!chosen) return error;
   vsi_coding *coding = NULL;
-  error = vsi_coding_find(vsi_group_codings(v->group), &offered[index], &coding);
+  error = vsi_coding_find(vsi_group_codings(v->group), chosen, &coding);
   if (!error) error = vsi_coder_create(coding, &ret_encoding->coder);
-  if (!error) ret_encoding->coding = offered[index].ops->coding;
+  if (!error) ret_encoding->coding = chosen->ops->coding;
   return error;
 }
 
@@ -140,18 +151,15 @@ static vestry_err put_encoded(vestry_reply *reply, const vestry_profile *profile
 
 vestry_err vsi_encoding_apply(const vestry_request *req, vestry_reply *reply) {
   const vestry *v = req->v;
-  const char *names[VESTRY_PROFILES_MAX];
-  size_t index;
+  const vestry_profile *chosen;
   /* acquire: with vsi_profiles_offer */
   const size_t count = VSI_ENCODES ? atomic_load_explicit(&v->profiles_count, memory_order_acquire) : 0;
   const bool is_whole = reply->body_len && !req->own->watcher && !vsi_reply_header_find(reply, "ETag") &&
                         !vsi_reply_header_find(reply, "Content-Encoding");
   if (!count || !is_whole) return VESTRY_OK;
-  for (size_t i = 0; i < count; i++) names[i] = v->profiles[i].ops->coding;
   vestry_err error = vsi_reply_load(reply);
   if (!error) error = vestry_reply_header(reply, "Vary", "Accept-Encoding");
   /* A client that accepts no coding at all gets the document as it is (RFC 9110, section 12.5.3 permits it). */
-  if (error || vsi_accept_choose(vestry_request_header(req, "Accept-Encoding"), names, count, &index)) return error;
-  if (index == count || v->profiles[index].ops == &vestry_profile_identity) return VESTRY_OK;
-  return put_encoded(reply, &v->profiles[index], vsi_group_codings(v->group));
+  if (error || choose(req, v->profiles, count, &chosen) || !chosen) return error;
+  return put_encoded(reply, chosen, vsi_group_codings(v->group));
 }

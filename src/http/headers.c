@@ -186,7 +186,7 @@ static const char *joined(vsi_request *own, const vestry_host *host, const char 
 const char *vestry_request_header(const vestry_request *req, const char *name) {
   const bool is_user = vsi_user_header(name);
   if (is_user) vsi_request_mark_private(req);
-  const char *first = req->own->ops->header(req->own->server_request, name);
+  const char *first = req->own->ops->header ? req->own->ops->header(req->own->server_request, name) : NULL;
   const bool joins = first && req->own->ops->each_header;
   return joins && reports_client(name, is_user) ? joined(req->own, req->v->host, name, first) : first;
 }

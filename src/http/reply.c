@@ -50,7 +50,7 @@ static void free_body(vestry_reply *reply) {
 
 void vsi_reply_drop_body(vestry_reply *reply) {
   free_body(reply);
-  vsi_room_give_back(&reply->room);
+  (void)vsi_room_resize(&reply->room, 0);
   reply->has_body = false;
   reply->body_len = 0;
 }

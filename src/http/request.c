@@ -62,27 +62,8 @@ void vsi_request_finish(vestry_request *req) {
   req->signals = NULL;
 }
 
-/* ------------------------------------------------------------------------------------------- without a server ---- */
-
-static const char *no_text(void *server_request) {
-  (void)server_request;
-  return "";
-}
-
-static const char *no_header(void *server_request, const char *name) {
-  (void)server_request, (void)name;
-  return NULL;
-}
-
-static int64_t no_length(void *server_request) {
-  (void)server_request;
-  return 0;
-}
-
-/* The functions that read a body, answer and open a stream are missing, because no code calls them after the request is
- * detached. */
 void vsi_request_detach(vestry_request *req) {
-  static const vestry_request_ops gone = {.header = no_header, .peer = no_text, .body_length = no_length};
+  static const vestry_request_ops gone = {.header = NULL};
   req->own->ops = &gone;
   req->own->server_request = NULL;
   req->query = "";
@@ -169,7 +150,8 @@ bool vsi_is_media_type(const char *content_type, const char *wanted) {
 }
 
 bool vsi_request_is_form(const vestry_request *req) {
-  const char *type = req->own->ops->header(req->own->server_request, "Content-Type");
+  const vestry_request_ops *ops = req->own->ops;
+  const char *type = ops->header ? ops->header(req->own->server_request, "Content-Type") : NULL;
   return type && (vsi_is_media_type(type, "application/x-www-form-urlencoded") ||
                   vsi_is_media_type(type, "multipart/form-data"));
 }
@@ -197,7 +179,7 @@ vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why) {
 }
 
 int64_t vsi_request_length(const vestry_request *req) {
-  return req->own->ops->body_length(req->own->server_request);
+  return req->own->ops->body_length ? req->own->ops->body_length(req->own->server_request) : 0;
 }
 
 vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
@@ -213,7 +195,7 @@ vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
 /* ------------------------------------------------------------------------------------------------ for handlers ---- */
 
 const char *vestry_request_peer(const vestry_request *req) {
-  const char *peer = req->own->ops->peer(req->own->server_request);
+  const char *peer = req->own->ops->peer ? req->own->ops->peer(req->own->server_request) : NULL;
   return peer ? peer : "";
 }
 
