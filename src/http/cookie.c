@@ -44,14 +44,10 @@ bool vsi_cookie_next(const char **header, const char *name, vestry_slice *ret_va
   return false;
 }
 
-vestry_err vsi_cookie_find(const char *header, const char *name, vestry_slice *ret_value) {
-  return vsi_cookie_next(&header, name, ret_value) ? VESTRY_OK : VESTRY_NOT_FOUND;
-}
-
 vestry_err vestry_request_cookie(const vestry_request *req, const char *name, char *buffer, size_t capacity) {
   const char *header = vestry_request_header(req, "Cookie");
   vestry_slice value;
-  if (!header || !name || vsi_cookie_find(header, name, &value)) return VESTRY_NOT_FOUND;
+  if (!header || !name || !vsi_cookie_next(&header, name, &value)) return VESTRY_NOT_FOUND;
   if (value.len >= capacity) return VESTRY_TOO_LARGE;
   memcpy(buffer, value.data, value.len);
   buffer[value.len] = '\0';

@@ -12,7 +12,5 @@
  * Several cookies have one name if they have different paths or domains: another program may set its own for the domain
  * above, and browsers order them by path and age. So a cookie of vestry is the first one that is valid. */
 VESTRY_API bool vsi_cookie_next(const char **header, const char *name, vestry_slice *ret_value);
-/* Find the first cookie of a name. OK | NOT_FOUND. */
-VESTRY_API vestry_err vsi_cookie_find(const char *header, const char *name, vestry_slice *ret_value);
 
 #endif

@@ -49,22 +49,6 @@ static vestry_err decode(char *text, size_t len) {
   return is_text(text, decoded) ? VESTRY_OK : VESTRY_MALFORMED;
 }
 
-/* Return whether a query has only characters that stand for themselves. */
-static bool is_plain(const char *query, size_t len) {
-  for (size_t i = 0; i < len; i++) {
-    const signed char c = (signed char)query[i]; /* negative: not ASCII */
-    if (c <= '+' && (c <= 0 || c == '%' || c == '+')) return false;
-  }
-  return true;
-}
-
-/* Terminate a text, and decode it unless it is plain. */
-static vestry_err settle(char *text, size_t len, bool is_plain) {
-  if (!is_plain) return decode(text, len);
-  text[len] = '\0';
-  return VESTRY_OK;
-}
-
 /* Read a query or a form's body.
  *  has_foreign  a pair with a malformed name is left out, and a malformed value is NULL; otherwise MALFORMED */
 static vestry_err read_encoded(vsi_values *values, const vestry_request *req, const char *query, size_t len,
@@ -76,7 +60,6 @@ static vestry_err read_encoded(vsi_values *values, const vestry_request *req, co
   vestry_err error = make_value_room(req, values, count, len + 1, &text);
   if (error) return error;
   memcpy(text, query, len);
-  const bool plain = is_plain(query, len); /* usually */
   for (char *at = text, *end = text + len; at < end && !error;) {
     char *stop = memchr(at, '&', (size_t)(end - at));
     if (!stop) stop = end;
@@ -85,12 +68,12 @@ static vestry_err read_encoded(vsi_values *values, const vestry_request *req, co
       const char **pair = values->pairs + 2 * values->count++;
       pair[0] = at;
       pair[1] = equals ? equals + 1 : "";
-      error = settle(at, (size_t)((equals ? equals : stop) - at), plain);
+      error = decode(at, (size_t)((equals ? equals : stop) - at));
       if (error && has_foreign) {
         values->count--;
         error = VESTRY_OK;
       } else if (!error && equals) {
-        error = settle(equals + 1, (size_t)(stop - equals - 1), plain);
+        error = decode(equals + 1, (size_t)(stop - equals - 1));
         if (error && has_foreign) pair[1] = NULL, error = VESTRY_OK;
       }
     }

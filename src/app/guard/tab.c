@@ -129,7 +129,7 @@ vestry_err vsi_tab_attributes(const vestry_request *req, vestry_reply *reply, bo
   const char *header = vestry_request_header(req, "Cookie");
   vestry_slice value;
   /* Remove the cookie, so that no other page takes it. Without Secure, so that the removal works over http, too. */
-  if (header && !vsi_cookie_find(header, COOKIE, &value))
+  if (header && vsi_cookie_next(&header, COOKIE, &value))
     error = vestry_reply_cookie(reply, &(vestry_cookie){.name = COOKIE, .remove = true, .insecure = true});
   if (error) return error;
   memcpy(buffer, text, (size_t)len + 1);
