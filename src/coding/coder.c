@@ -36,7 +36,7 @@ enum { WORTH = 4 };
 _Static_assert(sizeof(vsi_coder) + sizeof(void *) <= 64, "an idle encoded stream costs 64 bytes more than a plain one");
 
 vestry_err vsi_coder_create(vsi_coding *coding, vsi_coder **ret_coder) {
-  vsi_coder *coder = vsi_calloc(vsi_codings_host(coding->all), 1, sizeof *coder);
+  vsi_coder *coder = vsi_calloc(coding->all->host, 1, sizeof *coder);
   if (!coder) return VESTRY_NO_MEMORY;
   coder->coding = coding;
   *ret_coder = coder;
@@ -44,7 +44,7 @@ vestry_err vsi_coder_create(vsi_coding *coding, vsi_coder **ret_coder) {
 }
 
 void vsi_coder_free(vsi_coder *coder) {
-  if (coder) vsi_free(vsi_codings_host(coder->coding->all), coder);
+  if (coder) vsi_free(coder->coding->all->host, coder);
 }
 
 vestry_slice vsi_coder_primer(const vsi_coder *coder) {
@@ -74,7 +74,7 @@ static const vsi_segment *take_aligned(vsi_coder *coder, const vsi_broadcast *br
 static vsi_segment *follow(const vsi_coder *coder, vestry_event *event, const vestry_event *heartbeat) {
   vestry_event *previous = vsi_event_take_previous(event);
   vsi_segment *made = NULL;
-  if (previous && vsi_codings_number(coder->coding->all, previous) == coder->last)
+  if (previous && vsi_event_number(previous, &coder->coding->all->next_number) == coder->last)
     made = vsi_coding_follow(coder->coding, event, previous, heartbeat, coder->beats);
   vestry_event_unref(previous);
   return made;
@@ -115,7 +115,7 @@ vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, const vest
   if (delivery->is_heartbeat) {
     coder->beats++;
   } else {
-    coder->last = vsi_codings_number(coder->coding->all, delivery->event);
+    coder->last = vsi_event_number(delivery->event, &coder->coding->all->next_number);
     coder->beats = 0;
   }
   add_check(coder, segment);
@@ -125,6 +125,6 @@ vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, const vest
 
 vestry_err vsi_coder_end(vsi_coder *coder, vsi_segment **ret_segment) {
   vsi_sink sink;
-  vsi_sink_init(&sink, vsi_codings_host(coder->coding->all));
+  vsi_sink_init(&sink, coder->coding->all->host);
   return vsi_sink_settle(&sink, coder->coding->profile.ops->end(coder->check, &sink), ret_segment);
 }

@@ -13,7 +13,7 @@ typedef struct vsi_coder {
   uint64_t epoch;     /* the epoch in which the stream is in sync: since this epoch began, the stream has received all
                          of its events and nothing else; 0: none */
   uint64_t sequence;  /* of the next event in the epoch */
-  uint64_t last;      /* number of the last event that was no heartbeat (vsi_codings_number); 0: none */
+  uint64_t last;      /* number of the last event that was no heartbeat (vsi_event_number); 0: none */
   uint32_t beats;     /* number of heartbeats since then, if heartbeats are encoded like events */
   _Atomic(uint32_t) followed_count; /* events written as a difference; read by any thread */
 } vsi_coder;

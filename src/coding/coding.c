@@ -19,17 +19,6 @@
  * later finds the result. The memory that a scratch encoder keeps while nothing is encoded is bounded, too: gzip's
  * encoder, or the memory of brotli's (brotli_follow.h). */
 
-struct vsi_codings {
-  const vestry_host *host;
-  _Atomic(uint32_t) free; /* number of free places for encoders of epochs and documents */
-  _Atomic(uint64_t) last_epoch, next_number;
-  _Atomic(uint64_t) encodes[VSI_ENCODE_KINDS_COUNT]; /* relaxed: counters; their cost is small beside microseconds of
-                                                        encoding */
-  vsi_mutex lock;                                    /* innermost */
-  uint32_t count;                                    /* guarded by lock, like the array, which only grows */
-  vsi_coding *codings[VSI_CODINGS_MAX];
-};
-
 /* ----------------------------------------------------------------------------------------------- segments ---- */
 
 void vsi_sink_init(vsi_sink *sink, const vestry_host *host) {
@@ -104,19 +93,6 @@ void vsi_codings_destroy(vsi_codings *codings) {
   for (uint32_t i = 0; i < codings->count; i++) coding_destroy(codings->codings[i]);
   vsi_mutex_finish(&codings->lock);
   vsi_free(codings->host, codings);
-}
-
-const vestry_host *vsi_codings_host(const vsi_codings *codings) {
-  return codings->host;
-}
-
-uint64_t vsi_codings_epoch(vsi_codings *codings) {
-  /* relaxed: only the value matters */
-  return atomic_fetch_add_explicit(&codings->last_epoch, 1, memory_order_relaxed) + 1;
-}
-
-uint64_t vsi_codings_number(vsi_codings *codings, vestry_event *event) {
-  return vsi_event_number(event, &codings->next_number);
 }
 
 bool vsi_codings_reserve(vsi_codings *codings) {

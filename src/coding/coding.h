@@ -72,6 +72,21 @@ typedef struct vsi_coding {
   vsi_scratch scratch[VSI_SCRATCH_COUNT];
 } vsi_coding;
 
+/* The codings of a group, and their bounds. */
+struct vsi_codings {
+  const vestry_host *host;
+  _Atomic(uint32_t) free;       /* number of free places for encoders of epochs and documents */
+  _Atomic(uint64_t) last_epoch; /* number of the last epoch; from 1. Relaxed: only the value matters */
+  /* vsi_event_number: it identifies an event even after it was freed. Events of different groups practically never have
+   * the same number, because each group begins at a random one of 2^64. */
+  _Atomic(uint64_t) next_number;
+  _Atomic(uint64_t) encodes[VSI_ENCODE_KINDS_COUNT]; /* relaxed: counters; their cost is small beside microseconds of
+                                                        encoding */
+  vsi_mutex lock;                                    /* innermost */
+  uint32_t count;                                    /* guarded by lock, like the array, which only grows */
+  vsi_coding *codings[VSI_CODINGS_MAX];
+};
+
 vestry_err vsi_codings_create(const vestry_host *host, vsi_codings **ret_codings);
 /* Set another maximum number of encoders than the default, before one is reserved; zero: the default. */
 void vsi_codings_limit(vsi_codings *codings, uint32_t max_channel_count);
@@ -109,13 +124,5 @@ vestry_err vsi_coding_encode(const vsi_coding *coding, void *encoder, const vest
 
 /* Return the number of encodings so far. Any thread. */
 VESTRY_API uint64_t vsi_codings_encodes(const vsi_codings *codings, vsi_encode_kind kind);
-
-/* Return a number that is unique among the group's epochs; from 1. */
-uint64_t vsi_codings_epoch(vsi_codings *codings);
-/* Return an event's number, which identifies it even after it was freed. Events of different groups practically never
- * have the same number, because each group begins at a random one of 2^64. Never 0. Any thread. */
-uint64_t vsi_codings_number(vsi_codings *codings, vestry_event *event);
-
-const vestry_host *vsi_codings_host(const vsi_codings *codings);
 
 #endif

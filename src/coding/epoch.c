@@ -52,9 +52,9 @@ uint64_t vsi_lane_end(vsi_lane *lane) {
 static bool begin(vsi_lane *lane) {
   vsi_codings *codings = lane->coding->all;
   const vestry_profile *profile = &lane->coding->profile;
-  const vestry_host *host = vsi_codings_host(codings);
+  const vestry_host *host = codings->host;
   if (!vsi_codings_reserve(codings)) return false;
-  lane->epoch = epoch_create(host, vsi_codings_epoch(codings));
+  lane->epoch = epoch_create(host, 1 + atomic_fetch_add_explicit(&codings->last_epoch, 1, memory_order_relaxed));
   if (!lane->epoch || profile->ops->create(profile, host, &lane->encoder)) {
     epoch_unref(lane->epoch);
     lane->epoch = NULL;

@@ -17,8 +17,9 @@ static inline vestry_err vsi_sink_put(vsi_sink *sink, const void *data, size_t l
   return sink->buffer.error;
 }
 
-/* All functions are called on any thread, never two at once for one encoder, with no lock held. `profile` is always a
- * result of `resolve`. After an error of a function, its encoder is not used any more.
+/* All functions are called on any thread, never two at once for one encoder, with no lock held but, for `primer`, that
+ * of the codings. `profile` is always a result of `resolve`. After an error of a function, its encoder is not used any
+ * more.
  *
  * A stream consists of the primer, then any sequence of outputs of encoders, `store`, `idle` and `follow`, then the
  * end. An output of an encoder that refers back comes after all earlier outputs of this encoder, beginning with its

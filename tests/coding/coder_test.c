@@ -363,7 +363,7 @@ TEST_CASE(changed_page_is_written_as_difference) {
 TEST_CASE(difference_refers_across_heartbeats) {
   for (int i = 0; i < 2; i++) {
     vestry_profile_ops ops = *shared[i].profile->ops;
-    ops.idle = NULL;
+    ops.idle = (vestry_slice){NULL, 0};
     bench b;
     listener l;
     bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -457,7 +457,7 @@ static int follows;
 static vestry_err follow_at_length(void *encoder, const void *previous, size_t previous_len, const void *data,
                                    size_t len, vsi_sink *sink) {
   follows++;
-  vestry_err error = test_chain_checked.idle(NULL, sink);
+  vestry_err error = vsi_sink_put(sink, test_chain_checked.idle.data, test_chain_checked.idle.len);
   return error ? error : test_chain_checked.follow(encoder, previous, previous_len, data, len, sink);
 }
 static vestry_err follow_not(void *encoder, const void *previous, size_t previous_len, const void *data, size_t len,
@@ -561,7 +561,7 @@ static bool follow_without_memory(const vestry_profile *profile, long fail_at, b
 /* capability: F1 */
 TEST_CASE(allocation_failure_loses_no_following_page) {
   vestry_profile_ops ops = vestry_profile_brotli;
-  ops.idle = NULL; /* heartbeats are events */
+  ops.idle = (vestry_slice){NULL, 0}; /* heartbeats are events */
   const vestry_profile beating = {.ops = &ops}, *const profiles[] = {&brotli, &gzip, &own_whole, &beating};
   for (int i = 0; i < 4; i++)
     for (int for_good = 0; for_good < 2; for_good++)

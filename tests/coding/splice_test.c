@@ -260,6 +260,6 @@ TEST_CASE(decoders_read_exactly_the_accepted_events) {
 int main(void) {
   beating_gzip = vestry_profile_gzip;
   beating_brotli = vestry_profile_brotli;
-  beating_gzip.idle = beating_brotli.idle = NULL;
+  beating_gzip.idle = beating_brotli.idle = (vestry_slice){NULL, 0};
   return cases_run("coding/splice", NULL, NULL);
 }
