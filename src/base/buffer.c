@@ -62,13 +62,6 @@ void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) {
   va_end(arguments);
 }
 
-void vsi_buffer_append_uint(vsi_buffer *buffer, uint64_t number) {
-  vsi_writer writer = {.to = vsi_buffer_reserve(buffer, VSI_UINT_MAX_LEN)};
-  if (!writer.to) return;
-  vsi_put_uint(&writer, number);
-  buffer->len += writer.len;
-}
-
 const char *vsi_buffer_terminate(vsi_buffer *buffer) {
   const bool has_room = buffer->data && buffer->len < buffer->capacity;
   char *at = has_room && !buffer->error ? buffer->data + buffer->len : vsi_buffer_reserve(buffer, 1);

@@ -28,9 +28,6 @@ VESTRY_API char *vsi_buffer_reserve(vsi_buffer *buffer, size_t more);
 VESTRY_API void vsi_buffer_append(vsi_buffer *buffer, const void *data, size_t len);
 VESTRY_API void vsi_buffer_append_str(vsi_buffer *buffer, const char *text);
 VESTRY_API void vsi_buffer_append_char(vsi_buffer *buffer, char c);
-enum { VSI_UINT_MAX_LEN = 20 };
-/* Append a number in decimal. */
-VESTRY_API void vsi_buffer_append_uint(vsi_buffer *buffer, uint64_t number);
 VESTRY_API void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) VESTRY_PRINTF(2, 3);
 
 /* Put a NUL after the bytes (not counted in len) and return them; NULL when out of memory. */

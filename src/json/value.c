@@ -11,27 +11,22 @@
 
 static vestry_err make(const vestry_value *value, unsigned depth, json_t **ret_json);
 
-static vestry_err make_list(const vestry_value *value, unsigned depth, json_t **ret_json) {
-  json_t *list = json_array(), *item = NULL;
-  vestry_err error = list ? VESTRY_OK : VESTRY_NO_MEMORY;
-  for (size_t i = 0; i < value->count && !error; i++) {
-    error = make(&value->items[i], depth, &item);
-    if (!error && json_array_append_new(list, item)) error = VESTRY_NO_MEMORY;
-  }
-  *ret_json = list;
-  return error;
+static bool is_name(const vestry_value *name) {
+  return name->type == VESTRY_VALUE_STRING && name->text && vsi_is_utf8(name->text, strlen(name->text));
 }
 
-static vestry_err make_object(const vestry_value *value, unsigned depth, json_t **ret_json) {
-  json_t *object = json_object(), *item = NULL;
-  vestry_err error = !object ? VESTRY_NO_MEMORY : value->count % 2 ? VESTRY_INVALID : VESTRY_OK;
-  for (size_t i = 0; i < value->count && !error; i += 2) {
-    const vestry_value *name = &value->items[i];
-    bool is_name = name->type == VESTRY_VALUE_STRING && name->text && vsi_is_utf8(name->text, strlen(name->text));
-    error = is_name ? make(&value->items[i + 1], depth, &item) : VESTRY_INVALID;
-    if (!error && json_object_set_new_nocheck(object, name->text, item)) error = VESTRY_NO_MEMORY;
+static vestry_err make_items(const vestry_value *value, unsigned depth, json_t **ret_json) {
+  const bool is_object = value->type == VESTRY_VALUE_OBJECT;
+  if ((!value->items && value->count) || (is_object && value->count % 2)) return VESTRY_INVALID;
+  json_t *made = is_object ? json_object() : json_array(), *item = NULL;
+  vestry_err error = made ? VESTRY_OK : VESTRY_NO_MEMORY;
+  for (const vestry_value *at = value->items, *end = at + value->count; at < end && !error; at++) {
+    const char *name = is_object ? at->text : NULL;
+    error = is_object && !is_name(at++) ? VESTRY_INVALID : make(at, depth, &item);
+    if (!error && (name ? json_object_set_new_nocheck(made, name, item) : json_array_append_new(made, item)))
+      error = VESTRY_NO_MEMORY;
   }
-  *ret_json = object;
+  *ret_json = made;
   return error;
 }
 
@@ -39,7 +34,6 @@ static vestry_err make_object(const vestry_value *value, unsigned depth, json_t 
 static vestry_err make(const vestry_value *value, unsigned depth, json_t **ret_json) {
   *ret_json = NULL;
   if (depth > VESTRY_VALUE_MAX_DEPTH) return VESTRY_TOO_LARGE;
-  bool has_items = value->items || !value->count;
   vestry_err error = VESTRY_OK;
   switch (value->type) {
   case VESTRY_VALUE_NULL: *ret_json = json_null(); break;
@@ -57,8 +51,8 @@ static vestry_err make(const vestry_value *value, unsigned depth, json_t **ret_j
     if (!value->json) return VESTRY_INVALID;
     *ret_json = json_incref(value->json);
     break;
-  case VESTRY_VALUE_LIST: error = has_items ? make_list(value, depth + 1, ret_json) : VESTRY_INVALID; break;
-  case VESTRY_VALUE_OBJECT: error = has_items ? make_object(value, depth + 1, ret_json) : VESTRY_INVALID; break;
+  case VESTRY_VALUE_LIST:
+  case VESTRY_VALUE_OBJECT: error = make_items(value, depth + 1, ret_json); break;
   default: return VESTRY_INVALID;
   }
   if (!error && !*ret_json) error = VESTRY_NO_MEMORY;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/observe/json.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -80,7 +81,7 @@ void vsi_json_str(vsi_json_writer *json, const char *name, const char *text) {
 
 void vsi_json_count(vsi_json_writer *json, const char *name, uint64_t value) {
   put_name(json, name);
-  vsi_buffer_append_uint(&json->text, value);
+  vsi_buffer_printf(&json->text, "%" PRIu64, value);
 }
 
 void vsi_json_bool(vsi_json_writer *json, const char *name, bool value) {
@@ -102,10 +103,8 @@ static void put_number(vsi_json_writer *json, const char *name, double value) {
   const bool is_negative = bounded < 0;
   const uint64_t milli = (uint64_t)((is_negative ? -bounded : bounded) * 1000 + 0.5);
   put_name(json, name);
-  if (is_negative && milli) vsi_buffer_append_char(&json->text, '-');
-  vsi_buffer_append_uint(&json->text, milli / 1000);
-  const char digits[] = {'.', (char)('0' + milli / 100 % 10), (char)('0' + milli / 10 % 10), (char)('0' + milli % 10)};
-  vsi_buffer_append(&json->text, digits, sizeof digits);
+  vsi_buffer_printf(&json->text, "%s%" PRIu64 ".%03u", is_negative && milli ? "-" : "", milli / 1000,
+                    (unsigned)(milli % 1000));
 }
 
 static void put_causes(vsi_json_writer *json, const char *name, const uint64_t *counts) {
