@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A key is made from its index: the first eight bytes by a bijection, so that distinct indices give distinct keys, and
- * the other bytes from the first. peers/CaffeinePeer.java has the same formulas; the checksums in the output prove that
- * they agree. */
+ * the other bytes from the first. The checksums in the output prove that all contestants got the same keys. */
 #include "workload.h"
 
 #include <endian.h>

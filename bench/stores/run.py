@@ -16,48 +16,42 @@ from collections import namedtuple
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import machine  # noqa: E402
 
-PACKAGES = ["uthash-dev", "librocksdb-dev", "libtbb-dev", "libcaffeine-java", "openjdk-17-jre-headless"]
+PACKAGES = ["uthash-dev", "librocksdb-dev", "libtbb-dev", "libboost-dev", "libcuckoo-dev"]
 Contest = namedtuple("Contest", "workload capacity threads api keys contenders")
 
 VESTRY = ["vestry-bench", "store", "--store"]
 CONTENDERS = {
     "vestry": VESTRY + ["lru"],
-    "vestry-hash": VESTRY + ["hash"],
+    "vestry-ready": VESTRY + ["lru", "--ready"],
+    "boost": ["peer-boost"],
+    "cuckoo": ["peer-cuckoo"],
+    "tbb": ["peer-tbb"],
     "rocksdb": ["peer-rocksdb"],
     "rocksdb-hyper-clock": ["peer-rocksdb", "--cache", "hyper-clock"],  # only for keys of 16 bytes
     "uthash": ["peer-uthash"],
-    "tbb": ["peer-tbb"],
-    "tbb-product": ["peer-tbb", "--hash", "product"],
-    "caffeine-pool": ["peer-caffeine", "--executor", "pool"],
-    "caffeine-caller": ["peer-caffeine", "--executor", "caller"],
 }
-CONTESTS = [
-    Contest("churn", 10000, 2, "get", "session", ["vestry", "rocksdb", "uthash", "caffeine-pool", "caffeine-caller"]),
-    Contest("churn", 10000, 1, "get", "session", ["vestry", "rocksdb", "uthash", "caffeine-pool", "caffeine-caller"]),
-    Contest("churn", 10000, 200, "get", "session", ["vestry", "rocksdb", "uthash"]),
-    Contest("churn", 10000, 16, "get", "session", ["vestry", "rocksdb", "uthash"]),
-    Contest("churn", 1000000, 2, "get", "session", ["vestry", "rocksdb", "uthash"]),
-    Contest("churn", 10000, 2, "get", "bytes", ["vestry", "rocksdb", "rocksdb-hyper-clock", "uthash", "caffeine-pool"]),
-    Contest("churn", 10000, 1, "get", "bytes", ["vestry", "rocksdb", "rocksdb-hyper-clock", "uthash"]),
-    Contest("zipf", 10000, 2, "get", "session", ["vestry", "rocksdb", "uthash", "caffeine-pool"]),
-    Contest("zipf", 10000, 1, "get", "session", ["vestry", "rocksdb", "uthash"]),
-    Contest("hit", 10000, 2, "get", "session",
-            ["vestry", "vestry-hash", "tbb", "tbb-product", "rocksdb", "uthash", "caffeine-pool"]),
-    Contest("hit", 10000, 2, "with", "session", ["vestry", "vestry-hash", "tbb", "tbb-product"]),
-    Contest("hit", 10000, 1, "get", "session", ["vestry", "tbb", "tbb-product", "rocksdb", "uthash"]),
-    Contest("hit", 10000, 200, "get", "session", ["vestry", "tbb", "rocksdb"]),
-    Contest("hit", 1000000, 2, "get", "session", ["vestry", "tbb", "rocksdb"]),
-    Contest("hit", 10000, 2, "get", "bytes", ["vestry", "tbb", "rocksdb", "rocksdb-hyper-clock"]),
-    Contest("hot", 10000, 1, "get", "session", ["vestry", "tbb"]),
-    Contest("hot", 10000, 2, "get", "session", ["vestry", "tbb", "rocksdb"]),
-    Contest("hot", 10000, 2, "with", "session", ["vestry", "tbb"]),
-    Contest("mixed", 10000, 2, "get", "session", ["vestry", "rocksdb", "uthash", "caffeine-pool"]),
+MAPS = ["boost", "tbb", "cuckoo"]
+CACHES = ["vestry", "rocksdb", "uthash"]
+CONTESTS = [Contest(*row) for threads in (1, 2) for row in [
+    ("hit", 10000, threads, "get", "session", ["vestry", "vestry-ready", *MAPS, "rocksdb"]),
+    ("hit", 10000, threads, "with", "session", ["vestry", "vestry-ready", *MAPS]),
+    ("hit", 1000000, threads, "get", "session", ["vestry", *MAPS]),
+    ("churn", 10000, threads, "get", "session", CACHES),
+    ("churn", 1000000, threads, "get", "session", CACHES),
+    ("zipf", 10000, threads, "get", "session", CACHES),
+    ("hit", 10000, threads, "get", "bytes", ["vestry", *MAPS, "rocksdb-hyper-clock"]),
+    ("churn", 10000, threads, "get", "bytes", [*CACHES, "rocksdb-hyper-clock"]),
+]] + [
+    Contest("hit", 10000, 200, "get", "session", ["vestry", "boost"]),
+    Contest("churn", 10000, 200, "get", "session", ["vestry", "rocksdb"]),
+    Contest("churn", 10000, 16, "get", "session", ["vestry", "rocksdb"]),
+    Contest("hot", 10000, 2, "get", "session", ["vestry", "boost"]),
+    Contest("mixed", 10000, 2, "get", "session", CACHES),
     Contest("idle", 1000000, 1, "get", "session", ["vestry"]),
 ]
 TIMED_THREADS = 16  # churn with this number of threads also measures the time of single operations
 IDLE_SECONDS = 2  # minimum; putting its million entries takes twice as long
 WARM_MS = 500
-WARM_JAVA_MS = 2000  # the time in which the JVM compiles the code
 NOT_IN_THIS_VERSION = 2
 
 
@@ -69,12 +63,11 @@ def parse(line):
 
 def run(bin_dir, contest, contender, seconds):
     program, *rest = CONTENDERS[contender]
-    java = contender.startswith("caffeine")
     if contest.workload == "idle":
         seconds = max(seconds, IDLE_SECONDS)
     command = [os.path.join(bin_dir, program), *rest, "--workload", contest.workload, "--capacity",
                str(contest.capacity), "--threads", str(contest.threads), "--api", contest.api, "--keys",
-               contest.keys, "--seconds", str(seconds), "--warm-ms", str(WARM_JAVA_MS if java else WARM_MS)]
+               contest.keys, "--seconds", str(seconds), "--warm-ms", str(WARM_MS)]
     if contest.workload == "churn" and contest.threads == TIMED_THREADS:
         command.append("--latency")
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)

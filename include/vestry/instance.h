@@ -266,7 +266,7 @@ VESTRY_API void vestry_close(vestry *v);
 
 /** End the streams of a scope, for example when its user logs out: those whose scope this is (of the request that
  *  opened them, or of vestry_connection_scope_set), whatever their keys and channels, and those that are stored under a
- *  key of the scope in the instance's own store (vestry_store_remove_scope).
+ *  key of the scope in the instance's own store (vestry_store_remove with VESTRY_EVERY_KEY).
  *
  *  A stream that opens at the same time may stay open. Therefore make the log-in invalid first, and let the on_open
  *  hook (vestry_options.hooks) check it once more. In a cluster, call this on each node.
@@ -275,7 +275,7 @@ VESTRY_API void vestry_close(vestry *v);
  *  cause    CLOSED: the browser does not reconnect; for example ERROR: it reconnects, in the scope that its request has
  *           then. Any but NONE and DETACHED
  *  Returns  OK | NOT_FOUND (no stream) | INVALID (scope, which is logged if it is empty; cause) | TOO_LARGE (scope) |
- *           CLOSED (vestry_is_forked) | NO_MEMORY (as vestry_store_remove_scope)
+ *           CLOSED (vestry_is_forked) | NO_MEMORY
  *  Threads  any; does not block. The time grows with the number of all open streams */
 VESTRY_API vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_cause cause);
 

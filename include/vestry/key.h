@@ -24,7 +24,9 @@ typedef enum vestry_key_type {
   VESTRY_KEY_STRING, /**< bytes of UTF-8 text; not checked */
   VESTRY_KEY_BYTES,
   VESTRY_KEY_TUPLE,
-  VESTRY_KEY_ENCODED /**< a key that is encoded already: see vestry_key_encoded */
+  VESTRY_KEY_ENCODED, /**< a key that is encoded already: see vestry_key_encoded */
+  VESTRY_KEY_READY,   /**< made by vestry_store_ready (vestry/store.h) */
+  VESTRY_KEY_EVERY    /**< VESTRY_EVERY_KEY (vestry/store.h) */
 } vestry_key_type;
 
 /** A key, or one part of a tuple. Its pointers are borrowed. */

@@ -164,6 +164,11 @@ typedef struct vestry_store_stats {
   uint64_t removed_by_cause[VESTRY_CAUSES_MAX];
 } vestry_store_stats;
 
+/** A scope and a key that are packed and hashed once, for a program that uses them often (vestry_store_ready). It is
+ *  accepted wherever a key is, and must not move. Functions with a scope accept the ready key's one, or
+ *  (vestry_scope){0} instead; another one is INVALID. As a part of a tuple it is the key without the scope. */
+typedef vestry_key vestry_ready_key[8];
+
 /** Create a store.
  *  type       "hash" (no eviction), "lru" (bounded; evicts the least recently used entries, expires idle ones), or the
  *             name of one of options->types
@@ -195,6 +200,17 @@ VESTRY_API void vestry_store_destroy(vestry_store *store);
 VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
                                        vestry_keep_policy policy, size_t many_count, vestry_put_result *ret_result);
 
+/** Make a ready key. It is fastest in this store, and correct in all others.
+ *      vestry_ready_key room;
+ *      vestry_err error = vestry_store_ready(store, scope, VESTRY_KEY("room", 7), room);
+ *      if (!error) error = vestry_store_with(store, (vestry_scope){0}, room, ring, NULL); // many times
+ *  ret_ready  borrows neither scope nor key; needs no end; untouched on failure
+ *  Returns  OK | INVALID (key, scope) | TOO_LARGE (scope and key encode to more than 230 bytes) | NO_MEMORY (scope and
+ *           key are longer than that)
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_store_ready(vestry_store *store, vestry_scope scope, const vestry_key *key,
+                                         vestry_ready_key ret_ready);
+
 /** Get the values of a key, the most recent put last. This counts as use of them.
  *  values     receives references, which the caller drops with unref
  *  count      in: capacity of values; out: number of values written. If there are more, only the most recent ones are
@@ -216,11 +232,20 @@ typedef void (*vestry_with_fn)(void *value, void *ctx);
 VESTRY_API vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key,
                                         vestry_with_fn fn, void *ctx);
 
-/** Remove all values of a key.
+/** The key of a vestry_store_remove that removes all keys of a scope. */
+static const vestry_key VESTRY_EVERY_KEY[1] = {{VESTRY_KEY_EVERY, 0, NULL, 0, NULL}};
+
+/** Remove all values of a key, or, with VESTRY_EVERY_KEY, of all keys of a scope. In the second case, values that are
+ *  put meanwhile may stay. To end the streams of a user, see vestry_close_scope (vestry/instance.h).
+ *  scope      empty: the one without an owner; with VESTRY_EVERY_KEY all of its values leave. Check the name of a
+ *             user first
  *  cause      any but NONE
- *  ret_count  may be NULL; number of removed values
- *  Returns  OK | NOT_FOUND | INVALID (key, cause) | TOO_LARGE (key) | NO_MEMORY (as vestry_store_get)
- *  Threads  any; runs callbacks on this thread, no lock held */
+ *  ret_count  may be NULL; number of removed values, also on NOT_FOUND
+ *  Returns  OK | NOT_FOUND (no value) | INVALID (key, scope, cause) | TOO_LARGE (key, scope) | NO_MEMORY (as
+ *           vestry_store_get)
+ *  Threads  any; runs callbacks on this thread, no lock held. VESTRY_EVERY_KEY takes locks briefly, however large the
+ *           store and the scope. The time grows with the number of keys in the store; with max_per_scope_count only
+ *           with those that share a lock with the scope */
 VESTRY_API vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key,
                                           vestry_cause cause, size_t *ret_count);
 
@@ -233,18 +258,6 @@ VESTRY_API vestry_err vestry_store_remove(vestry_store *store, vestry_scope scop
  *  Threads  any; runs callbacks on this thread, no lock held */
 VESTRY_API vestry_err vestry_store_remove_value(vestry_store *store, vestry_scope scope, const vestry_key *key,
                                                 void *value, vestry_cause cause);
-
-/** Remove all values of all keys of a scope. Values that are put meanwhile may stay. To end the streams of a user, see
- *  vestry_close_scope (vestry/instance.h).
- *  scope      empty: the one without an owner, all of whose values leave. Check the name of a user first
- *  cause      any but NONE
- *  ret_count  may be NULL; number of removed values, also on NOT_FOUND
- *  Returns  OK | NOT_FOUND (no value in the scope) | INVALID (scope, cause) | TOO_LARGE (scope)
- *  Threads  any; runs callbacks on this thread, no lock held. Takes locks briefly, however large the store and the
- *           scope. The time grows with the number of keys in the store; with max_per_scope_count only with
- *           those that share a lock with the scope */
-VESTRY_API vestry_err vestry_store_remove_scope(vestry_store *store, vestry_scope scope, vestry_cause cause,
-                                                size_t *ret_count);
 
 /** Remove one entry by its handle, so that the late end of an old connection does not remove its successor.
  *  cause    any but NONE
@@ -329,8 +342,8 @@ typedef struct vestry_store_ops {
   size_t (*remove)(void *self, const vestry_scoped_key *key, const void *value, vestry_cause cause);
   /** As vestry_store_remove_if. */
   bool (*remove_if)(void *self, vestry_handle handle, vestry_cause cause);
-  /** As vestry_store_remove_scope; returns the number of removed values. scope NULL: remove all values, and later puts
-   *  return CLOSED; idempotent. */
+  /** Remove all values of a scope; returns their number. scope NULL: remove all values, and later puts return CLOSED;
+   *  idempotent. */
   size_t (*clear)(void *self, const vestry_scope *scope, vestry_cause cause);
   /** As vestry_store_list; page_count is 1 to 4,096, and the cursor is not done. */
   vestry_err (*list)(void *self, const vestry_scope *only_scope, size_t page_count, vestry_list_cursor *cursor,

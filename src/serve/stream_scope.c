@@ -195,6 +195,6 @@ vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_cause cause)
     closed += close_some(chunk, count, scope, cause);
   }
   vsi_group_walk_end(v->group, &walk);
-  vestry_err error = vestry_store_remove_scope(v->store, scope, cause, NULL);
+  vestry_err error = vestry_store_remove(v->store, scope, VESTRY_EVERY_KEY, cause, NULL);
   return error == VESTRY_NOT_FOUND && closed ? VESTRY_OK : error;
 }

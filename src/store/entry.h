@@ -8,8 +8,8 @@
  *
  *   entries  value | use | lens | a key of at most 48 packed bytes, or the address of a longer one
  *   cold     handle | links of the order of use
- *   extra    birth, and the links of a scope; only in a store that has a lifetime or a limit per scope
- *   many     ring of the values of one key; only in a shard in which a key has had several values */
+ *   extra    birth, the links of a scope, the ring of the values of one key; only in a store that has a lifetime or a
+ *            limit per scope, and in a shard in which a key has had several values */
 #ifndef VSI_STORE_ENTRY_H
 #define VSI_STORE_ENTRY_H
 
@@ -43,16 +43,13 @@ enum { VSI_IN_BORN, VSI_IN_SCOPE };
 typedef struct vsi_extra {
   vsi_links in[2]; /* of the shard's list in the order of birth; of the scope's list in the order of use */
   struct vsi_scope_share *share;
-  uint32_t born, unused;
-} vsi_extra;
-
-typedef struct vsi_many {
+  uint32_t born;
   uint32_t older, newer; /* the ring of the key's entries: the newest's `newer` is the oldest; itself: no other */
   uint32_t count;        /* of the newest one: the number of the key's values */
   /* Chains that find an entry of a ring by handle or by value: the first entry of this place's chains, and the next
    * entry after this one. */
   uint32_t first[2], after[2];
-} vsi_many;
+} vsi_extra;
 
 typedef struct vsi_index_group vsi_index_group;
 

@@ -164,6 +164,11 @@ static vestry_err write_part(writer *w, const vestry_key *key, unsigned depth) {
     error = write_head(w, key->type, key->len);
     for (size_t i = 0; !error && i < key->len; i++) error = write_part(w, &key->parts[i], depth + 1);
     return error;
+  case VESTRY_KEY_READY: { /* vsi_ready_key: the lower half of the lengths is that of the encoded key */
+    const vestry_key encoded = vestry_key_encoded(key->parts, *(const uint32_t *)key->data & 0xffff);
+    return write_part(w, &encoded, depth);
+  }
+  case VESTRY_KEY_EVERY: return VESTRY_INVALID;
   case VESTRY_KEY_ENCODED:
     if (!key->data && key->len) return VESTRY_INVALID;
     if (key->len > w->limit - w->len) return VESTRY_TOO_LARGE; /* before it is read */
@@ -216,13 +221,15 @@ static void add_integer(shown *t, int64_t integer) {
   add(t, digits, to.len);
 }
 
+/* Text beyond the buffer is not formatted, because users can choose long keys. */
 static void add_hex(shown *t, const unsigned char *bytes, size_t len) {
-  for (size_t i = 0; i < len; i++) add(t, (const char[]){vsi_hex_of(bytes[i] >> 4), vsi_hex_of(bytes[i])}, 2);
+  for (size_t i = 0; i < len && t->len < t->capacity; i++)
+    add(t, (const char[]){vsi_hex_of(bytes[i] >> 4), vsi_hex_of(bytes[i])}, 2);
 }
 
 static void add_string(shown *t, const unsigned char *bytes, size_t len) {
   add_char(t, '"');
-  for (const unsigned char *at = bytes; at < bytes + len; at++) {
+  for (const unsigned char *at = bytes; at < bytes + len && t->len < t->capacity; at++) {
     const bool is_control = *at < 0x20 || *at == 0x7f;
     if (is_control) add(t, "\\u00", 4);
     if (is_control) add_hex(t, at, 1);
@@ -249,18 +256,8 @@ static void add_part(shown *t, const vestry_key *part) {
     /* fall through */
   case VESTRY_KEY_BYTES: add_bytes(t, part->data, part->len); return;
   case VESTRY_KEY_TUPLE: add_char(t, '['); return;
-  case VESTRY_KEY_ENCODED: return; /* no part that was read has this type */
+  default: return; /* no part that was read has another type */
   }
-}
-
-/* Return the beginning of a part, as much as surely fills the buffer, because users can choose long keys and the rest
- * would be formatted for nothing. */
-static vestry_key beginning_of(vestry_key part, size_t capacity) {
-  if (part.type == VESTRY_KEY_INTEGER || part.type == VESTRY_KEY_TUPLE) return part;
-  if (part.len <= capacity || part.len - capacity <= 3) return part;
-  const size_t most = capacity + 3; /* without an incomplete character at its end, it still has `capacity` bytes */
-  part.len = part.type == VESTRY_KEY_STRING ? vsi_utf8_trim(part.data, most) : most;
-  return part;
 }
 
 /* Format the parts of a key. to_end: read them all, even if the buffer is full. NOT_FOUND (the end of the key) |
@@ -274,8 +271,7 @@ static vestry_err add_key(shown *t, const void *encoded, size_t len, bool to_end
   vestry_err error = VESTRY_OK;
   while ((to_end || t->len < t->capacity) && !(error = read_part(&reader, &part, &closed))) {
     if (comma) add_char(t, ',');
-    part = beginning_of(part, t->capacity);
-    add_part(t, &part);
+    if (t->len < t->capacity) add_part(t, &part);
     comma = part.type != VESTRY_KEY_TUPLE || closed; /* no comma before the first part of a tuple */
     for (; closed; closed--) add_char(t, ']');
   }

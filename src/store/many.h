@@ -9,14 +9,14 @@
 #include "store/shard.h"
 
 static inline uint32_t vsi_many_older(const vsi_shard *shard, uint32_t number) {
-  return vsi_many_has(shard, number) ? vsi_many_at(shard, number)->older : number;
+  return vsi_many_has(shard, number) ? vsi_extra_at(shard, number)->older : number;
 }
 static inline uint32_t vsi_many_newer(const vsi_shard *shard, uint32_t number) {
-  return vsi_many_has(shard, number) ? vsi_many_at(shard, number)->newer : number;
+  return vsi_many_has(shard, number) ? vsi_extra_at(shard, number)->newer : number;
 }
 /* Return the number of values of a key. newest: 0: none. */
 static inline size_t vsi_many_count(const vsi_shard *shard, uint32_t newest) {
-  return newest && vsi_many_has(shard, newest) ? vsi_many_at(shard, newest)->count : newest != 0;
+  return newest && vsi_many_has(shard, newest) ? vsi_extra_at(shard, newest)->count : newest != 0;
 }
 
 /* Return the entry of a key that has this value; 0: none. newest: of the key; 0: none. */
@@ -34,10 +34,10 @@ uint32_t vsi_many_with_handle(const vsi_shard *shard, vestry_handle handle);
 void vsi_many_renew(const vsi_shard *shard, bool has_rings);
 /* An entry is new: it is the only one of its key. */
 static inline void vsi_many_begin(const vsi_shard *shard, uint32_t number) {
-  vsi_many *own = vsi_many_at(shard, number);
+  vsi_extra *own = vsi_extra_at(shard, number);
   own->older = own->newer = number;
 }
-/* Add a new entry, as the newest, to a key that has others. shard->many is not NULL. */
+/* Add a new entry, as the newest, to a key that has others. shard->extra is not NULL. */
 void vsi_many_join(const vsi_shard *shard, const vsi_placing *placing, uint32_t newest, uint32_t number);
 /* Remove an entry from the ring of its key, and correct the index. */
 void vsi_many_leave(const vsi_shard *shard, const vsi_placing *placing, uint32_t number);

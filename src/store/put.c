@@ -77,12 +77,10 @@ typedef enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED } step;
 static inline bool claim(putting *p) {
   vsi_shard *shard = p->shard;
   if (p->number) return true;
-  if (!vsi_visit_has_room(shard) && vsi_visit_grow(p->table, shard)) return false;
-  p->number = shard->free;
-  if (p->number)
-    shard->free = shard->in->cold[p->number].in.next;
-  else
-    p->number = shard->fresh++;
+  const bool has_room = shard->free || shard->fresh != shard->in->room;
+  if (__builtin_expect(!has_room, 0) && vsi_visit_grow(p->table, shard)) return false;
+  p->number = shard->free ? shard->free : shard->fresh++;
+  if (shard->free) shard->free = shard->in->cold[p->number].in.next;
   return true;
 }
 
@@ -239,7 +237,7 @@ static inline __attribute__((always_inline)) vestry_handle link_entry(putting *p
   vsi_order_file(shard, number, p->now);
   if (__builtin_expect(shard->live++ == 0, 0)) vsi_visit_publish(table, shard);
   if (__builtin_expect(table->has_extra, 0)) vsi_visit_add_extra(shard, number, p->share);
-  if (__builtin_expect(shard->has_many, 0)) vsi_many_begin(shard, number);
+  if (__builtin_expect(shard->has_extra, 0)) vsi_many_begin(shard, number);
   if (__builtin_expect(newest != 0, 0))
     vsi_many_join(shard, &table->placing, newest, number);
   else
@@ -322,7 +320,7 @@ static __attribute__((noinline)) step add_value(putting *p, uint32_t newest) {
   vsi_shard *shard = p->shard;
   size_t keep = p->policy == VESTRY_KEEP_MANY ? p->many_count - 1 : 0;
   p->error = VESTRY_NO_MEMORY;
-  if (newest && keep && !shard->has_many && vsi_visit_resize(p->table, shard, vsi_index_count(shard->in), true))
+  if (newest && keep && !shard->has_extra && vsi_visit_resize(p->table, shard, vsi_index_count(shard->in), true))
     return STEP_FAILED;
   step got = get_room(p, vsi_many_count(shard, newest) <= keep);
   if (__builtin_expect(got != STEP_DONE, 0)) return got;

@@ -106,28 +106,14 @@ static inline void seal(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, uint
   scoped->key = vsi_scoped_key_at(lens, *lens, vsi_keyed_hash_words(hash, words, (count + 1) & ~(size_t)1, *lens));
 }
 
-/* Not inlined, because its callers are shorter and faster without the copy. */
-__attribute__((noinline)) vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
-                                                         const vestry_host *host, vestry_scope scope,
-                                                         const vestry_key *key) {
-  if (__builtin_expect(scope.len > SCOPE_MOST || (!scope.data && scope.len) || !key, 0))
-    return vsi_scoped_key_init_any(scoped, hash, host, scope, key);
-  uint64_t *words = scoped->words, *key_at = pack_scope(words, scope);
-  packer to = {key_at, 0, 0};
-  if (__builtin_expect(!pack_flat(&to, words + VSI_SCOPED_KEY_STACK_WORDS - LEAF_WORDS - 1, key), 0))
-    return vsi_scoped_key_init_any(scoped, hash, host, scope, key);
-  scoped->heap = NULL;
-  scoped->lens = (uint32_t)(scope.len << 16 | ((size_t)(to.at - key_at) * 8 + to.bits / 8));
-  *to.at = htole64(to.word);
-  seal(scoped, hash, &scoped->lens, words, (size_t)(to.at - words) + (to.bits != 0));
-  return VESTRY_OK;
-}
-
-/* ---------------------------------------------------------------------------------------------------- all keys ---- */
-
-/* Pack a scope and a key of key_len bytes, which is given by its encoding or, if encoded is NULL, by its value. */
-static vestry_err init_long(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
-                            vestry_scope scope, const vestry_key *key, const void *encoded, size_t key_len) {
+/* Pack keys of any form, more slowly. */
+static VSI_SELDOM vestry_err init_any(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
+                                      vestry_scope scope, const vestry_key *key) {
+  if (!key || (!scope.data && scope.len)) return VESTRY_INVALID;
+  if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
+  size_t key_len;
+  vestry_err error = vsi_key_measure(key, &key_len);
+  if (error) return error;
   scoped->host = host;
   scoped->heap = NULL;
   uint32_t *lens = &scoped->lens;
@@ -139,34 +125,36 @@ static vestry_err init_long(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, 
   *lens = (uint32_t)(scope.len << 16 | key_len);
   uint64_t *words = (uint64_t *)(void *)(lens + 1), *key_at = pack_scope(words, scope);
   words[count - 1] = 0; /* the padding */
-  vestry_err error = VESTRY_OK;
-  if (encoded)
-    memcpy(key_at, encoded, key_len);
-  else
-    error = vestry_key_encode(key, key_at, key_len, &key_len);
+  error = vestry_key_encode(key, key_at, key_len, &key_len);
   seal(scoped, hash, lens, words, count);
   return error;
 }
 
-VSI_SELDOM vestry_err vsi_scoped_key_init_any(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
-                                              const vestry_host *host, vestry_scope scope, const vestry_key *key) {
-  if (!key || (!scope.data && scope.len)) return VESTRY_INVALID;
-  if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
-  size_t key_len;
-  vestry_err error = vsi_key_measure(key, &key_len);
-  return error ? error : init_long(scoped, hash, host, scope, key, NULL, key_len);
-}
-
-VSI_SELDOM vestry_err vsi_scoped_key_init_encoded(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
-                                                  const vestry_host *host, vestry_scope scope, vestry_slice encoded) {
-  if (!encoded.len || (!scope.data && scope.len)) return VESTRY_INVALID;
-  if (scope.len > VESTRY_SCOPE_MAX_BYTES || encoded.len > VESTRY_KEY_MAX_BYTES) return VESTRY_TOO_LARGE;
-  return init_long(scoped, hash, host, scope, NULL, encoded.data, encoded.len);
+/* Not inlined, because its callers are shorter and faster without the copy. */
+__attribute__((noinline)) vestry_err vsi_scoped_key_pack(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
+                                                         const vestry_host *host, vestry_scope scope,
+                                                         const vestry_key *key) {
+  if (__builtin_expect(scope.len > SCOPE_MOST || (!scope.data && scope.len) || !key, 0))
+    return init_any(scoped, hash, host, scope, key);
+  uint64_t *words = scoped->words, *key_at = pack_scope(words, scope);
+  packer to = {key_at, 0, 0};
+  if (__builtin_expect(!pack_flat(&to, words + VSI_SCOPED_KEY_STACK_WORDS - LEAF_WORDS - 1, key), 0))
+    return init_any(scoped, hash, host, scope, key);
+  scoped->heap = NULL;
+  scoped->lens = (uint32_t)(scope.len << 16 | ((size_t)(to.at - key_at) * 8 + to.bits / 8));
+  *to.at = htole64(to.word);
+  seal(scoped, hash, &scoped->lens, words, (size_t)(to.at - words) + (to.bits != 0));
+  return VESTRY_OK;
 }
 
 VSI_SELDOM void vsi_scoped_key_free(vsi_scoped_key *scoped) {
   vsi_free(scoped->host, scoped->heap);
   scoped->heap = NULL;
+}
+
+void vsi_scoped_key_hash_again(vsi_scoped_key *scoped, const vsi_keyed_hash *hash) {
+  const uint32_t lens = vsi_scoped_key_lens(&scoped->key);
+  scoped->key.hash = vsi_keyed_hash_words(hash, vsi_scoped_key_words(&scoped->key), vsi_lens_words(lens), lens);
 }
 
 vestry_scoped_key *vsi_scoped_key_keep(const vestry_host *host, const vestry_scoped_key *key, void *room,

@@ -52,15 +52,21 @@ typedef struct vsi_scoped_key {
   void *heap;                                 /* NULL: on the stack */
 } vsi_scoped_key;
 
-/* Pack a scope and a key. OK (call finish) | INVALID | TOO_LARGE | NO_MEMORY. */
-VESTRY_API vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
+/* A vestry_ready_key. In `key`, `data` is the address of `lens`, `parts` that of the encoded key, `integer` is the
+ * hash, and `len` a part of the secret with which it was computed. */
+typedef struct vsi_ready_key {
+  vestry_key key;
+  uint32_t unused, lens;
+  uint64_t words[34];
+} __attribute__((may_alias)) vsi_ready_key;
+_Static_assert(sizeof(vsi_ready_key) == sizeof(vestry_ready_key), "room of a ready key");
+
+/* Pack a scope and a key that is not ready. OK | INVALID | TOO_LARGE | NO_MEMORY. */
+VESTRY_API vestry_err vsi_scoped_key_pack(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
                                           vestry_scope scope, const vestry_key *key);
-/* The same for keys of any form, more slowly. */
-vestry_err vsi_scoped_key_init_any(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
-                                   vestry_scope scope, const vestry_key *key);
-/* The same for an encoded key. The encoding is not checked; a malformed one equals no key. */
-VESTRY_API vestry_err vsi_scoped_key_init_encoded(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
-                                                  const vestry_host *host, vestry_scope scope, vestry_slice encoded);
+/* Hash a ready key with another secret. */
+VESTRY_API void vsi_scoped_key_hash_again(vsi_scoped_key *scoped, const vsi_keyed_hash *hash);
+
 VESTRY_API void vsi_scoped_key_free(vsi_scoped_key *scoped);
 /* Copy a packed key into `room` (room_bytes, aligned for any type) if it is short enough, otherwise into one
  * allocation, which the caller frees with vsi_free. room NULL, room_bytes 0: always allocate. Returns NULL if out of
@@ -106,6 +112,25 @@ static inline void vsi_scoped_key_finish(vsi_scoped_key *scoped) {
 /* Return whether a key has this scope. */
 static inline bool vsi_scoped_key_is_of(const vestry_scoped_key *key, const vestry_scope *scope) {
   return key->scope.len == scope->len && (scope->len == 0 || memcmp(key->scope.data, scope->data, scope->len) == 0);
+}
+
+/* Pack a scope and a key, or take them from a ready key. OK (call finish) | INVALID | TOO_LARGE | NO_MEMORY. */
+static inline vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
+                                             const vestry_host *host, vestry_scope scope, const vestry_key *key) {
+  if (!key || __builtin_expect(key->type != VESTRY_KEY_READY, 1))
+    return vsi_scoped_key_pack(scoped, hash, host, scope, key);
+  scoped->key = vsi_scoped_key_at(key->data, *(const uint32_t *)key->data, (uint64_t)key->integer);
+  scoped->heap = NULL;
+  if (scope.len && !vsi_scoped_key_is_of(&scoped->key, &scope)) return VESTRY_INVALID;
+  if (__builtin_expect(key->len != hash->low, 0)) vsi_scoped_key_hash_again(scoped, hash);
+  return VESTRY_OK;
+}
+/* The same for an encoded key. */
+static inline vestry_err vsi_scoped_key_init_encoded(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
+                                                     const vestry_host *host, vestry_scope scope,
+                                                     vestry_slice encoded) {
+  const vestry_key key = vestry_key_encoded(encoded.data, encoded.len);
+  return vsi_scoped_key_pack(scoped, hash, host, scope, &key);
 }
 
 #endif

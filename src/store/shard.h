@@ -16,14 +16,13 @@ typedef struct vsi_shard {
   uint32_t now;         /* the latest tick in which the shard was visited */
   uint32_t last, lists; /* the order of use: see order.h */
   uint32_t free, fresh; /* the first free entry; the first number that no entry has had yet */
-  bool has_many;        /* many is not NULL */
+  bool has_extra;       /* extra is not NULL */
   uint64_t puts, hits, misses;
   vsi_arrays *in;
   /* Cache lines that change when the arrays grow, or with rare causes. */
   uint32_t number;
   uint32_t busy;        /* number of entries in no list: they leave, or puts without the lock have claimed them */
-  vsi_extra *extra;     /* NULL: the store needs none */
-  vsi_many *many;       /* NULL: no key has had several values */
+  vsi_extra *extra;     /* NULL: no entry needs one */
   void *memory, *first; /* of the arrays: its own; and the smallest ones, which are not its own */
   vsi_map scopes;       /* if there is a limit per scope */
   vsi_links born;       /* head of the order of birth */
@@ -33,12 +32,9 @@ typedef struct vsi_shard {
 static inline vsi_extra *vsi_extra_at(const vsi_shard *shard, uint32_t number) {
   return &shard->extra[number - VSI_HEADS];
 }
-static inline vsi_many *vsi_many_at(const vsi_shard *shard, uint32_t number) {
-  return &shard->many[number - VSI_HEADS];
-}
 /* Return whether the key of an entry has several values. */
 static inline bool vsi_many_has(const vsi_shard *shard, uint32_t number) {
-  return __builtin_expect(shard->has_many, 0) && vsi_many_at(shard, number)->older != number;
+  return __builtin_expect(shard->has_extra, 0) && vsi_extra_at(shard, number)->older != number;
 }
 
 #endif

@@ -183,17 +183,6 @@ static inline void wake_driver(vestry_store *store) {
 
 /* -------------------------------------------------------------------------------------------------- operations ---- */
 
-/* Put into a store that is watched. */
-VSI_SELDOM static vestry_err put_watched(vestry_store *store, const vsi_store_watch *watch,
-                                         const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
-                                         size_t many_count, vestry_put_result *result) {
-  vestry_err error = watch->coming(key, policy, watch->ctx);
-  if (error) return error;
-  error = store->ops->put(store->self, key, value, policy, many_count, result);
-  watch->came(key, policy, error || result->refreshed ? 0 : result->handle, watch->ctx);
-  return error;
-}
-
 /* Put a value whose `entering` has returned OK, if it has that function. Inlined, because a call would make a put about
  * 3 % slower. */
 static inline __attribute__((always_inline)) vestry_err put_entering(vestry_store *store, const vestry_scoped_key *key,
@@ -203,27 +192,29 @@ static inline __attribute__((always_inline)) vestry_err put_entering(vestry_stor
   /* Counted before the value can leave, so that no snapshot shows more values removed than put; undone if the put
    * fails. */
   if (store->exit.counts) atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
-  const vsi_store_watch *watch = atomic_load_explicit(&store->exit.watch, memory_order_acquire);
-  vestry_err error = __builtin_expect(watch != NULL, 0)
-                         ? put_watched(store, watch, key, value, policy, many_count, result)
-                         : store->ops->put(store->self, key, value, policy, many_count, result);
+  vestry_err error = store->ops->put(store->self, key, value, policy, many_count, result);
   if (__builtin_expect(error || result->refreshed, 0)) {
     if (store->exit.counts) atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
     store->exit.value.unref(value);
-    if (error) return error;
   }
-  wake_driver(store);
-  return VESTRY_OK;
+  if (!error) wake_driver(store);
+  return error;
 }
 
-/* Put a value that records its entries. */
-static __attribute__((noinline)) vestry_err put_recorded(vestry_store *store, const vestry_scoped_key *key, void *value,
+/* Put a value that records its entries, or into a store that is watched. */
+static __attribute__((noinline)) vestry_err put_recorded(vestry_store *store, const vsi_store_watch *watch,
+                                                         const vestry_scoped_key *key, void *value,
                                                          vestry_keep_policy policy, size_t many_count,
                                                          vestry_put_result *result) {
-  vestry_err error = store->exit.value.entering(value, store);
+  const vestry_value_ops *ops = &store->exit.value;
+  vestry_err error = ops->entering ? ops->entering(value, store) : VESTRY_OK;
   if (error) return error;
-  error = put_entering(store, key, value, policy, many_count, result);
-  store->exit.value.entered(value, store, error || result->refreshed ? 0 : result->handle);
+  if (watch) error = watch->coming(key, policy, watch->ctx);
+  const bool is_coming = !error;
+  if (!error) error = put_entering(store, key, value, policy, many_count, result);
+  const vestry_handle handle = error || result->refreshed ? 0 : result->handle;
+  if (watch && is_coming) watch->came(key, policy, handle, watch->ctx);
+  if (ops->entered) ops->entered(value, store, handle);
   return error;
 }
 
@@ -235,8 +226,9 @@ static inline __attribute__((always_inline)) vestry_err put(vestry_store *store,
     return vsi_mistake(store->host, "vestry_store_put", "the value is NULL, or policy is none of vestry_keep_policy");
   if (!many_count) many_count = VSI_MANY_DEFAULT;
   vestry_put_result result = {0};
-  vestry_err error = __builtin_expect(store->exit.value.entering != NULL, 0)
-                         ? put_recorded(store, key, value, policy, many_count, &result)
+  const vsi_store_watch *watch = atomic_load_explicit(&store->exit.watch, memory_order_acquire);
+  vestry_err error = __builtin_expect(watch || store->exit.value.entering, 0)
+                         ? put_recorded(store, watch, key, value, policy, many_count, &result)
                          : put_entering(store, key, value, policy, many_count, &result);
   if (!error && ret_result) *ret_result = result;
   return error;
@@ -272,6 +264,24 @@ vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vest
   error = vsi_store_with(store, &scoped.key, fn, ctx);
   vsi_scoped_key_finish(&scoped);
   return error;
+}
+
+vestry_err vestry_store_ready(vestry_store *store, vestry_scope scope, const vestry_key *key,
+                              vestry_ready_key ret_ready) {
+  vsi_scoped_key scoped;
+  vestry_err error = vsi_store_pack(store, &scoped, scope, key);
+  if (error) return vsi_key_refuse(store->host, "vestry_store_ready", error);
+  vsi_ready_key *ready = (vsi_ready_key *)ret_ready;
+  const uint32_t lens = vsi_scoped_key_lens(&scoped.key);
+  const size_t bytes = vsi_lens_words(lens) * sizeof(uint64_t);
+  if (bytes <= sizeof ready->words) {
+    const vestry_key *encoded = (const void *)(ready->words + vsi_words_for(vsi_lens_scope(lens)));
+    ready->key = (vestry_key){VESTRY_KEY_READY, (int64_t)scoped.key.hash, &ready->lens, store->exit.hash.low, encoded};
+    ready->lens = lens;
+    memcpy(ready->words, vsi_scoped_key_words(&scoped.key), bytes);
+  }
+  vsi_scoped_key_finish(&scoped);
+  return bytes <= sizeof ready->words ? VESTRY_OK : VESTRY_TOO_LARGE;
 }
 
 /* References to values, the newest first. */
@@ -310,14 +320,20 @@ vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestr
 static vestry_err remove_values(vestry_store *store, const char *function, vestry_scope scope, const vestry_key *key,
                                 const void *value, vestry_cause cause, size_t *ret_count) {
   if (!vsi_store_is_cause(cause)) return vsi_mistake(store->host, function, bad_cause);
-  vsi_scoped_key scoped;
-  vestry_err error = vsi_store_pack(store, &scoped, scope, key);
-  if (error) return vsi_key_refuse(store->host, function, error);
-  size_t count = store->ops->remove(store->self, &scoped.key, value, cause);
-  vsi_scoped_key_finish(&scoped);
-  if (count == 0) return VESTRY_NOT_FOUND;
+  size_t count;
+  if (!value && key && key->type == VESTRY_KEY_EVERY) {
+    if (!scope.data && scope.len) return vsi_key_refuse(store->host, function, VESTRY_INVALID);
+    if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
+    count = store->ops->clear(store->self, &scope, cause);
+  } else {
+    vsi_scoped_key scoped;
+    vestry_err error = vsi_store_pack(store, &scoped, scope, key);
+    if (error) return vsi_key_refuse(store->host, function, error);
+    count = store->ops->remove(store->self, &scoped.key, value, cause);
+    vsi_scoped_key_finish(&scoped);
+  }
   if (ret_count) *ret_count = count;
-  return VESTRY_OK;
+  return count ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
 vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_cause cause,
@@ -329,15 +345,6 @@ vestry_err vestry_store_remove_value(vestry_store *store, vestry_scope scope, co
                                      vestry_cause cause) {
   if (!value) return vsi_mistake(store->host, "vestry_store_remove_value", "the value is NULL");
   return remove_values(store, "vestry_store_remove_value", scope, key, value, cause, NULL);
-}
-
-vestry_err vestry_store_remove_scope(vestry_store *store, vestry_scope scope, vestry_cause cause, size_t *ret_count) {
-  if (!vsi_store_is_cause(cause)) return vsi_mistake(store->host, "vestry_store_remove_scope", bad_cause);
-  if (!scope.data && scope.len) return vsi_mistake(store->host, "vestry_store_remove_scope", "scope.data is NULL");
-  if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
-  size_t count = store->ops->clear(store->self, &scope, cause);
-  if (ret_count) *ret_count = count;
-  return count ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
 bool vestry_store_remove_if(vestry_store *store, vestry_handle handle, vestry_cause cause) {

@@ -9,18 +9,16 @@
 /* ---------------------------------------------------------------------------------------------------- arrays ---- */
 
 /* Return the number of bytes of a shard's arrays; and set pointers to their parts, if memory is not NULL. */
-static size_t lay_out(const vsi_table *table, char *memory, size_t groups_count, bool has_many, vsi_arrays *arrays,
-                      vsi_extra **extra, vsi_many **many) {
+static size_t lay_out(char *memory, size_t groups_count, bool has_extra, vsi_arrays *arrays, vsi_extra **extra) {
   const size_t count = groups_count * VSI_GROUP_LOAD;
   const size_t groups_at = count * sizeof(vsi_entry), cold_at = groups_at + groups_count * sizeof(vsi_index_group);
   const size_t extra_at = cold_at + (VSI_HEADS + count) * sizeof(vsi_cold);
-  const size_t many_at = extra_at + (table->has_extra ? count * sizeof(vsi_extra) : 0);
-  const size_t end = many_at + (has_many ? count * sizeof(vsi_many) : 0);
+  const size_t end = extra_at + (has_extra ? count * sizeof(vsi_extra) : 0);
   if (!memory) return (end + VSI_CACHE_LINE - 1) / VSI_CACHE_LINE * VSI_CACHE_LINE;
   arrays->entries = (vsi_entry *)(void *)memory;
   arrays->cold = (vsi_cold *)(void *)(memory + cold_at);
-  *extra = table->has_extra ? (vsi_extra *)(void *)(memory + extra_at) : NULL;
-  *many = has_many ? (vsi_many *)(void *)(memory + many_at) : NULL;
+  arrays->room = (uint32_t)(VSI_HEADS + count);
+  *extra = has_extra ? (vsi_extra *)(void *)(memory + extra_at) : NULL;
   vsi_index_group *groups = (vsi_index_group *)(void *)(memory + groups_at);
   memset(groups, 0, groups_count * sizeof(vsi_index_group));
   atomic_store_explicit(&arrays->groups, groups, memory_order_relaxed);
@@ -29,47 +27,37 @@ static size_t lay_out(const vsi_table *table, char *memory, size_t groups_count,
 }
 
 /* Make arrays of one group from the shard's first memory. */
-static void begin_arrays(vsi_table *table, vsi_shard *shard) {
-  lay_out(table, shard->first, 1, false, shard->in, &shard->extra, &shard->many);
-  shard->has_many = false;
+static void begin_arrays(const vsi_table *table, vsi_shard *shard) {
+  shard->has_extra = table->has_extra;
+  lay_out(shard->first, 1, shard->has_extra, shard->in, &shard->extra);
   for (uint32_t i = 0; i < VSI_HEADS; i++) shard->in->cold[i].in = (vsi_links){i, i};
   shard->lists = shard->free = 0;
   shard->fresh = VSI_HEADS;
-  shard->in->room = VSI_HEADS + VSI_GROUP_LOAD;
+  if (shard->extra) vsi_many_renew(shard, false);
 }
 
-VSI_SELDOM vestry_err vsi_visit_resize(vsi_table *table, vsi_shard *shard, uint32_t groups_count, bool has_many) {
-  const vsi_arrays *in = shard->in;
-  const size_t bytes = lay_out(table, NULL, groups_count, has_many, NULL, NULL, NULL), used = shard->fresh - VSI_HEADS;
+VSI_SELDOM vestry_err vsi_visit_resize(vsi_table *table, vsi_shard *shard, uint32_t groups_count, bool has_extra) {
+  const vsi_arrays in = {atomic_load_explicit(&shard->in->groups, memory_order_relaxed), vsi_index_count(shard->in), 0,
+                         shard->in->entries, shard->in->cold};
+  const size_t bytes = lay_out(NULL, groups_count, has_extra, NULL, NULL), used = shard->fresh - VSI_HEADS;
+  const vsi_extra *extra = shard->extra;
   void *memory = vsi_alloc(table->host, bytes + VSI_CACHE_LINE);
   if (!memory) return VESTRY_NO_MEMORY;
-  vsi_arrays grown;
-  vsi_extra *extra = NULL;
-  vsi_many *many = NULL;
-  lay_out(table, vsi_cache_line_up(memory), groups_count, has_many, &grown, &extra, &many);
-  memcpy(grown.entries, in->entries, used * sizeof(vsi_entry));
-  memcpy(grown.cold, in->cold, (VSI_HEADS + used) * sizeof(vsi_cold));
-  if (extra) memcpy(extra, shard->extra, used * sizeof(vsi_extra));
-  if (shard->has_many) memcpy(many, shard->many, used * sizeof(vsi_many));
-  for (uint32_t i = 0; i < vsi_index_count(in); i++) {
-    const vsi_index_group *at = &vsi_index_groups(in)[i];
+  lay_out(vsi_cache_line_up(memory), groups_count, has_extra, shard->in, &shard->extra);
+  memcpy(shard->in->entries, in.entries, used * sizeof(vsi_entry));
+  memcpy(shard->in->cold, in.cold, (VSI_HEADS + used) * sizeof(vsi_cold));
+  if (extra) memcpy(shard->extra, extra, used * sizeof(vsi_extra));
+  shard->has_extra = has_extra;
+  if (has_extra) vsi_many_renew(shard, extra != NULL);
+  for (uint32_t i = 0; i < vsi_index_count(&in); i++) {
+    const vsi_index_group *at = &vsi_index_groups(&in)[i];
     for (unsigned full = ~vsi_group_tagged(at, 0) & VSI_GROUP_MASK; full; full &= full - 1) {
       unsigned place = (unsigned)__builtin_ctz(full);
       uint32_t number = at->numbers[place];
-      vsi_index_add(&grown, vsi_index_home(&grown, &table->placing, grown.cold[number].handle), at->tags[place],
+      vsi_index_add(shard->in, vsi_index_home(shard->in, &table->placing, in.cold[number].handle), at->tags[place],
                     at->shared >> place & 1, number);
     }
   }
-  atomic_store_explicit(&shard->in->groups, vsi_index_groups(&grown), memory_order_relaxed);
-  atomic_store_explicit(&shard->in->groups_count, groups_count, memory_order_relaxed);
-  shard->in->entries = grown.entries;
-  shard->in->cold = grown.cold;
-  shard->extra = extra;
-  shard->in->room = VSI_HEADS + groups_count * VSI_GROUP_LOAD;
-  const bool had_many = shard->has_many;
-  shard->many = many;
-  shard->has_many = has_many;
-  if (many) vsi_many_renew(shard, had_many);
   vsi_free(table->host, shard->memory);
   shard->memory = memory;
   return VESTRY_OK;
@@ -82,7 +70,7 @@ VSI_SELDOM vestry_err vsi_visit_grow(vsi_table *table, vsi_shard *shard) {
   uint64_t wanted = UINT64_C(2) * count;
   if (expected && wanted > expected / 3 * 2) wanted = count < expected ? expected : count + count / 8 + 1;
   if (wanted > (UINT32_MAX - VSI_HEADS) / VSI_GROUP_LOAD) return VESTRY_NO_MEMORY;
-  return vsi_visit_resize(table, shard, (uint32_t)wanted, shard->has_many);
+  return vsi_visit_resize(table, shard, (uint32_t)wanted, shard->has_extra);
 }
 
 VSI_SELDOM void vsi_table_shrink(vsi_table *table, vsi_shard *shard) {
@@ -233,7 +221,7 @@ static uint32_t groups_expected(const vsi_table *table) {
 }
 
 static vestry_err make_shards(vsi_table *table) {
-  size_t count = (size_t)1 << table->placing.shard_bits, bytes = lay_out(table, NULL, 1, false, NULL, NULL, NULL);
+  size_t count = (size_t)1 << table->placing.shard_bits, bytes = lay_out(NULL, 1, table->has_extra, NULL, NULL);
   table->shards_memory =
       vsi_calloc(table->host, 1, count * (sizeof(vsi_shard) + bytes + sizeof(vsi_arrays)) + VSI_CACHE_LINE);
   if (!table->shards_memory) return VESTRY_NO_MEMORY;

@@ -204,12 +204,9 @@ void vsi_visit_use_one(const vsi_table *table, vsi_shard *shard, uint32_t newest
  * in the order of use is corrected, and it stays. */
 vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, uint32_t number, uint32_t now);
 
-/* Set the number of groups, and the arrays with it; has_many: with the array for keys of several values. OK |
+/* Set the number of groups, and the arrays with it; has_extra: with the extras. OK |
  * NO_MEMORY: nothing has changed. */
-vestry_err vsi_visit_resize(vsi_table *table, vsi_shard *shard, uint32_t groups_count, bool has_many);
-static inline bool vsi_visit_has_room(const vsi_shard *shard) {
-  return __builtin_expect(shard->free || shard->fresh != shard->in->room, 1);
-}
+vestry_err vsi_visit_resize(vsi_table *table, vsi_shard *shard, uint32_t groups_count, bool has_extra);
 /* Make room for one more entry. OK | NO_MEMORY. */
 vestry_err vsi_visit_grow(vsi_table *table, vsi_shard *shard);
 

@@ -443,7 +443,7 @@ static void streams_of_a_user_end_without_their_keys(void **state) {
     }
     if (by_scope) {
       size_t count = 0;
-      assert_int_equal(vestry_store_remove_scope(store, ANN, VESTRY_CAUSE_CLOSED, &count), VESTRY_OK);
+      assert_int_equal(vestry_store_remove(store, ANN, VESTRY_EVERY_KEY, VESTRY_CAUSE_CLOSED, &count), VESTRY_OK);
       assert_int_equal(count, PAGES);
     }
     for (vestry_list_cursor cursor = {.done = by_scope}; !cursor.done;)
@@ -491,8 +491,9 @@ static void unnamed_scope_is_not_closed(void **state) {
   assert_true(is_open(&r));
   assert_int_equal(tell(&w, NOWHERE, "page"), VESTRY_OK);
   /* A store has no users: there it is a scope like any other. */
-  assert_int_equal(vestry_store_remove_scope(vestry_parts_of(w.v)->store, NOWHERE, VESTRY_CAUSE_DETACHED, NULL),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_store_remove(vestry_parts_of(w.v)->store, NOWHERE, VESTRY_EVERY_KEY, VESTRY_CAUSE_DETACHED, NULL),
+      VESTRY_OK);
   assert_int_equal(tell(&w, NOWHERE, "page"), VESTRY_NOT_FOUND);
   assert_true(is_open(&r));
   wires_end(&w, &r);

@@ -53,7 +53,7 @@ static void detached_value_is_purged_and_not_closed(void **state) {
     if (by == 0) assert_true(vestry_store_remove_if(w.store, result.handle, VESTRY_CAUSE_DETACHED));
     vestry_err error = VESTRY_OK;
     if (by == 1) error = vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_DETACHED, NULL);
-    if (by == 2) error = vestry_store_remove_scope(w.store, world_scope("s"), VESTRY_CAUSE_DETACHED, NULL);
+    if (by == 2) error = vestry_store_remove(w.store, world_scope("s"), VESTRY_EVERY_KEY, VESTRY_CAUSE_DETACHED, NULL);
     assert_int_equal(error, VESTRY_OK);
     assert_null(world_one(&w, KEY));
     assert_int_equal(atomic_load(&v->cause), VESTRY_CAUSE_NONE);
@@ -72,14 +72,18 @@ static void invalid_removals_are_refused(void **state) {
   assert_int_equal(remove_value("s", KEY, NULL, VESTRY_CAUSE_REMOVED), VESTRY_INVALID);
   assert_int_equal(remove_value("s", NULL, v, VESTRY_CAUSE_REMOVED), VESTRY_INVALID);
   assert_int_equal(remove_value("s", KEY, v, VESTRY_CAUSE_NONE), VESTRY_INVALID);
-  assert_int_equal(vestry_store_remove_scope(w.store, world_scope("s"), VESTRY_CAUSE_NONE, &count), VESTRY_INVALID);
-  assert_int_equal(vestry_store_remove_scope(w.store, world_scope("s"), VESTRY_CAUSE_COUNT, &count), VESTRY_INVALID);
-  assert_int_equal(vestry_store_remove_scope(w.store, (vestry_scope){NULL, 1}, VESTRY_CAUSE_CLOSED, &count),
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), VESTRY_EVERY_KEY, VESTRY_CAUSE_NONE, &count),
                    VESTRY_INVALID);
-  assert_int_equal(vestry_store_remove_scope(w.store, (vestry_scope){data, sizeof data}, VESTRY_CAUSE_CLOSED, &count),
-                   VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), VESTRY_EVERY_KEY, VESTRY_CAUSE_COUNT, &count),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_store_remove(w.store, (vestry_scope){NULL, 1}, VESTRY_EVERY_KEY, VESTRY_CAUSE_CLOSED, &count),
+                   VESTRY_INVALID);
+  assert_int_equal(
+      vestry_store_remove(w.store, (vestry_scope){data, sizeof data}, VESTRY_EVERY_KEY, VESTRY_CAUSE_CLOSED, &count),
+      VESTRY_TOO_LARGE);
   assert_int_equal(count, 99);
-  assert_int_equal(vestry_store_remove_scope(w.store, world_scope("t"), VESTRY_CAUSE_CLOSED, &count), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("t"), VESTRY_EVERY_KEY, VESTRY_CAUSE_CLOSED, &count),
+                   VESTRY_NOT_FOUND);
   assert_int_equal(count, 0);
   assert_int_equal(world_left(&w), 0);
   assert_ptr_equal(world_one(&w, KEY), v);
@@ -102,8 +106,9 @@ static void scope_is_removed_with_all_its_keys(void **state) {
     world_left(&w);
     for (size_t s = 0; s < 4; s++) {
       size_t count = 0;
-      assert_int_equal(vestry_store_remove_scope(w.store, world_scope(scopes[s]), VESTRY_CAUSE_CLOSED, &count),
-                       VESTRY_OK);
+      assert_int_equal(
+          vestry_store_remove(w.store, world_scope(scopes[s]), VESTRY_EVERY_KEY, VESTRY_CAUSE_CLOSED, &count),
+          VESTRY_OK);
       assert_int_equal(count, KEYS + KEYS / 2);
       assert_int_equal(world_left(&w), count);
       for (size_t i = 0; i < count; i++) {
@@ -163,7 +168,8 @@ static void removal_of_a_scope_ends_despite_puts(void **state) {
   w.on_purge = put_again;
   for (size_t i = 0; i < 50; i++) world_new(&w, VESTRY_KEY("k", i), NULL);
   size_t count = 0;
-  assert_int_equal(vestry_store_remove_scope(w.store, world_scope("s"), VESTRY_CAUSE_CLOSED, &count), VESTRY_OK);
+  assert_int_equal(vestry_store_remove(w.store, world_scope("s"), VESTRY_EVERY_KEY, VESTRY_CAUSE_CLOSED, &count),
+                   VESTRY_OK);
   assert_in_range(count, 50, 1100);
   left = 0;
   world_end(&w);

@@ -412,7 +412,8 @@ static void remove_any(model *m, model_source *source) {
 static void remove_scope(model *m, model_source *source) {
   size_t scope = (size_t)source->below(source, SCOPES), removed = 0;
   vestry_cause cause = foreign_cause(source);
-  vestry_err error = vestry_store_remove_scope(m->world.store, world_scope(scope_names[scope]), cause, &removed);
+  vestry_err error =
+      vestry_store_remove(m->world.store, world_scope(scope_names[scope]), VESTRY_EVERY_KEY, cause, &removed);
   take_due(m);
   CHECK(error == (removed ? VESTRY_OK : VESTRY_NOT_FOUND));
   CHECK(removed == m->gone_count);

@@ -69,59 +69,6 @@ static void scopes_of_one_shard_use_different_buckets(void **state) {
   end_scopes();
 }
 
-/* A running put keeps the share although its last entry leaves. */
-static void running_put_keeps_an_empty_share(void **state) {
-  open_scopes();
-  add(0, "a");
-  vsi_scope_share *share = enter("a");
-  take_out(0);
-  assert_int_equal(share->count, 0);
-  assert_int_equal(shard.scopes.count, 1);
-  assert_ptr_equal(enter("a"), share);
-  vsi_scopes_leave(&shard, &th.host, share);
-  assert_int_equal(shard.scopes.count, 1);
-  vsi_scopes_leave(&shard, &th.host, share);
-  assert_int_equal(shard.scopes.count, 0);
-  vsi_scope_share *empty = enter(""); /* a scope like others */
-  assert_non_null(empty);
-  vsi_scopes_leave(&shard, &th.host, empty);
-  end_scopes();
-}
-
-static bool ended(void *value) {
-  return ((test_host *)value)->now_ns == 1;
-}
-
-static bool never_ended(void *value) {
-  return false;
-}
-
-/* capability: A15 */
-static void first_of_scope_is_ended_or_least_recently_used(void **state) {
-  open_scopes();
-  vestry_store_exit exit = {.value = {.has_ended = ended}};
-  test_host live = {.now_ns = 0}, gone = {.now_ns = 1};
-  vsi_scope_share *share = NULL;
-  for (size_t i = 0; i < 4; i++) {
-    share = add(i, "a");
-    entries[i].value = i == 3 ? &gone : &live;
-  }
-  add(4, "b");
-  assert_int_equal(vsi_scopes_first(&shard, share, &exit, NULL), number_of(3)); /* it has ended */
-  assert_int_equal(vsi_scopes_first(&shard, share, &exit, &gone), number_of(0));
-  assert_false(vsi_scopes_first(&shard, enter("b"), &exit, entries[4].value)); /* it is the only one */
-  exit.value.has_ended = never_ended;
-  assert_int_equal(vsi_scopes_first(&shard, share, &exit, NULL), number_of(0));
-  vsi_scopes_use(&shard, number_of(0));
-  assert_int_equal(vsi_scopes_first(&shard, share, &exit, NULL), number_of(1));
-  vsi_scopes_use(&shard, number_of(1)); /* all in one tick, and each use counts */
-  vsi_scopes_use(&shard, number_of(1));
-  assert_int_equal(vsi_scopes_first(&shard, share, &exit, NULL), number_of(2));
-  vsi_scopes_leave(&shard, &th.host, extras[4].share);
-  for (size_t i = 0; i < 5; i++) take_out(i);
-  end_scopes();
-}
-
 static vestry_err many_enter(test_host *host, void *ctx) {
   size_t count = 0;
   char scope[24];
@@ -150,8 +97,6 @@ static void failed_growth_loses_no_scope(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(scopes_of_one_shard_use_different_buckets),
-      cmocka_unit_test(running_put_keeps_an_empty_share),
-      cmocka_unit_test(first_of_scope_is_ended_or_least_recently_used),
       cmocka_unit_test(failed_growth_loses_no_scope),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

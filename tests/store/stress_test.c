@@ -55,7 +55,8 @@ static void one_step(uint64_t r) {
   switch ((r >> 32) % 20) {
   case 0:
     if ((r >> 40) % 64 == 0)
-      vestry_store_remove_scope(w.store, scope, (r >> 46) % 2 ? VESTRY_CAUSE_DETACHED : VESTRY_CAUSE_REMOVED, NULL);
+      vestry_store_remove(w.store, scope, VESTRY_EVERY_KEY,
+                          (r >> 46) % 2 ? VESTRY_CAUSE_DETACHED : VESTRY_CAUSE_REMOVED, NULL);
     else if ((r >> 40) % 2)
       vestry_store_remove_value(w.store, scope, &key, v, VESTRY_CAUSE_DETACHED);
     else
