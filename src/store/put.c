@@ -274,8 +274,7 @@ static inline vestry_handle replace_victim(putting *p) {
   if (__builtin_expect(shard->in->cold[number].handle % 16 == 0, 0)) note_eviction(table, shard, number, p->now);
   vsi_index_remove(shard->in, &table->placing, number);
   vsi_order_take(shard->in->cold, number);
-  vsi_entry_at(shard->in, number)->use = VESTRY_CAUSE_SIZE;
-  vsi_leaving_copy(p->leaving, shard, number);
+  vsi_leaving_copy(p->leaving, shard, number, VESTRY_CAUSE_SIZE);
   p->leaving->displaced_count++;
   p->number = number;
   shard->live--;
@@ -350,21 +349,17 @@ static inline step visit(putting *p) {
   return add_value(p, newest);
 }
 
-/* Begin to fetch what this put and the next ones into the shard write when they evict: of the first two victims, the
- * value and the group, and the entry of the third. Without it, a put takes three times as long. They are fetched for
- * writing before they are read: the read alone would fetch a shared copy of a line that another processor has written,
- * and the write would fetch the line again. */
-static inline void fetch_related(const vsi_table *table, const vsi_shard *shard, uint32_t number) {
-  vsi_prefetch_to_write(vsi_entry_at(shard->in, number)->value);
-  vsi_index_fetch(shard->in, &table->placing, shard->in->cold[number].handle, true);
-}
+/* Begin to fetch the lines that this put and the next ones into the shard write when they evict: the entry of the first
+ * victim, the value and the group of the second one, and the entry of the third. Without it, a put takes three times as
+ * long. They are fetched for writing before they are read: the read alone would fetch a shared copy of a line that
+ * another processor has written, and the write would fetch the line again. */
 static inline void fetch_ahead(const vsi_table *table, const vsi_shard *shard) {
   const vsi_cold *cold = shard->in->cold;
   uint32_t first = cold[0].in.next, second = cold[first].in.next, third = cold[second].in.next;
   if (!first || !second || !third) return;
   vsi_prefetch_to_write(vsi_entry_at(shard->in, first));
-  fetch_related(table, shard, first);
-  fetch_related(table, shard, second);
+  vsi_prefetch_to_write(vsi_entry_at(shard->in, second)->value);
+  vsi_index_fetch(shard->in, &table->placing, cold[second].handle, true);
   vsi_prefetch_to_write(vsi_entry_at(shard->in, third));
   vsi_prefetch_to_write(&cold[third]);
 }

@@ -172,7 +172,7 @@ static VSI_SELDOM void copy_more(vsi_table *table, vsi_shard *shard, vsi_leaving
   while (leaving->first && leaving->count < VSI_LEAVING_COPIES) {
     uint32_t number = leaving->first;
     leaving->first = shard->in->cold[number].in.next;
-    vsi_leaving_copy(leaving, shard, number);
+    vsi_leaving_copy(leaving, shard, number, vsi_entry_at(shard->in, number)->use);
     vsi_number_free(shard, number);
     shard->busy--;
   }
@@ -197,7 +197,7 @@ void vsi_leaving_run(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
 
 enum { MAX_COUNT_DEFAULT = 10000, IDLE_DEFAULT_MS = 10 * 60 * 1000 };
 enum { SHARDS_A_PROCESSOR = 32, PROCESSORS_MOST = 8, SHARDS_MOST = 4096 };
-enum { ENTRIES_A_SHARD = 64, ENTRIES_MOST = 16384 };
+enum { ENTRIES_A_SHARD = 64, ENTRIES_MOST = 8192 };
 
 /* Return the number of bits that select a shard. There are enough shards that threads seldom contend, and that the
  * arrays of a bounded store do not grow for long; but a shard of it has several entries, so that a put finds a victim

@@ -24,8 +24,24 @@
  * copied to the stack of the operation that removes it; if there are too many, they keep their numbers until their
  * turn comes (vsi_leaving). Each of them is in one such list and is taken from it once, so its callbacks run once.
  *
- * Growth. A shard's arrays are copied to larger ones under its lock; no key is read. A bounded
- * store has one shard for each 16,384 entries at least, therefore no put waits longer than a few milliseconds. */
+ * Atomics. A shard's lock is the only acquire and release; all members of the shard are plain data under it. The
+ * others order nothing:
+ *
+ *   count                   a number, relaxed
+ *   oldest, and its least   hints, relaxed: a put that read an old one looks again (put.c)
+ *   closed                  relaxed, read under a shard's lock
+ *   deadline_ns             seq_cst, with armed_ns of the driver (expiry.c, store.c)
+ *   groups, groups_count    relaxed: read without the lock only to compute the address of a prefetch
+ *
+ * Locks. No operation holds two shards' locks. Under one it takes no other lock: ref, used_ns and has_ended of a value
+ * may only read and count. The driver's lock is never held here.
+ *
+ * Memory. A shard owns one allocation, its arrays, which growth replaces and the last removal frees (vsi_table_shrink).
+ * An entry owns its long key, which is freed after the callbacks of the entry (vsi_leaving_run); a put owns it before.
+ * A share of a scope is freed with the scope's last entry and the last put for it (scopes.c).
+ *
+ * Growth. A shard's arrays are copied to larger ones under its lock; no key is read. A bounded store has one shard for
+ * each 8,192 entries at least, therefore no put waits longer than a few milliseconds. */
 #ifndef VSI_STORE_TABLE_H
 #define VSI_STORE_TABLE_H
 
@@ -113,10 +129,12 @@ static inline void vsi_leaving_init(vsi_leaving *leaving) {
   leaving->first = leaving->last = 0;
 }
 
-static inline void vsi_leaving_copy(vsi_leaving *leaving, const vsi_shard *shard, uint32_t number) {
+/* The cause is noted in the copy, because a wide load of an entry would wait for a narrow store to it. */
+static inline void vsi_leaving_copy(vsi_leaving *leaving, const vsi_shard *shard, uint32_t number, uint32_t cause) {
   struct vsi_left *copy = &leaving->copies[leaving->count++];
   copy->handle = shard->in->cold[number].handle;
   copy->entry = *vsi_entry_at(shard->in, number);
+  copy->entry.use = cause;
 }
 static inline void vsi_number_free(vsi_shard *shard, uint32_t number) {
   shard->in->cold[number].in.next = shard->free;
@@ -124,12 +142,12 @@ static inline void vsi_number_free(vsi_shard *shard, uint32_t number) {
 }
 /* Add an entry that is in no list any more, and free its number if that is not needed. */
 static inline void vsi_leaving_add(vsi_leaving *leaving, vsi_shard *shard, uint32_t number, vestry_cause cause) {
-  vsi_entry_at(shard->in, number)->use = (uint32_t)cause;
   if (__builtin_expect(leaving->count < VSI_LEAVING_COPIES && !leaving->first, 1)) {
-    vsi_leaving_copy(leaving, shard, number);
+    vsi_leaving_copy(leaving, shard, number, (uint32_t)cause);
     vsi_number_free(shard, number);
     return;
   }
+  vsi_entry_at(shard->in, number)->use = (uint32_t)cause;
   *(leaving->first ? &shard->in->cold[leaving->last].in.next : &leaving->first) = number;
   leaving->last = number;
   shard->in->cold[number].in.next = 0;
