@@ -184,11 +184,12 @@ static vestry_err patch_elements_seq(vsi_effect *made, const json_t *effect, arg
 
 /* [object or its JSON text, options?] */
 static vestry_err patch_signals(vsi_effect *made, const json_t *effect, args *given) {
-  const json_t *signals = json_array_get(effect, 1);
+  json_t *signals = json_array_get(effect, 1);
   if (json_is_string(signals))
     return vsi_event_signals_text(made->host, json_string_value(signals), json_string_length(signals), &given->signals,
                                   &made->event);
-  if (json_is_object(signals)) return vsi_event_signals_value(made->host, signals, &given->signals, &made->event);
+  if (json_is_object(signals))
+    return vestry_event_signals(made->host, VESTRY_VALUES(signals), &given->signals, &made->event);
   return fail(made, VESTRY_INVALID, "the signals must be an object, or its JSON text");
 }
 

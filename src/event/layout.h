@@ -112,9 +112,4 @@ vestry_err vsi_event_remove_signals(const vestry_host *host, const char *const *
 vestry_err vsi_event_signals_text(const vestry_host *host, const char *json, size_t len,
                                   const vestry_signals_options *options, vestry_event **ret_event);
 
-/* Make an event as vsi_event_signals_text, from an object, without first making and checking its text. Nesting
- * counts as in text. OK | INVALID (also: it contains text that is not UTF-8) | TOO_LARGE | NO_MEMORY */
-vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signals,
-                                   const vestry_signals_options *options, vestry_event **ret_event);
-
 #endif

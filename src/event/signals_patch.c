@@ -37,10 +37,6 @@ static vestry_err take_options(patch *p, const vestry_signals_options *options) 
   return vsi_state_check(p->options.state, &p->options.event);
 }
 
-static vestry_err build(const vestry_host *host, const patch *p, vestry_event **ret_event) {
-  return vsi_event_build_state(host, vsi_state_slice(p->options.state), patch_layout, p, ret_event);
-}
-
 /* The browser parses the text, so the accepted grammar is exactly that of JSON.parse. Only the nesting is bounded,
  * because the client merges recursively. */
 static const vsi_json_limits limits = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX};
@@ -55,7 +51,7 @@ vestry_err vsi_event_signals_text(const vestry_host *host, const char *json, siz
   vsi_json_fault fault;
   error = vsi_json_read(json, len, &limits, VSI_JSON_ROOT_OBJECT, NULL, &fault);
   if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* an error of the program, not of a client */
-  return error ? error : build(host, &p, ret_event);
+  return error ? error : vsi_event_build_state(host, vsi_state_slice(p.options.state), patch_layout, &p, ret_event);
 }
 
 vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *signals,
@@ -69,19 +65,13 @@ vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *sig
   patch p = {.signals = signals, .error = &written};
   vestry_event *event = NULL;
   vestry_err error = take_options(&p, options);
-  if (!error) error = build(host, &p, &event);
+  if (!error) error = vsi_event_build_state(host, vsi_state_slice(p.options.state), patch_layout, &p, &event);
   if (!error && !written) {
     *ret_event = event;
     return VESTRY_OK;
   }
   vestry_event_unref(event);
   return written ? written : error;
-}
-
-vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signals,
-                                   const vestry_signals_options *options, vestry_event **ret_event) {
-  const vestry_value value = vestry_value_json((json_t *)(uintptr_t)signals); /* it is not modified */
-  return vestry_event_signals(host, &value, options, ret_event);
 }
 
 /* ----------------------------------------------------------------------------------------------- removing ---- */
@@ -112,7 +102,7 @@ vestry_err vsi_event_remove_signals(const vestry_host *host, const char *const *
   json_t *signals = json_object();
   vestry_err error = signals ? VESTRY_OK : VESTRY_NO_MEMORY;
   for (size_t i = 0; i < count && !error; i++) error = add_path(signals, paths[i]);
-  if (!error) error = vsi_event_signals_value(host, signals, options, ret_event);
+  if (!error) error = vestry_event_signals(host, VESTRY_VALUES(signals), options, ret_event);
   json_decref(signals);
   return error;
 }

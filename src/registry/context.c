@@ -99,16 +99,16 @@ const json_t *vsi_context_args(vestry_dispatch_context *context, const json_t *l
   return context->args;
 }
 
-void vsi_context_record(vestry_dispatch_context *context, const vsi_failure *failure) {
+void vsi_context_record(vestry_dispatch_context *context, const char *name, const char *what, vestry_err error) {
   vestry_dispatch_result *result = context->result;
   uint32_t at = result->errors_count++;
   if (at >= sizeof result->errors / sizeof *result->errors) return;
   vestry_dispatch_error *kept = &result->errors[at];
-  kept->phase = failure->phase;
-  kept->is_after = failure->is_after;
-  kept->error = failure->error;
-  snprintf(kept->name, sizeof kept->name, "%s", failure->name ? failure->name : "");
-  snprintf(kept->what, sizeof kept->what, "%s", failure->what ? failure->what : "");
+  kept->phase = context->phase;
+  kept->is_after = context->is_after;
+  kept->error = error;
+  snprintf(kept->name, sizeof kept->name, "%s", name ? name : "");
+  snprintf(kept->what, sizeof kept->what, "%s", what ? what : "");
   memcpy(kept->detail, context->detail, sizeof kept->detail);
 }
 

@@ -88,21 +88,16 @@ vestry_err vsi_context_configure(vestry_dispatch_context *context, const vestry_
  * NULL: out of memory. */
 const json_t *vsi_context_args(vestry_dispatch_context *context, const json_t *list);
 
-/* A failure to record; the detail is taken from the context. name and what may be NULL. */
-typedef struct vsi_failure {
-  vestry_phase phase;
-  bool is_after;
-  const char *name, *what;
-  vestry_err error;
-} vsi_failure;
-void vsi_context_record(vestry_dispatch_context *context, const vsi_failure *failure);
+/* Record a failure; its phase and its detail are those of the context. name and what may be NULL. */
+void vsi_context_record(vestry_dispatch_context *context, const char *name, const char *what, vestry_err error);
 
-/* Replace the placeholders in an effect or action, and the entry itself if it is one. A failure is recorded with this
- * phase.
- * entry         borrowed, unchanged
- * ret_replaced  a new reference: entry itself if there is nothing to replace
- * Returns  whether it succeeded */
-bool vsi_placeholders_replace(vestry_dispatch_context *context, vestry_phase phase, json_t *entry,
-                              json_t **ret_replaced);
+/* Replace the placeholders in a value, and the value itself if it is one.
+ * within       name of the effect or action
+ * value        borrowed, unchanged
+ * depth        of the value in the effect or action: 0, which is this one itself
+ * ret_changed  a new reference; NULL: nothing has changed
+ * Returns  OK | an error, which is recorded */
+vestry_err vsi_placeholders_replace(vestry_dispatch_context *context, const char *within, json_t *value, unsigned depth,
+                                    json_t **ret_changed);
 
 #endif

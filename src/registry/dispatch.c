@@ -46,7 +46,7 @@ static void intercept_one(vestry_dispatch_context *context, const vestry_interce
   vestry_err error = side(context, effect, interceptor->ctx);
   if (!error) return;
   const char *what = json_string_value(json_array_get(effect, 0));
-  vsi_context_record(context, &(vsi_failure){interceptor->phase, is_after, interceptor->name, what, error});
+  vsi_context_record(context, interceptor->name, what, error);
 }
 
 void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect,
@@ -81,7 +81,9 @@ static bool is_over(const vestry_dispatch_context *context) {
 }
 
 static void fail(vestry_dispatch_context *context, vestry_phase phase, const char *name, vestry_err error) {
-  vsi_context_record(context, &(vsi_failure){phase, false, name, context->within, error});
+  context->phase = phase;
+  context->is_after = false;
+  vsi_context_record(context, name, context->within, error);
 }
 
 static vestry_err fail_exhausted(vestry_dispatch_context *context) {
@@ -147,45 +149,20 @@ static void perform_action(vestry_dispatch_context *context, const head *of, con
   json_decref(list);
 }
 
-static const vsi_meaning event_effect = {.kind = VSI_KIND_BUILT_IN}, closing = {.kind = VSI_KIND_BUILT_IN},
-                         waking = {.kind = VSI_KIND_BUILT_IN}, quote = {.kind = VSI_KIND_QUOTE};
-
-static bool is_name(const char *name, size_t len, const char *expected) {
-  return len == strlen(expected) && memcmp(name, expected, len) == 0;
+/* close-sse, after the events that were sent before; with a context, wake. */
+static vestry_err close_or_wake(vestry_dispatch_context *context, const json_t *args, void *is_wake) {
+  if (json_array_size(args)) return vestry_context_fail(context, VESTRY_INVALID, "expected at most 0 arguments");
+  for (size_t i = 0; i < context->root->targets.count; i++)
+    if (is_wake)
+      vestry_connection_wake(context->root->targets.items[i]);
+    else
+      vestry_connection_close(context->root->targets.items[i], VESTRY_CAUSE_CLOSED);
+  return VESTRY_OK;
 }
 
-/* The names stand in a constant table, because each name in a registry takes an allocation. */
-static const vsi_meaning *find_built_in(const char *name, size_t len) {
-  return vsi_effect_find(name, len)         ? &event_effect
-         : is_name(name, len, VESTRY_QUOTE) ? &quote
-         : is_name(name, len, "close-sse")  ? &closing
-         : is_name(name, len, "wake")       ? &waking
-                                            : NULL;
-}
-
-void vsi_effects_register(vestry_registry *names) {
-  names->find_built_in = find_built_in;
-}
-
-/* Perform a built-in effect: unlike a function of the application, it gets the whole effect, so that no array of its
- * arguments has to be made. */
-static vestry_err perform_built_in(vestry_dispatch_context *context, const json_t *effect, const vsi_meaning *meaning) {
-  if (meaning != &event_effect) {
-    if (json_array_size(effect) > 1)
-      return vestry_context_fail(context, VESTRY_INVALID, "expected at most 0 arguments");
-    for (size_t i = 0; i < context->root->targets.count; i++)
-      if (meaning == &waking)
-        vestry_connection_wake(context->root->targets.items[i]);
-      else /* after the events that were sent before */
-        vestry_connection_close(context->root->targets.items[i], VESTRY_CAUSE_CLOSED);
-    return VESTRY_OK;
-  }
-  vsi_effect made = {.host = context->v->host};
-  vestry_err error = vsi_effect_make(&made, effect);
-  if (error) return vestry_context_fail(context, error, "%s", made.why);
-  error = vestry_context_send(context, made.event);
-  vestry_event_unref(made.event);
-  return error;
+vestry_err vsi_effects_register(vestry_registry *names) {
+  vestry_err error = vestry_registry_effect(names, "close-sse", close_or_wake, NULL);
+  return error ? error : vestry_registry_effect(names, "wake", close_or_wake, names);
 }
 
 /* Append an effect's result. Without memory the effect was performed all the same: record that its result is
@@ -204,20 +181,21 @@ static void drop_value(vestry_dispatch_context *context) {
   context->value = NULL;
 }
 
-/* Call the function of an effect, and record its failure or its result. */
+/* Call the function of an effect, or send its event, and record its failure or its result. */
 static void perform_effect(vestry_dispatch_context *context, const head *of, json_t *effect) {
   vestry_err error = VESTRY_NO_MEMORY;
   context->detail[0] = '\0';
   if (!of->meaning) {
     error = vestry_context_fail(context, VESTRY_NOT_FOUND, "no effect of this name is registered");
+  } else if (of->meaning->kind == VSI_KIND_EVENT) {
+    vsi_effect made = {.host = context->v->host};
+    error = vsi_effect_make(&made, effect);
+    error = error ? vestry_context_fail(context, error, "%s", made.why) : vestry_context_send(context, made.event);
+    vestry_event_unref(made.event);
   } else {
-    const bool is_built_in = of->meaning->kind == VSI_KIND_BUILT_IN;
-    const json_t *args = is_built_in ? NULL : vsi_context_args(context, effect);
+    const json_t *args = vsi_context_args(context, effect);
     context->in_effect = true;
-    if (is_built_in)
-      error = perform_built_in(context, effect, of->meaning);
-    else if (args)
-      error = of->meaning->fn.effect(context, args, of->meaning->ctx);
+    if (args) error = of->meaning->fn.effect(context, args, of->meaning->ctx);
     context->in_effect = false;
   }
   if (error) {
@@ -294,16 +272,16 @@ static size_t intercept_before(vestry_dispatch_context *context, head *of, json_
 /* Perform one entry of a list. is_plain: it has no placeholders. */
 static void perform(vestry_dispatch_context *context, json_t *entry, bool is_plain, unsigned depth) {
   head of;
-  json_t *current = entry;
+  json_t *changed = NULL;
   if (!find_head(context, entry, &of)) {
     refuse_headless(context);
     return;
   }
-  if (is_plain)
-    json_incref(entry);
-  else if (!vsi_placeholders_replace(context, of.phase, entry, &current))
-    return;
-  if (current != entry && !find_head(context, current, &of)) {
+  context->phase = of.phase;
+  context->is_after = false;
+  if (!is_plain && vsi_placeholders_replace(context, of.name, entry, 0, &changed)) return;
+  json_t *current = changed ? changed : json_incref(entry);
+  if (changed && !find_head(context, changed, &of)) {
     refuse_headless(context);
   } else {
     const size_t reached = intercept_before(context, &of, &current);

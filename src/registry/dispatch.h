@@ -42,6 +42,9 @@ VESTRY_API vestry_err vsi_dispatch_here(vestry *v, vestry_store *store, const ve
  * any other. OK | the first failure. */
 vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *effects);
 
+/* Give a registry the effects close-sse and wake. OK | NO_MEMORY */
+vestry_err vsi_effects_register(vestry_registry *names);
+
 /* Call one side of the first interceptors of a phase, at most `most`. effect: NULL in phases other than ACTION and
  * EFFECT. */
 void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect,

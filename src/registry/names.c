@@ -49,17 +49,10 @@ static vestry_err set(vestry_registry *registry, const char *name, size_t len, c
   vsi_name *at = vsi_names_find(registry, name, len);
   if (!at) at = make_name(registry, name, len);
   if (!at) return VESTRY_NO_MEMORY;
-  registry->has_overridden |= registry->find_built_in && registry->find_built_in(name, len);
-  if (meaning->kind == VSI_KIND_PLACEHOLDER) {
-    registry->has_placeholders = true;
-    registry->has_overridden |= at->is_performed;
-    at->is_replaced = true;
-    at->replaced = *meaning;
-  } else {
-    registry->has_overridden |= at->is_performed || at->is_replaced;
-    at->is_performed = true;
-    at->performed = *meaning;
-  }
+  const bool is_placeholder = meaning->kind == VSI_KIND_PLACEHOLDER;
+  registry->has_overridden |= vsi_effect_find(name, len) != NULL;
+  registry->has_placeholders |= is_placeholder;
+  *(is_placeholder ? &at->replaced : &at->performed) = *meaning;
   return VESTRY_OK;
 }
 
@@ -107,7 +100,7 @@ vestry_err vestry_registry_intercept(vestry_registry *registry, const vestry_int
 
 bool vsi_builtin_is(const vestry_registry *names, const char *name) {
   const vsi_meaning *meaning = vsi_names_performed(names, name, strlen(name));
-  return meaning && meaning->kind == VSI_KIND_BUILT_IN;
+  return meaning && meaning->kind == VSI_KIND_EVENT;
 }
 
 bool vsi_builtin_is_alone(const vestry_registry *names) {

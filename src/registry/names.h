@@ -12,12 +12,14 @@
 
 #include "base/hash.h"
 #include "base/map.h"
+#include "event/effect.h"
 #include "vestry/registry.h"
 
 /* A name can mean a placeholder and, in addition, one of the other kinds. */
 typedef enum vsi_kind {
+  VSI_KIND_NONE,
   VSI_KIND_EFFECT,      /* the only kind with side effects, with the next one */
-  VSI_KIND_BUILT_IN,    /* an effect of vestry itself */
+  VSI_KIND_EVENT,       /* an effect of vestry itself that sends one event (event/effect.h) */
   VSI_KIND_ACTION,      /* a pure function of the state that returns effects and more actions */
   VSI_KIND_PLACEHOLDER, /* stands for a value that is known only at dispatch */
   VSI_KIND_QUOTE        /* a placeholder that stands for its unchanged argument */
@@ -25,7 +27,7 @@ typedef enum vsi_kind {
 
 typedef struct vsi_meaning {
   vsi_kind kind;
-  union { /* one member for each kind, except a quote and a built-in effect */
+  union { /* one member for each kind, except an event and a quote */
     vestry_effect_fn effect;
     vestry_action_fn action;
     vestry_placeholder_fn placeholder;
@@ -38,8 +40,7 @@ enum { VSI_NAME_MAX_BYTES = 255, VSI_PHASES = VESTRY_PHASE_CLOSE + 1 };
 typedef struct vsi_name {
   vsi_map_link in; /* first member */
   size_t len;
-  bool is_performed, is_replaced;  /* whether the members below are set */
-  vsi_meaning performed, replaced; /* an effect or action; a placeholder */
+  vsi_meaning performed, replaced; /* as an effect or action; as a placeholder */
   char text[];                     /* terminated */
 } vsi_name;
 
@@ -51,14 +52,13 @@ typedef struct vsi_interceptors {
 struct vestry_registry {
   const vestry_host *host;
   vsi_map map;
-  /* Finds the meaning of a name that is not in the map; NULL: the registry has no built-in names. */
-  const vsi_meaning *(*find_built_in)(const char *name, size_t len);
   bool has_placeholders; /* a function of the application provides a value */
-  bool has_overridden;   /* an effect's or action's name was given another meaning */
+  bool has_overridden;   /* the name of an effect that sends an event was given another meaning */
   vsi_interceptors phases[VSI_PHASES];
 };
 
-/* Create an empty registry, without built-in names; NULL is accepted for destroy. OK | NO_MEMORY */
+/* Create a registry that has only the built-in effects which send one event, and the quote; NULL is accepted for
+ * destroy. OK | NO_MEMORY */
 vestry_err vsi_registry_create(const vestry_host *host, vestry_registry **ret_registry);
 void vsi_registry_destroy(vestry_registry *registry);
 
@@ -78,27 +78,22 @@ static inline vsi_name *vsi_names_find(const vestry_registry *names, const char 
   return at;
 }
 /* vsi_names_performed returns the meaning of a name as an effect or action; vsi_names_replaced returns its meaning as a
- * placeholder or quote. NULL: it has none. */
+ * placeholder or quote. NULL: it has none. A name that is registered takes precedence over a built-in one. */
 static inline const vsi_meaning *vsi_names_performed(const vestry_registry *names, const char *name, size_t len) {
+  static const vsi_meaning event = {.kind = VSI_KIND_EVENT};
   const vsi_name *found = vsi_names_find(names, name, len);
-  if (found && found->is_performed) return &found->performed;
-  const vsi_meaning *built_in = names->find_built_in ? names->find_built_in(name, len) : NULL;
-  return built_in && built_in->kind == VSI_KIND_BUILT_IN ? built_in : NULL;
+  if (found && found->performed.kind) return &found->performed;
+  return vsi_effect_find(name, len) ? &event : NULL;
 }
 static inline const vsi_meaning *vsi_names_replaced(const vestry_registry *names, const char *name, size_t len) {
+  static const vsi_meaning quote = {.kind = VSI_KIND_QUOTE};
   const vsi_name *found = vsi_names_find(names, name, len);
-  if (found && found->is_replaced) return &found->replaced;
-  const vsi_meaning *built_in = names->find_built_in ? names->find_built_in(name, len) : NULL;
-  return built_in && built_in->kind == VSI_KIND_QUOTE ? built_in : NULL;
+  if (found && found->replaced.kind) return &found->replaced;
+  return len == strlen(VESTRY_QUOTE) && memcmp(name, VESTRY_QUOTE, len) == 0 ? &quote : NULL;
 }
 
-/* ------------------------------------------------------------------------------------------- built-in effects ---- */
-
-/* Give a registry the built-in effects. A name that is registered takes precedence over them. */
-void vsi_effects_register(vestry_registry *names);
-
-/* vsi_builtin_is returns whether a name is a built-in effect. vsi_builtin_is_alone returns whether no function of the
- * application is called around such effects, so that performing one takes some µs. */
+/* vsi_builtin_is returns whether a name is a built-in effect that sends an event. vsi_builtin_is_alone returns whether
+ * no function of the application is called around such effects, so that performing one takes some µs. */
 VESTRY_API bool vsi_builtin_is(const vestry_registry *names, const char *name);
 VESTRY_API bool vsi_builtin_is_alone(const vestry_registry *names);
 

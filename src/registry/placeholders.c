@@ -12,27 +12,21 @@
 #include "json/json.h"
 #include "json/value.h"
 
-typedef struct walk {
-  vestry_dispatch_context *context;
-  vestry_phase phase;
-  const char *within; /* name of the effect or action */
-} walk;
-
 /* The walk recurses as deep as values are nested, on stacks that servers make small: 256 levels should take a third of
  * 100 kB. So only one function recurses, and code that is rarely needed is kept out of its frame. */
 #define OUT_OF_LINE __attribute__((noinline))
 
 /* All functions below return OK, or an error that is recorded. */
 
-static vestry_err fail(walk *w, const char *name, vestry_err error) {
-  vsi_context_record(w->context, &(vsi_failure){.phase = w->phase, .name = name, .what = w->within, .error = error});
+static vestry_err fail(vestry_dispatch_context *context, const char *within, const char *name, vestry_err error) {
+  vsi_context_record(context, name, within, error);
   return error;
 }
 
 /* Record a failure that no single placeholder caused: out of memory or nested too deep. */
-static OUT_OF_LINE vestry_err fail_walk(walk *w, vestry_err error, const char *detail) {
-  vestry_context_fail(w->context, error, "%s", detail);
-  return fail(w, w->within, error);
+static OUT_OF_LINE vestry_err fail_walk(vestry_dispatch_context *context, const char *within, vestry_err error,
+                                        const char *detail) {
+  return fail(context, within, within, vestry_context_fail(context, error, "%s", detail));
 }
 
 /* A position in a list or object. */
@@ -54,36 +48,36 @@ static void next_place(json_t *value, place *at) {
   at->index++; /* harmless for an object */
 }
 
-/* Put a changed element or member in its place; the first time, into a copy of the whole. Takes changed. */
-static OUT_OF_LINE vestry_err put_changed(walk *w, json_t *value, const place *at, json_t *changed, json_t **copy) {
+/* Put a changed element or member in its place; the first time, into a copy of the whole. Takes changed. Returns
+ * whether it succeeded. */
+static OUT_OF_LINE bool put_changed(json_t *value, const place *at, json_t *changed, json_t **copy) {
   if (!*copy) *copy = vsi_json_copy(value);
   if (!*copy) json_decref(changed);
   int failed = !*copy       ? -1
                : at->member ? json_object_set_new_nocheck(*copy, json_object_iter_key(at->member), changed)
                             : json_array_set_new(*copy, at->index, changed);
-  return failed ? fail_walk(w, VESTRY_NO_MEMORY, "") : VESTRY_OK;
+  return !failed;
 }
 
 /* Return the placeholder at the head of a list; NULL: it is none. */
-static const vsi_meaning *placeholder_of(const walk *w, const json_t *value) {
+static const vsi_meaning *placeholder_of(const vestry_dispatch_context *context, const json_t *value) {
   const json_t *head = json_array_get(value, 0);
   if (!json_is_string(head)) return NULL;
-  return vsi_names_replaced(w->context->v->registry, json_string_value(head), json_string_length(head));
+  return vsi_names_replaced(context->v->registry, json_string_value(head), json_string_length(head));
 }
 
-static OUT_OF_LINE vestry_err unquote(walk *w, json_t *list, json_t **ret_changed) {
-  w->context->detail[0] = '\0';
+static OUT_OF_LINE vestry_err unquote(vestry_dispatch_context *context, const char *within, json_t *list,
+                                      json_t **ret_changed) {
   if (json_array_size(list) != 2)
-    return fail(w, VESTRY_QUOTE, vestry_context_fail(w->context, VESTRY_INVALID, "only one value can be quoted"));
+    return fail(context, within, VESTRY_QUOTE,
+                vestry_context_fail(context, VESTRY_INVALID, "only one value can be quoted"));
   *ret_changed = json_incref(json_array_get(list, 1));
   return VESTRY_OK;
 }
 
 /* Call a placeholder. changed: the list after inner placeholders were replaced; NULL: unchanged; taken. */
-static OUT_OF_LINE vestry_err ask(walk *w, const vsi_meaning *meaning, json_t *list, json_t *changed,
-                                  json_t **ret_changed) {
-  vestry_dispatch_context *context = w->context;
-  const char *name = json_string_value(json_array_get(list, 0));
+static OUT_OF_LINE vestry_err ask(vestry_dispatch_context *context, const char *within, const vsi_meaning *meaning,
+                                  json_t *list, json_t *changed, json_t **ret_changed) {
   context->detail[0] = '\0';
   const json_t *args = vsi_context_args(context, changed ? changed : list);
   json_t *value = NULL;
@@ -91,40 +85,32 @@ static OUT_OF_LINE vestry_err ask(walk *w, const vsi_meaning *meaning, json_t *l
   if (error) {
     json_decref(value);
     json_decref(changed);
-    return fail(w, name, error);
+    return fail(context, within, json_string_value(json_array_get(list, 0)), error);
   }
   if (value) json_decref(changed);
   *ret_changed = value ? value : changed; /* without a value it stays, with inner placeholders replaced */
   return VESTRY_OK;
 }
 
-/* Replace placeholders in a value. ret_changed: a new reference; NULL: nothing has changed. */
-static vestry_err replace(walk *w, json_t *value, unsigned depth, json_t **ret_changed) {
+vestry_err vsi_placeholders_replace(vestry_dispatch_context *context, const char *within, json_t *value, unsigned depth,
+                                    json_t **ret_changed) {
   *ret_changed = NULL;
   if (!json_is_array(value) && !json_is_object(value)) return VESTRY_OK;
-  if (depth == VSI_JSON_MAX_DEPTH) return fail_walk(w, VESTRY_TOO_LARGE, "nested too deep");
-  const vsi_meaning *meaning = placeholder_of(w, value);
-  if (meaning && meaning->kind == VSI_KIND_QUOTE) return unquote(w, value, ret_changed);
+  if (depth == VSI_JSON_MAX_DEPTH) return fail_walk(context, within, VESTRY_TOO_LARGE, "nested too deep");
+  const vsi_meaning *meaning = placeholder_of(context, value);
+  if (meaning && meaning->kind == VSI_KIND_QUOTE) return unquote(context, within, value, ret_changed);
   json_t *copy = NULL, *inside, *changed;
   vestry_err error = VESTRY_OK;
   for (place at = first_place(value); !error && (inside = at_place(value, &at)); next_place(value, &at)) {
-    error = replace(w, inside, depth + 1, &changed);
-    if (!error && changed) error = put_changed(w, value, &at, changed, &copy);
+    error = vsi_placeholders_replace(context, within, inside, depth + 1, &changed);
+    if (!error && changed && !put_changed(value, &at, changed, &copy))
+      error = fail_walk(context, within, VESTRY_NO_MEMORY, "");
   }
   if (error) {
     json_decref(copy);
     return error;
   }
-  if (meaning) return ask(w, meaning, value, copy, ret_changed);
+  if (meaning) return ask(context, within, meaning, value, copy, ret_changed);
   *ret_changed = copy;
   return VESTRY_OK;
-}
-
-bool vsi_placeholders_replace(vestry_dispatch_context *context, vestry_phase phase, json_t *entry,
-                              json_t **ret_replaced) {
-  walk w = {context, phase, json_string_value(json_array_get(entry, 0))};
-  json_t *changed;
-  if (replace(&w, entry, 0, &changed)) return false;
-  *ret_replaced = changed ? changed : json_incref(entry);
-  return true;
 }

@@ -32,28 +32,14 @@ void vsi_targets_prune(vsi_targets *targets) {
 }
 
 typedef struct search {
-  vsi_targets *targets; /* NULL: only count */
-  size_t open_count, closed_count;
+  vsi_targets *targets;
   bool lacks_memory;
 } search;
 
 /* The newest connection is met first. */
 static void meet(void *value, void *ctx) {
   search *s = ctx;
-  if (!vsi_connection_is_open(value))
-    s->closed_count++;
-  else if (!s->targets || !vsi_targets_add(s->targets, value))
-    s->open_count++;
-  else
-    s->lacks_memory = true;
-}
-
-vestry_err vsi_targets_count(vestry_store *store, const vestry_scoped_key *key, size_t *ret_closed_count) {
-  search s = {.targets = NULL};
-  vestry_err error = vsi_store_with(store, key, meet, &s);
-  if (error && error != VESTRY_NOT_FOUND) return error;
-  *ret_closed_count = s.closed_count;
-  return s.open_count ? VESTRY_OK : VESTRY_NOT_FOUND;
+  if (vsi_connection_is_open(value) && vsi_targets_add(s->targets, value)) s->lacks_memory = true;
 }
 
 /* A key may have ten thousand connections, and each visit fetches their memory: one visit finds them all, and the list
@@ -68,10 +54,20 @@ vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, const ves
     return VESTRY_NO_MEMORY;
   }
   vestry_connection **found = targets->items + before_count;
-  for (size_t i = 0; i < s.open_count / 2; i++) { /* reverse: the oldest first */
-    vestry_connection *other = found[s.open_count - 1 - i];
-    found[s.open_count - 1 - i] = found[i];
+  const size_t open_count = targets->count - before_count;
+  for (size_t i = 0; i < open_count / 2; i++) { /* reverse: the oldest first */
+    vestry_connection *other = found[open_count - 1 - i];
+    found[open_count - 1 - i] = found[i];
     found[i] = other;
   }
-  return s.open_count ? VESTRY_OK : VESTRY_NOT_FOUND;
+  return open_count ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+vestry_err vsi_targets_count(vestry_store *store, const vestry_scoped_key *key, uint32_t *ret_count) {
+  vsi_targets found;
+  vsi_targets_init(&found, store->host);
+  vestry_err error = vsi_targets_find(&found, store, key);
+  *ret_count = (uint32_t)found.count;
+  vsi_targets_finish(&found);
+  return error;
 }

@@ -58,8 +58,7 @@ void vsi_targets_prune(vsi_targets *targets);
 /* Append all open connections stored under a key, oldest first. A closing connection is still stored until its hooks
  * run, but it is not a target any more. OK | NOT_FOUND (none is open) | NO_MEMORY (list unchanged). */
 VESTRY_API vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, const vestry_scoped_key *key);
-/* Determine whether at least one connection stored under a key is open, and the number of closing ones.
- * ret_closed_count: set on OK and NOT_FOUND. Results as vsi_targets_find. */
-VESTRY_API vestry_err vsi_targets_count(vestry_store *store, const vestry_scoped_key *key, size_t *ret_closed_count);
+/* Count the open connections stored under a key. ret_count: always set. Results as vsi_targets_find. */
+VESTRY_API vestry_err vsi_targets_count(vestry_store *store, const vestry_scoped_key *key, uint32_t *ret_count);
 
 #endif

@@ -38,8 +38,8 @@ static vestry_err target_stored(vsi_connecting *c) {
 
 /* Check that no open connection is under the key. OK | EXISTS | errors of the lookup. */
 static vestry_err check_free(vsi_connecting *c) {
-  size_t closed_count;
-  vestry_err error = vsi_targets_count(c->store, c->reply->key, &closed_count);
+  uint32_t count;
+  vestry_err error = vsi_targets_count(c->store, c->reply->key, &count);
   if (error != VESTRY_NOT_FOUND) return error ? error : VESTRY_EXISTS;
   const vsi_elsewhere *elsewhere = elsewhere_of(c);
   return elsewhere && elsewhere->is_held(c->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;

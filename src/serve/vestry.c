@@ -11,6 +11,7 @@
 #include "connection/queue.h"
 #include "http/body.h"
 #include "instance/stores.h"
+#include "registry/dispatch.h"
 #include "registry/names.h"
 #include "runtime/runtime.h"
 #include "serve/inside.h"
@@ -70,7 +71,7 @@ static vestry_err fill_instance(vestry *v, const vestry_options *options, const 
                                                               options->bounds->max_epoch_bytes, &v->channels);
   if (!error && options->bounds->max_streams_per_scope_count)
     error = vsi_shares_create(v->host, options->bounds->max_streams_per_scope_count, &v->shares);
-  if (!error) vsi_effects_register(v->registry);
+  if (!error) error = vsi_effects_register(v->registry);
   return error;
 }
 

@@ -201,7 +201,7 @@ TEST_CASE(signals_from_values_equal_those_from_text) {
       json_t *signals = json_loads(texts[i], 0, NULL);
       vestry_event *from_text, *from_value;
       assert_int_equal(vsi_event_signals_text(NULL, texts[i], strlen(texts[i]), &options[o], &from_text), VESTRY_OK);
-      assert_int_equal(vsi_event_signals_value(NULL, signals, &options[o], &from_value), VESTRY_OK);
+      assert_int_equal(vestry_event_signals(NULL, VESTRY_VALUES(signals), &options[o], &from_value), VESTRY_OK);
       vestry_slice a = vestry_event_bytes(from_text), b = vestry_event_bytes(from_value);
       assert_int_equal(a.len, b.len);
       assert_memory_equal(a.data, b.data, a.len);
@@ -240,7 +240,7 @@ TEST_CASE(values_are_written_as_their_json) {
     json_t *made = NULL;
     vestry_event *of_json = NULL, *of_value = NULL;
     vestry_err error = vestry_value_to_json(values[i], &made);
-    if (!error) error = vsi_event_signals_value(NULL, made, NULL, &of_json);
+    if (!error) error = vestry_event_signals(NULL, VESTRY_VALUES(made), NULL, &of_json);
     assert_int_equal(vestry_event_signals(NULL, values[i], NULL, &of_value), error);
     assert_int_equal(error, i < 5 || i == 13 ? VESTRY_OK : i == 14 ? VESTRY_TOO_LARGE : VESTRY_INVALID);
     if (!error) {
@@ -259,12 +259,12 @@ TEST_CASE(unsendable_signals_are_refused) {
   vestry_event *event = NULL;
   json_t *array = json_array(), *object = json_object(), *bad = json_object(), *deep = nested(257);
   json_object_set_new(bad, "k", json_string_nocheck("\xff"));
-  assert_int_equal(vsi_event_signals_value(NULL, NULL, NULL, &event), VESTRY_INVALID);
-  assert_int_equal(vsi_event_signals_value(NULL, array, NULL, &event), VESTRY_INVALID);
-  assert_int_equal(vsi_event_signals_value(NULL, bad, NULL, &event), VESTRY_INVALID);
-  assert_int_equal(vsi_event_signals_value(NULL, deep, NULL, &event), VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_event_signals(NULL, NULL, NULL, &event), VESTRY_INVALID);
+  assert_int_equal(vestry_event_signals(NULL, VESTRY_VALUES(array), NULL, &event), VESTRY_INVALID);
+  assert_int_equal(vestry_event_signals(NULL, VESTRY_VALUES(bad), NULL, &event), VESTRY_INVALID);
+  assert_int_equal(vestry_event_signals(NULL, VESTRY_VALUES(deep), NULL, &event), VESTRY_TOO_LARGE);
   const vestry_signals_options wrong = {.event.id = "a\nb"};
-  assert_int_equal(vsi_event_signals_value(NULL, object, &wrong, &event), VESTRY_INVALID);
+  assert_int_equal(vestry_event_signals(NULL, VESTRY_VALUES(object), &wrong, &event), VESTRY_INVALID);
   assert_null(event);
   json_decref(array);
   json_decref(object);
@@ -274,7 +274,7 @@ TEST_CASE(unsendable_signals_are_refused) {
 
 static vestry_err build(test_host *th, void *ctx) {
   vestry_event *event = NULL;
-  vestry_err error = vsi_event_signals_value(&th->host, ctx, NULL, &event);
+  vestry_err error = vestry_event_signals(&th->host, VESTRY_VALUES((json_t *)ctx), NULL, &event);
   vestry_event_unref(event);
   return error;
 }

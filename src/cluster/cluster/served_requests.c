@@ -190,8 +190,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_request *requ
   json_t *effects = NULL, *data = NULL;
   vestry_err error = vsi_cluster_pack(cluster, request->name, &key);
   if (error) return error;
-  size_t closed_count;
-  error = vsi_targets_count(vestry_parts_of(cluster->v)->store, &key.key, &closed_count);
+  error = vsi_targets_count(vestry_parts_of(cluster->v)->store, &key.key, ret_count);
   if (!error) error = read_effects(cluster, request->effects, &effects);
   if (!error && request->data.len) data = vsi_json_load(request->data.data, request->data.len, JSON_ALLOW_NUL, NULL);
   if (!error && request->data.len && !json_is_object(data)) error = VESTRY_INVALID;
