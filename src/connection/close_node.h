@@ -5,9 +5,9 @@
 #ifndef VSI_CONNECTION_CLOSE_NODE_H
 #define VSI_CONNECTION_CLOSE_NODE_H
 
-#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/queue.h>
 
-#include "base/ring.h"
 #include "vestry/connection.h"
 
 typedef struct vsi_close_node vsi_close_node;
@@ -19,15 +19,8 @@ typedef void (*vsi_close_fn)(vsi_close_node *node, vestry_connection *connection
 
 struct vsi_close_node {
   vsi_close_fn fn;
-  vsi_ring in; /* guarded by the list's lock; next NULL: in no list */
+  LIST_ENTRY(vsi_close_node) in; /* guarded by the connection's lock; le_prev NULL: in no list */
 };
-
-/* Zero: an empty list. The lock of the connection guards it. */
-typedef struct vsi_close_list {
-  /* Address of the first node's `in`, in order of registration, circular; 0: none. Lowest bit: the runner has begun to
-   * call nodes, and no more are accepted. */
-  uintptr_t first;
-} vsi_close_list;
 
 /* See vsi_connection_find_at_close. */
 typedef bool (*vsi_close_is_fn)(const vsi_close_node *node, const void *ctx);

@@ -143,13 +143,6 @@ void vestry_event_follow(vestry_event *event, vestry_event *previous) {
   vestry_event_unref(atomic_exchange_explicit(&event->previous, previous, memory_order_acq_rel));
 }
 
-vestry_event *vsi_event_take_previous(vestry_event *event) {
-  /* Load first: most events follow none, and a swap would take the cache line from all other threads that send the
-   * event. */
-  if (!atomic_load_explicit(&event->previous, memory_order_relaxed)) return NULL;
-  return atomic_exchange_explicit(&event->previous, NULL, memory_order_acq_rel);
-}
-
 uint64_t vsi_event_number(vestry_event *event, _Atomic(uint64_t) *counter) {
   /* relaxed: only the value matters */
   uint64_t number = atomic_load_explicit(&event->number, memory_order_relaxed);

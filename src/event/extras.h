@@ -81,7 +81,12 @@ uint64_t vsi_event_number(vestry_event *event, _Atomic(uint64_t) *counter);
 
 /* Take the event that this one follows (vestry_event_follow): a reference for the caller; NULL: none, or it was taken
  * before. Any thread, lock-free. */
-vestry_event *vsi_event_take_previous(vestry_event *event);
+static inline vestry_event *vsi_event_take_previous(vestry_event *event) {
+  /* Load first: most events follow none, and a swap would take the cache line from all other threads that send the
+   * event. */
+  if (!atomic_load_explicit(&event->previous, memory_order_relaxed)) return NULL;
+  return atomic_exchange_explicit(&event->previous, NULL, memory_order_acq_rel);
+}
 
 /* Take or drop several references to an event at once, at least one. */
 void vsi_event_ref_many(vestry_event *event, size_t count);

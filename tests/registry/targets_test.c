@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Lists of connections: inside the struct, allocated, and found by key. */
-#include "registry/targets.h"
+#include "registry/context.h"
 
 #include "serve/wire.h"
 #include "store/store.h"

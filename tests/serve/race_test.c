@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "instance/instance.h"
-#include "registry/targets.h"
+#include "registry/context.h"
 #include "serve/wire.h"
 #include "store/store.h"
 #include "support/until.h"

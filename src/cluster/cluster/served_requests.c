@@ -31,7 +31,6 @@
 #include "event/layout.h"
 #include "registry/dispatch.h"
 #include "registry/names.h"
-#include "registry/targets.h"
 #include "runtime/runtime.h"
 #include "json/load.h"
 
