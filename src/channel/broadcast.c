@@ -15,7 +15,7 @@ static vsi_channel *find_channel(const vestry *v, const vestry_scoped_key *name)
 
 vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key, vsi_channel **ret_channel) {
   vsi_scoped_key name;
-  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return error;
   vsi_channel *found = find_channel(v, &name.key);
   vsi_scoped_key_finish(&name);
@@ -49,7 +49,7 @@ vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, ves
   if (!v) return VESTRY_INVALID;
   if (!connection || !vsi_group_has(v->group, connection))
     return vsi_mistake(v->host, "vestry_join", "the connection is NULL, or belongs to another instance");
-  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_join", error);
   error = vsi_name_reserve(v, &name, &member);
   return error ? error : vsi_channel_admit(member, connection);
@@ -107,7 +107,7 @@ static vestry_err broadcast_by_key(vestry *v, const char *function, vestry_scope
   if (!v) return VESTRY_INVALID;
   if (!event && !effect) return vsi_mistake(v->host, function, "the event or effect is NULL");
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
-  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, function, error);
   error = broadcast(v, &name.key, event, effect, ret_sent_count);
   vsi_scoped_key_finish(&name);

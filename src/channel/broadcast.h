@@ -8,13 +8,7 @@
 #include "instance/instance.h"
 #include "store/store.h"
 
-/* Pack a name. OK (finish it) | INVALID | TOO_LARGE | NO_MEMORY */
-static inline vestry_err vsi_name_pack(const vestry *v, vsi_scoped_key *name, vestry_scope scope,
-                                       const vestry_key *key) {
-  return vsi_store_pack(v->store, name, scope, key);
-}
-
-/* Find a channel by name; returns it with a reference. OK | NOT_FOUND (there is none) | as vsi_name_pack */
+/* Find a channel by name; returns it with a reference. OK | NOT_FOUND (there is none) | as vsi_store_pack */
 VESTRY_API vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key,
                                     vsi_channel **ret_channel);
 

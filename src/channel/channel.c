@@ -70,8 +70,8 @@ typedef struct publishing {
   uint64_t turn;              /* selects the streams that are timed */
   vsi_delivery *spare[CHUNK]; /* allocated and not used yet */
   size_t spares;
-  uint32_t held_events, held_broadcasts; /* references to the event and to the broadcast that are not used yet */
-  size_t members[VSI_CODINGS_MAX];       /* by the coding's index: how many share an encoder */
+  size_t held;                     /* references to the broadcast, or else to the event, that are not used yet */
+  size_t members[VSI_CODINGS_MAX]; /* by the coding's index: how many share an encoder */
   vsi_burst burst;
   vestry_connection *roused[CHUNK]; /* references, and the results of their sends */
   vestry_err results[CHUNK];
@@ -114,13 +114,6 @@ vestry_err vsi_channel_make(vsi_group *group, uint64_t epoch_max_bytes, const vs
  * another channel. Ending an idle encoder counts, too, because it calls a profile. */
 static _Thread_local unsigned publishes_inside;
 
-/* Take the semaphore. Returns false if it is taken and this thread must not wait, because it holds another one. */
-static bool enter_semaphore(vsi_channel *channel) {
-  if (publishes_inside) return vsi_semaphore_try(&channel->semaphore);
-  vsi_semaphore_enter(&channel->semaphore);
-  return true;
-}
-
 /* Return a lane whose encoder has no members; NULL: none. */
 static vsi_lane *find_idle_locked(vsi_channel *channel) {
   for (int i = 0; i < VSI_CODINGS_MAX; i++)
@@ -128,12 +121,12 @@ static vsi_lane *find_idle_locked(vsi_channel *channel) {
   return NULL;
 }
 
-/* Copy the sums of the recording, which changes only while the semaphore is held, so that vsi_channel_look needs only
- * the lock. */
+/* Copy the sums of the recording, which changes only while the semaphore is held, so that vsi_channel_stats_get
+ * needs only the lock. */
 static void note_kept_locked(vsi_channel *channel) {
   const vsi_recording *recording = atomic_load_explicit(&channel->recording, memory_order_relaxed);
-  channel->sums.kept_count = recording ? recording->kept_count : 0;
-  channel->sums.kept_bytes = recording ? recording->kept_bytes : 0;
+  channel->stats.kept_count = recording ? recording->kept_count : 0;
+  channel->stats.kept_bytes = recording ? recording->kept_bytes : 0;
 }
 
 /* End the encoders that have no members, and release the semaphore. */
@@ -155,16 +148,17 @@ static void leave_semaphore(vsi_channel *channel) {
   vsi_mutex_unlock(&channel->lock);
 }
 
-vestry_err vsi_channel_go_in(vsi_channel *channel) {
-  if (!enter_semaphore(channel)) return VESTRY_BUSY;
-  publishes_inside++;
-  return VESTRY_OK;
-}
-
 bool vsi_channel_try(vsi_channel *channel) {
   bool entered = vsi_semaphore_try(&channel->semaphore);
   publishes_inside += entered;
   return entered;
+}
+
+vestry_err vsi_channel_go_in(vsi_channel *channel) {
+  if (publishes_inside) return vsi_channel_try(channel) ? VESTRY_OK : VESTRY_BUSY;
+  vsi_semaphore_enter(&channel->semaphore);
+  publishes_inside++;
+  return VESTRY_OK;
 }
 
 void vsi_channel_come_out(vsi_channel *channel) {
@@ -174,7 +168,7 @@ void vsi_channel_come_out(vsi_channel *channel) {
 
 /* ------------------------------------------------------------------------------------ joining and leaving --------- */
 
-static void member_unref(vsi_member *member) {
+void vsi_member_unref(vsi_member *member) {
   if (!VSI_REFS_DROP(&member->refs)) return;
   vsi_channel *channel = member->channel;
   vestry_connection_unref(member->connection);
@@ -237,7 +231,7 @@ static void connection_closed(vsi_close_node *node, vestry_connection *connectio
   bool entered = member->in && take_out_locked(channel, member);
   vsi_mutex_unlock(&channel->lock);
   if (entered) leave_semaphore(channel);
-  member_unref(member);
+  vsi_member_unref(member);
 }
 
 vestry_err vsi_channel_reserve(vsi_channel *channel, vsi_member **ret_member) {
@@ -248,10 +242,6 @@ vestry_err vsi_channel_reserve(vsi_channel *channel, vsi_member **ret_member) {
   member->channel = vsi_channel_ref(channel);
   *ret_member = member;
   return VESTRY_OK;
-}
-
-void vsi_channel_discard(vsi_member *member) {
-  member_unref(member);
 }
 
 bool vsi_channel_has(vsi_channel *channel, vestry_connection *connection) {
@@ -271,7 +261,7 @@ void vsi_channel_let_claim(vsi_channel *channel, vestry_connection *connection) 
 vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) {
   vsi_channel *channel = member->channel;
   if (!vsi_group_has(channel->group, connection)) {
-    member_unref(member);
+    vsi_member_unref(member);
     return VESTRY_INVALID;
   }
   VSI_REFS_TAKE(&member->refs); /* the node's; the first one belongs to this thread */
@@ -285,8 +275,8 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) 
     lane->members_count++;
   }
   vsi_mutex_unlock(&channel->lock);
-  if (error) member_unref(member);
-  member_unref(member);
+  if (error) vsi_member_unref(member);
+  vsi_member_unref(member);
   return error;
 }
 
@@ -309,8 +299,8 @@ static bool take_out(vsi_channel *channel, vestry_connection *connection) {
   vsi_mutex_unlock(&channel->lock);
   if (!member) return false;
   if (entered) leave_semaphore(channel);
-  if (vsi_connection_cancel_at_close(member->connection, &member->at_close)) member_unref(member);
-  member_unref(member);
+  if (vsi_connection_cancel_at_close(member->connection, &member->at_close)) vsi_member_unref(member);
+  vsi_member_unref(member);
   return true;
 }
 
@@ -363,9 +353,9 @@ static void encode(vsi_channel *channel, publishing *p) {
       vsi_lane_bytes_finish(&lanes[i]);
     }
   vsi_mutex_lock(&channel->lock);
-  channel->sums.encodes_count += encodes;
-  channel->sums.plain_bytes += plain_bytes;
-  channel->sums.encoded_bytes += encoded_bytes;
+  channel->stats.encodes_count += encodes;
+  channel->stats.plain_bytes += plain_bytes;
+  channel->stats.encoded_bytes += encoded_bytes;
   channel->stats.epochs_count += epochs;
   channel->stats.standalone_count += alone;
   vsi_mutex_unlock(&channel->lock);
@@ -387,47 +377,19 @@ static vsi_delivery_times times_of(const publishing *p, const vsi_member *member
   return is_timed ? p->times : (vsi_delivery_times){.stamp = 0};
 }
 
-/* Take references for the next members at once, because all threads write their count. They are taken before a post,
- * because a runner may drop the post's reference before the post returns. */
-static void hold_events(publishing *p) {
-  if (!p->held_events) vsi_event_ref_many(p->event, p->held_events = CHUNK);
-}
-static void hold_broadcasts(publishing *p) {
-  if (!p->held_broadcasts) vsi_broadcast_ref(p->broadcast, p->held_broadcasts = CHUNK);
-}
-
-/* Drop the references that are left over. Never the last ones: `p` holds one of the broadcast, and the caller holds one
- * of the event. */
-static void drop_held(const publishing *p) {
-  if (p->held_events) vsi_event_unref_many(p->event, p->held_events);
-  if (p->held_broadcasts) vsi_broadcast_unref(p->broadcast, p->held_broadcasts);
-}
-
-/* Put the plain event into the queue of a fresh member. */
-static vestry_err post_plain_locked(publishing *p, const vsi_member *member) {
-  if (!p->spares) return VESTRY_NO_MEMORY;
-  vsi_delivery *delivery = p->spare[p->spares - 1];
-  *delivery = (vsi_delivery){.event = vestry_event_ref(p->plain), .times = times_of(p, member)};
-  vestry_err error = vsi_connection_post_one(member->connection, delivery, &p->burst);
-  if (error) vestry_event_unref(p->plain); /* not the last one: the caller holds one */
-  p->spares -= !error;
-  return error;
-}
-
-/* Put the event into one member's queue. */
+/* Put the event into one member's queue: without its id if the member is fresh. */
 static vestry_err post_locked(publishing *p, const vsi_member *member) {
-  if (member->is_fresh && p->plain != p->event) return post_plain_locked(p, member);
-  const vsi_delivery_times times = times_of(p, member);
-  hold_events(p);
+  const bool is_plain = member->is_fresh && p->plain != p->event;
   if (!p->spares) return VESTRY_NO_MEMORY;
   vsi_delivery *delivery = p->spare[p->spares - 1];
-  *delivery = (vsi_delivery){.event = p->event, .broadcast = p->broadcast, .times = times};
-  if (p->broadcast) hold_broadcasts(p);
+  *delivery = is_plain ? (vsi_delivery){.event = vestry_event_ref(p->plain)}
+                       : (vsi_delivery){.event = p->event, .broadcast = p->broadcast};
+  delivery->times = times_of(p, member);
   vestry_err error = vsi_connection_post_one(member->connection, delivery, &p->burst);
-  if (error) return error;
-  p->spares--;
-  *(p->broadcast ? &p->held_broadcasts : &p->held_events) -= 1;
-  return VESTRY_OK;
+  p->spares -= !error;
+  p->held -= !error && !is_plain;
+  if (error && is_plain) vestry_event_unref(p->plain); /* not the last one: the caller holds one */
+  return error;
 }
 
 /* Post to the next members, at most CHUNK. Returns their number. */
@@ -486,6 +448,25 @@ static vestry_event *take_id(vsi_channel *channel, publishing *p) {
   return own;
 }
 
+/* Take the references of all members at once, because all threads write their count. They are taken before a post,
+ * because a runner may drop the post's reference before the post returns. */
+static void hold(publishing *p) {
+  p->held = p->left;
+  if (p->broadcast)
+    vsi_broadcast_ref(p->broadcast, (uint32_t)p->held);
+  else
+    vsi_event_ref_many(p->event, p->held);
+}
+
+/* Drop those that are left over. Never the last ones: `p` holds one of the broadcast, and the caller holds one of the
+ * event. */
+static void drop(const publishing *p) {
+  if (p->broadcast)
+    vsi_broadcast_unref(p->broadcast, (uint32_t)p->held);
+  else
+    vsi_event_unref_many(p->event, p->held);
+}
+
 vestry_err vsi_channel_publish(vsi_channel *channel, vestry_event *event, size_t *ret_sent_count) {
   return vsi_channel_publish_reporting(channel, event, 0, NULL, NULL, NULL, ret_sent_count);
 }
@@ -500,8 +481,7 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
   p.event = p.plain = event;
   p.times = vsi_group_tally_change(channel->host, changed_ns);
   p.broadcast = NULL;
-  p.sent = p.spares = 0;
-  p.held_events = p.held_broadcasts = 0;
+  p.sent = p.spares = p.held = 0;
   p.error = VESTRY_OK;
   p.refused = refused;
   p.refused_ctx = ctx;
@@ -518,6 +498,7 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
   const bool is_encoded = count_members_locked(channel, &p);
   vsi_mutex_unlock(&channel->lock);
   if (is_encoded) encode(channel, &p);
+  if (p.left) hold(&p);
   size_t count;
   do {
     fill_spares(channel, &p);
@@ -526,31 +507,16 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
   } while (count);
   vsi_channel_come_out(channel);
   while (p.spares) vsi_free(channel->host, p.spare[--p.spares]);
-  drop_held(&p);
+  if (p.held) drop(&p);
   vsi_broadcast_unref(p.broadcast, 1);
   vestry_event_unref(own);
   if (ret_sent_count) *ret_sent_count = p.sent;
   return p.error;
 }
 
-void vsi_channel_look(vsi_channel *channel, vsi_channel_stats *ret_stats, vsi_channel_sums *ret_sums) {
+void vsi_channel_stats_get(vsi_channel *channel, vsi_channel_stats *ret_stats) {
   vsi_mutex_lock(&channel->lock);
   *ret_stats = channel->stats;
   ret_stats->members_count = channel->members.count;
-  *ret_sums = channel->sums;
   vsi_mutex_unlock(&channel->lock);
-}
-
-void vsi_channel_stats_get(vsi_channel *channel, vsi_channel_stats *ret_stats) {
-  bool entered = enter_semaphore(channel);
-  vsi_channel_stats stats;
-  vsi_channel_sums sums;
-  vsi_channel_look(channel, &stats, &sums);
-  if (entered) { /* otherwise another thread uses the lanes */
-    for (int i = 0; i < VSI_CODINGS_MAX; i++)
-      if (channel->lanes[i].epoch)
-        stats.standalone_count += atomic_load_explicit(&channel->lanes[i].epoch->alone, memory_order_relaxed);
-    leave_semaphore(channel);
-  }
-  if (ret_stats) *ret_stats = stats;
 }

@@ -68,15 +68,12 @@ typedef struct vsi_channel_stats {
   uint64_t accepted_count;   /* events accepted by the queues of members */
   uint64_t refused_count;    /* events that members could not accept: full, too large, out of memory */
   uint64_t epochs_count;     /* epochs begun, of all encodings */
-  uint64_t standalone_count; /* standalone events written to shared streams that were out of sync with an epoch */
-} vsi_channel_stats;
-
-/* Values of a channel in addition to its counters. */
-typedef struct vsi_channel_sums {
-  uint64_t encodes_count;              /* for members in sync, one for each coding */
+  uint64_t standalone_count; /* standalone events written to shared streams that were out of sync with an epoch, of
+                                epochs that have ended */
+  uint64_t encodes_count;    /* for members in sync, one for each coding */
   uint64_t encoded_bytes, plain_bytes; /* size of the encoded events, encoded and plain */
   size_t kept_count, kept_bytes;       /* of its recording, as of the last release of the semaphore */
-} vsi_channel_sums;
+} vsi_channel_stats;
 
 struct vsi_channel {
   vsi_group *group; /* a reference */
@@ -89,7 +86,6 @@ struct vsi_channel {
   vsi_semaphore semaphore;         /* the semaphore of publishes; released under the lock */
   vsi_members members;             /* guarded by lock */
   vsi_channel_stats stats;         /* guarded by lock; members_count is computed */
-  vsi_channel_sums sums;           /* guarded by lock */
   vsi_lane lanes[VSI_CODINGS_MAX]; /* by the coding's index; used while the semaphore is held */
   /* NULL: none. Set and used while the semaphore is held; other threads only compare it with NULL. */
   _Atomic(vsi_recording *) recording;
@@ -124,13 +120,8 @@ VESTRY_API vestry_err vsi_channel_leave(vsi_channel *channel, vestry_connection 
  * meanwhile may receive it. Results and threads as vestry_broadcast, but without members it returns OK instead of
  * NOT_FOUND. */
 VESTRY_API vestry_err vsi_channel_publish(vsi_channel *channel, vestry_event *event, size_t *ret_sent_count);
-/* Get the counters. Waits for publishes, as publish does. Where publish would return BUSY, standalone_count lacks the
- * epochs that have not ended. */
-void vsi_channel_stats_get(vsi_channel *channel, vsi_channel_stats *ret_stats);
-
-/* Get the counters and sums without waiting: standalone_count lacks the epochs that have not ended. Any thread; takes
- * the channel's lock briefly. */
-VESTRY_API void vsi_channel_look(vsi_channel *channel, vsi_channel_stats *ret_stats, vsi_channel_sums *ret_sums);
+/* Get the counters. Any thread; takes the channel's lock briefly. */
+VESTRY_API void vsi_channel_stats_get(vsi_channel *channel, vsi_channel_stats *ret_stats);
 
 static inline vsi_channel *vsi_channel_ref(vsi_channel *channel) {
   VSI_REFS_TAKE(&channel->refs);
@@ -143,8 +134,8 @@ VESTRY_API void vsi_channel_unref(vsi_channel *channel);
 vestry_err vsi_channel_reserve(vsi_channel *channel, vsi_member **ret_member);
 /* Add a reserved member for a connection; takes the member in any case. As vsi_channel_join, but never NO_MEMORY. */
 VESTRY_API vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection);
-/* Free a reserved member that will not join. */
-VESTRY_API void vsi_channel_discard(vsi_member *member);
+/* Drop a reference to a member, or free a reserved one that will not join. */
+VESTRY_API void vsi_member_unref(vsi_member *member);
 
 /* Return whether a channel has a recording. Any thread. */
 static inline bool vsi_channel_keeps(vsi_channel *channel) {

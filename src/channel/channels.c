@@ -141,13 +141,6 @@ static void leave_watch(vsi_channels *channels) {
 
 /* ------------------------------------------------------------------------------------------------- ending --------- */
 
-static void take_out_locked(vsi_channels *channels, vsi_channel *channel) {
-  vsi_map_remove(&channels->map, &channel->name.in);
-  VSI_ASSERT(channels->stats.live_count > 0);
-  channels->stats.live_count--;
-  channels->stats.ended_count++;
-}
-
 /* Drop a reference: vsi_channel_name.unref. */
 static bool unref(vsi_channel *channel) {
   vsi_channels *channels = channel->name.channels;
@@ -159,7 +152,12 @@ static bool unref(vsi_channel *channel) {
       return false;
   vsi_mutex_lock(&channels->lock);
   bool is_last = VSI_REFS_DROP(&channel->refs);
-  if (is_last) take_out_locked(channels, channel);
+  if (is_last) {
+    vsi_map_remove(&channels->map, &channel->name.in);
+    VSI_ASSERT(channels->stats.live_count > 0);
+    channels->stats.live_count--;
+    channels->stats.ended_count++;
+  }
   vsi_mutex_unlock(&channels->lock);
   if (!is_last) return false;
   const vsi_channels_watch *watch = enter_watch(channels);
@@ -175,12 +173,6 @@ typedef struct spare {
   vsi_channel *channel;
   vsi_map_room room;
 } spare;
-
-static void add_locked(vsi_channels *channels, vsi_channel *channel) {
-  vsi_map_add(&channels->map, &channel->name.in, channel->name.in.hash);
-  channel->name.number = ++channels->stats.made_count;
-  channels->stats.live_count++;
-}
 
 static vestry_err room_locked(vsi_channels *channels) {
   if (channels->stats.live_count < channels->max_count) return VESTRY_OK;
@@ -199,7 +191,9 @@ static vestry_err find_or_add(vsi_channels *channels, const vsi_channel_name *na
     vsi_map_room_take(&channels->map, &have->room);
     found = have->channel;
     have->channel = NULL;
-    add_locked(channels, found);
+    vsi_map_add(&channels->map, &found->name.in, name->in.hash);
+    found->name.number = ++channels->stats.made_count;
+    channels->stats.live_count++;
   }
   vsi_mutex_unlock(&channels->lock);
   if (found) *ret_channel = found;

@@ -439,7 +439,7 @@ void *vestry_connection_data(const vestry_connection *connection) {
 vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scope scope, const vestry_key *key) {
   vestry_err error = vsi_reply_may_join(reply);
   if (error) return error;
-  error = vsi_name_pack(reply->v, name, scope, key);
+  error = vsi_store_pack(reply->v->store, name, scope, key);
   if (error && error != VESTRY_NO_MEMORY)
     return vsi_reply_refuse(reply, error, "the key of a channel or topic is not well formed or too large");
   return vsi_reply_remember(reply, error);
@@ -464,7 +464,7 @@ static void begin_joining(vsi_attachment *attachment, vestry_connection *connect
 
 static void drop_joining(vsi_attachment *attachment) {
   joining *one = (joining *)attachment;
-  vsi_channel_discard(one->member);
+  vsi_member_unref(one->member);
   vsi_free(one->host, one);
 }
 
@@ -476,7 +476,7 @@ vestry_err vestry_reply_join(vestry_reply *reply, vestry_scope scope, const vest
   error = vsi_name_reserve(reply->v, &name, &member);
   joining *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
   if (!error && !one) {
-    vsi_channel_discard(member);
+    vsi_member_unref(member);
     error = VESTRY_NO_MEMORY;
   }
   if (one) *one = (joining){{.begin = begin_joining, .drop = drop_joining}, reply->host, member};

@@ -83,7 +83,7 @@ VESTRY_API void vsi_reply_finish(vestry_reply *reply);
 
 /* Check whether the reply's stream may have one more attachment. OK | LIMIT: rejected and logged. */
 VESTRY_API vestry_err vsi_reply_may_join(vestry_reply *reply);
-/* The same, and pack the key of the channel or topic. OK | LIMIT | as vsi_name_pack; the reply remembers errors. */
+/* The same, and pack the key of the channel or topic. OK | LIMIT | as vsi_store_pack; the reply remembers errors. */
 VESTRY_API vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scope scope,
                                      const vestry_key *key);
 /* Add an attachment, or note the error of making it. Returns the error. */

@@ -92,6 +92,8 @@ static void send_alone(room *r, int i, const char *text) {
 static vsi_channel_stats stats_of(room *r) {
   vsi_channel_stats stats = {0};
   vsi_channel_stats_get(r->channel, &stats);
+  for (int i = 0; i < VSI_CODINGS_MAX; i++) /* nothing is published now */
+    if (r->channel->lanes[i].epoch) stats.standalone_count += atomic_load(&r->channel->lanes[i].epoch->alone);
   return stats;
 }
 
@@ -492,7 +494,6 @@ TEST_CASE(members_that_are_never_in_sync_cost_one_encoding) {
     uint64_t wire[LISTENERS];
     vsi_channel *other = NULL;
     vsi_channel_stats stats = {0};
-    vsi_channel_sums sums = {0};
     room_begin(&r, spliced[p], 0, 3);
     const vsi_codings *codings = vsi_group_codings(r.b.group);
     assert_int_equal(vsi_channel_create(r.b.group, 0, &other), VESTRY_OK);
@@ -508,8 +509,8 @@ TEST_CASE(members_that_are_never_in_sync_cost_one_encoding) {
     const uint64_t encodes =
         vsi_codings_encodes(codings, VSI_ENCODE_ALIGNED) + vsi_codings_encodes(codings, VSI_ENCODE_ALONE);
     assert_in_range(encodes, EVENTS, EVENTS + EVENTS / 8);
-    vsi_channel_look(r.channel, &stats, &sums);
-    assert_in_range(sums.encodes_count, 1, EVENTS / 2 / 8); /* an epoch is tried again now and then */
+    vsi_channel_stats_get(r.channel, &stats);
+    assert_in_range(stats.encodes_count, 1, EVENTS / 2 / 8); /* an epoch is tried again now and then */
     int turn = 0;
     do publish(&r, wire);
     while (wire[0] > ALIGNED_MOST && ++turn < AGAIN_MOST); /* without the other channel, the members come in sync */

@@ -66,7 +66,7 @@ TEST_CASE(members_reference_their_channel) {
   vsi_member *members[4];
   for (int i = 0; i < 4; i++) assert_int_equal(vsi_channel_reserve(channel, &members[i]), VESTRY_OK);
   vsi_channel_unref(channel);
-  vsi_channel_discard(members[0]);
+  vsi_member_unref(members[0]);
   test_host_fail_in(&b.th, 0); /* a reserved member needs no memory to join */
   b.th.fail_after = true;
   assert_int_equal(vsi_channel_admit(members[1], one), VESTRY_OK);
@@ -160,7 +160,7 @@ static vestry_err one_channel(test_host *th, void *ctx) {
   if (!error) error = vsi_channels_create(group, 0, 0, &channels);
   if (!error) error = vsi_channels_hold(channels, "a", 1, 1, &channel);
   if (!error) error = vsi_channel_reserve(channel, &member);
-  if (member) vsi_channel_discard(member);
+  if (member) vsi_member_unref(member);
   if (channel) vsi_channel_unref(channel);
   vsi_channels_destroy(channels);
   vsi_group_unref(group);

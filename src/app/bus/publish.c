@@ -54,7 +54,7 @@ vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key
   if (!own.call) return vsi_mistake(v->host, "vestry_subscribe", "the subscriber has no function");
   if (own.connection && !vsi_group_has(v->group, own.connection))
     return vsi_mistake(v->host, "vestry_subscribe", "subscriber->connection belongs to another instance");
-  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_subscribe", error);
   vsi_bus *bus;
   error = vsi_bus_use(v, &bus);
@@ -84,7 +84,7 @@ vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, 
   vsi_scoped_key name;
   size_t count;
   if (!v) return VESTRY_INVALID;
-  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_publish", error);
   error = publish(v, &name.key, data, len, &count);
   vsi_scoped_key_finish(&name);

@@ -326,7 +326,7 @@ vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key 
   if (!v) return VESTRY_INVALID;
   vestry_history_options options = given ? *given : (vestry_history_options){0};
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
-  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_history_begin", error);
   error = vsi_channels_hold(v->channels, name.key.data, name.key.len, name.key.hash, &channel);
   vsi_scoped_key_finish(&name);
@@ -388,7 +388,7 @@ vestry_err vestry_resume(vestry *v, vestry_scope scope, const vestry_key *key, v
   if (!v) return VESTRY_INVALID;
   if (!connection || !vsi_group_has(v->group, connection))
     return vsi_mistake(v->host, "vestry_resume", "the connection is NULL, or belongs to another instance");
-  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_resume", error);
   error = vsi_name_reserve_kept(v, &name, &one.member);
   return error ? error : vsi_channel_resume(one.member, connection, &one.last, on_resume, ctx);
@@ -411,7 +411,7 @@ static void begin_resuming(vsi_attachment *attachment, vestry_connection *connec
 
 static void drop_resuming(vsi_attachment *attachment) {
   attached *one = (attached *)attachment;
-  vsi_channel_discard(one->is.member);
+  vsi_member_unref(one->is.member);
   vsi_free(one->host, one);
 }
 
@@ -425,7 +425,7 @@ vestry_err vestry_reply_resume(vestry_reply *reply, vestry_scope scope, const ve
   if (error == VESTRY_NOT_FOUND) return error; /* the history may have ended just now, so the handler decides */
   attached *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
   if (!error && !one) {
-    vsi_channel_discard(is.member);
+    vsi_member_unref(is.member);
     error = VESTRY_NO_MEMORY;
   }
   if (one) *one = (attached){{.begin = begin_resuming, .drop = drop_resuming}, reply->host, is};

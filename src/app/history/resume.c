@@ -103,7 +103,7 @@ static vestry_err let_in(vsi_member *member, vestry_connection *connection, cons
   if (!error && !vestry_connection_is_open(connection)) error = VESTRY_CLOSED;
   if (!error && history) error = catch_up(history, connection, last, has_state, r);
   if (error) {
-    vsi_channel_discard(member);
+    vsi_member_unref(member);
     return error;
   }
   member->is_fresh = r->is_fresh;
@@ -116,7 +116,7 @@ vestry_err vsi_channel_resume(vsi_member *member, vestry_connection *connection,
   vsi_channel *channel = vsi_channel_ref(member->channel);
   vestry_err error = vsi_channel_go_in(channel);
   if (error) {
-    vsi_channel_discard(member);
+    vsi_member_unref(member);
   } else {
     error = let_in(member, connection, last, on_resume, &r);
     vsi_channel_come_out(channel);

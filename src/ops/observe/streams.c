@@ -217,8 +217,7 @@ static void put_channel_name(const vestry_observe *observe, const vsi_channel *c
 
 static void explain_channel(const vestry_observe *observe, vsi_channel *channel, vestry_channel_info *info) {
   vsi_channel_stats stats;
-  vsi_channel_sums sums;
-  vsi_channel_look(channel, &stats, &sums);
+  vsi_channel_stats_get(channel, &stats);
   *info = (vestry_channel_info){
       .number = channel->name.number,
       .has_history = vsi_channel_keeps(channel),
@@ -228,12 +227,12 @@ static void explain_channel(const vestry_observe *observe, vsi_channel *channel,
       .refused_count = stats.refused_count,
       .epochs_count = stats.epochs_count,
       .standalone_count = stats.standalone_count,
-      .encodes_count = sums.encodes_count,
-      .plain_bytes = sums.plain_bytes,
-      .encoded_bytes = sums.encoded_bytes,
-      .ratio = sums.encoded_bytes ? (double)sums.plain_bytes / (double)sums.encoded_bytes : 0,
-      .kept_count = sums.kept_count,
-      .kept_bytes = sums.kept_bytes,
+      .encodes_count = stats.encodes_count,
+      .plain_bytes = stats.plain_bytes,
+      .encoded_bytes = stats.encoded_bytes,
+      .ratio = stats.encoded_bytes ? (double)stats.plain_bytes / (double)stats.encoded_bytes : 0,
+      .kept_count = stats.kept_count,
+      .kept_bytes = stats.kept_bytes,
   };
   put_channel_name(observe, channel, info);
 }
