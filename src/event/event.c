@@ -100,21 +100,13 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
   return vsi_event_build_state(host, (vestry_slice){NULL, 0}, layout, ctx, ret_event);
 }
 
-void vsi_event_ref_many(vestry_event *event, size_t count) {
-  /* relaxed: the caller holds a reference, so the event exists meanwhile, and the bytes were published by the operation
-   * that gave the event to this thread. */
-  VSI_REFS_TAKE_MANY(&event->references, count);
-}
-
 vestry_event *vestry_event_ref(vestry_event *event) {
   vsi_event_ref_many(event, 1);
   return event;
 }
 
-void vsi_event_unref_many(vestry_event *event, size_t count) {
-  /* release: this thread's reads of the bytes come before the count drops. acquire, for the last thread: the reads of
-   * all other threads come before the memory is freed. Each unref pairs with the last. */
-  for (; event && VSI_REFS_DROP_MANY(&event->references, count); count = 1) {
+void vsi_event_free(vestry_event *event) {
+  do {
     vsi_event_extra *extra = atomic_load_explicit(&event->extras, memory_order_relaxed); /* no other holder is left */
     while (extra) {
       vsi_event_extra *next = extra->next;
@@ -124,11 +116,11 @@ void vsi_event_unref_many(vestry_event *event, size_t count) {
     vestry_event *previous = atomic_load_explicit(&event->previous, memory_order_relaxed); /* a reference */
     vsi_free(event->host, event);
     event = previous;
-  }
+  } while (event && VSI_REFS_DROP_MANY(&event->references, 1));
 }
 
 vestry_event *vestry_event_unref(vestry_event *event) {
-  vsi_event_unref_many(event, 1);
+  if (event) vsi_event_unref_many(event, 1);
   return NULL;
 }
 
