@@ -8,8 +8,8 @@
 
 #include "connection/send.h"
 #include "event/extras.h"
-#include "json/value.h"
 #include "store/store.h"
+#include "json/value.h"
 
 /* Larger events are left to the pool, so that a request does not copy them into the kernel. */
 enum { WRITTEN_HERE_BYTES = 16 << 10 };
@@ -150,7 +150,7 @@ static vestry_err merge_data(vestry_dispatch_context *context, json_t *more) {
 }
 
 vestry_err vsi_context_configure(vestry_dispatch_context *context, const vestry_dispatch_options *options) {
-  if ((options->data && !json_is_object(options->data)) || (options->results && !json_is_array(options->results)))
+  if (!vsi_context_can_take(options))
     return vsi_mistake(context->v->host, "dispatch", "options.data is not an object, or options.results not an array");
   context->fail_fast = options->fail_fast;
   context->results = options->results;

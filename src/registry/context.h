@@ -102,8 +102,8 @@ struct vestry_dispatch_context {
   vestry_dispatch_context *root; /* the outermost context, or itself */
   unsigned nesting;              /* 0: the outermost */
   vsi_targets targets;
-  uint32_t expanded_count; /* number of effects and actions that came from actions and nested dispatches */
-  bool exhausted;          /* expanded_count has reached its bound */
+  uint32_t expanded_count; /* number of effects and actions that came from actions and nested dispatches, up to its
+                              bound and the first one beyond it */
 
   vsi_connecting *connecting; /* in PHASE_CONNECT; otherwise NULL */
 
@@ -136,6 +136,10 @@ static inline void vsi_connecting_refuse(vsi_connecting *connecting, vestry_err 
 /* Copy the result to the caller; ret_result may be NULL. */
 void vsi_context_give(const vestry_dispatch_context *context, vestry_dispatch_result *ret_result);
 
+/* Return whether data and results of the options have the right types. */
+static inline bool vsi_context_can_take(const vestry_dispatch_options *options) {
+  return (!options->data || json_is_object(options->data)) && (!options->results || json_is_array(options->results));
+}
 /* Apply data (merged over the existing data), fail_fast and results of the options. The connections are chosen already.
  * OK | INVALID | NO_MEMORY. */
 vestry_err vsi_context_configure(vestry_dispatch_context *context, const vestry_dispatch_options *options);

@@ -86,6 +86,10 @@ static void fail(vestry_dispatch_context *context, vestry_phase phase, const cha
   vsi_context_record(context, name, context->within, error);
 }
 
+static bool is_exhausted(const vestry_dispatch_context *root) {
+  return root->expanded_count > VESTRY_DISPATCH_MAX_COUNT;
+}
+
 static vestry_err fail_exhausted(vestry_dispatch_context *context) {
   return vestry_context_fail(context, VESTRY_LIMIT, "one dispatch expands to more than %d effects and actions",
                              VESTRY_DISPATCH_MAX_COUNT);
@@ -105,12 +109,9 @@ static void record_exhausted(vestry_dispatch_context *context, const json_t *ent
  * reached. */
 static bool count_expanded(vestry_dispatch_context *context, const json_t *entry) {
   vestry_dispatch_context *root = context->root;
-  if (root->expanded_count == VESTRY_DISPATCH_MAX_COUNT) root->exhausted = true;
-  if (root->exhausted)
-    record_exhausted(context, entry);
-  else
-    root->expanded_count++;
-  return !root->exhausted;
+  if (!is_exhausted(root)) root->expanded_count++;
+  if (is_exhausted(root)) record_exhausted(context, entry);
+  return !is_exhausted(root);
 }
 
 static void go_through(vestry_dispatch_context *context, const json_t *list, unsigned depth);
@@ -121,7 +122,7 @@ static vestry_err ask(vestry_dispatch_context *context, const vsi_meaning *meani
   context->detail[0] = '\0';
   if (actions >= VESTRY_ACTIONS_MAX_DEPTH)
     return vestry_context_fail(context, VESTRY_LIMIT, "actions are nested deeper than %d", VESTRY_ACTIONS_MAX_DEPTH);
-  if (context->root->exhausted) return fail_exhausted(context);
+  if (is_exhausted(context->root)) return fail_exhausted(context);
   const json_t *args = vsi_context_args(context, action);
   if (!args) return VESTRY_NO_MEMORY;
   json_t *list = NULL;
@@ -323,12 +324,9 @@ static void go_through(vestry_dispatch_context *context, const json_t *list, uns
   }
 }
 
-static const char *name_of(const vsi_effect_item *effect) {
-  return effect->event ? effect->name : json_string_value(json_array_get(effect->list, 0));
-}
-
 vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *effects) {
-  const vsi_effect_item first = {.list = json_array_get(effects->list, 0)};
+  const vsi_effect_item only = {.list = json_array_get(effects->list, 0)};
+  const vsi_effect_item *first = effects->count ? effects->items : &only;
   vestry_dispatch_result *result = context->result;
   if (dispatches > VESTRY_DISPATCH_MAX_NESTING) {
     vsi_log_repeated(
@@ -362,7 +360,7 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *eff
   dispatches--;
   vsi_inside_end(&inside);
   vestry_err error = result->errors_count ? result->errors[0].error : VESTRY_OK;
-  const char *name = name_of(effects->count ? effects->items : &first);
+  const char *name = first->event ? first->name : json_string_value(json_array_get(first->list, 0));
   vsi_span_end(&span, name, result->connections_count, error);
   VSI_PROBE3(dispatched, name, result->connections_count, error);
   return error;
@@ -412,35 +410,25 @@ static vestry_err fail_early(vestry_err error, vestry_dispatch_result *ret_resul
   return error;
 }
 
-static bool makes_sense(const vestry_dispatch_options *options) {
-  return (!options->data || json_is_object(options->data)) && (!options->results || json_is_array(options->results)) &&
-         !(options->key && options->connection) && !(options->store && !options->key);
-}
-
-static vestry_err refuse_store_name(vestry *v, const char *name) {
-  vsi_log_repeated(v->host, &v->repeated, vsi_log_reason("store"), VESTRY_LOG_ERROR,
-                   "dispatch: options.store: the instance has no store %s; see vestry_options.stores", name);
-  return VESTRY_INVALID;
-}
-
-static vestry_err refuse_connection(const vestry *v) {
-  return vsi_mistake(v->host, "dispatch", "options.connection belongs to another instance; dispatch with that one");
-}
-
 vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatch_options *options,
                                 vestry_dispatch_result *ret_result) {
   if (!v) return VESTRY_INVALID;
   vestry_dispatch_options own = options ? *options : (vestry_dispatch_options){0};
-  if (!json_is_array(effects) || !makes_sense(&own))
+  if (!json_is_array(effects) || !vsi_context_can_take(&own) || (own.key ? !!own.connection : !!own.store))
     return vsi_mistake(v->host, "vestry_dispatch_with",
                        "effects or options.results is not an array, options.data is not an object, key and connection "
                        "are both set, or store is set without a key");
-  if (own.connection && !vsi_group_has(v->group, own.connection)) return refuse_connection(v);
+  if (own.connection && !vsi_group_has(v->group, own.connection))
+    return vsi_mistake(v->host, "dispatch", "options.connection belongs to another instance; dispatch with that one");
   const vsi_effects list = {.list = effects};
   if (!own.key) return vsi_dispatch_here(v, NULL, NULL, &list, &own, false, ret_result, NULL);
   if (vsi_instance_is_closing(v)) return fail_early(VESTRY_CLOSED, ret_result);
   const vsi_instance_store *in = vsi_stores_find(v, own.store);
-  if (!in) return refuse_store_name(v, own.store);
+  if (!in) {
+    vsi_log_repeated(v->host, &v->repeated, vsi_log_reason("store"), VESTRY_LOG_ERROR,
+                     "dispatch: options.store: the instance has no store %s; see vestry_options.stores", own.store);
+    return VESTRY_INVALID;
+  }
   vsi_scoped_key key;
   vestry_err error = vsi_store_pack(in->store, &key, own.scope, own.key);
   if (error) return fail_early(vsi_key_refuse(v->host, "vestry_dispatch_with", error), ret_result);

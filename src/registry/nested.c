@@ -11,10 +11,10 @@
 struct vestry_dispatch_handle {
   const vestry_host *host;
   vestry *v;
-  json_t *data, *state;            /* often the same object */
-  vestry_connection **connections; /* after this struct, in the same allocation */
-  size_t connections_count, scope_len;
-  const char *scope; /* after the connections */
+  json_t *data, *state; /* often the same object */
+  vsi_targets targets;
+  size_t scope_len;
+  char scope[];
 };
 
 /* Read the options of a dispatch whose connections are chosen already. OK | INVALID. */
@@ -66,32 +66,26 @@ vestry_err vestry_context_keep(vestry_dispatch_context *context, vestry_dispatch
     return vsi_mistake(context->v->host, "vestry_context_keep", "the phase is CONNECT, or ret_handle is NULL");
   const vsi_targets *targets = &context->root->targets;
   const vestry_host *host = context->v->host;
-  size_t connections_bytes = targets->count * sizeof *targets->items; /* no overflow: the pointers are in memory
-                                                                         already */
-  vestry_dispatch_handle *handle = vsi_alloc(host, sizeof *handle + connections_bytes + context->scope.len);
-  json_t *data = NULL, *state = NULL;
-  if (!handle || copy_both(context->data, context->state, &data, &state)) {
-    vsi_free(host, handle);
-    return VESTRY_NO_MEMORY;
+  vestry_dispatch_handle *handle = vsi_calloc(host, 1, sizeof *handle + context->scope.len);
+  if (!handle) return VESTRY_NO_MEMORY;
+  handle->host = host;
+  handle->v = context->v;
+  vsi_targets_init(&handle->targets, host);
+  vestry_err error = copy_both(context->data, context->state, &handle->data, &handle->state);
+  for (size_t i = 0; !error && i < targets->count; i++) error = vsi_targets_add(&handle->targets, targets->items[i]);
+  if (error) {
+    vestry_dispatch_handle_unref(handle);
+    return error;
   }
-  char *scope = (char *)(handle + 1) + connections_bytes;
-  *handle = (vestry_dispatch_handle){.host = host,
-                                     .v = context->v,
-                                     .data = data,
-                                     .state = state,
-                                     .connections = (vestry_connection **)(handle + 1),
-                                     .connections_count = targets->count,
-                                     .scope_len = context->scope.len,
-                                     .scope = scope};
-  for (size_t i = 0; i < targets->count; i++) handle->connections[i] = vestry_connection_ref(targets->items[i]);
-  if (context->scope.len) memcpy(scope, context->scope.data, context->scope.len);
+  handle->scope_len = context->scope.len;
+  if (context->scope.len) memcpy(handle->scope, context->scope.data, context->scope.len);
   *ret_handle = handle;
   return VESTRY_OK;
 }
 
 vestry_dispatch_handle *vestry_dispatch_handle_unref(vestry_dispatch_handle *handle) {
   if (!handle) return NULL;
-  for (size_t i = 0; i < handle->connections_count; i++) vestry_connection_unref(handle->connections[i]);
+  vsi_targets_finish(&handle->targets);
   json_decref(handle->data);
   json_decref(handle->state);
   vsi_free(handle->host, handle);
@@ -102,10 +96,10 @@ vestry_dispatch_handle *vestry_dispatch_handle_unref(vestry_dispatch_handle *han
  * NO_MEMORY. */
 static vestry_err find_again(vestry_dispatch_context *context, const vestry_dispatch_handle *handle) {
   vestry_err error = VESTRY_OK;
-  for (size_t i = 0; !error && i < handle->connections_count; i++)
-    if (vestry_connection_is_open(handle->connections[i]))
-      error = vsi_targets_add(&context->targets, handle->connections[i]);
-  if (!error && handle->connections_count && !context->targets.count) error = VESTRY_NOT_FOUND;
+  for (size_t i = 0; !error && i < handle->targets.count; i++)
+    if (vestry_connection_is_open(handle->targets.items[i]))
+      error = vsi_targets_add(&context->targets, handle->targets.items[i]);
+  if (!error && handle->targets.count && !context->targets.count) error = VESTRY_NOT_FOUND;
   return error;
 }
 

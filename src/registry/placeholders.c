@@ -29,33 +29,14 @@ static OUT_OF_LINE vestry_err fail_walk(vestry_dispatch_context *context, const 
   return fail(context, within, within, vestry_context_fail(context, error, "%s", detail));
 }
 
-/* A position in a list or object. */
-typedef struct place {
-  size_t index;
-  void *member;
-} place;
-
-static place first_place(json_t *value) {
-  return (place){0, json_object_iter(value)}; /* NULL for an array */
-}
-
-static json_t *at_place(const json_t *value, const place *at) {
-  return at->member ? json_object_iter_value(at->member) : json_array_get(value, at->index);
-}
-
-static void next_place(json_t *value, place *at) {
-  if (at->member) at->member = json_object_iter_next(value, at->member);
-  at->index++; /* harmless for an object */
-}
-
-/* Put a changed element or member in its place; the first time, into a copy of the whole. Takes changed. Returns
- * whether it succeeded. */
-static OUT_OF_LINE bool put_changed(json_t *value, const place *at, json_t *changed, json_t **copy) {
+/* Put a changed element or member in its place; the first time, into a copy of the whole. member: NULL for an element.
+ * Takes changed. Returns whether it succeeded. */
+static OUT_OF_LINE bool put_changed(json_t *value, size_t index, void *member, json_t *changed, json_t **copy) {
   if (!*copy) *copy = vsi_json_copy(value);
   if (!*copy) json_decref(changed);
-  int failed = !*copy       ? -1
-               : at->member ? json_object_set_new_nocheck(*copy, json_object_iter_key(at->member), changed)
-                            : json_array_set_new(*copy, at->index, changed);
+  int failed = !*copy   ? -1
+               : member ? json_object_set_new_nocheck(*copy, json_object_iter_key(member), changed)
+                        : json_array_set_new(*copy, index, changed);
   return !failed;
 }
 
@@ -101,10 +82,14 @@ vestry_err vsi_placeholders_replace(vestry_dispatch_context *context, const char
   if (meaning && meaning->kind == VSI_KIND_QUOTE) return unquote(context, within, value, ret_changed);
   json_t *copy = NULL, *inside, *changed;
   vestry_err error = VESTRY_OK;
-  for (place at = first_place(value); !error && (inside = at_place(value, &at)); next_place(value, &at)) {
+  const size_t count = json_array_size(value) + json_object_size(value); /* the other one is 0 */
+  void *member = json_object_iter(value);                                /* NULL for a list */
+  for (size_t i = 0; i < count && !error; i++) {
+    inside = member ? json_object_iter_value(member) : json_array_get(value, i);
     error = vsi_placeholders_replace(context, within, inside, depth + 1, &changed);
-    if (!error && changed && !put_changed(value, &at, changed, &copy))
+    if (!error && changed && !put_changed(value, i, member, changed, &copy))
       error = fail_walk(context, within, VESTRY_NO_MEMORY, "");
+    if (member) member = json_object_iter_next(value, member);
   }
   if (error) {
     json_decref(copy);
