@@ -22,8 +22,10 @@ void vsi_connection_discard(vestry_connection *connection) {
   environment->let_go(environment);
 }
 
-void vsi_connection_give_signs(vestry_connection *connection) {
+void vsi_connection_give_signs(vestry_connection *connection, bool has_first) {
   connection->signs = true;
+  /* If this fails, the first heartbeat is the first sign. */
+  if (!has_first) (void)vestry_connection_send(connection, connection->environment->sign);
 }
 
 void vsi_connection_answer(vestry_connection *connection, uint32_t hold_ms, unsigned events_count) {
@@ -35,12 +37,6 @@ void vsi_connection_answer(vestry_connection *connection, uint32_t hold_ms, unsi
 
 bool vsi_connection_is_answered(const vestry_connection *connection) {
   return atomic_load_explicit(&connection->accepted_count, memory_order_relaxed) > connection->begins_with;
-}
-
-void vsi_connection_begin_signs(vestry_connection *connection) {
-  vsi_connection_give_signs(connection);
-  /* If this fails, the first heartbeat is the first sign. */
-  (void)vestry_connection_send(connection, connection->environment->sign);
 }
 
 /* acquire pairs with the runner's release of the state (runner.c), which follows the setting of the coder. */

@@ -144,6 +144,12 @@ static inline void vsi_environment_relieve(const vsi_environment *environment) {
   if (vsi_budget_is_pressed(environment->budget)) environment->relieve(environment);
 }
 
+/* Return whether some events of the connection are timed. Any thread; relaxed: soon after it has begun. */
+static inline bool vsi_connection_is_observed(const vestry_connection *connection) {
+  const _Atomic(uint32_t) *count = &connection->environment->observers_count;
+  return __builtin_expect(atomic_load_explicit(count, memory_order_relaxed) != 0, 0);
+}
+
 /* Begin to fetch the cache lines of a connection that a send uses, and those that a write uses in addition. */
 static inline void vsi_connection_fetch(const vestry_connection *connection) {
   vsi_prefetch_to_write(&connection->actor);
@@ -204,16 +210,15 @@ static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *con
   return atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
 }
 
-/* Use signs, which the page can see, as the heartbeats of the connection. Before the start. */
-VESTRY_API void vsi_connection_give_signs(vestry_connection *connection);
+/* Use signs, which the page can see, as the heartbeats of the connection. has_first: an event counts as the first one;
+ * otherwise it is sent now. Before the start. */
+VESTRY_API void vsi_connection_give_signs(vestry_connection *connection, bool has_first);
 /* Make the connection a response, which begins with this number of events, at most three. The connection ends cleanly
  * if nothing was written for hold_ms. on_written is called after each write, so that it can end the connection earlier.
  * Before the start. */
 VESTRY_API void vsi_connection_answer(vestry_connection *connection, uint32_t hold_ms, unsigned events_count);
 /* Return whether any thread has sent a response more than its first events. Any thread. */
 VESTRY_API bool vsi_connection_is_answered(const vestry_connection *connection);
-/* Use signs as the heartbeats of the connection, and send the first sign now. */
-void vsi_connection_begin_signs(vestry_connection *connection);
 
 VESTRY_API const vestry_host *vsi_connection_host(const vestry_connection *connection);
 

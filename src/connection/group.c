@@ -426,37 +426,41 @@ void vsi_group_release(vsi_group *group) {
   vsi_mutex_unlock(&group->lock);
 }
 
-void vsi_group_close(vsi_group *group) {
+size_t vsi_group_walk_on(vsi_group *group, vsi_group_walk *walk, size_t limit, vsi_group_visit_fn visit, void *ctx) {
   vestry_connection *chunk[VSI_GROUP_CHUNK];
-  vsi_group_walk walk;
-  vsi_mutex_lock(&group->lock);
-  group->closed = group->is_ending = true;
-  vsi_mutex_unlock(&group->lock);
-  vsi_group_walk_begin(group, &walk);
-  for (size_t count; (count = vsi_group_walk_next(group, &walk, VSI_GROUP_CHUNK, chunk)) != 0;)
+  size_t met = 0, wanted, count;
+  do {
+    wanted = limit - met < VSI_GROUP_CHUNK ? limit - met : VSI_GROUP_CHUNK;
+    count = vsi_group_walk_next(group, walk, wanted, chunk);
     for (size_t i = 0; i < count; i++) {
-      vestry_connection_close(chunk[i], VESTRY_CAUSE_SHUTDOWN);
-      vestry_connection_unref(chunk[i]);
-    }
-  vsi_group_walk_end(group, &walk);
-}
-
-size_t vsi_group_send_off(vsi_group *group, vsi_group_walk *walk, size_t limit, uint32_t (*retry_ms)(void *ctx),
-                          void *ctx, size_t *ret_sent_count) {
-  vestry_connection *chunk[VSI_GROUP_CHUNK];
-  size_t met = 0, sent = 0;
-  while (met < limit) {
-    size_t wanted = limit - met < VSI_GROUP_CHUNK ? limit - met : VSI_GROUP_CHUNK;
-    size_t count = vsi_group_walk_next(group, walk, wanted, chunk);
-    for (size_t i = 0; i < count; i++) {
-      if (vestry_connection_is_open(chunk[i])) sent += vsi_connection_send_off(chunk[i], retry_ms(ctx));
+      visit(chunk[i], ctx);
       vestry_connection_unref(chunk[i]);
     }
     met += count;
-    if (count < wanted) break;
-  }
-  *ret_sent_count = sent;
+  } while (met < limit && count == wanted);
   return met;
+}
+
+void vsi_group_each(vsi_group *group, vsi_group_visit_fn visit, void *ctx) {
+  vsi_group_walk walk;
+  vsi_mutex_lock(&group->lock);
+  begin_walk_locked(group, &walk, NULL);
+  const size_t open_count = group->totals.open; /* those that are opened meanwhile are newer, and not visited */
+  vsi_mutex_unlock(&group->lock);
+  (void)vsi_group_walk_on(group, &walk, open_count, visit, ctx);
+  vsi_group_walk_end(group, &walk);
+}
+
+static void shut_down(vestry_connection *connection, void *ctx) {
+  (void)ctx;
+  vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
+}
+
+void vsi_group_close(vsi_group *group) {
+  vsi_mutex_lock(&group->lock);
+  group->closed = group->is_ending = true;
+  vsi_mutex_unlock(&group->lock);
+  vsi_group_each(group, shut_down, NULL);
 }
 
 vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms) {

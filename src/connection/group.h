@@ -67,11 +67,12 @@ VESTRY_API size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, si
  * the time grows with the number of connections; a thread that creates or ends one waits for 64 of them at most. */
 VESTRY_API vestry_connection *vsi_group_find(vsi_group *group, uint64_t id);
 
-/* Send off the next connections of a walk, at most limit. Each receives the reconnect delay that retry_ms returns for
- * it. Returns the number of connections met; fewer than limit: the walk is at the end. ret_sent_count: number of
- * connections that were not closing already. */
-size_t vsi_group_send_off(vsi_group *group, vsi_group_walk *walk, size_t limit, uint32_t (*retry_ms)(void *ctx),
-                          void *ctx, size_t *ret_sent_count);
+/* Visit the next connections of a walk, at most limit. No lock is held during a visit. Returns the number of
+ * connections met; fewer than limit: the walk is at the end. */
+typedef void (*vsi_group_visit_fn)(vestry_connection *connection, void *ctx);
+size_t vsi_group_walk_on(vsi_group *group, vsi_group_walk *walk, size_t limit, vsi_group_visit_fn visit, void *ctx);
+/* Visit each connection that is in the group now, and stays until its visit. */
+void vsi_group_each(vsi_group *group, vsi_group_visit_fn visit, void *ctx);
 
 /* Wait until every connection has ended, its hooks have returned, and no thread holds the group: OK | TIMEOUT. Steps a
  * stepped runtime itself. */

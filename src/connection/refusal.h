@@ -10,11 +10,6 @@
  * thread, no lock held. */
 vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err error);
 
-/* Log that no event can be made of the arguments of a public function. Returns INVALID. */
-static inline vestry_err vsi_event_refuse(const vestry_host *host, const char *function) {
-  return vsi_mistake(host, function,
-                     "no event can be made of these arguments; see the errors of the function that makes the event");
-}
 /* Enter the connection, for a callback whose context lives until the connection has ended. The connection does not end
  * before vsi_connection_leave. Returns false if the connection is about to end or has ended: then no thread enters any
  * more. Any thread that holds a reference; neither function waits. */

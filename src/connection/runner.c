@@ -117,11 +117,6 @@ void vsi_connection_report_to(vsi_report_fn fn) {
   atomic_store_explicit(&report, fn, memory_order_relaxed);
 }
 
-static void report_event(vestry_connection *connection, vestry_event *event, bool was_written) {
-  const vsi_report_fn fn = atomic_load_explicit(&report, memory_order_relaxed);
-  if (fn) fn(connection, event, was_written); /* NULL: this thread does not see the function yet */
-}
-
 /* What settled deliveries of one or several connections have held: room in a budget, and references to an event. They
  * are released together, because all threads write their counters. Zero: nothing yet. */
 typedef struct settlement {
@@ -130,8 +125,6 @@ typedef struct settlement {
   vestry_event *event; /* NULL: the references are to `broadcast` */
   vsi_broadcast *broadcast;
   uint32_t references_count;
-  const vestry_host *clock; /* of now_ns, the time of the writes; NULL: not read yet */
-  uint64_t now_ns;
 } settlement;
 
 /* To be called before the room in the queues is released: a thread that finds an event settled (vsi_connection_settled)
@@ -188,8 +181,10 @@ static void drop_first(vestry_connection *connection, bool written, vsi_settled 
   if (written && delivery->times.stamp)
     vsi_group_tally_delivered(connection->environment->tally, host, &delivery->times);
   vsi_coder_settle(delivery);
-  if (!delivery->is_heartbeat && atomic_load_explicit(&connection->tailed, memory_order_relaxed) == VSI_TAILED_NOW)
-    report_event(connection, delivery->event, written);
+  if (!delivery->is_heartbeat && atomic_load_explicit(&connection->tailed, memory_order_relaxed) == VSI_TAILED_NOW) {
+    const vsi_report_fn fn = atomic_load_explicit(&report, memory_order_relaxed);
+    if (fn) fn(connection, delivery->event, written); /* NULL: this thread does not see the function yet */
+  }
   settle(connection, delivery, written, one, all);
 }
 
@@ -317,13 +312,6 @@ static void get_offer(const vestry_connection *connection, write_offer *ret_offe
   ret_offer->slices[0].len -= connection->offset;
 }
 
-/* Return the time; read once for all writes that are settled together. */
-static uint64_t now_of(settlement *all, const vestry_host *host) {
-  if (all->clock != host) all->now_ns = vsi_now_ns(host);
-  all->clock = host;
-  return all->now_ns;
-}
-
 /* Begin to fetch what a write uses beside the connection and its events. */
 static void fetch_transport(const vestry_connection *connection) {
   vsi_prefetch_lines_to_write(connection->transport, 0, 1);
@@ -338,8 +326,8 @@ static VSI_SELDOM void report_stall(const vestry_connection *connection, size_t 
 
 /* Settle a write of the taken events. written: as the transport has set it, unless io is OK. The caller finishes `all`,
  * and then releases `ret_one`. */
-static void settle_write(vestry_connection *connection, vestry_io io, size_t written, vsi_settled *ret_one,
-                         settlement *all) {
+static void settle_write(vestry_connection *connection, vestry_io io, size_t written, uint64_t now_ns,
+                         vsi_settled *ret_one, settlement *all) {
   *ret_one = (vsi_settled){0};
   vsi_connection_count(&connection->writes_count, 1);
   if (!survived(connection, io)) return;
@@ -360,28 +348,20 @@ static void settle_write(vestry_connection *connection, vestry_io io, size_t wri
   has_event |= ret_one->count > 0;
   vsi_connection_count(&connection->wire_bytes, taken);
   VSI_PROBE2(write, connection->id, taken);
-  if (has_event)
-    atomic_store_explicit(&connection->last_write_ns, now_of(all, connection->environment->host), memory_order_relaxed);
+  if (has_event) atomic_store_explicit(&connection->last_write_ns, now_ns, memory_order_relaxed);
   connection->blocked = io == VESTRY_IO_WOULD_BLOCK;
   if (connection->blocked) report_stall(connection, taken);
 }
 
-#ifndef VSI_WITHOUT_URING
 static bool can_batch(const vestry_connection *connection, size_t bytes) {
   const vestry_transport_ops *ops = connection->ops;
   const bool has_compose = ops->sent && ops->compose;
   return has_compose && connection->actor.class->sent && bytes <= VSI_SEND_ROOM;
 }
-#endif
 
 bool vsi_connection_may_batch(const vestry_connection *connection, size_t bytes) {
-#ifdef VSI_WITHOUT_URING
-  (void)connection, (void)bytes;
-  return false;
-#else
   return !vsi_connection_coder(connection) && can_batch(connection, bytes) &&
          atomic_load_explicit(&connection->actor.pool->batches, memory_order_relaxed);
-#endif
 }
 
 /* Queue a small write in the batch of this thread, a worker of the pool `here` (runtime/sends.h); `sent` continues the
@@ -423,7 +403,7 @@ static void write_taken(vestry_connection *connection, vsi_pool *here) {
     if (queue_write(connection, &offer, here)) return;
     size_t written = 0;
     vestry_io io = connection->ops->write(connection->transport, offer.slices, offer.count, &written);
-    settle_write(connection, io, written, &one, &all);
+    settle_write(connection, io, written, vsi_now_ns(connection->environment->host), &one, &all);
   }
   finish_settlement(&all);
   vsi_queue_settle(&connection->queue, &one, connection->environment->budget);
@@ -570,6 +550,7 @@ static void run(vsi_actor *actor) {
 static void sent(const vsi_send *all, size_t count) {
   vsi_settled ones[VSI_SENDS_TOGETHER];
   settlement together = {0};
+  const uint64_t now_ns = vsi_now_ns(connection_of(all[0].actor)->environment->host); /* that of the runtime of all */
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = connection_of(all[i].actor);
     fetch_transport(connection);
@@ -579,7 +560,7 @@ static void sent(const vsi_send *all, size_t count) {
     vestry_connection *connection = connection_of(all[i].actor);
     size_t written = 0;
     vestry_io io = connection->ops->sent(connection->transport, all[i].result, &written);
-    settle_write(connection, io, written, &ones[i], &together);
+    settle_write(connection, io, written, now_ns, &ones[i], &together);
   }
   finish_settlement(&together);
   for (size_t i = 0; i < count; i++) {

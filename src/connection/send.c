@@ -50,13 +50,6 @@ void vsi_burst_end(vsi_burst *burst, const vsi_environment *environment) {
   vsi_environment_relieve(environment);
 }
 
-/* Return whether one of the next events is timed. before: number of events accepted so far. */
-static bool is_timed(const vestry_connection *connection, uint64_t before, size_t count) {
-  return __builtin_expect(atomic_load_explicit(&connection->environment->observers_count, memory_order_relaxed) != 0,
-                          0) &&
-         vsi_group_tally_wants(connection->id, before, count);
-}
-
 /* Put deliveries, whose number, bytes and cost are given, in place of `old`; NULL: none. whole: the event to send
  * instead of the first one; NULL: that one. */
 static vestry_err put_locked(vestry_connection *connection, vsi_deliveries *list, uint32_t count, size_t bytes,
@@ -115,7 +108,8 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_deliveries *li
     cost += vsi_event_cost(at->event);
     count++;
   }
-  if (is_timed(connection, vsi_connection_accepted(connection), count)) {
+  if (vsi_connection_is_observed(connection) &&
+      vsi_group_tally_wants(connection->id, vsi_connection_accepted(connection), count)) {
     if (!first->times.stamp) first->times.stamp = vsi_group_tally_stamp_at(vsi_now_ns(connection->environment->host));
     first->times.is_counted = 1;
   }

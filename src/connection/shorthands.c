@@ -2,6 +2,7 @@
 /* Making events and sending them to a connection. */
 #include <stdarg.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "connection/refusal.h"
 #include "connection/send.h"
@@ -9,7 +10,9 @@
 #include "event/layout.h"
 
 vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event) {
-  if (made == VESTRY_INVALID) return vsi_event_refuse(vsi_connection_host(connection), "vestry_connection_patch_…");
+  if (made == VESTRY_INVALID)
+    return vsi_mistake(vsi_connection_host(connection), "vestry_connection_patch_…",
+                       "no event can be made of these arguments; see the errors of the function that makes the event");
   if (made) return vsi_connection_refused(connection, made);
   vestry_err error = vestry_connection_send(connection, event);
   vestry_event_unref(event);

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "connection/send.h"
 #include "event/layout.h"
 #include "instance/elsewhere.h"
 #include "serve/inside.h"
@@ -52,12 +53,14 @@ static uint64_t pause_ms(const vsi_drain *drain) {
   return (uint64_t)drain->v->retry_after_s * 1000;
 }
 
-static uint32_t next_retry_ms(void *ctx) {
+static void send_off(vestry_connection *connection, void *ctx) {
   vsi_drain *drain = ctx;
+  if (!vestry_connection_is_open(connection)) return;
   uint64_t spread_ms = drain->window_ms < SHORTEST_RETURN_MS ? SHORTEST_RETURN_MS : drain->window_ms;
   uint64_t place = drain->number++ * GOLDEN; /* modulo 2^32 */
   uint64_t retry_ms = drain->left_ms + pause_ms(drain) + ((spread_ms * place) >> 32);
-  return vsi_browser_ms(retry_ms);
+  if (vsi_connection_send_off(connection, vsi_browser_ms(retry_ms)))
+    atomic_fetch_add_explicit(&drain->sent_count, 1, memory_order_relaxed);
 }
 
 /* The function of the timer: close the streams that must be gone by now. The last tick is at the end of the window. */
@@ -68,10 +71,9 @@ static void send_some_off(vestry_timer *timer, void *ctx) {
   drain->left_ms = elapsed < window ? window - elapsed : 0;
   uint64_t due = elapsed < window ? total / window * elapsed + total % window * elapsed / window : total;
   if (due > drain->met_count) {
-    size_t limit = (size_t)(due - drain->met_count), sent = 0;
-    size_t met = vsi_group_send_off(drain->v->group, &drain->walk, limit, next_retry_ms, drain, &sent);
+    size_t limit = (size_t)(due - drain->met_count);
+    size_t met = vsi_group_walk_on(drain->v->group, &drain->walk, limit, send_off, drain);
     drain->met_count += met;
-    atomic_fetch_add_explicit(&drain->sent_count, sent, memory_order_relaxed);
     if (met < limit) drain->met_count = total; /* the others have ended by themselves */
   }
   if (drain->met_count >= total)

@@ -9,7 +9,6 @@
 #include "http/encoding.h"
 #include "http/receiver.h"
 #include "registry/dispatch.h"
-#include "serve/hooks.h"
 #include "serve/inside.h"
 
 typedef vsi_serving serving;
@@ -34,7 +33,7 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
     encoding->coder = NULL;
     s->opened->greets = !req->is_datastar;
     if (req->is_datastar && vestry_request_header(req, VSI_SIGNS_HEADER))
-      (s->has_sign ? vsi_connection_give_signs : vsi_connection_begin_signs)(s->opened);
+      vsi_connection_give_signs(s->opened, s->has_sign);
     return VESTRY_OK;
   }
   ops->end(transport, false, VESTRY_CAUSE_ERROR);
@@ -177,29 +176,21 @@ static bool is_whole(const vestry_reply *reply, bool is_guarded, vestry_err erro
   return is_guarded || (reply->status >= 400 && reply->has_body && error != reply->refused);
 }
 
-/* Find the scope by an extension, if one does this. Returns whether an extension was called. */
-static bool is_scoped(serving *s, vestry_err *ret_error) {
-  VSI_EXTENSIONS_EACH(at, &s->v->extensions, find_scope) {
-    *ret_error = at->kind->find_scope(at->state, &s->request, &s->reply);
-    return true;
-  }
-  return false;
-}
-
 vestry_err vsi_serving_find_scope(serving *s) {
   s->reply.v = s->reply.room.v = s->v;
   s->reply.is_datastar = s->request.is_datastar;
   s->reply.last_event_id = s->own_request.ops->header(s->own_request.server_request, "Last-Event-ID");
   vestry_err error = VESTRY_OK;
-  if (!is_scoped(s, &error)) {
-    error = vsi_request_scope(&s->request, &s->reply);
-    /* A scope from the application's function may identify a user, and a handler reads it without a call. So the
-     * response counts as personal. With a scope from an extension, it counts as personal only if guards or the handler
-     * read the user. */
-    s->own_request.is_personal = s->own_request.is_personal || s->request.scope.len;
-  } else {
-    s->own_request.is_personal = false;
+  bool is_of_extension = false;
+  VSI_EXTENSIONS_EACH(at, &s->v->extensions, find_scope) { /* one at the most */
+    error = at->kind->find_scope(at->state, &s->request, &s->reply);
+    is_of_extension = true;
   }
+  if (!is_of_extension) error = vsi_request_scope(&s->request, &s->reply);
+  /* A scope from the application's function may identify a user, and a handler reads it without a call. So the response
+   * counts as personal. With a scope from an extension, it counts as personal only if guards or the handler read the
+   * user. */
+  s->own_request.is_personal = !is_of_extension && (s->own_request.is_personal || s->request.scope.len);
   if (!error) s->reply.scope = s->request.scope;
   return error;
 }

@@ -140,61 +140,37 @@ static vestry_err put_locked(vsi_shares *shares, const vestry_scope *scope, ente
   return VESTRY_OK;
 }
 
-static void send_away(vsi_shares *shares, vestry_connection *goes) {
-  if (!goes) return;
-  atomic_fetch_add_explicit(&shares->outnumbered, 1, memory_order_relaxed); /* relaxed: a counter */
-  vestry_connection_close(goes, VESTRY_CAUSE_REPLACED);
-  vestry_connection_unref(goes);
+/* Take a stream out of its list. Returns the memory to free; NULL: the stream is ending, and its end frees it. */
+static entered *leave_locked(vsi_shares *shares, entered *one) {
+  vestry_store_remove_if(shares->streams, one->handle, VESTRY_CAUSE_REMOVED);
+  one->handle = 0;
+  return vsi_connection_cancel_at_close(one->connection, &one->node) ? one : NULL;
 }
 
 vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_connection *connection) {
-  if (!shares || !scope.len) return VESTRY_OK;
-  entered *one = vsi_calloc(shares->host, 1, sizeof *one);
-  if (!one) return VESTRY_NO_MEMORY;
-  vsi_close_node_init(&one->node, on_end);
-  one->shares = shares;
-  one->connection = connection;
-  one->opened_ns = vsi_now_ns(shares->host);
-  vestry_connection *goes = NULL;
-  vsi_mutex_lock(&shares->lock);
-  vestry_err error = put_locked(shares, &scope, one, &goes);
-  vsi_mutex_unlock(&shares->lock);
-  if (error) {
-    vsi_free(shares->host, one);
-    return error;
-  }
-  if (vsi_connection_at_close(connection, &one->node)) /* it has ended already, and calls no node any more */
-    on_end(&one->node, connection, VESTRY_CAUSE_CLOSED);
-  send_away(shares, goes);
-  return VESTRY_OK;
-}
-
-/* Take a stream out of its list. Returns the memory to free; NULL: the stream is ending, and its end frees it. */
-static entered *leave_locked(vsi_shares *shares, vestry_connection *connection, entered *one) {
-  vestry_store_remove_if(shares->streams, one->handle, VESTRY_CAUSE_REMOVED);
-  one->handle = 0;
-  return vsi_connection_cancel_at_close(connection, &one->node) ? one : NULL;
-}
-
-vestry_err vsi_shares_move(vsi_shares *shares, vestry_scope to, vestry_connection *connection) {
   if (!shares) return VESTRY_OK;
-  entered *unused = NULL;
   vestry_connection *goes = NULL;
   vestry_err error = VESTRY_OK;
-  vsi_mutex_lock(&shares->lock); /* for which on_end waits, so the node exists */
-  entered *one = (entered *)(void *)vsi_connection_find_at_close(connection, on_end, NULL, NULL);
-  if (one && !to.len) {
-    unused = leave_locked(shares, connection, one);
-  } else if (one) {
-    vestry_handle handle = one->handle;
-    one->opened_ns = vsi_now_ns(shares->host);
-    error = put_locked(shares, &to, one, &goes);
-    if (!error) vestry_store_remove_if(shares->streams, handle, VESTRY_CAUSE_REMOVED);
-  }
+  entered *one = scope.len ? vsi_calloc(shares->host, 1, sizeof *one) : NULL;
+  if (scope.len && !one) return VESTRY_NO_MEMORY;
+  if (one) *one = (entered){{.fn = on_end}, shares, connection, .opened_ns = vsi_now_ns(shares->host)};
+  vsi_mutex_lock(&shares->lock); /* for which on_end waits, so the former node exists */
+  entered *unused = (entered *)(void *)vsi_connection_find_at_close(connection, on_end, NULL, NULL);
+  if (one) error = put_locked(shares, &scope, one, &goes);
+  if (error)
+    unused = one;
+  else if (unused)
+    unused = leave_locked(shares, unused);
   vsi_mutex_unlock(&shares->lock);
   vsi_free(shares->host, unused);
-  send_away(shares, goes);
-  return one ? error : vsi_shares_enter(shares, to, connection);
+  if (error) return error;
+  if (one && vsi_connection_at_close(connection, &one->node)) /* it has ended already, and calls no node any more */
+    on_end(&one->node, connection, VESTRY_CAUSE_CLOSED);
+  if (!goes) return VESTRY_OK;
+  atomic_fetch_add_explicit(&shares->outnumbered, 1, memory_order_relaxed); /* relaxed: a counter */
+  vestry_connection_close(goes, VESTRY_CAUSE_REPLACED);
+  vestry_connection_unref(goes);
+  return VESTRY_OK;
 }
 
 uint64_t vsi_shares_outnumbered(const vsi_shares *shares) {

@@ -82,14 +82,16 @@ static vestry_err put_all(vestry_connection *connection, const vestry *v, const 
 /* The streams under a key of the new scope, besides the one that was moved there. */
 typedef struct others {
   const vestry_connection *moved;
-  size_t count, first; /* first: the number of the one that was put first; 0: not yet counted */
-  vestry_connection *goes;
+  size_t count;
+  vestry_connection *first; /* the one that was put first, which is visited last; a reference */
 } others;
 
 static void count_other(void *value, void *ctx) {
   others *o = ctx;
   if (value == o->moved || !vestry_connection_is_open(value)) return;
-  if (++o->count == o->first) o->goes = vestry_connection_ref(value);
+  o->count++;
+  vestry_connection_unref(o->first); /* not the last one: the store holds one */
+  o->first = vestry_connection_ref(value);
 }
 
 /* Close the streams that the moved one replaces: of each key, the first of more than many_count. */
@@ -99,13 +101,11 @@ static void replace_all(const vestry_connection *connection, const vestry *v, ve
   for (size_t i = 0; i < count; i++) {
     vsi_scoped_key scoped;
     if (get_key(v, moves[i].to, &key) || !key.is_of || pack(v, scope, &key, &scoped)) continue;
-    others counted = {.moved = connection}, o = {.moved = connection};
-    (void)vsi_store_with(v->store, &scoped.key, count_other, &counted);
-    o.first = counted.count;
-    if (counted.count >= many_count) (void)vsi_store_with(v->store, &scoped.key, count_other, &o);
+    others o = {.moved = connection};
+    (void)vsi_store_with(v->store, &scoped.key, count_other, &o);
     vsi_scoped_key_finish(&scoped);
-    if (o.goes) vestry_connection_close(o.goes, VESTRY_CAUSE_REPLACED);
-    vestry_connection_unref(o.goes);
+    if (o.count >= many_count) vestry_connection_close(o.first, VESTRY_CAUSE_REPLACED);
+    vestry_connection_unref(o.first);
   }
   vsi_free(v->host, key.data);
 }
@@ -116,29 +116,17 @@ static void detach_all(const vestry *v, const moved *moves, size_t count, bool i
     (void)vestry_store_remove_if(v->store, is_done ? moves[i].from : moves[i].to, VESTRY_CAUSE_DETACHED);
 }
 
-/* Get all entries of a stream in an allocated array. OK | NO_MEMORY */
-static vestry_err copy_entries(vestry_connection *connection, const vestry_host *host, vsi_stream_entry **ret_entries,
-                               size_t *ret_count) {
-  *ret_entries = NULL;
-  for (size_t room = 0; (*ret_count = vsi_stream_entries_copy(connection, *ret_entries, room)) > room;) {
-    vsi_free(host, *ret_entries);
-    room = *ret_count;
-    *ret_entries = vsi_alloc(host, room * sizeof **ret_entries);
-    if (!*ret_entries) return VESTRY_NO_MEMORY;
-  }
-  return VESTRY_OK;
-}
-
 /* Change the scope of a stream after the change has begun. */
 static vestry_err move(vestry_connection *connection, vestry *v, vsi_scope_change *change, vestry_scope scope,
                        size_t many_count) {
-  vsi_stream_entry *entries;
-  size_t count;
-  vestry_err error = copy_entries(connection, v->host, &entries, &count);
-  moved *moves = error ? NULL : vsi_calloc(v->host, count + 1, sizeof *moves);
-  if (!moves) error = VESTRY_NO_MEMORY;
+  const size_t room = vsi_stream_entries_copy(connection, NULL, 0); /* entries that another thread puts later stay */
+  vsi_stream_entry *entries = vsi_calloc(v->host, room + 1, sizeof *entries);
+  moved *moves = entries ? vsi_calloc(v->host, room + 1, sizeof *moves) : NULL;
+  size_t count = moves ? vsi_stream_entries_copy(connection, entries, room) : 0;
+  if (count > room) count = room;
+  vestry_err error = moves ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) error = put_all(connection, v, change, scope, entries, count, moves);
-  if (!error) error = vsi_shares_move(v->shares, scope, connection);
+  if (!error) error = vsi_shares_enter(v->shares, scope, connection);
   if (!error) error = vsi_scope_change_commit(change, connection);
   if (moves) detach_all(v, moves, count, !error);
   if (!error) replace_all(connection, v, scope, many_count ? many_count : VSI_MANY_DEFAULT, moves, count);
@@ -166,14 +154,15 @@ vestry_err vestry_connection_scope_set(vestry_connection *connection, vestry_sco
 
 /* ---------------------------------------------------------------------------------------------- end of a scope ---- */
 
-/* Close the streams of a scope among the connections of a chunk. Returns their number. */
-static size_t close_some(vestry_connection *const *chunk, size_t count, vestry_scope scope, vestry_cause cause) {
-  size_t closed = 0;
-  for (size_t i = 0; i < count; i++) {
-    closed += vsi_stream_is_of(chunk[i], scope) && vestry_connection_close(chunk[i], cause);
-    vestry_connection_unref(chunk[i]);
-  }
-  return closed;
+typedef struct closing {
+  vestry_scope scope;
+  vestry_cause cause;
+  bool has_closed;
+} closing;
+
+static void close_if_of_scope(vestry_connection *connection, void *ctx) {
+  closing *c = ctx;
+  if (vsi_stream_is_of(connection, c->scope) && vestry_connection_close(connection, c->cause)) c->has_closed = true;
 }
 
 vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_cause cause) {
@@ -185,16 +174,8 @@ vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_cause cause)
                        "the scope is empty: the scope without an owner is of no user; check the name of the user");
   if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (vsi_instance_is_forked(v)) return VESTRY_CLOSED;
-  vsi_group_walk walk;
-  vestry_connection *chunk[VSI_GROUP_CHUNK];
-  size_t closed = 0, count = VSI_GROUP_CHUNK;
-  vsi_group_walk_begin(v->group, &walk);
-  for (uint64_t id = 0; count == VSI_GROUP_CHUNK && id < walk.last_id;) {
-    count = vsi_group_walk_next(v->group, &walk, VSI_GROUP_CHUNK, chunk);
-    if (count) id = vsi_connection_id(chunk[count - 1]);
-    closed += close_some(chunk, count, scope, cause);
-  }
-  vsi_group_walk_end(v->group, &walk);
+  closing c = {scope, cause, false};
+  vsi_group_each(v->group, close_if_of_scope, &c);
   vestry_err error = vestry_store_remove(v->store, scope, VESTRY_EVERY_KEY, cause, NULL);
-  return error == VESTRY_NOT_FOUND && closed ? VESTRY_OK : error;
+  return error == VESTRY_NOT_FOUND && c.has_closed ? VESTRY_OK : error;
 }

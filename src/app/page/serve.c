@@ -195,7 +195,7 @@ static vestry_err send_retry(vestry_pages *pages, vestry_connection *connection,
 static void begin_locked(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, bool has_tag,
                          bool is_of_other_build, vsi_long_poll poll) {
   unsigned events_count = 0;
-  vsi_connection_give_signs(connection);
+  vsi_connection_give_signs(connection, true);
   events_count += !vestry_connection_send(connection, pages->well); /* the previous stream may have set other values */
   if (poll.is_brief) events_count += !vestry_connection_send(connection, pages->well);
   events_count +=
