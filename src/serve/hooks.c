@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The steps when a stream has opened and when it has ended: its entries in stores, the hooks of the reply and of the
  * instance, and the effects that the application registered for it. */
+#include "serve/hooks.h"
+
 #include <string.h>
 
 #include "base/callback.h"

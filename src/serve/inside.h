@@ -28,9 +28,6 @@ typedef struct vsi_serving {
   vsi_span span;                     /* of the request */
 } vsi_serving;
 
-/* The hooks with which the connections of vestry_serve are created; the context is a vsi_stream_context (hooks.c). */
-extern const vsi_connection_hooks vsi_stream_context_hooks;
-
 /* Begin to serve. ops: already checked. */
 void vsi_serving_init(vsi_serving *s, vestry *v, const vestry_request_ops *ops, void *server_request);
 void vsi_serving_finish(vsi_serving *s);
@@ -71,8 +68,8 @@ vestry_err vsi_shares_create(const vestry_host *host, size_t max_count, vsi_shar
 void vsi_shares_destroy(vsi_shares *shares);
 
 /* Count a stream that stays open for a scope until it ends, instead of for its former one. If the scope has too many
- * streams then, another one is closed with cause REPLACED. shares NULL: there is no limit. OK (the stream may have ended
- * already) | NO_MEMORY: it counts for the former scope. */
+ * streams then, another one is closed with cause REPLACED. shares NULL: there is no limit. OK (the stream may have
+ * ended already) | NO_MEMORY: it counts for the former scope. */
 vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_connection *connection);
 
 /* Return the number of streams closed. NULL: 0. */

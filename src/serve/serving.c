@@ -9,6 +9,7 @@
 #include "http/encoding.h"
 #include "http/receiver.h"
 #include "registry/dispatch.h"
+#include "serve/hooks.h"
 #include "serve/inside.h"
 
 typedef vsi_serving serving;
