@@ -44,7 +44,7 @@
 
 #include "base/memory.h"
 #include "base/refs.h"
-#include "connection/connection.h"
+#include "connection/backlog.h"
 #include "connection/refusal.h"
 #include "connection/send.h"
 #include "event/extras.h"

@@ -13,6 +13,14 @@ static inline vestry_slice vsi_delivery_wire(const vsi_delivery *delivery) {
   return (vestry_slice){delivery->wire->bytes, delivery->wire->len};
 }
 
+/* Take or drop several references to an event at once, at least one. As vestry_event_ref and vestry_event_unref. */
+static inline void vsi_event_ref_many(vestry_event *event, size_t count) {
+  VSI_REFS_TAKE_MANY(&event->references, count);
+}
+static inline void vsi_event_unref_many(vestry_event *event, size_t count) {
+  if (VSI_REFS_DROP_MANY(&event->references, count)) vsi_event_free(event);
+}
+
 /* Drop the references that a delivery holds to its event. */
 static inline void vsi_delivery_drop_event(vsi_delivery *delivery) {
   if (VSI_ENCODES && delivery->broadcast)

@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/refs.h"
 #include "vestry/event.h"
 
 /* First member of such data. */
@@ -91,17 +90,6 @@ static inline vestry_event *vsi_event_take_previous(vestry_event *event) {
 
 /* Free an event whose last reference was dropped, and drop its reference to the previous one. */
 void vsi_event_free(vestry_event *event);
-/* Take or drop several references to an event at once, at least one. */
-static inline void vsi_event_ref_many(vestry_event *event, size_t count) {
-  /* relaxed: the caller holds a reference, so the event exists meanwhile, and the bytes were published by the operation
-   * that gave the event to this thread. */
-  VSI_REFS_TAKE_MANY(&event->references, count);
-}
-static inline void vsi_event_unref_many(vestry_event *event, size_t count) {
-  /* release: this thread's reads of the bytes come before the count drops. acquire, for the last thread: the reads of
-   * all other threads come before the memory is freed. Each unref pairs with the last. */
-  if (VSI_REFS_DROP_MANY(&event->references, count)) vsi_event_free(event);
-}
 
 /* Report that a stream's transport has taken an event of len bytes completely. extras: the event's. No lock held. */
 void vsi_event_trace_written(const vestry_host *host, const vsi_event_extra *extras, size_t len);
