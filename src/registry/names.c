@@ -32,7 +32,10 @@ void vsi_registry_destroy(vestry_registry *registry) {
 
 /* Create an entry for a name; NULL: no memory. */
 static vsi_name *make_name(vestry_registry *registry, const char *name, size_t len) {
-  if (vsi_map_reserve(&registry->map, registry->host, registry->map.count + 1)) return NULL;
+  vsi_map_room room = {NULL, 0}; /* without memory for more buckets, the entry is not made either */
+  if (vsi_map_room_make(&room, registry->host, vsi_map_wanted(&registry->map, registry->map.count + 1))) return NULL;
+  vsi_map_room_take(&registry->map, &room);
+  vsi_map_room_free(&room, registry->host);
   vsi_name *made = vsi_calloc(registry->host, 1, sizeof *made + len + 1);
   if (!made) return NULL;
   made->len = len;
