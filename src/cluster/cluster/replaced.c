@@ -12,7 +12,7 @@
 
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/members.h"
-#include "registry/targets.h"
+#include "registry/context.h"
 
 enum { CLOSED_MAX = 64, PAGE_COUNT = 256 };
 
