@@ -101,7 +101,9 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
 }
 
 vestry_event *vestry_event_ref(vestry_event *event) {
-  vsi_event_ref_many(event, 1);
+  /* relaxed: the caller holds a reference, so the event exists meanwhile, and the bytes were published by the operation
+   * that gave the event to this thread. */
+  VSI_REFS_TAKE(&event->references);
   return event;
 }
 
@@ -116,11 +118,13 @@ void vsi_event_free(vestry_event *event) {
     vestry_event *previous = atomic_load_explicit(&event->previous, memory_order_relaxed); /* a reference */
     vsi_free(event->host, event);
     event = previous;
-  } while (event && VSI_REFS_DROP_MANY(&event->references, 1));
+  } while (event && VSI_REFS_DROP(&event->references));
 }
 
 vestry_event *vestry_event_unref(vestry_event *event) {
-  if (event) vsi_event_unref_many(event, 1);
+  /* release: this thread's reads of the bytes come before the count drops. acquire, for the last thread: the reads of
+   * all other threads come before the memory is freed. Each unref pairs with the last. */
+  if (event && VSI_REFS_DROP(&event->references)) vsi_event_free(event);
   return NULL;
 }
 
