@@ -117,8 +117,8 @@ void vsi_connection_report_to(vsi_report_fn fn) {
   atomic_store_explicit(&report, fn, memory_order_relaxed);
 }
 
-/* What settled deliveries of one or several connections have held: room in a budget, and references to an event. They
- * are released together, because all threads write their counters. Zero: nothing yet. */
+/* The room in a budget, and the references to an event, that settled deliveries of one or several connections have held.
+ * They are released together, because all threads write their counters. Zero: nothing yet. */
 typedef struct settlement {
   vsi_budget *budget;
   uint64_t cost;
