@@ -117,7 +117,7 @@ void vsi_connection_report_to(vsi_report_fn fn) {
   atomic_store_explicit(&report, fn, memory_order_relaxed);
 }
 
-/* The room in a budget, and the references to an event, that settled deliveries of one or several connections have held.
+/* The room in a budget and the references to an event that settled deliveries of one or several connections have held.
  * They are released together, because all threads write their counters. Zero: nothing yet. */
 typedef struct settlement {
   vsi_budget *budget;

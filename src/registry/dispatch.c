@@ -410,6 +410,12 @@ static vestry_err fail_early(vestry_err error, vestry_dispatch_result *ret_resul
   return error;
 }
 
+static vestry_err refuse_store_name(vestry *v, const char *name) {
+  vsi_log_repeated(v->host, &v->repeated, vsi_log_reason("store"), VESTRY_LOG_ERROR,
+                   "dispatch: options.store: the instance has no store %s; see vestry_options.stores", name);
+  return VESTRY_INVALID;
+}
+
 vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatch_options *options,
                                 vestry_dispatch_result *ret_result) {
   if (!v) return VESTRY_INVALID;
@@ -424,9 +430,7 @@ vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatc
   if (!own.key) return vsi_dispatch_here(v, NULL, NULL, &list, &own, false, ret_result, NULL);
   if (vsi_instance_is_closing(v)) return fail_early(VESTRY_CLOSED, ret_result);
   const vsi_instance_store *in = vsi_stores_find(v, own.store);
-  if (!in)
-    return vsi_mistake(v->host, "vestry_dispatch_with",
-                       "options.store: the instance has no store of this name; see vestry_options.stores");
+  if (!in) return refuse_store_name(v, own.store);
   vsi_scoped_key key;
   vestry_err error = vsi_store_pack(in->store, &key, own.scope, own.key);
   if (error) return fail_early(vsi_key_refuse(v->host, "vestry_dispatch_with", error), ret_result);
