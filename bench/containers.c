@@ -7,8 +7,7 @@
  * machine affect all of them. The results are nanoseconds for a message or a lookup: the median of the rounds, and the
  * best.
  *
- *   mailbox   a message to an actor: many producers, one consumer
- *   jobs      a job to a worker: many producers, many consumers
+ *   jobs      a job to a worker: many producers, many consumers; or a message to an actor, which is one consumer
  *   map       a number is looked up, or removed and inserted again
  *   noted     numbers are recorded once each, although most occur repeatedly, like the file pages that a render reads:
  *             in a map, with a member allocated for each; or in an array (data/sqlite/recording.h)
@@ -18,7 +17,6 @@
 #include <ck_fifo.h>
 #include <ck_ht.h>
 #include <ck_ring.h>
-#include <ck_stack.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
@@ -29,7 +27,6 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "bench.h"
-#include "runtime/mailbox.h"
 #include "runtime/pool.h"
 
 enum { WINDOW = 256, PRODUCERS_MOST = 8, RING = 4096, ROUNDS_MOST = 101 };
@@ -44,9 +41,7 @@ typedef int fifo_entry;
 
 /* A message, with the links of all containers. */
 typedef struct node {
-  vsi_mail mail;
   vsi_job job;
-  ck_stack_entry_t stacked;
   fifo_entry *entry; /* entry of the fifo; another one after the pop */
   _Atomic(bool) is_free;
 } node;
@@ -62,27 +57,12 @@ typedef struct queue {
 
 /* ------------------------------------------------------------------------------------------------- contenders ----- */
 
-static vsi_mailbox mailbox;
-static void mailbox_init(void) {
-  vsi_mailbox_init(&mailbox);
-}
-static void mailbox_push(node *n) {
-  vsi_mailbox_push(&mailbox, &n->mail);
-}
-static node *mailbox_pop(void) {
-  vsi_mail *mail = vsi_mailbox_pop(&mailbox);
-  return mail ? NODE_OF(mail, mail) : NULL;
-}
-
 static vsi_job_queue jobs;
 static void jobs_init(void) {
   vsi_job_queue_init(&jobs);
 }
 static void jobs_push(node *n) {
-  vsi_jobs one;
-  STAILQ_INIT(&one);
-  STAILQ_INSERT_TAIL(&one, &n->job, in);
-  vsi_job_queue_push(&jobs, &one, 1);
+  vsi_job_queue_push_one(&jobs, &n->job);
 }
 static node *jobs_pop(void) {
   vsi_job *job = vsi_job_queue_pop(&jobs);
@@ -94,42 +74,12 @@ static ck_ring_buffer_t ring_buffer[RING];
 static void ring_init(void) {
   ck_ring_init(&ring, RING);
 }
-static void ring_push_mpsc(node *n) {
-  while (!ck_ring_enqueue_mpsc(&ring, ring_buffer, n)) sched_yield();
-}
-static node *ring_pop_mpsc(void) {
-  node *n;
-  return ck_ring_dequeue_mpsc(&ring, ring_buffer, &n) ? n : NULL;
-}
 static void ring_push_mpmc(node *n) {
   while (!ck_ring_enqueue_mpmc(&ring, ring_buffer, n)) sched_yield();
 }
 static node *ring_pop_mpmc(void) {
   node *n;
   return ck_ring_dequeue_mpmc(&ring, ring_buffer, &n) ? n : NULL;
-}
-
-/* Takes all messages at once and reverses them, because a stack supports no other order. One consumer. */
-static ck_stack_t stack;
-static ck_stack_entry_t *turned;
-static void stack_init(void) {
-  ck_stack_init(&stack);
-  turned = NULL;
-}
-static void stack_push(node *n) {
-  ck_stack_push_mpmc(&stack, &n->stacked);
-}
-static node *stack_pop(void) {
-  if (!turned)
-    for (ck_stack_entry_t *next, *at = ck_stack_batch_pop_mpmc(&stack); at; at = next) {
-      next = at->next;
-      at->next = turned;
-      turned = at;
-    }
-  ck_stack_entry_t *first = turned;
-  if (!first) return NULL;
-  turned = first->next;
-  return NODE_OF(first, stacked);
 }
 
 #if HAS_FIFO
@@ -152,14 +102,6 @@ static node *fifo_pop(void) {
 }
 #endif
 
-static const queue mailboxes[] = {
-    {"vsi_mailbox", mailbox_init, mailbox_push, mailbox_pop},
-    {"ck_ring mpsc", ring_init, ring_push_mpsc, ring_pop_mpsc},
-    {"ck_stack, turned", stack_init, stack_push, stack_pop},
-#if HAS_FIFO
-    {"ck_fifo mpmc", fifo_init, fifo_push, fifo_pop},
-#endif
-};
 static const queue job_queues[] = {
     {"vsi_job_queue", jobs_init, jobs_push, jobs_pop},
     {"ck_ring mpmc", ring_init, ring_push_mpmc, ring_pop_mpmc},
@@ -167,7 +109,7 @@ static const queue job_queues[] = {
     {"ck_fifo mpmc", fifo_init, fifo_push, fifo_pop},
 #endif
 };
-enum { MAILBOXES = sizeof mailboxes / sizeof *mailboxes, JOB_QUEUES = sizeof job_queues / sizeof *job_queues };
+enum { JOB_QUEUES = sizeof job_queues / sizeof *job_queues };
 
 /* ------------------------------------------------------------------------------------------------- messages ------- */
 
@@ -432,17 +374,15 @@ int main(int argc, char **argv) {
                                   {"--keys", NULL, &keys, 16, 10000000}};
   int failure = bench_options(argc - 1, argv + 1, options, sizeof options / sizeof *options);
   if (failure) return failure;
-  printf("%" PRIu64 " rounds of %" PRIu64 " messages, %" PRIu64 " keys; sizeof: vsi_mailbox %zu, vsi_job_queue %zu, "
+  printf("%" PRIu64 " rounds of %" PRIu64 " messages, %" PRIu64 " keys; sizeof: vsi_job_queue %zu, "
          "vsi_map_link %zu, ck_ring %zu and %zu a place\n",
-         rounds, messages, keys, sizeof(vsi_mailbox), sizeof(vsi_job_queue), sizeof(vsi_map_link), sizeof(ck_ring_t),
+         rounds, messages, keys, sizeof(vsi_job_queue), sizeof(vsi_map_link), sizeof(ck_ring_t),
          sizeof(ck_ring_buffer_t));
   printf("%-28s %-18s %9s %9s\n", "nanoseconds each", "", "median", "best");
   make_nodes();
-  measure_queues("mailbox: alone", mailboxes, MAILBOXES, messages, rounds, 0, 0);
-  measure_queues("mailbox: 1 to 1", mailboxes, MAILBOXES, messages, rounds, 1, 1);
-  measure_queues("mailbox: 4 to 1", mailboxes, MAILBOXES, messages, rounds, 4, 1);
   measure_queues("jobs: alone", job_queues, JOB_QUEUES, messages, rounds, 0, 0);
   measure_queues("jobs: 1 to 1", job_queues, JOB_QUEUES, messages, rounds, 1, 1);
+  measure_queues("jobs: 4 to 1", job_queues, JOB_QUEUES, messages, rounds, 4, 1);
   measure_queues("jobs: 4 to 4", job_queues, JOB_QUEUES, messages, rounds, 4, 4);
   measure_maps(messages, keys, rounds);
   measure_noted("noted: 40 numbers", FEW, rounds);

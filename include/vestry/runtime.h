@@ -147,7 +147,7 @@ VESTRY_API vestry_actor *vestry_actor_unref(vestry_actor *actor);
 /** Put a message into an actor's mailbox and make the actor run.
  *  message  taken on OK only
  *  Returns  OK | CLOSED (the runtime)
- *  Threads  any, lock-free except to wake a thread; does not block. Order: if one post happens before another, on
+ *  Threads  any; does not block. Order: if one post happens before another, on
  *           whatever threads, its message is received first */
 VESTRY_API vestry_err vestry_actor_post(vestry_actor *actor, vestry_message *message);
 

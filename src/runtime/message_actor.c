@@ -3,29 +3,26 @@
 #include "base/memory.h"
 #include "base/refs.h"
 #include "runtime/actor.h"
-#include "runtime/mailbox.h"
 #include "runtime/runtime.h"
 
-/* vestry_actor: an actor with a mailbox of messages.
+/* vestry_actor: an actor with a mailbox of messages, a queue like those of the pool.
  *
  * One reference count keeps the object alive. It counts the references of users, and the reference that vsi_actor holds
  * from READY to the end of the run. So when the last reference is dropped, no run is active or to come, and the thread
  * that drops it owns everything.
  *
- * A vestry_message is a vsi_mail of the mailbox; the public type hides the members. */
-_Static_assert(sizeof(vestry_message) == sizeof(vsi_mail) && _Alignof(vestry_message) == _Alignof(vsi_mail),
-               "a message is a mail");
+ * A vestry_message is a vsi_job of the queue; the public type hides the members. */
+_Static_assert(sizeof(vestry_message) == sizeof(vsi_job) && _Alignof(vestry_message) == _Alignof(vsi_job),
+               "a message is a job");
 
 struct vestry_actor {
   vsi_actor scheduled; /* first member: the class functions get a pointer to it */
-  vsi_mailbox mailbox;
+  vsi_job_queue mailbox;
   _Atomic(size_t) references;
   vestry_runtime *runtime;
   const vestry_host *host; /* the runtime may be freed before the last reference is dropped */
   vestry_actor_options options;
-  /* Used by the run only. */
-  bool saw_end;  /* the last receive of this run returned NULL */
-  bool received; /* this run received a message */
+  bool received; /* this run received a message; used by the run only */
 };
 
 static void class_ref(vsi_actor *scheduled) {
@@ -39,13 +36,12 @@ static void class_unref(vsi_actor *scheduled) {
 
 static void class_run(vsi_actor *scheduled) {
   vestry_actor *actor = (vestry_actor *)scheduled;
-  actor->saw_end = actor->received = false;
+  actor->received = false;
   actor->options.run(actor, actor->options.ctx);
-  /* Run again for messages that were left, except in two cases. If receive returned NULL last, the mailbox is empty, or
-   * a post is incomplete and its own notify follows. If no other reference to the actor is held and this run received
-   * nothing, no later run would receive anything either, and the messages are dropped with the actor. (relaxed: a
-   * holder that drops its reference now still counts here.) */
-  if (!actor->saw_end && !vsi_mailbox_is_empty(&actor->mailbox) &&
+  /* Run again for messages that were left. But if no other reference to the actor is held and this run received
+   * nothing, no later run would receive anything either, and the messages are dropped with the actor. (relaxed: a post
+   * that is missed here is followed by its own notify; a holder that drops its reference now still counts here.) */
+  if (atomic_load_explicit(&actor->mailbox.length, memory_order_relaxed) &&
       (actor->received || atomic_load_explicit(&actor->references, memory_order_relaxed) > 1))
     vsi_actor_notify(scheduled);
 }
@@ -61,7 +57,7 @@ vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_actor_optio
   vestry_actor *actor = vsi_calloc(runtime->host, 1, sizeof *actor);
   if (!actor) return VESTRY_NO_MEMORY;
   vsi_actor_init(&actor->scheduled, &message_actor, &runtime->pool);
-  vsi_mailbox_init(&actor->mailbox);
+  vsi_job_queue_init(&actor->mailbox);
   VSI_REFS_INIT(&actor->references, 1);
   actor->runtime = runtime;
   actor->host = runtime->host;
@@ -73,16 +69,17 @@ vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_actor_optio
 vestry_actor *vestry_actor_unref(vestry_actor *actor) {
   if (!actor || !VSI_REFS_DROP(&actor->references)) return NULL;
   const vestry_actor_options *options = &actor->options;
-  for (vsi_mail *mail; (mail = vsi_mailbox_pop(&actor->mailbox)) != NULL;)
-    if (options->drop) options->drop((vestry_message *)mail, options->ctx);
+  for (vestry_message *left; (left = vestry_actor_receive(actor)) != NULL;)
+    if (options->drop) options->drop(left, options->ctx);
   if (options->done) options->done(options->ctx);
+  vsi_mutex_finish(&actor->mailbox.lock);
   vsi_free(actor->host, actor);
   return NULL;
 }
 
 vestry_err vsi_message_actor_put(vestry_actor *actor, vestry_message *message) {
   if (vsi_runtime_is_closed(actor->runtime)) return VESTRY_CLOSED;
-  vsi_mailbox_push(&actor->mailbox, (vsi_mail *)message);
+  vsi_job_queue_push_one(&actor->mailbox, (vsi_job *)message);
   return VESTRY_OK;
 }
 
@@ -105,8 +102,7 @@ void vestry_actor_notify(vestry_actor *actor) {
 }
 
 vestry_message *vestry_actor_receive(vestry_actor *actor) {
-  vsi_mail *mail = vsi_mailbox_pop(&actor->mailbox);
-  actor->saw_end = !mail;
-  if (mail) actor->received = true;
-  return (vestry_message *)mail;
+  vsi_job *message = vsi_job_queue_pop(&actor->mailbox);
+  actor->received |= message != NULL;
+  return (vestry_message *)message;
 }

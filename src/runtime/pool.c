@@ -241,10 +241,7 @@ void vsi_pool_submit(vsi_pool *pool, vsi_jobs *jobs, size_t count) {
 
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job) {
   vsi_pool_worker *worker = worker_here(pool);
-  vsi_jobs jobs;
-  STAILQ_INIT(&jobs);
-  STAILQ_INSERT_TAIL(&jobs, job, in);
-  vsi_job_queue_push(worker ? &worker->queue : &pool->outside, &jobs, 1);
+  vsi_job_queue_push_one(worker ? &worker->queue : &pool->outside, job);
 }
 
 void vsi_pool_rung(vsi_pool *pool) {
