@@ -107,8 +107,9 @@ vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why);
  * name, a NUL, a value and a NUL, in UTF-8 without other NULs; copied. Pointers to earlier values become invalid.
  * OK | TOO_LARGE | NO_MEMORY */
 VESTRY_API vestry_err vsi_request_set_values(const vestry_request *req, vestry_in in, vestry_slice texts, size_t count);
-/* Return whether the body is a form with more values than vestry_bounds allows. Reads a long form. */
-bool vsi_request_has_too_many_fields(const vestry_request *req);
+/* Return whether the body is a form with more values than vestry_bounds allows. Reads a long form. NULL in a static
+ * program that reads no values: it is linked without the code for forms. */
+__attribute__((weak)) bool vsi_request_has_too_many_fields(const vestry_request *req);
 /* Return whether a script sent the request, which shows the text of a refusal: the Datastar client, or a script that
  * sends files. It gets a line of text instead of the application's page for the status. */
 VESTRY_API bool vsi_request_is_of_script(const vestry_request *req);

@@ -26,7 +26,7 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   vestry_err error = is_closing ? VESTRY_CLOSED : vsi_request_read(&s->request, &why), done;
   if (error) {
     done = is_closing ? vsi_answer_error(&s->request, error) : vsi_serving_refuse_reading(s, error, &why);
-  } else if (vsi_request_has_too_many_fields(&s->request)) {
+  } else if (vsi_request_has_too_many_fields && vsi_request_has_too_many_fields(&s->request)) {
     done = refuse_fields(s);
   } else {
     error = vsi_serving_find_scope(s);

@@ -78,7 +78,7 @@ step "a device"
   -o "$scratch/device" $(pkg-config --static --cflags --libs vestry)
 functions "$scratch/device" >"$scratch/has"
 for name in $unused vsi_event_script vsi_event_custom vsi_event_call \
-  vsi_codings_create vsi_coding_alone vsi_coder_encode vsi_accept_choose; do
+  vsi_codings_create vsi_coding_alone vsi_coder_encode vsi_accept_choose vsi_parts_init vestry_request_value_at; do
   grep -q "^$name" "$scratch/all" || { echo "The whole library has no $name either."; exit 1; }
   grep "^$name" "$scratch/has" | refuse "This was to be left out of $scratch/device."
 done
@@ -93,7 +93,7 @@ figure() { # PATTERN: the number that \1 names in it
   sed -n "s/.*$1.*/\1/p" "$scratch/figures"
 }
 echo "a device, stripped: $device bytes"
-[ "$device" -le 146500 ] || { echo "This is more than 146,500 bytes."; exit 1; }
+[ "$device" -le 140000 ] || { echo "This is more than 140,000 bytes."; exit 1; }
 at_most() { # NAME NUMBER MOST
   awk "BEGIN { exit !($2 <= $3) }" </dev/null || { echo "$1: $2, but at most $3 was promised"; exit 1; }
 }
