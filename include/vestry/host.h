@@ -53,7 +53,7 @@ typedef struct vestry_host {
   vestry_err (*random)(void *ctx, void *buffer, size_t len);
   /** Log one line (no newline, at most 1,023 bytes). Any thread, no lock held. NULL: no log. Clients can cause about
    *  one line for each request, so this function must limit the number of lines: vestry_log_is_due does so. The first
-   *  word of a line names its source, such as request or nats. */
+   *  word of a line, up to a space or a colon, names its source, such as request or nats. */
   void (*log)(void *ctx, vestry_log_level level, const char *line);
   /** Return the time of now_ns at a lower cost and late by up to 10 ms; vestry records times of use with it. NULL:
    *  now_ns is called. Any thread, concurrently. */

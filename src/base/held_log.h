@@ -24,23 +24,31 @@ VESTRY_API void vsi_log_hold(vsi_held_log *held);
 /* End the last vsi_log_hold of this thread. The caller decides whether it logs the line. */
 VESTRY_API void vsi_log_release(const vsi_held_log *held);
 
-/* The reasons of something that fails again and again, for which a line was logged in the last minute. Zero: none. Any
- * thread; lock-free. */
+/* How many lines about one reason are logged: `burst` at once, and then one each `each_ns`. */
+typedef struct vsi_log_rate {
+  uint64_t each_ns;
+  uint32_t burst;
+} vsi_log_rate;
+#define VSI_ONCE_A_MINUTE ((vsi_log_rate){UINT64_C(60000000000), 1})
+
+/* The reasons for which lines were logged so recently that they count. Zero: none. Any thread; lock-free. */
 enum { VSI_REPEATED_REASONS = 16 };
 typedef struct vsi_repeated_log {
   struct vsi_repeated_reason {
-    _Atomic(uint64_t) last;     /* high half: the reason; low half: when it was logged (log.c). 0: unused */
+    _Atomic(uint64_t) until;    /* high half: the reason; low half: until when its lines count (log.c). 0: unused */
     _Atomic(uint32_t) left_out; /* lines since then that were not logged */
   } reasons[VSI_REPEATED_REASONS];
 } vsi_repeated_log;
 
 /* Return a reason that stands for the text of a line, never 0. */
 VESTRY_API uint32_t vsi_log_reason(const char *line);
-/* Return whether to log a line about this reason (not 0): once a minute for each reason, and for at most
- * VSI_REPEATED_REASONS reasons in a minute.
+/* Return whether to log a line about this reason (not 0): at the rate for each reason, and for at most
+ * VSI_REPEATED_REASONS reasons at a time. All calls for a log have the same rate.
  * ret_left_out  for true: how many lines about it were left out since the last one; NULL: not needed */
-VESTRY_API bool vsi_log_is_due(vsi_repeated_log *log, uint32_t reason, uint64_t now_ns, uint32_t *ret_left_out);
-/* Log a line whose cause can repeat without bound, for example for each request or row, if it is due. It ends with the
+VESTRY_API bool vsi_log_is_due(vsi_repeated_log *log, vsi_log_rate rate, uint32_t reason, uint64_t now_ns,
+                               uint32_t *ret_left_out);
+/* Log a line whose cause can repeat without bound, for example for each request or row, if it is due: once a minute for
+ * each reason, and for at most VSI_REPEATED_REASONS reasons in a minute. It ends with the
  * number of lines about its reason that were left out, " (and 7 times before)". If this thread holds back the line
  * (vsi_log_hold), it counts as due, because the code that holds it logs it. A line at DEBUG is always due, and uses up
  * no reason of other lines.

@@ -10,11 +10,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/ascii.h"
+#include "base/held_log.h"
 #include "base/log.h"
 
 static void *default_reallocate(void *ctx, void *memory, size_t size_bytes) {
@@ -59,37 +60,18 @@ static vestry_err default_random(void *ctx, void *buffer, size_t len) {
 
 /* Clients can cause log lines, so their number is limited. The limit applies to the lines with the same first word,
  * which names their source (request, page, nats, vestry_sql_run) and never comes from a client. So the lines that
- * requests cause do not displace those of other sources, many of which are logged only once. The limit is LINES_BURST
- * at once, and then one each LINE_NS: if ten sources exceed it, 10 MB a day. Sources share a limit if their words have
- * the same hash; of 1,024 hashes this is rare.
- *
- * One number for each hash implements this (GCRA, ITU-T I.371): the time until which the written lines would last if
- * they were written at one each LINE_NS. Each line advances it by LINE_NS. If it would be more than LINES_BURST of them
- * ahead of the clock, the line is left out. */
-enum { LINES_BURST = 20, WORDS = 1024, PREFIX_BYTES = 64, LINE_BYTES = 1024 };
-#define LINE_NS UINT64_C(10000000000)
-
-/* FNV-1a of the first word. */
-static size_t place_of(const char *line) {
-  uint32_t hash = UINT32_C(2166136261);
-  for (; vsi_is_letter(*line) || *line == '_'; line++) hash = (hash ^ (unsigned char)*line) * UINT32_C(16777619);
-  return (hash ^ hash >> 16) % WORDS;
-}
-
-static bool take_turn(const char *line, uint64_t now_ns) {
-  static _Atomic(uint64_t) due_ns[WORDS];
-  _Atomic(uint64_t) *place = &due_ns[place_of(line)];
-  uint64_t due = atomic_load_explicit(place, memory_order_relaxed), next; /* relaxed: only the value matters */
-  do {
-    next = (due > now_ns ? due : now_ns) + LINE_NS;
-    if (next - now_ns > LINES_BURST * LINE_NS) return false;
-  } while (!atomic_compare_exchange_weak_explicit(place, &due, next, memory_order_relaxed, memory_order_relaxed));
-  return true;
-}
+ * requests cause do not displace those of other sources, many of which are logged only once. If ten sources exceed the
+ * rate, the log grows by 10 MB a day. */
+enum { TABLES = 64, PREFIX_BYTES = 64, LINE_BYTES = 1024 };
+static const vsi_log_rate of_source = {.each_ns = UINT64_C(10000000000), .burst = 20};
 
 bool vestry_log_is_due(const char *line, uint64_t *ret_omitted_count) {
+  static vsi_repeated_log tables[TABLES]; /* of sources, by their hashes */
   static _Atomic(uint64_t) omitted_count; /* relaxed: a counter */
-  const bool is_due = take_turn(line, default_now_ns(NULL));
+  char word[PREFIX_BYTES];
+  snprintf(word, sizeof word, "%.*s", (int)strcspn(line, " :"), line);
+  const uint32_t source = vsi_log_reason(word);
+  const bool is_due = vsi_log_is_due(&tables[source % TABLES], of_source, source, default_now_ns(NULL), NULL);
   *ret_omitted_count = is_due ? atomic_exchange_explicit(&omitted_count, 0, memory_order_relaxed) : 0;
   if (!is_due) atomic_fetch_add_explicit(&omitted_count, 1, memory_order_relaxed);
   return is_due;

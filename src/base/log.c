@@ -105,39 +105,43 @@ uint32_t vsi_log_reason(const char *line) {
   return hash ? hash : 1;
 }
 
-/* Time is counted in units of 2^24 ns, 17 ms, so that a reason and its time are one word, which one thread of several
- * can change. The count begins anew every two years. */
+/* One number for each reason implements the limit (GCRA, ITU-T I.371): the time until which the logged lines would last
+ * if they were logged at the rate. Each line advances it. If it would be more than a burst ahead of the clock, the line
+ * is left out. Time is counted in units of 2^24 ns, 17 ms, so that a reason and its time are one word, which one thread
+ * of several can change. The count begins anew every two years. */
 enum { UNIT_BITS = 24 };
-#define MINUTE ((uint32_t)(UINT64_C(60000000000) >> UNIT_BITS))
 
-/* Another thread may have logged a moment after `now`. */
-static bool is_recent(uint64_t last, uint32_t now) {
-  return last && now - (uint32_t)last + MINUTE < 2 * MINUTE;
+/* Return how far a time is ahead of the clock; 0: it has passed. Another thread may have set it a moment after now. */
+static uint32_t ahead_of(uint64_t until, uint32_t now, uint32_t most) {
+  const uint32_t ahead = (uint32_t)until - now;
+  return until && ahead <= 2 * most ? ahead : 0;
 }
 
 /* Relaxed: the words order nothing. */
-bool vsi_log_is_due(vsi_repeated_log *log, uint32_t reason, uint64_t now_ns, uint32_t *ret_left_out) {
-  const uint32_t now = (uint32_t)(now_ns >> UNIT_BITS);
+bool vsi_log_is_due(vsi_repeated_log *log, vsi_log_rate rate, uint32_t reason, uint64_t now_ns,
+                    uint32_t *ret_left_out) {
+  const uint32_t now = (uint32_t)(now_ns >> UNIT_BITS), each = (uint32_t)(rate.each_ns >> UNIT_BITS);
+  const uint32_t most = rate.burst * each;
   for (;;) {
-    struct vsi_repeated_reason *free = NULL;
+    struct vsi_repeated_reason *own = NULL;
     uint64_t was = 0;
     for (size_t i = 0; i < VSI_REPEATED_REASONS && was >> 32 != reason; i++) {
-      const uint64_t last = atomic_load_explicit(&log->reasons[i].last, memory_order_relaxed);
-      const bool is_same = last >> 32 == reason, was_logged = is_recent(last, now);
-      if (is_same && was_logged) {
-        atomic_fetch_add_explicit(&log->reasons[i].left_out, 1, memory_order_relaxed);
-        return false;
-      }
-      if (!is_same && (was_logged || free)) continue;
-      free = &log->reasons[i];
-      was = last;
+      const uint64_t until = atomic_load_explicit(&log->reasons[i].until, memory_order_relaxed);
+      if (until >> 32 != reason && (own || ahead_of(until, now, most))) continue;
+      own = &log->reasons[i];
+      was = until;
     }
-    if (!free) return false;
+    if (!own) return false;
+    const uint32_t next = ahead_of(was, now, most) + each;
     const bool is_same = was >> 32 == reason;
-    if (!atomic_compare_exchange_strong_explicit(&free->last, &was, (uint64_t)reason << 32 | now, memory_order_relaxed,
-                                                 memory_order_relaxed))
+    if (next > most) {
+      atomic_fetch_add_explicit(&own->left_out, 1, memory_order_relaxed);
+      return false;
+    }
+    if (!atomic_compare_exchange_strong_explicit(&own->until, &was, (uint64_t)reason << 32 | (uint32_t)(now + next),
+                                                 memory_order_relaxed, memory_order_relaxed))
       continue;
-    const uint32_t left_out = atomic_exchange_explicit(&free->left_out, 0, memory_order_relaxed);
+    const uint32_t left_out = atomic_exchange_explicit(&own->left_out, 0, memory_order_relaxed);
     if (ret_left_out) *ret_left_out = is_same ? left_out : 0;
     return true;
   }
@@ -153,7 +157,8 @@ bool vsi_log_repeated(const vestry_host *host, vsi_repeated_log *log, uint32_t r
   vsnprintf(line, sizeof line - COUNT_BYTES, format, arguments);
   va_end(arguments);
   if (log && level != VESTRY_LOG_DEBUG && !is_held(level) &&
-      !vsi_log_is_due(log, reason ? reason : vsi_log_reason(line), host->now_ns(host->ctx), &left_out))
+      !vsi_log_is_due(log, VSI_ONCE_A_MINUTE, reason ? reason : vsi_log_reason(line), host->now_ns(host->ctx),
+                      &left_out))
     return false;
   if (left_out) snprintf(line + strlen(line), COUNT_BYTES, " (and %" PRIu32 " times before)", left_out);
   put_line(host, level, line);

@@ -55,32 +55,9 @@ static const struct {
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
-/* Most attributes are in no row. A check of length and first letter finds that out; these are the first letters of the
- * rows' attributes, by length. */
-#define LETTER(c) (UINT32_C(1) << ((c) - 'a'))
-static const uint32_t first_letters[] = {
-    [2] = LETTER('b') | LETTER('i') | LETTER('t'),
-    [3] = LETTER('c') | LETTER('r') | LETTER('s'),
-    [4] = LETTER('c') | LETTER('d') | LETTER('f') | LETTER('h') | LETTER('t'),
-    [5] = LETTER('a') | LETTER('s') | LETTER('v') | LETTER('x'),
-    [6] = LETTER('a') | LETTER('d') | LETTER('l') | LETTER('o') | LETTER('p') | LETTER('s') | LETTER('v'),
-    [7] = LETTER('a') | LETTER('c') | LETTER('s'),
-    [8] = LETTER('c') | LETTER('e') | LETTER('l') | LETTER('m') | LETTER('x'),
-    [10] = LETTER('b') | LETTER('f') | LETTER('h') | LETTER('x'),
-    [13] = LETTER('a'),
-    [14] = LETTER('s'),
-};
-
-static bool may_be_listed(vestry_slice name) {
-  if (!name.len || name.len >= COUNT(first_letters)) return false;
-  if (name.len == 2 && memcmp(name.data, "id", 2) == 0) return false; /* the most frequent one; "is" is listed */
-  unsigned letter = *(const unsigned char *)name.data - 'a';
-  return letter < 26 && (first_letters[name.len] >> letter & 1);
-}
-
 /* Return whether a name is in an array, which may end with NULL. A name can contain a NUL. */
 static bool is_one_of(vestry_slice name, const char *const *names, size_t count) {
-  for (size_t i = 0; i < count && names[i]; i++)
+  for (size_t i = 0; name.len && i < count && names[i]; i++)
     if (*names[i] == *(const char *)name.data && strlen(names[i]) == name.len &&
         memcmp(names[i], name.data, name.len) == 0)
       return true;
@@ -99,7 +76,6 @@ static bool is_among(vestry_slice name, const char *list) {
 
 static vsi_value look_up(vestry_slice element, vestry_slice attribute) {
   if (vsi_slice_begins(attribute, "on")) return VSI_VALUE_CODE;
-  if (!may_be_listed(attribute)) return VSI_VALUE_TEXT;
   for (size_t i = 0; i < COUNT(rows); i++)
     if (is_one_of(attribute, rows[i].attributes, COUNT(rows[i].attributes)) &&
         (!rows[i].elements || is_among(element, rows[i].elements)))

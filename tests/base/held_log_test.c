@@ -17,28 +17,47 @@ TEST_CASE(each_reason_is_due_once_a_minute) {
   assert_int_not_equal(a, b);
   for (unsigned second = 0; second < 300; second++) { /* a and b alternate */
     const bool is_first = second == 0, is_due = second % 60 == 0;
-    assert_int_equal(vsi_log_is_due(&log, a, second * SECOND, &left_out), is_due);
+    assert_int_equal(vsi_log_is_due(&log, VSI_ONCE_A_MINUTE, a, second * SECOND, &left_out), is_due);
     if (is_due) assert_int_equal(left_out, is_first ? 0 : 59);
-    assert_int_equal(vsi_log_is_due(&log, b, second * SECOND + SECOND / 2, NULL), is_due);
+    assert_int_equal(vsi_log_is_due(&log, VSI_ONCE_A_MINUTE, b, second * SECOND + SECOND / 2, NULL), is_due);
   }
   /* a clock that is behind, as of a thread that was interrupted after it had read the time */
-  assert_false(vsi_log_is_due(&log, a, 239 * SECOND, &left_out));
+  assert_false(vsi_log_is_due(&log, VSI_ONCE_A_MINUTE, a, 239 * SECOND, &left_out));
+}
+
+TEST_CASE(burst_of_a_reason_is_due_at_once) {
+  vsi_repeated_log log = {0};
+  const vsi_log_rate rate = {10 * SECOND, 20};
+  uint32_t left_out;
+  unsigned lines = 0;
+  for (unsigned i = 0; i < 30; i++) lines += vsi_log_is_due(&log, rate, 1, SECOND, &left_out);
+  assert_int_equal(lines, 20);
+  for (unsigned second = 2; second < 300; second++) { /* less than one each 10 s is lost by the units of time */
+    if (!vsi_log_is_due(&log, rate, 1, second * SECOND, &left_out)) continue;
+    assert_int_equal(left_out, lines == 20 ? 19 : 9);
+    lines++;
+  }
+  assert_int_equal(lines, 20 + 29);
+  lines = 0; /* after a pause, a burst is due again */
+  for (unsigned i = 0; i < 30; i++) lines += vsi_log_is_due(&log, rate, 1, 600 * SECOND, NULL);
+  assert_int_equal(lines, 20);
 }
 
 TEST_CASE(new_reason_replaces_one_that_was_not_logged_for_a_minute) {
   vsi_repeated_log log = {0};
   uint32_t left_out;
   for (unsigned i = 0; i < VSI_REPEATED_REASONS; i++)
-    for (unsigned k = 0; k < 2; k++) assert_int_equal(vsi_log_is_due(&log, 1 + i, i * SECOND, NULL), k == 0);
-  assert_false(vsi_log_is_due(&log, 100, 59 * SECOND, NULL)); /* no more reasons in this minute */
-  assert_true(vsi_log_is_due(&log, 100, 60 * SECOND, &left_out));
+    for (unsigned k = 0; k < 2; k++)
+      assert_int_equal(vsi_log_is_due(&log, VSI_ONCE_A_MINUTE, 1 + i, i * SECOND, NULL), k == 0);
+  assert_false(vsi_log_is_due(&log, VSI_ONCE_A_MINUTE, 100, 59 * SECOND, NULL)); /* no more reasons in this minute */
+  assert_true(vsi_log_is_due(&log, VSI_ONCE_A_MINUTE, 100, 60 * SECOND, &left_out));
   assert_int_equal(left_out, 0); /* the lines that were left out had another reason */
-  assert_false(vsi_log_is_due(&log, 101, 60 * SECOND, NULL));
-  assert_false(vsi_log_is_due(&log, 2, 60 * SECOND, NULL));
-  assert_true(vsi_log_is_due(&log, 2, 61 * SECOND, &left_out));
+  assert_false(vsi_log_is_due(&log, VSI_ONCE_A_MINUTE, 101, 60 * SECOND, NULL));
+  assert_false(vsi_log_is_due(&log, VSI_ONCE_A_MINUTE, 2, 60 * SECOND, NULL));
+  assert_true(vsi_log_is_due(&log, VSI_ONCE_A_MINUTE, 2, 61 * SECOND, &left_out));
   assert_int_equal(left_out, 2);
-  assert_false(vsi_log_is_due(&log, 100, 119 * SECOND, NULL));
-  assert_true(vsi_log_is_due(&log, 100, 120 * SECOND, &left_out));
+  assert_false(vsi_log_is_due(&log, VSI_ONCE_A_MINUTE, 100, 119 * SECOND, NULL));
+  assert_true(vsi_log_is_due(&log, VSI_ONCE_A_MINUTE, 100, 120 * SECOND, &left_out));
   assert_int_equal(left_out, 1);
 }
 
@@ -54,7 +73,7 @@ static void *report(void *ctx) {
   for (unsigned minute = 0; minute < MINUTES; minute++) {
     pthread_barrier_wait(&shared.minute);
     for (unsigned i = 0; i < TRIES; i++)
-      if (vsi_log_is_due(&shared.log, 1 + minute % 3, minute * 61 * SECOND, NULL))
+      if (vsi_log_is_due(&shared.log, VSI_ONCE_A_MINUTE, 1 + minute % 3, minute * 61 * SECOND, NULL))
         atomic_fetch_add(&shared.due[minute], 1);
   }
   return NULL;

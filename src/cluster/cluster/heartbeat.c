@@ -19,8 +19,8 @@
 /* Check that the broker accepts messages of the size of handshakes, requests and announcements of keys. */
 static void check_payload(vestry_cluster *cluster) {
   const size_t most = cluster->broker.ops->max_payload(cluster->broker.broker);
-  if (most >= VSI_PAYLOAD_LEAST ||
-      !vsi_log_is_due(&cluster->repeated, VSI_CLUSTER_SMALL_PAYLOAD, vsi_now_ns(cluster->host), NULL))
+  if (most >= VSI_PAYLOAD_LEAST || !vsi_log_is_due(&cluster->repeated, VSI_ONCE_A_MINUTE, VSI_CLUSTER_SMALL_PAYLOAD,
+                                                   vsi_now_ns(cluster->host), NULL))
     return;
   cluster->small_payload = most;
   vsi_cluster_notify(cluster);

@@ -178,7 +178,7 @@ static void count_malformed(vestry_cluster *cluster, const void *data, size_t le
   uint8_t version = vsi_wire_other_version(data, len, cluster->seal_key);
   if (!version) return;
   cluster->stats.other_version_count++;
-  if (!vsi_log_is_due(&cluster->repeated, version, vsi_now_ns(cluster->host), NULL)) return;
+  if (!vsi_log_is_due(&cluster->repeated, VSI_ONCE_A_MINUTE, version, vsi_now_ns(cluster->host), NULL)) return;
   cluster->other_version = version;
   vsi_cluster_notify(cluster);
 }
