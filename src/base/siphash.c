@@ -3,22 +3,11 @@
 
 #include "base/hash.h"
 
-/* Return the last word: the rest of the data, and its length in the top byte. If there are at least eight bytes, the
- * rest is read by a load that overlaps bytes already read. */
-static inline uint64_t last_word(const unsigned char *at, size_t left, size_t len) {
-  uint64_t last = (uint64_t)(len & 0xff) << 56;
-  if (left == 0) return last;
-  if (len >= 8) return last | vsi_hash_word(at + left - 8, 8) >> (64 - 8 * left);
-  for (size_t i = 0; i < left; i++) last |= (uint64_t)at[i] << (8 * i);
-  return last;
-}
-
 uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len) {
-  vsi_sip s = vsi_sip_begin(key);
-  const unsigned char *at = data;
-  for (size_t words = len / 8; words; words--, at += 8) vsi_sip_take(&s, vsi_hash_word(at, 8), 1);
-  vsi_sip_take(&s, last_word(at, len % 8, len), 1);
-  return vsi_sip_end(&s, 0xff, 3);
+  vsi_siphash_128 hash;
+  vsi_siphash_pieces_init(&hash, key);
+  vsi_siphash_pieces_update(&hash, data, len);
+  return vsi_siphash_pieces_final(&hash);
 }
 
 /* The output of 128 bits is defined by the authors' code (not by the paper): 0xee goes into v1 at the beginning and, in

@@ -193,27 +193,15 @@ static vestry_err patch_signals(vsi_effect *made, const json_t *effect, args *gi
   return fail(made, VESTRY_INVALID, "the signals must be an object, or its JSON text");
 }
 
-/* Read a text, or a list of at least one. Returns pointers to the texts in memory of the host, which the caller frees.
- * what: for the error message. */
-static vestry_err read_texts(vsi_effect *made, const json_t *value, const char *what, const char ***ret_texts,
-                             size_t *ret_count) {
-  size_t count = json_is_array(value) ? json_array_size(value) : 1;
-  const char **texts = vsi_calloc(made->host, count, sizeof *texts);
-  if (!texts) return VESTRY_NO_MEMORY;
-  vestry_err error = VESTRY_OK;
-  if (!count) error = fail(made, VESTRY_INVALID, "%s: expected at least one", what);
-  for (size_t i = 0; i < count && !error; i++) {
-    texts[i] = vsi_json_c_text(json_is_array(value) ? json_array_get(value, i) : value);
-    if (!texts[i])
-      error = fail(made, VESTRY_INVALID, "%s: expected a string without NUL, or a list of such strings", what);
-  }
-  if (error) {
-    vsi_free(made->host, texts);
-    return error;
-  }
-  *ret_texts = texts;
-  *ret_count = count;
-  return VESTRY_OK;
+/* Return pointers to the text, or the texts of a list, in memory of the host, which the caller frees; NULL: no memory.
+ * A pointer is NULL if the value there is no string without NUL. */
+static const char **read_texts(const vsi_effect *made, const json_t *value, size_t *ret_count) {
+  const bool is_list = json_is_array(value);
+  *ret_count = is_list ? json_array_size(value) : 1;
+  const char **texts = vsi_calloc(made->host, *ret_count + 1, sizeof *texts);
+  for (size_t i = 0; texts && i < *ret_count; i++)
+    texts[i] = vsi_json_c_text(is_list ? json_array_get(value, i) : value);
+  return texts;
 }
 
 /* [selector, options?] */
@@ -226,11 +214,10 @@ static vestry_err remove_elements(vsi_effect *made, const json_t *effect, args *
 
 /* [path or [path…], options?] */
 static vestry_err remove_signals(vsi_effect *made, const json_t *effect, args *given) {
-  const char **paths;
   size_t count;
-  vestry_err error = read_texts(made, json_array_get(effect, 1), "the paths", &paths, &count);
-  if (error) return error;
-  error = vsi_event_remove_signals(made->host, paths, count, &given->signals, &made->event);
+  const char **paths = read_texts(made, json_array_get(effect, 1), &count);
+  if (!paths) return VESTRY_NO_MEMORY;
+  vestry_err error = vsi_event_remove_signals(made->host, paths, count, &given->signals, &made->event);
   vsi_free(made->host, paths);
   return error;
 }
@@ -325,11 +312,10 @@ static vestry_err call(vsi_effect *made, const json_t *effect, args *given) {
 
 /* [url or [url…], options?] */
 static vestry_err prefetch(vsi_effect *made, const json_t *effect, args *given) {
-  const char **urls;
   size_t count;
-  vestry_err error = read_texts(made, json_array_get(effect, 1), "the addresses", &urls, &count);
-  if (error) return error;
-  error = vsi_event_prefetch(made->host, urls, count, &given->script, &made->event);
+  const char **urls = read_texts(made, json_array_get(effect, 1), &count);
+  if (!urls) return VESTRY_NO_MEMORY;
+  vestry_err error = vsi_event_prefetch(made->host, urls, count, &given->script, &made->event);
   vsi_free(made->host, urls);
   return error;
 }
@@ -361,7 +347,8 @@ const vsi_effect_kind *vsi_effect_find(const char *name, size_t len) {
       {"patch-elements", patch_elements, "the elements", elements_options, .most = 2},
       {"patch-elements-seq", patch_elements_seq, "the elements", elements_options, .most = 2},
       {"remove-elements", remove_elements, "the selector", REMOVE_OPTIONS, .most = 2},
-      {"remove-signals", remove_signals, "a path", signals_options, .most = 2},
+      {"remove-signals", remove_signals, "a path (a string without NUL, or a list of such)", signals_options,
+       .most = 2},
       {"send-event", send_event, "the event's name", plain_options, .most = 3},
 #ifndef VSI_WITHOUT_SCRIPTS
       CALL("execute-script", "the script", NULL),

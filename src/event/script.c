@@ -193,16 +193,19 @@ bool vsi_is_web_address(const char *url) {
 /* The rules contain no `<` that would have to be escaped. */
 vestry_err vsi_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
                               const vsi_script_options *options, vestry_event **ret_event) {
+  if (!count) return VESTRY_INVALID;
   vestry_html builder;
   vsi_html *html = begin_element(&builder, host, "<script type=\"speculationrules\"", options, "type");
   vsi_html_put_str(html, ">{\"prefetch\":[{\"source\":\"list\",\"urls\":[");
   vsi_buffer list;
   vsi_buffer_init(&list, host);
   for (size_t i = 0; i < count && !html->error; i++) {
-    if (!vsi_is_web_address(urls[i])) vsi_html_fail(html, VESTRY_INVALID, "an address");
     if (list.len > VESTRY_EVENT_MAX_BYTES) vsi_html_fail(html, VESTRY_TOO_LARGE, "the addresses");
     if (i) vsi_buffer_append_char(&list, ',');
-    vsi_literal_append(&list, urls[i], strlen(urls[i]));
+    if (vsi_is_web_address(urls[i]))
+      vsi_literal_append(&list, urls[i], strlen(urls[i]));
+    else
+      vsi_html_fail(html, VESTRY_INVALID, "an address");
   }
   if (list.error) vsi_html_fail(html, list.error, "the addresses");
   vsi_html_put(html, list.data, list.len);

@@ -44,7 +44,7 @@ vestry_err vsi_event_custom(const vestry_host *host, const char *name, const cha
 
 /* Make an event that lets the browser prefetch pages: a speculation rule. Its element stays in the page, because its
  * removal would end the rule.
- * OK | INVALID (an address; options, `type` among the attributes) | TOO_LARGE | NO_MEMORY */
+ * OK | INVALID (no address, or an address; options, `type` among the attributes) | TOO_LARGE | NO_MEMORY */
 vestry_err vsi_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
                               const vsi_script_options *options, vestry_event **ret_event);
 

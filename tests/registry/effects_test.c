@@ -134,6 +134,7 @@ TEST_CASE(c2_c3_helpers_send_the_bytes_of_the_protocol) {
   }
 }
 
+#define PATH    "a path (a string without NUL, or a list of such) or an option is not allowed in an event"
 #define ADDRESS "the address (relative, http or https) or an option is not allowed in an event"
 
 TEST_CASE(c2_c3_helpers_refuse_invalid_arguments_with_detail) {
@@ -147,12 +148,12 @@ TEST_CASE(c2_c3_helpers_refuse_invalid_arguments_with_detail) {
       {"[\"remove-elements\",\"#a\",{\"mode\":\"inner\"}]", "unknown option mode"},
       {"[\"remove-elements\",\"#a\",{\"selector\":\"#b\"}]", "unknown option selector"},
       {"[\"remove-signals\"]", "an argument is missing"},
-      {"[\"remove-signals\",[]]", "the paths: expected at least one"},
-      {"[\"remove-signals\",[\"a\",1]]", "the paths: expected a string without NUL, or a list of such strings"},
-      {"[\"remove-signals\",{}]", "the paths: expected a string without NUL, or a list of such strings"},
-      {"[\"remove-signals\",\"a\\u0000\"]", "the paths: expected a string without NUL, or a list of such strings"},
-      {"[\"remove-signals\",\"a..b\"]", "a path or an option is not allowed in an event"},
-      {"[\"remove-signals\",\"a\",{\"onlyIfMissing\":true}]", "a path or an option is not allowed in an event"},
+      {"[\"remove-signals\",[]]", PATH},
+      {"[\"remove-signals\",[\"a\",1]]", PATH},
+      {"[\"remove-signals\",{}]", PATH},
+      {"[\"remove-signals\",\"a\\u0000\"]", PATH},
+      {"[\"remove-signals\",\"a..b\"]", PATH},
+      {"[\"remove-signals\",\"a\",{\"onlyIfMissing\":true}]", PATH},
       {"[\"console-log\"]", "an argument is missing"},
       {"[\"console-log\",1]", "the logged text must be a string"},
       {"[\"console-error\",{}]", "the logged text must be a string"},
@@ -179,8 +180,8 @@ TEST_CASE(c2_c3_helpers_refuse_invalid_arguments_with_detail) {
       {"[\"send-event\",\"datastar-patch-elements\",\"elements <b>\"]",
        "the event's name or an option is not allowed in an event"},
       {"[\"send-event\",\"a\",1,{\"onlyIfMissing\":true}]", "unknown option onlyIfMissing"},
-      {"[\"prefetch\",[]]", "the addresses: expected at least one"},
-      {"[\"prefetch\",[[]]]", "the addresses: expected a string without NUL, or a list of such strings"},
+      {"[\"prefetch\",[]]", "an address (relative, http or https) or an option is not allowed in an event"},
+      {"[\"prefetch\",[[]]]", "an address (relative, http or https) or an option is not allowed in an event"},
       {"[\"prefetch\",[\"/\",\"data:,\"]]",
        "an address (relative, http or https) or an option is not allowed in an event"},
       {"[\"prefetch\",\"/\",{\"attributes\":{\"type\":\"module\"}}]",
