@@ -115,18 +115,17 @@ static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) 
 
 /* Record for how long an evicted entry was unused. Of the entries evicted with cause SIZE, one of 16 is sampled: those
  * whose handle is a multiple of 16. A store without a clock records nothing. */
-VSI_SELDOM static void note_eviction(const vsi_table *table, const vsi_shard *shard, uint32_t number, uint32_t now) {
-  if (!table->clock.now_ns) return;
-  const uint64_t unused_ns = vsi_tick_age(now, vsi_entry_tick(vsi_entry_at(shard->in, number))) * table->clock.tick_ns;
-  vsi_histogram_add(&table->exit->evictions, &vsi_ages, unused_ns / 1000000);
+VSI_SELDOM static void note_eviction(const putting *p, const vsi_shard *shard, uint32_t number) {
+  const uint64_t unused_ns =
+      p->table->clock.tick_ns * vsi_tick_age(p->now, vsi_entry_tick(vsi_entry_at(shard->in, number)));
+  if (p->table->clock.now_ns) vsi_histogram_add(&p->table->exit->evictions, &vsi_ages, unused_ns / 1000000);
 }
 
 /* Evict an entry and keep its place. Under the lock of the entry's shard. */
 static void evict(putting *p, vsi_shard *shard, uint32_t number, vsi_leaving *leaving) {
   vestry_cause due = vsi_visit_due(p->table, shard, number, p->now);
   if (__builtin_expect(due != VESTRY_CAUSE_NONE, 0)) due = vsi_visit_end(p->table, shard, number, p->now);
-  if (__builtin_expect(shard->in->cold[number].handle % 16 == 0, 0) && !due)
-    note_eviction(p->table, shard, number, p->now);
+  if (!due && __builtin_expect(shard->in->cold[number].handle % 16 == 0, 0)) note_eviction(p, shard, number);
   vsi_visit_take(p->table, shard, number, due ? due : VESTRY_CAUSE_SIZE, true, leaving);
   p->leaving->displaced_count += !due;
   p->has_place = true;
@@ -173,8 +172,7 @@ static inline step get_place(putting *p) {
   }
   vsi_shard *from = oldest_shard(table, p->shard, p->now);
   if (__builtin_expect(from != p->shard, 0)) return claim(p) ? evict_elsewhere(p, from) : STEP_FAILED;
-  if (!evict_first(p, from, p->leaving)) return STEP_AGAIN;
-  return claim(p) ? STEP_DONE : STEP_FAILED;
+  return !evict_first(p, from, p->leaving) ? STEP_AGAIN : claim(p) ? STEP_DONE : STEP_FAILED;
 }
 
 /* --------------------------------------------------------------------------------------------- limit per scope ---- */
@@ -271,7 +269,7 @@ static inline vestry_handle replace_victim(putting *p) {
       vsi_many_has(shard, number) || vsi_visit_due(table, shard, number, p->now) ||
       atomic_load_explicit(&table->count, memory_order_relaxed) < table->max_count)
     return 0;
-  if (__builtin_expect(shard->in->cold[number].handle % 16 == 0, 0)) note_eviction(table, shard, number, p->now);
+  if (__builtin_expect(shard->in->cold[number].handle % 16 == 0, 0)) note_eviction(p, shard, number);
   vsi_index_remove(shard->in, &table->placing, number);
   vsi_order_take(shard->in->cold, number);
   vsi_leaving_copy(p->leaving, shard, number, VESTRY_CAUSE_SIZE);
@@ -349,15 +347,18 @@ static inline step visit(putting *p) {
   return add_value(p, newest);
 }
 
-/* Begin to fetch the lines that this put and the next ones into the shard write when they evict: the entry of the first
- * victim, the value and the group of the second one, and the entry of the third. Without it, a put takes three times as
- * long. They are fetched for writing before they are read: the read alone would fetch a shared copy of a line that
- * another processor has written, and the write would fetch the line again. */
+/* Begin to fetch the lines that this put and the next ones into the shard write when they evict: of the first two
+ * victims the values and the groups, and the entries of the first and of the third one. With 10,000
+ * entries and two threads a put takes 405 ns of processor time, 470 without any, and 530 without those of the first
+ * victim, which other threads have written. Lines are fetched for writing before they are read: the read
+ * alone would fetch a shared copy of a line that another processor has written, and the write would fetch it again. */
 static inline void fetch_ahead(const vsi_table *table, const vsi_shard *shard) {
   const vsi_cold *cold = shard->in->cold;
   uint32_t first = cold[0].in.next, second = cold[first].in.next, third = cold[second].in.next;
   if (!first || !second || !third) return;
   vsi_prefetch_to_write(vsi_entry_at(shard->in, first));
+  vsi_index_fetch(shard->in, &table->placing, cold[first].handle, true);
+  vsi_prefetch_to_write(vsi_entry_at(shard->in, first)->value);
   vsi_prefetch_to_write(vsi_entry_at(shard->in, second)->value);
   vsi_index_fetch(shard->in, &table->placing, cold[second].handle, true);
   vsi_prefetch_to_write(vsi_entry_at(shard->in, third));
