@@ -20,9 +20,9 @@ static vestry_err make_items(const vestry_value *value, unsigned depth, json_t *
   if ((!value->items && value->count) || (is_object && value->count % 2)) return VESTRY_INVALID;
   json_t *made = is_object ? json_object() : json_array(), *item = NULL;
   vestry_err error = made ? VESTRY_OK : VESTRY_NO_MEMORY;
-  for (const vestry_value *at = value->items, *end = at + value->count; at < end && !error; at++) {
-    const char *name = is_object ? at->text : NULL;
-    error = is_object && !is_name(at++) ? VESTRY_INVALID : make(at, depth, &item);
+  for (size_t i = 0; i < value->count && !error; i++) {
+    const char *name = is_object ? value->items[i].text : NULL;
+    error = is_object && !is_name(&value->items[i++]) ? VESTRY_INVALID : make(&value->items[i], depth, &item);
     if (!error && (name ? json_object_set_new_nocheck(made, name, item) : json_array_append_new(made, item)))
       error = VESTRY_NO_MEMORY;
   }
