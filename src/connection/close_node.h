@@ -5,9 +5,7 @@
 #ifndef VSI_CONNECTION_CLOSE_NODE_H
 #define VSI_CONNECTION_CLOSE_NODE_H
 
-#include <stdbool.h>
-#include <sys/queue.h>
-
+#include "base/ring.h"
 #include "vestry/connection.h"
 
 typedef struct vsi_close_node vsi_close_node;
@@ -19,7 +17,7 @@ typedef void (*vsi_close_fn)(vsi_close_node *node, vestry_connection *connection
 
 struct vsi_close_node {
   vsi_close_fn fn;
-  LIST_ENTRY(vsi_close_node) in; /* guarded by the connection's lock; le_prev NULL: in no list */
+  vsi_ring in; /* guarded by the connection's lock; next NULL: in no list */
 };
 
 /* See vsi_connection_find_at_close. */

@@ -125,7 +125,7 @@ struct vestry_connection {
   _Atomic(uint64_t) refused_count, discarded_count, discarded_bytes, heartbeats_count;
   uint64_t id;
   const vsi_connection_hooks *hooks;
-  LIST_HEAD(, vsi_close_node) at_close; /* called after the end of the transport, before the hooks */
+  vsi_ring *at_close; /* the first close node; NULL: none. Called after the end of the transport, before the hooks */
 
   TAILQ_ENTRY(vestry_connection) in_group; /* guarded by the group's lock */
   vsi_load load;                           /* likewise; the bytes that its queue holds, or held when it was last
