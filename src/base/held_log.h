@@ -48,10 +48,9 @@ VESTRY_API uint32_t vsi_log_reason(const char *line);
 VESTRY_API bool vsi_log_is_due(vsi_repeated_log *log, vsi_log_rate rate, uint32_t reason, uint64_t now_ns,
                                uint32_t *ret_left_out);
 /* Log a line whose cause can repeat without bound, for example for each request or row, if it is due: once a minute for
- * each reason, and for at most VSI_REPEATED_REASONS reasons in a minute. It ends with the
- * number of lines about its reason that were left out, " (and 7 times before)". If this thread holds back the line
- * (vsi_log_hold), it counts as due, because the code that holds it logs it. A line at DEBUG is always due, and uses up
- * no reason of other lines.
+ * each reason, and for at most VSI_REPEATED_REASONS reasons in a minute. It ends with the number of left-out lines
+ * about its reason, " (and 7 times before)". If this thread holds back the line (vsi_log_hold), it counts as due,
+ * because the code that holds it logs it. A line at DEBUG is always due, and uses up no reason of other lines.
  * log     NULL: each line is due
  * reason  must not depend on text that clients choose, because they could use up the reasons; 0: the text of the line
  * Returns whether it was due */
