@@ -35,15 +35,16 @@ static void take_key(const vestry_scoped_key *key, void *ctx) {
 }
 
 /* Get the key of an entry, if it is in the scope. Memory cannot be allocated under the store's lock, so the key is read
- * again if it is longer than the room. OK (is_of) | NO_MEMORY */
+ * again if it is longer than the room; the entry may have left meanwhile. OK (is_of) | NO_MEMORY */
 static vestry_err get_key(const vestry *v, vestry_handle handle, former_key *key) {
-  for (key->is_of = false; vsi_store_key_of(v->store, handle, take_key, key) && key->is_of && key->len > key->room;) {
+  for (;;) {
+    key->is_of = false;
+    if (!vsi_store_key_of(v->store, handle, take_key, key) || !key->is_of || key->len <= key->room) return VESTRY_OK;
     unsigned char *data = vsi_realloc(v->host, key->data, key->len);
     if (!data) return VESTRY_NO_MEMORY;
     key->data = data;
     key->room = key->len;
   }
-  return VESTRY_OK;
 }
 
 static vestry_err pack(const vestry *v, vestry_scope scope, const former_key *key, vsi_scoped_key *ret_key) {

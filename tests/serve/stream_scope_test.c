@@ -168,6 +168,43 @@ static void long_keys_follow(void **state) {
   wires_end(&w, &r);
 }
 
+/* An entry that leaves between two reads of its long key, which is when memory for it is allocated. */
+static struct {
+  site *of;
+  vestry_key key;
+  size_t encoded_len;
+  void *(*reallocate)(void *ctx, void *memory, size_t size_bytes); /* of the test host */
+} leaving;
+
+static void *remove_when_allocated(void *ctx, void *memory, size_t size_bytes) {
+  void *at = leaving.reallocate(ctx, memory, size_bytes);
+  if (memory || size_bytes != leaving.encoded_len) return at;
+  memset(at, 0xff, size_bytes);
+  (void)vestry_store_remove(vestry_parts_of(leaving.of->v)->store, ANON, &leaving.key, VESTRY_CAUSE_REMOVED, NULL);
+  return at;
+}
+
+static void key_that_leaves_while_it_is_read_does_not_follow(void **state) {
+  site w;
+  site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
+  static char bytes[1000];
+  wire r;
+  open_as(&w, &r, "anon-17", &(plan){.keep = true, .policy = VESTRY_KEEP_MANY});
+  leaving.of = &w;
+  leaving.key = vestry_key_bytes(bytes, sizeof bytes);
+  assert_int_equal(vestry_key_encode(&leaving.key, (char[1010]){0}, 1010, &leaving.encoded_len), VESTRY_OK);
+  assert_int_equal(
+      vestry_store_put(vestry_parts_of(w.v)->store, ANON, &leaving.key, r.connection, VESTRY_KEEP_MANY, 0, NULL),
+      VESTRY_OK);
+  leaving.reallocate = w.th.host.reallocate;
+  w.th.host.reallocate = remove_when_allocated;
+  assert_int_equal(vestry_connection_scope_set(r.connection, ANN, 0), VESTRY_OK);
+  w.th.host.reallocate = leaving.reallocate;
+  assert_true(vsi_stream_is_of(r.connection, ANN));
+  assert_int_equal(store_stats_of(w.v).live_count, 0);
+  wires_end(&w, &r);
+}
+
 /* A stream may have as many keys as allowed, and each is in both scopes for a moment. */
 static void stream_with_the_maximum_of_keys_moves(void **state) {
   site w;
@@ -569,6 +606,7 @@ int main(void) {
       EACH(a_thousand_logins_leave_no_memory),
       EACH(maximum_of_a_key_holds_in_the_new_scope),
       EACH(long_keys_follow),
+      EACH(key_that_leaves_while_it_is_read_does_not_follow),
       EACH(stream_with_the_maximum_of_keys_moves),
       EACH(limit_of_streams_counts_in_the_new_scope),
       cmocka_unit_test(failed_change_leaves_the_stream_as_it_was),
