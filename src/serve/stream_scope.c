@@ -125,8 +125,7 @@ static vestry_err move(vestry_connection *connection, vestry *v, vsi_scope_chang
   moved *moves = entries ? vsi_calloc(v->host, room + 1, sizeof *moves) : NULL;
   size_t count = moves ? vsi_stream_entries_copy(connection, entries, room) : 0;
   if (count > room) count = room;
-  vestry_err error = moves ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (!error) error = put_all(connection, v, change, scope, entries, count, moves);
+  vestry_err error = moves ? put_all(connection, v, change, scope, entries, count, moves) : VESTRY_NO_MEMORY;
   if (!error) error = vsi_shares_enter(v->shares, scope, connection);
   if (!error) error = vsi_scope_change_commit(change, connection);
   if (moves) detach_all(v, moves, count, !error);

@@ -8,6 +8,8 @@
 #include "store/naive.h"
 #include "vestry/dispatch.h"
 
+#define TEST_ON_STORES(name) TEST_CASE_EACH(name, "hash", "lru", "naive-lru")
+
 /* -------------------------------------------------------------------------------------------------- the stores ---- */
 
 static const vestry_scope TENANT = {"tenant", 6};
@@ -109,7 +111,7 @@ static uint64_t live(vestry_store *store) {
 /* ----------------------------------------------------------------------------------------------------- by name ---- */
 
 /* capability: P3 */
-static void reply_and_dispatch_name_a_store(void **state) {
+TEST_ON_STORES(reply_and_dispatch_name_a_store) {
   site w;
   hook own = {0}, devices = {0};
   test_host_init(&w.th);
@@ -157,7 +159,7 @@ static void reply_and_dispatch_name_a_store(void **state) {
 }
 
 /* capability: P3 */
-static void policies_apply_in_the_named_store(void **state) {
+TEST_ON_STORES(policies_apply_in_the_named_store) {
   site w;
   test_host_init(&w.th);
   vestry_store *store = make_store(&w.th, *state, (vestry_store_options){.max_count = 0}, NULL);
@@ -188,7 +190,7 @@ static void policies_apply_in_the_named_store(void **state) {
 }
 
 /* capability: P3 */
-static void named_store_has_its_own_bounds_and_times(void **state) {
+TEST_CASE(named_store_has_its_own_bounds_and_times) {
   site w;
   hook devices = {0};
   test_host_init(&w.th);
@@ -216,7 +218,7 @@ static void named_store_has_its_own_bounds_and_times(void **state) {
 }
 
 /* capability: P3 */
-static void mistakes_in_naming_a_store_are_answered_and_logged(void **state) {
+TEST_CASE(mistakes_in_naming_a_store_are_answered_and_logged) {
   site w;
   test_host_init(&w.th);
   w.th.host.log = keep_first_line;
@@ -280,7 +282,7 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 /* capability: P3 */
-static void creator_makes_the_store_of_the_instance(void **state) {
+TEST_ON_STORES(creator_makes_the_store_of_the_instance) {
   site w;
   hook own = {0};
   test_host_init(&w.th);
@@ -316,7 +318,7 @@ static void must_refuse(test_host *th, vestry_options options, const char *why) 
   if (!strstr(reason, why)) fail_msg("not %s: %s", why, reason);
 }
 
-static void unusable_stores_are_refused(void **state) {
+TEST_CASE(unusable_stores_are_refused) {
   test_host th, other_th;
   test_host_init(&th);
   test_host_init(&other_th);
@@ -372,7 +374,7 @@ static void unusable_stores_are_refused(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void allocation_failure_gives_the_stores_back(void **state) {
+TEST_CASE(allocation_failure_gives_the_stores_back) {
   bool has_failed = true;
   for (long number = 0; has_failed; number++) {
     test_host th;
@@ -392,21 +394,4 @@ static void allocation_failure_gives_the_stores_back(void **state) {
     vestry_store_destroy(store);
     test_host_assert_clean(&th);
   }
-}
-
-#define EACH(function)                                                                                                 \
-  cmocka_unit_test_prestate(function, (void *)"hash"), cmocka_unit_test_prestate(function, (void *)"lru"),             \
-      cmocka_unit_test_prestate(function, (void *)"naive-lru")
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      EACH(reply_and_dispatch_name_a_store),
-      EACH(policies_apply_in_the_named_store),
-      cmocka_unit_test(named_store_has_its_own_bounds_and_times),
-      cmocka_unit_test(mistakes_in_naming_a_store_are_answered_and_logged),
-      EACH(creator_makes_the_store_of_the_instance),
-      cmocka_unit_test(unusable_stores_are_refused),
-      cmocka_unit_test(allocation_failure_gives_the_stores_back),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,8 @@
 #include "store/naive.h"
 #include "vestry/dispatch.h"
 
+#define TEST_ON_STORES(name) TEST_CASE_EACH(name, "hash", "lru", "naive-lru")
+
 static const vestry_scope ANN = {"ann", 3}, BOB = {"bob", 3};
 static const plan page = {.key = "page", .keep = true, .policy = VESTRY_KEEP_MANY, .many_count = 100};
 static const vestry_store_type naive = {&naive_lru_ops, NULL};
@@ -31,7 +33,7 @@ static size_t entries_of(wire *r) {
 }
 
 /* capability: P2 */
-static void put_gives_a_live_stream_another_key(void **state) {
+TEST_ON_STORES(put_gives_a_live_stream_another_key) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .store_type = &naive});
   wire r = {0}, other = {0};
@@ -53,7 +55,7 @@ static void put_gives_a_live_stream_another_key(void **state) {
 
 /* Streams that are put under a key of their user, and then end by themselves, leave nothing. */
 /* capability: P2 */
-static void a_thousand_logins_leave_no_entry(void **state) {
+TEST_ON_STORES(a_thousand_logins_leave_no_entry) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .store_type = &naive});
   for (int i = 0; i < 1000; i++) {
@@ -69,7 +71,7 @@ static void a_thousand_logins_leave_no_entry(void **state) {
 }
 
 /* capability: P2 */
-static void detached_stream_stays_open(void **state) {
+TEST_ON_STORES(detached_stream_stays_open) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .store_type = &naive});
   wire r = {0}, other = {0};
@@ -101,7 +103,7 @@ static void detached_stream_stays_open(void **state) {
 }
 
 /* capability: P2 */
-static void keys_of_a_stream_are_bounded(void **state) {
+TEST_ON_STORES(keys_of_a_stream_are_bounded) {
   site w;
   site_begin(&w, (vestry_options){
                      .store = *state, .store_type = &naive, .bounds = &(vestry_bounds){.max_per_stream_count = 5}});
@@ -122,7 +124,7 @@ static void keys_of_a_stream_are_bounded(void **state) {
 
 /* A store of the application, which no instance has. */
 /* capability: P2, P3 */
-static void stream_leaves_a_store_of_the_application(void **state) {
+TEST_ON_STORES(stream_leaves_a_store_of_the_application) {
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_store *store;
@@ -171,7 +173,7 @@ static vestry_err put_hastily(void *self, const vestry_scoped_key *key, void *va
 }
 
 /* capability: P2 */
-static void entry_that_leaves_during_its_put_leaves_no_record(void **state) {
+TEST_CASE(entry_that_leaves_during_its_put_leaves_no_record) {
   vestry_store_ops ops = naive_lru_ops;
   ops.put = put_hastily;
   for (int closes = 0; closes < 2; closes++) {
@@ -197,7 +199,7 @@ static void entry_that_leaves_during_its_put_leaves_no_record(void **state) {
 
 /* ----------------------------------------------------------------------------------------- a failing allocator ---- */
 
-static void allocation_failure_in_a_put_changes_nothing(void **state) {
+TEST_CASE(allocation_failure_in_a_put_changes_nothing) {
   bool has_failed = true;
   for (long number = 0; has_failed; number++) {
     site w;
@@ -255,7 +257,7 @@ static void *end_streams(void *ctx) {
 }
 
 /* capability: P2 */
-static void racing_puts_and_ends_leave_no_entry(void **state) {
+TEST_CASE(racing_puts_and_ends_leave_no_entry) {
   for (int round = 0; round < ROUNDS; round++) {
     static race all;
     memset(&all, 0, sizeof all);
@@ -283,22 +285,4 @@ static void racing_puts_and_ends_leave_no_entry(void **state) {
     pthread_barrier_destroy(&all.start);
     test_host_assert_clean(&all.w.th);
   }
-}
-
-#define EACH(function)                                                                                                 \
-  cmocka_unit_test_prestate(function, (void *)"hash"), cmocka_unit_test_prestate(function, (void *)"lru"),             \
-      cmocka_unit_test_prestate(function, (void *)"naive-lru")
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      EACH(put_gives_a_live_stream_another_key),
-      EACH(a_thousand_logins_leave_no_entry),
-      EACH(detached_stream_stays_open),
-      EACH(keys_of_a_stream_are_bounded),
-      EACH(stream_leaves_a_store_of_the_application),
-      cmocka_unit_test(entry_that_leaves_during_its_put_leaves_no_record),
-      cmocka_unit_test(allocation_failure_in_a_put_changes_nothing),
-      cmocka_unit_test(racing_puts_and_ends_leave_no_entry),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

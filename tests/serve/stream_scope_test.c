@@ -9,6 +9,8 @@
 #include "vestry/channel.h"
 #include "vestry/dispatch.h"
 
+#define TEST_ON_STORES(name) TEST_CASE_EACH(name, "hash", "lru")
+
 static const vestry_scope ANON = {"anon-17", 7}, ANN = {"ann", 3};
 
 static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
@@ -58,7 +60,7 @@ static void record_gone(const vestry_purged *purged, void *ctx) {
 }
 
 /* capability: P2 */
-static void keys_of_the_old_scope_follow(void **state) {
+TEST_ON_STORES(keys_of_the_old_scope_follow) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user, .purge = record_gone});
   wire r, other;
@@ -97,7 +99,7 @@ static void keys_of_the_old_scope_follow(void **state) {
 
 /* A thousand users log in on an open page, which then closes by itself: neither entries nor memory stay behind. */
 /* capability: P2 */
-static void a_thousand_logins_leave_no_memory(void **state) {
+TEST_ON_STORES(a_thousand_logins_leave_no_memory) {
   enum { WARM = 100, LOGINS = 1000 }; /* the tables of the instance have their size after the first ones */
   site w;
   site_begin(&w, (vestry_options){
@@ -129,7 +131,7 @@ static void a_thousand_logins_leave_no_memory(void **state) {
 }
 
 /* capability: P2 */
-static void maximum_of_a_key_holds_in_the_new_scope(void **state) {
+TEST_ON_STORES(maximum_of_a_key_holds_in_the_new_scope) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   wire old, r[10];
@@ -147,7 +149,7 @@ static void maximum_of_a_key_holds_in_the_new_scope(void **state) {
   test_host_assert_clean(&w.th);
 }
 
-static void long_keys_follow(void **state) {
+TEST_ON_STORES(long_keys_follow) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   static char bytes[3000];
@@ -184,7 +186,7 @@ static void *remove_when_allocated(void *ctx, void *memory, size_t size_bytes) {
   return at;
 }
 
-static void key_that_leaves_while_it_is_read_does_not_follow(void **state) {
+TEST_ON_STORES(key_that_leaves_while_it_is_read_does_not_follow) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   static char bytes[1000];
@@ -206,7 +208,7 @@ static void key_that_leaves_while_it_is_read_does_not_follow(void **state) {
 }
 
 /* A stream may have as many keys as allowed, and each is in both scopes for a moment. */
-static void stream_with_the_maximum_of_keys_moves(void **state) {
+TEST_ON_STORES(stream_with_the_maximum_of_keys_moves) {
   site w;
   site_begin(
       &w, (vestry_options){.store = *state, .scope = by_user, .bounds = &(vestry_bounds){.max_per_stream_count = 20}});
@@ -228,7 +230,7 @@ static void stream_with_the_maximum_of_keys_moves(void **state) {
 /* ------------------------------------------------------------------------------------------- caps and channels ---- */
 
 /* capability: P2 */
-static void limit_of_streams_counts_in_the_new_scope(void **state) {
+TEST_ON_STORES(limit_of_streams_counts_in_the_new_scope) {
   site w;
   site_begin(&w, (vestry_options){
                      .store = *state, .scope = by_user, .bounds = &(vestry_bounds){.max_streams_per_scope_count = 2}});
@@ -260,7 +262,7 @@ static void limit_of_streams_counts_in_the_new_scope(void **state) {
 }
 
 /* capability: P2 */
-static void failed_change_leaves_the_stream_as_it_was(void **state) {
+TEST_CASE(failed_change_leaves_the_stream_as_it_was) {
   site w;
   site_begin(&w, (vestry_options){.store = "hash",
                                   .scope = by_user,
@@ -285,7 +287,7 @@ static void failed_change_leaves_the_stream_as_it_was(void **state) {
 }
 
 /* Whatever the store refuses, and at which of the keys, no stream of the new scope ends for a change that fails. */
-static void failed_change_ends_no_other_stream(void **state) {
+TEST_ON_STORES(failed_change_ends_no_other_stream) {
   static const plan one = {.key = "page", .keep = true, .policy = VESTRY_KEEP_MANY, .many_count = 100};
   for (size_t most = 1; most <= 4; most++) {
     site w;
@@ -310,7 +312,7 @@ static vestry_err join_board(const vestry_request *req, vestry_reply *reply, voi
 }
 
 /* capability: P2 */
-static void channels_stay(void **state) {
+TEST_ON_STORES(channels_stay) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   wire r = {.datastar = true, .headers = {{"X-User", "anon-17"}}};
@@ -339,7 +341,7 @@ static vestry_err record_scope(vestry_dispatch_context *context, const json_t *a
 }
 
 /* capability: P2 */
-static void effect_of_the_end_gets_the_new_scope(void **state) {
+TEST_ON_STORES(effect_of_the_end_gets_the_new_scope) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "sse-closed", record_scope, NULL), VESTRY_OK);
@@ -360,7 +362,7 @@ static void change_again(const vestry_purged *purged, void *ctx) {
   if (purged->cause == VESTRY_CAUSE_DETACHED) again.result = vestry_connection_scope_set(again.connection, NOWHERE, 0);
 }
 
-static void invalid_changes_are_refused(void **state) {
+TEST_CASE(invalid_changes_are_refused) {
   static const char data[VESTRY_SCOPE_MAX_BYTES + 1];
   site w;
   site_begin(&w, (vestry_options){.scope = by_user, .purge = change_again});
@@ -383,7 +385,7 @@ static void invalid_changes_are_refused(void **state) {
   wires_end(&w, &r);
 }
 
-static void allocation_failure_changes_nothing(void **state) {
+TEST_ON_STORES(allocation_failure_changes_nothing) {
   bool has_failed = true;
   for (long number = 0; has_failed; number++) {
     site w;
@@ -409,7 +411,7 @@ static void allocation_failure_changes_nothing(void **state) {
 /* ------------------------------------------------------------------------------------------ the end of a scope ---- */
 
 /* capability: P2 */
-static void closed_scope_ends_its_streams_whatever_their_keys(void **state) {
+TEST_CASE_EACH(closed_scope_ends_its_streams_whatever_their_keys, "hash", "lru", "naive-lru") {
   site w;
   const vestry_store_type naive = {&naive_lru_ops, NULL};
   site_begin(&w, (vestry_options){.store = *state, .store_type = &naive, .scope = by_user});
@@ -465,7 +467,7 @@ static void close_listed(const vestry_listed *listed, void *ctx) {
 
 /* A log-out that knows no keys: by the listed keys, or by the scope. */
 /* capability: P2 */
-static void streams_of_a_user_end_without_their_keys(void **state) {
+TEST_ON_STORES(streams_of_a_user_end_without_their_keys) {
   enum { PAGES = 40 }; /* of each of two users; each key has two streams */
   for (int by_scope = 0; by_scope < 2; by_scope++) {
     site w;
@@ -498,7 +500,7 @@ static void streams_of_a_user_end_without_their_keys(void **state) {
 }
 
 /* capability: P2 */
-static void closed_scope_includes_streams_that_have_moved_there(void **state) {
+TEST_ON_STORES(closed_scope_includes_streams_that_have_moved_there) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   wire in = {.datastar = true, .headers = {{"X-User", "anon-17"}}},
@@ -514,7 +516,7 @@ static void closed_scope_includes_streams_that_have_moved_there(void **state) {
 }
 
 /* A log-out with an empty user name must not end the streams of all clients without an owner. */
-static void unnamed_scope_is_not_closed(void **state) {
+TEST_ON_STORES(unnamed_scope_is_not_closed) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   wire r;
@@ -567,7 +569,7 @@ static void *end_some(void *ctx) {
 }
 
 /* capability: P2 */
-static void racing_changes_leave_each_stream_in_one_scope(void **state) {
+TEST_CASE(racing_changes_leave_each_stream_in_one_scope) {
   for (int round = 0; round < ROUNDS; round++) {
     static race all;
     memset(&all, 0, sizeof all);
@@ -595,32 +597,4 @@ static void racing_changes_leave_each_stream_in_one_scope(void **state) {
     pthread_barrier_destroy(&all.start);
     test_host_assert_clean(&all.w.th);
   }
-}
-
-#define EACH(function)                                                                                                 \
-  cmocka_unit_test_prestate(function, (void *)"hash"), cmocka_unit_test_prestate(function, (void *)"lru")
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      EACH(keys_of_the_old_scope_follow),
-      EACH(a_thousand_logins_leave_no_memory),
-      EACH(maximum_of_a_key_holds_in_the_new_scope),
-      EACH(long_keys_follow),
-      EACH(key_that_leaves_while_it_is_read_does_not_follow),
-      EACH(stream_with_the_maximum_of_keys_moves),
-      EACH(limit_of_streams_counts_in_the_new_scope),
-      cmocka_unit_test(failed_change_leaves_the_stream_as_it_was),
-      EACH(failed_change_ends_no_other_stream),
-      EACH(channels_stay),
-      EACH(effect_of_the_end_gets_the_new_scope),
-      cmocka_unit_test(invalid_changes_are_refused),
-      EACH(allocation_failure_changes_nothing),
-      EACH(closed_scope_ends_its_streams_whatever_their_keys),
-      cmocka_unit_test_prestate(closed_scope_ends_its_streams_whatever_their_keys, (void *)"naive-lru"),
-      EACH(streams_of_a_user_end_without_their_keys),
-      EACH(closed_scope_includes_streams_that_have_moved_there),
-      EACH(unnamed_scope_is_not_closed),
-      cmocka_unit_test(racing_changes_leave_each_stream_in_one_scope),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

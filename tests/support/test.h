@@ -70,6 +70,19 @@ int test_cases_run(const test_cases *cases, const char *name, test_fixture all, 
   }                                                                                                                    \
   static void name(void **state)
 
+/* Define a case that runs once for each of these states, which are strings: the types of a store, for example. */
+#define TEST_CASE_EACH(name, ...)                                                                                      \
+  static void name(void **state);                                                                                      \
+  __attribute__((constructor)) static void name##_are_added(void) {                                                    \
+    static const char *const states[] = {__VA_ARGS__};                                                                 \
+    static test_case each[sizeof states / sizeof *states];                                                             \
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {                                                      \
+      each[i].test = (struct CMUnitTest)cmocka_unit_test_prestate(name, (void *)states[i]);                            \
+      test_cases_add(&cases_of_file, &each[i]);                                                                        \
+    }                                                                                                                  \
+  }                                                                                                                    \
+  static void name(void **state)
+
 /* Define a case with a fixture: a variable of this type, to which the case has a pointer. `open` runs before the case,
  * and `close` after it. A header, or a file, names the fixture of its cases:
  *
