@@ -1,14 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* Signals from a client: any bytes, under any limits. The result is compared with jansson's, without limits.
  * Input: a byte each for max_depth, max_count and max_bytes (times 16), then the text. */
+#include <strings.h>
+
 #include "fuzz/target.h"
 #include "vestry/signals.h"
+
+/* Whether the text may have a value that vestry mends and jansson refuses: an escape of a zero character or of half a
+ * surrogate pair, or an integer beyond 64 bits. */
+static bool may_be_mended(const char *json, size_t len) {
+  size_t digits = 0;
+  for (size_t i = 0; i < len; i++) {
+    digits = json[i] >= '0' && json[i] <= '9' ? digits + 1 : 0;
+    if (digits >= 19) return true;
+    if (len - i >= 6 && (memcmp(json + i, "\\u0000", 6) == 0 || strncasecmp(json + i, "\\ud", 3) == 0)) return true;
+  }
+  return false;
+}
 
 /* Compare both results for an accepted text. */
 static void check_accepted(const char *json, size_t len, json_t *signals) {
   require(json_is_object(signals));
   json_t *other = len ? json_loadb(json, len, 0, NULL) : json_object();
-  require(json_equal(signals, other));
+  require(other ? json_equal(signals, other) : may_be_mended(json, len));
   json_decref(other);
 }
 

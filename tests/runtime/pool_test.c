@@ -81,7 +81,7 @@ static vestry_runtime *runtime_of(uint32_t threads_count) {
 }
 
 /* A build without liburing logs it, if an application has chosen batched writes. */
-static void runtime_that_cannot_batch_says_so(void **state) {
+TEST_CASE(runtime_that_cannot_batch_says_so) {
   test_host th;
   vestry_runtime *runtime;
   test_host_init(&th);
@@ -93,7 +93,7 @@ static void runtime_that_cannot_batch_says_so(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void options_are_checked(void **state) {
+TEST_CASE(options_are_checked) {
   test_host th;
   test_host_init(&th);
   vestry_runtime *const untouched = (vestry_runtime *)&th;
@@ -128,7 +128,7 @@ static void options_are_checked(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void failed_thread_start_undoes_the_creation(void **state) {
+TEST_CASE(failed_thread_start_undoes_the_creation) {
   enum { WORKERS = 4, THREADS = WORKERS + 1 }; /* plus the timer thread */
   for (long good = 0; good <= THREADS; good++) {
     test_host th;
@@ -168,7 +168,7 @@ static void note_place(task *t) {
   latch_add(&p->l);
 }
 
-static void threads_have_names_and_block_signals(void **state) {
+TEST_CASE(threads_have_names_and_block_signals) {
   sigset_t before, after, restore;
   sigemptyset(&before);
   sigaddset(&before, SIGUSR1);
@@ -216,7 +216,7 @@ static void stop_hog(task *t) {
   atomic_store(&h->enough, true);
 }
 
-static void busy_actor_does_not_starve_external_notifies(void **state) {
+TEST_CASE(busy_actor_does_not_starve_external_notifies) {
   vestry_runtime *runtime = runtime_of(1);
   hog h = {.enough = false};
   latch_init(&h.started);
@@ -246,7 +246,7 @@ static void get_stuck(task *t) {
   latch_wait(&s->leave, 1);
 }
 
-static void busy_actor_does_not_starve_a_blocked_workers_queue(void **state) {
+TEST_CASE(busy_actor_does_not_starve_a_blocked_workers_queue) {
   vestry_runtime *runtime = runtime_of(2);
   hog h = {.enough = false};
   latch_init(&h.started);
@@ -292,7 +292,7 @@ static void call_crowd(task *t) {
   join_crowd(t);
 }
 
-static void idle_workers_steal_queued_actors(void **state) {
+TEST_CASE(idle_workers_steal_queued_actors) {
   for (int round = 0; round < 50; round++) {
     vestry_runtime *runtime = runtime_of(CROWD);
     crowd c;
@@ -311,7 +311,7 @@ static void tell(task *t) {
 }
 
 /* Workers go to sleep between two notifies; after a lost wake-up, the test would hang here. */
-static void workers_park_and_wake(void **state) {
+TEST_CASE(workers_park_and_wake) {
   vestry_runtime *runtime = runtime_of(4);
   latch l;
   latch_init(&l);
@@ -333,7 +333,7 @@ static void count_run(task *t) {
 
 /* The only worker finds nothing and is about to sleep when a notify comes, at varying distances from the end of the run
  * before. After a lost wake-up, the test would hang here. */
-static void no_wake_up_is_lost_while_parking(void **state) {
+TEST_CASE(no_wake_up_is_lost_while_parking) {
   uint64_t seed = 1;
   vestry_runtime *runtime = runtime_of(1);
   _Atomic(long) runs = 0;
@@ -370,7 +370,7 @@ static void pass_on(task *t) {
     latch_add(l->ended);
 }
 
-static void rings_of_actors_complete(void **state) {
+TEST_CASE(rings_of_actors_complete) {
   vestry_runtime *runtime = runtime_of(5);
   latch ended;
   latch_init(&ended);
@@ -397,7 +397,7 @@ static void pass_on_once(task *t) {
 }
 
 /* An actor that a ready actor notifies is ready too: a stop follows the chain to its end. */
-static void stop_runs_all_ready_actors(void **state) {
+TEST_CASE(stop_runs_all_ready_actors) {
   enum { LENGTH = 300 };
   static task tasks[LENGTH];
   const uint32_t threads_counts[] = {VESTRY_THREADS_NONE, 1, 3};
@@ -433,7 +433,7 @@ static void take_a_while(task *t) {
 }
 
 /* When a stop returns, the work is done, whichever thread called first. */
-static void concurrent_stops_all_wait_for_the_work(void **state) {
+TEST_CASE(concurrent_stops_all_wait_for_the_work) {
   for (int round = 0; round < 30; round++) {
     stopper s = {.runtime = runtime_of(3)};
     latch_init(&s.about_to);
@@ -520,7 +520,7 @@ static void perform(play *p, uint64_t seed) {
 }
 
 /* capability: F8 */
-static void seed_replays_the_same_order(void **state) {
+TEST_CASE(seed_replays_the_same_order) {
   static play first, second;
   for (uint64_t seed = 1; seed <= 10; seed++) {
     printf("replay seed %llu\n", (unsigned long long)seed);
@@ -534,7 +534,7 @@ static void seed_replays_the_same_order(void **state) {
 
 static void do_nothing(task *t) {}
 
-static void observed_pool_records_waiting_times(void **state) {
+TEST_CASE(observed_pool_records_waiting_times) {
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime;
@@ -610,7 +610,7 @@ static void count_parked(task *t) {
   atomic_fetch_add(&p->runs, 1);
 }
 
-static void bell_wakes_one_worker(void **state) {
+TEST_CASE(bell_wakes_one_worker) {
   for (uint32_t workers = 1; workers <= 3; workers++) {
     vestry_runtime *runtime = runtime_of(workers);
     parked_then then = {.runs = 0};
@@ -646,7 +646,7 @@ static void ring_the_free_worker(bell_box *b) {
 }
 
 /* One of two workers is in a long run, then both are, and then the other one is. */
-static void bell_is_watched_and_answered_by_any_free_worker(void **state) {
+TEST_CASE(bell_is_watched_and_answered_by_any_free_worker) {
   vestry_runtime *runtime = runtime_of(2);
   bell_box b;
   task blockers[2];
@@ -711,7 +711,7 @@ static void *notify_often(void *of) {
 }
 
 /* Rings and jobs come while workers park; each ring and each job is followed by a run. */
-static void no_ring_and_no_job_is_lost(void **state) {
+TEST_CASE(no_ring_and_no_job_is_lost) {
   for (uint32_t workers = 1; workers <= 3; workers++) {
     ringers r = {.runtime = runtime_of(workers)};
     give_bell(&r.b, r.runtime, NULL);
@@ -726,27 +726,4 @@ static void no_ring_and_no_job_is_lost(void **state) {
     vestry_runtime_destroy(r.runtime);
     assert_int_equal(atomic_load(&r.b.answered), 2 * BELL_RINGS + 1);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(options_are_checked),
-      cmocka_unit_test(runtime_that_cannot_batch_says_so),
-      cmocka_unit_test(failed_thread_start_undoes_the_creation),
-      cmocka_unit_test(threads_have_names_and_block_signals),
-      cmocka_unit_test(busy_actor_does_not_starve_external_notifies),
-      cmocka_unit_test(busy_actor_does_not_starve_a_blocked_workers_queue),
-      cmocka_unit_test(idle_workers_steal_queued_actors),
-      cmocka_unit_test(workers_park_and_wake),
-      cmocka_unit_test(no_wake_up_is_lost_while_parking),
-      cmocka_unit_test(rings_of_actors_complete),
-      cmocka_unit_test(stop_runs_all_ready_actors),
-      cmocka_unit_test(concurrent_stops_all_wait_for_the_work),
-      cmocka_unit_test(seed_replays_the_same_order),
-      cmocka_unit_test(observed_pool_records_waiting_times),
-      cmocka_unit_test(bell_wakes_one_worker),
-      cmocka_unit_test(bell_is_watched_and_answered_by_any_free_worker),
-      cmocka_unit_test(no_ring_and_no_job_is_lost),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

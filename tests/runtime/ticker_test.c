@@ -60,7 +60,7 @@ static void bell_init(bell *a, clockwork *c) {
   vsi_timer_init(&a->timer, ring);
 }
 
-static void timer_fires_at_most_a_tick_late(void **state) {
+TEST_CASE(timer_fires_at_most_a_tick_late) {
   uint64_t seed = 11;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
@@ -93,7 +93,7 @@ static void timer_fires_at_most_a_tick_late(void **state) {
 
 /* Timers of one period that are armed at different times come to fire together, none after its time, and none earlier
  * than its slack. */
-static void timers_with_slack_fire_together(void **state) {
+TEST_CASE(timers_with_slack_fire_together) {
   enum { BELLS = 600, PERIOD_MS = 3000, ROUNDS = 5 };
   const uint64_t period_ns = PERIOD_MS * (uint64_t)MS, slack_ns = period_ns / 16;
   uint64_t seed = 7;
@@ -126,7 +126,7 @@ static void timers_with_slack_fire_together(void **state) {
 }
 
 /* As the streams of pages that change at random: when its timer fires, each stream was written some time ago. */
-static void timers_of_different_times_fire_in_few_groups(void **state) {
+TEST_CASE(timers_of_different_times_fire_in_few_groups) {
   enum { BELLS = 400, PERIOD_MS = 15000, SLACKS = 16, ROUNDS = 10 };
   const uint64_t period_ns = PERIOD_MS * (uint64_t)MS, slack_ns = period_ns / SLACKS;
   uint64_t seed = 11;
@@ -157,7 +157,7 @@ static void timers_of_different_times_fire_in_few_groups(void **state) {
   clockwork_finish(&c);
 }
 
-static void arming_again_moves_the_timer(void **state) {
+TEST_CASE(arming_again_moves_the_timer) {
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a;
@@ -181,7 +181,7 @@ static void arming_again_moves_the_timer(void **state) {
   clockwork_finish(&c);
 }
 
-static void cancel_returns_whether_it_was_in_time(void **state) {
+TEST_CASE(cancel_returns_whether_it_was_in_time) {
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a, b;
@@ -204,7 +204,7 @@ static void cancel_returns_whether_it_was_in_time(void **state) {
 }
 
 /* A timer that re-arms itself for now must not keep a step from ending. */
-static void timer_rearmed_in_its_fire_waits_for_the_next_step(void **state) {
+TEST_CASE(timer_rearmed_in_its_fire_waits_for_the_next_step) {
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a;
@@ -220,7 +220,7 @@ static void timer_rearmed_in_its_fire_waits_for_the_next_step(void **state) {
   clockwork_finish(&c);
 }
 
-static void clock_jump_fires_all_timers_in_order(void **state) {
+TEST_CASE(clock_jump_fires_all_timers_in_order) {
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a[20];
@@ -243,7 +243,7 @@ static void clock_jump_fires_all_timers_in_order(void **state) {
   clockwork_finish(&c);
 }
 
-static void timer_at_the_maximum_never_fires(void **state) {
+TEST_CASE(timer_at_the_maximum_never_fires) {
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a;
@@ -256,7 +256,7 @@ static void timer_at_the_maximum_never_fires(void **state) {
   clockwork_finish(&c);
 }
 
-static void close_fires_no_timer_and_refuses_arming(void **state) {
+TEST_CASE(close_fires_no_timer_and_refuses_arming) {
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a, b;
@@ -278,7 +278,7 @@ static void close_fires_no_timer_and_refuses_arming(void **state) {
   clockwork_finish(&c);
 }
 
-static void close_in_a_fire_leaves_other_timers_unfired(void **state) {
+TEST_CASE(close_in_a_fire_leaves_other_timers_unfired) {
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a, b;
@@ -320,7 +320,7 @@ static vestry_runtime *real_runtime(void) {
   return runtime;
 }
 
-static void thread_fires_timers_in_time_order(void **state) {
+TEST_CASE(thread_fires_timers_in_time_order) {
   vestry_runtime *runtime = real_runtime();
   latch l;
   latch_init(&l);
@@ -368,7 +368,7 @@ static void *race(void *argument) {
   return NULL;
 }
 
-static void arming_is_fired_moved_or_cancelled_once(void **state) {
+TEST_CASE(arming_is_fired_moved_or_cancelled_once) {
   vestry_runtime *runtime = real_runtime();
   static real_alarm alarms[ALARMS];
   memset(alarms, 0, sizeof alarms);
@@ -400,7 +400,7 @@ static void count(vsi_timer *timer, vsi_notices *notices) {
 
 /* The host's own clock, advanced by the test while the thread runs: the thread fires by that clock at its next
  * check. */
-static void thread_uses_the_clock_of_the_host(void **state) {
+TEST_CASE(thread_uses_the_clock_of_the_host) {
   clockwork c;
   clockwork_init(&c, 1);
   latch l;
@@ -414,23 +414,4 @@ static void thread_uses_the_clock_of_the_host(void **state) {
   latch_wait(&l, 2);
   clockwork_finish(&c);
   latch_finish(&l);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(timer_fires_at_most_a_tick_late),
-      cmocka_unit_test(arming_again_moves_the_timer),
-      cmocka_unit_test(cancel_returns_whether_it_was_in_time),
-      cmocka_unit_test(timer_rearmed_in_its_fire_waits_for_the_next_step),
-      cmocka_unit_test(clock_jump_fires_all_timers_in_order),
-      cmocka_unit_test(timer_at_the_maximum_never_fires),
-      cmocka_unit_test(timers_with_slack_fire_together),
-      cmocka_unit_test(timers_of_different_times_fire_in_few_groups),
-      cmocka_unit_test(close_fires_no_timer_and_refuses_arming),
-      cmocka_unit_test(close_in_a_fire_leaves_other_timers_unfired),
-      cmocka_unit_test(thread_fires_timers_in_time_order),
-      cmocka_unit_test(arming_is_fired_moved_or_cancelled_once),
-      cmocka_unit_test(thread_uses_the_clock_of_the_host),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,7 +58,7 @@ static void advance(bell *b, uint64_t ms) {
   settle(b);
 }
 
-static void arguments_are_checked(void **state) {
+TEST_CASE(arguments_are_checked) {
   bell b;
   bell_init(&b);
   vestry_timer *const untouched = (vestry_timer *)&b;
@@ -73,7 +73,7 @@ static void arguments_are_checked(void **state) {
   bell_finish(&b);
 }
 
-static void timer_without_period_fires_once(void **state) {
+TEST_CASE(timer_without_period_fires_once) {
   bell b;
   bell_init(&b);
   advance(&b, 100); /* not set: no callback */
@@ -94,7 +94,7 @@ static void timer_without_period_fires_once(void **state) {
 }
 
 /* Late steps do not shift later deadlines: they are multiples of the period after the first deadline. */
-static void periods_do_not_drift(void **state) {
+TEST_CASE(periods_do_not_drift) {
   uint64_t seed = 5;
   bell b;
   bell_init(&b);
@@ -113,7 +113,7 @@ static void periods_do_not_drift(void **state) {
   bell_finish(&b);
 }
 
-static void missed_periods_call_back_once(void **state) {
+TEST_CASE(missed_periods_call_back_once) {
   bell b;
   bell_init(&b);
   uint64_t start_ns = b.th.now_ns;
@@ -131,7 +131,7 @@ static void missed_periods_call_back_once(void **state) {
 static void do_nothing(vestry_actor *self, void *ctx) {}
 
 /* Three actors are queued before the callback, and a period passes with each. */
-static void periods_missed_before_the_callback_call_back_once(void **state) {
+TEST_CASE(periods_missed_before_the_callback_call_back_once) {
   bell b;
   bell_init(&b);
   vestry_actor *before[3] = {NULL};
@@ -154,7 +154,7 @@ static void periods_missed_before_the_callback_call_back_once(void **state) {
   bell_finish(&b);
 }
 
-static void set_replaces_the_earlier_setting(void **state) {
+TEST_CASE(set_replaces_the_earlier_setting) {
   bell b;
   bell_init(&b);
   vestry_timer_set(b.timer, 10, 10);
@@ -168,7 +168,7 @@ static void set_replaces_the_earlier_setting(void **state) {
   bell_finish(&b);
 }
 
-static void cancel_stops_the_timer(void **state) {
+TEST_CASE(cancel_stops_the_timer) {
   bell b;
   bell_init(&b);
   vestry_timer_set(b.timer, VESTRY_NEVER_MS, 0);
@@ -201,7 +201,7 @@ static void meddle(vestry_actor *self, void *ctx) {
   }
 }
 
-static void pending_callback_can_be_cancelled(void **state) {
+TEST_CASE(pending_callback_can_be_cancelled) {
   for (int action = 0; action < 3; action++) {
     bell b;
     bell_init(&b);
@@ -242,7 +242,7 @@ static void destroy_inside(bell *b) {
   b->timer = NULL;
 }
 
-static void callback_may_set_cancel_or_destroy_its_timer(void **state) {
+TEST_CASE(callback_may_set_cancel_or_destroy_its_timer) {
   void (*const actions[])(bell *) = {set_again_inside, cancel_inside, destroy_inside};
   for (int i = 0; i < 3; i++) {
     bell b;
@@ -265,7 +265,7 @@ static void step_late(bell *b) {
   assert_int_equal(b->rung, 1);
 }
 
-static void step_in_a_callback_does_not_call_it_again(void **state) {
+TEST_CASE(step_in_a_callback_does_not_call_it_again) {
   bell b;
   bell_init(&b);
   b.also = step_late;
@@ -275,7 +275,7 @@ static void step_in_a_callback_does_not_call_it_again(void **state) {
   bell_finish(&b);
 }
 
-static void closed_runtime_runs_no_timer(void **state) {
+TEST_CASE(closed_runtime_runs_no_timer) {
   bell b;
   bell_init(&b);
   vestry_timer_set(b.timer, 10, 10);
@@ -308,7 +308,7 @@ static vestry_err create_timer(test_host *th, void *ctx) {
   return error;
 }
 
-static void timer_creation_survives_every_allocation_failure(void **state) {
+TEST_CASE(timer_creation_survives_every_allocation_failure) {
   test_host_fail_each(create_timer, NULL, false);
 }
 
@@ -348,7 +348,7 @@ static void *step_once(void *argument) {
 
 /* The timer has left the wheel to fire, and only then is it set again, for later or for now. The running fire must not
  * make the new deadline early, and a deadline that is due calls back once. */
-static void running_fire_respects_a_new_deadline(void **state) {
+TEST_CASE(running_fire_respects_a_new_deadline) {
   for (uint64_t delay_ms = 0; delay_ms <= 50; delay_ms += 50) {
     slow_clock s = {.delay_ms = delay_ms};
     bell *b = &s.bell;
@@ -427,7 +427,7 @@ static void ring_mortal(vestry_timer *timer, void *ctx) {
   atomic_fetch_sub(&m->inside, 1);
 }
 
-static void destroy_waits_for_a_running_callback(void **state) {
+TEST_CASE(destroy_waits_for_a_running_callback) {
   vestry_runtime *runtime = threaded(3);
   for (int round = 0; round < 200; round++) {
     mortal *m = mortal_create();
@@ -449,7 +449,7 @@ static void end_it(vestry_timer *timer, void *ctx) {
   latch_add(gone);
 }
 
-static void callback_may_destroy_its_timer_under_threads(void **state) {
+TEST_CASE(callback_may_destroy_its_timer_under_threads) {
   vestry_runtime *runtime = threaded(2);
   latch gone;
   latch_init(&gone);
@@ -493,7 +493,7 @@ static void ring_quick(vestry_timer *timer, void *ctx) {
   latch_add(&m->rung);
 }
 
-static void set_and_cancel_race_with_the_callback(void **state) {
+TEST_CASE(set_and_cancel_race_with_the_callback) {
   vestry_runtime *runtime = threaded(4);
   mortal *m = mortal_create();
   vestry_timer *timer = NULL;
@@ -523,7 +523,7 @@ static void count(vestry_timer *timer, void *ctx) {
 }
 
 /* A stop comes between fire and callback: a fired timer may still call back, but not after the stop. */
-static void no_callback_runs_after_stop(void **state) {
+TEST_CASE(no_callback_runs_after_stop) {
   for (int round = 0; round < 50; round++) {
     vestry_runtime *runtime = threaded(2);
     latch rung;
@@ -541,27 +541,4 @@ static void no_callback_runs_after_stop(void **state) {
     assert_int_equal(rung.count, at_stop);
     latch_finish(&rung);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(arguments_are_checked),
-      cmocka_unit_test(timer_without_period_fires_once),
-      cmocka_unit_test(periods_do_not_drift),
-      cmocka_unit_test(missed_periods_call_back_once),
-      cmocka_unit_test(periods_missed_before_the_callback_call_back_once),
-      cmocka_unit_test(set_replaces_the_earlier_setting),
-      cmocka_unit_test(cancel_stops_the_timer),
-      cmocka_unit_test(pending_callback_can_be_cancelled),
-      cmocka_unit_test(callback_may_set_cancel_or_destroy_its_timer),
-      cmocka_unit_test(step_in_a_callback_does_not_call_it_again),
-      cmocka_unit_test(closed_runtime_runs_no_timer),
-      cmocka_unit_test(timer_creation_survives_every_allocation_failure),
-      cmocka_unit_test(running_fire_respects_a_new_deadline),
-      cmocka_unit_test(destroy_waits_for_a_running_callback),
-      cmocka_unit_test(callback_may_destroy_its_timer_under_threads),
-      cmocka_unit_test(set_and_cancel_race_with_the_callback),
-      cmocka_unit_test(no_callback_runs_after_stop),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

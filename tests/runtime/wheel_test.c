@@ -147,14 +147,14 @@ static void agrees_with_a_sorted_list(uint64_t seed) {
   }
 }
 
-static void wheel_agrees_with_a_sorted_list(void **state) {
+TEST_CASE(wheel_agrees_with_a_sorted_list) {
   for (uint64_t seed = 1; seed <= 20; seed++) {
     printf("wheel seed %llu\n", (unsigned long long)seed); /* the last one printed is the one that failed */
     agrees_with_a_sorted_list(seed);
   }
 }
 
-static void timers_of_equal_ticks_expire_in_add_order(void **state) {
+TEST_CASE(timers_of_equal_ticks_expire_in_add_order) {
   static vsi_wheel wheel;
   vsi_timer timers[6];
   vsi_wheel_init(&wheel, 0);
@@ -177,7 +177,7 @@ static void timers_of_equal_ticks_expire_in_add_order(void **state) {
 }
 
 /* Jumps of centuries, over an empty wheel and over full ones: visiting each tick would not end. */
-static void long_gaps_are_skipped(void **state) {
+TEST_CASE(long_gaps_are_skipped) {
   static vsi_wheel wheel;
   vsi_timer timers[44];
   vsi_wheel_init(&wheel, 0);
@@ -192,7 +192,7 @@ static void long_gaps_are_skipped(void **state) {
 }
 
 /* Advancing from stop to stop, a timer is reached in at most as many stops as there are levels. */
-static void timer_is_reached_in_few_stops(void **state) {
+TEST_CASE(timer_is_reached_in_few_stops) {
   static vsi_wheel wheel;
   uint64_t seed = 3;
   for (int round = 0; round < 1000; round++) {
@@ -212,7 +212,7 @@ static void timer_is_reached_in_few_stops(void **state) {
   }
 }
 
-static void timer_added_while_popping_waits_for_the_next_advance(void **state) {
+TEST_CASE(timer_added_while_popping_waits_for_the_next_advance) {
   static vsi_wheel wheel;
   vsi_timer timer;
   vsi_timer_init(&timer, NULL);
@@ -230,7 +230,7 @@ static void timer_added_while_popping_waits_for_the_next_advance(void **state) {
   assert_ptr_equal(vsi_wheel_pop_expired(&wheel), &timer);
 }
 
-static void timers_at_the_last_ticks_are_kept(void **state) {
+TEST_CASE(timers_at_the_last_ticks_are_kept) {
   static vsi_wheel wheel;
   vsi_timer never, late;
   vsi_timer_init(&never, NULL);
@@ -246,16 +246,4 @@ static void timers_at_the_last_ticks_are_kept(void **state) {
   vsi_wheel_remove(&wheel, &never);
   assert_false(VSI_TIMER_IS_ARMED(&never));
   assert_true(vsi_wheel_next_stop(&wheel) == VSI_WHEEL_NONE);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(wheel_agrees_with_a_sorted_list),
-      cmocka_unit_test(timers_of_equal_ticks_expire_in_add_order),
-      cmocka_unit_test(long_gaps_are_skipped),
-      cmocka_unit_test(timer_is_reached_in_few_stops),
-      cmocka_unit_test(timer_added_while_popping_waits_for_the_next_advance),
-      cmocka_unit_test(timers_at_the_last_ticks_are_kept),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,9 @@
 #include "store/naive.h"
 #include "vestry/dispatch.h"
 
+/* The last one is an application's store. */
+#define TEST_ON_STORES(name) TEST_CASE_EACH(name, "lru", "hash", "naive-lru")
+
 enum { CAP = 5, TABS = 6 };
 
 static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
@@ -50,7 +53,7 @@ static const plan devices = {.key = "page",
                              .more = {{"device/1", "", 1000}, {"device/2", "", 1000}, {"mine", NULL, 100}}};
 
 /* capability: K13 */
-static void stream_over_user_limit_replaces_the_oldest(void **state) {
+TEST_ON_STORES(stream_over_user_limit_replaces_the_oldest) {
   site w;
   site_begin(&w, options_of(*state));
   wire ann[8], bob[8], nobody[8];
@@ -87,7 +90,7 @@ static void stream_over_user_limit_replaces_the_oldest(void **state) {
 }
 
 /* capability: K13 */
-static void stream_over_limit_replaces_the_least_active(void **state) {
+TEST_ON_STORES(stream_over_limit_replaces_the_least_active) {
   site w;
   site_begin(&w, options_of(*state));
   wire tab[CAP + 3];
@@ -117,7 +120,7 @@ static void stream_over_limit_replaces_the_least_active(void **state) {
 
 /* A closing stream does not count, although its runner has not processed its end yet. */
 /* capability: K13 */
-static void ending_streams_do_not_count(void **state) {
+TEST_ON_STORES(ending_streams_do_not_count) {
   site w;
   site_begin(&w, options_of(*state));
   wire tab[TABS];
@@ -132,7 +135,7 @@ static void ending_streams_do_not_count(void **state) {
 /* Six tabs with a limit of five lose their streams and reconnect one after the other, as browsers do: an aborted
  * stream is opened again, a clean end is not. Each tab reconnects once, and then no stream ends. */
 /* capability: K13 */
-static void six_tabs_reconnect_once_each(void **state) {
+TEST_ON_STORES(six_tabs_reconnect_once_each) {
   site w;
   site_begin(&w, options_of(*state));
   wire tab[TABS] = {{0}}, again[TABS] = {{0}};
@@ -172,7 +175,7 @@ static void six_tabs_reconnect_once_each(void **state) {
 }
 
 /* A stream that ends with its request, or is abandoned, replaces no other stream. */
-static void short_and_abandoned_streams_replace_none(void **state) {
+TEST_ON_STORES(short_and_abandoned_streams_replace_none) {
   site w;
   site_begin(&w, options_of(*state));
   wire tab[CAP], action, second;
@@ -197,7 +200,7 @@ static void say(void *ctx, vestry_log_level level, const char *line) {
 }
 
 /* A stream with more keys in a scope than the scope may have entries is refused, and evicts no entry. */
-static void stream_with_more_keys_than_scope_limit_gets_500(void **state) {
+TEST_ON_STORES(stream_with_more_keys_than_scope_limit_gets_500) {
   site w;
   vestry_options options = options_of(*state);
   options.bounds = &(vestry_bounds){.max_streams_per_scope_count = CAP, .max_per_scope_count = 3};
@@ -239,7 +242,7 @@ static void *open_many(void *ctx) {
 
 /* However many streams open at once, the limit stays open at the end, and each other stream was replaced once. */
 /* capability: K13 */
-static void concurrent_opens_leave_exactly_the_limit(void **state) {
+TEST_ON_STORES(concurrent_opens_leave_exactly_the_limit) {
   site w;
   vestry_options options = options_of(*state);
   options.threads_count = 2;
@@ -267,7 +270,7 @@ static void concurrent_opens_leave_exactly_the_limit(void **state) {
 }
 
 /* Whichever allocation fails, a stream that is not stored replaces no other stream. */
-static void failed_allocation_replaces_no_stream(void **state) {
+TEST_ON_STORES(failed_allocation_replaces_no_stream) {
   bool opened = false;
   for (long fails = 0; !opened; fails++) {
     site w;
@@ -288,10 +291,8 @@ static void failed_allocation_replaces_no_stream(void **state) {
   }
 }
 
-static char lru[] = "lru", hash[] = "hash", own[] = "naive-lru"; /* the last one is an application's store */
-
 /* The same for the limit of the whole store. */
-static void stream_with_more_keys_than_store_limit_gets_500(void **state) {
+TEST_ON_STORES(stream_with_more_keys_than_store_limit_gets_500) {
   site w;
   vestry_options options = options_of(*state);
   options.bounds = &(vestry_bounds){.max_streams_per_scope_count = CAP, .max_count = 3};
@@ -307,23 +308,4 @@ static void stream_with_more_keys_than_store_limit_gets_500(void **state) {
   open_as(&w, &other, "ann", &(plan){.key = "0", .keep = true, .more = {{"1", "", 5}}});
   assert_true(is_open(&other) && is_open(&good));
   wires_end(&w, &good, &bad, &other);
-}
-
-#define TEST(function)                                                                                                 \
-  cmocka_unit_test_prestate(function, lru), cmocka_unit_test_prestate(function, hash),                                 \
-      cmocka_unit_test_prestate(function, own)
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(stream_over_user_limit_replaces_the_oldest),
-      TEST(stream_over_limit_replaces_the_least_active),
-      TEST(ending_streams_do_not_count),
-      TEST(six_tabs_reconnect_once_each),
-      TEST(short_and_abandoned_streams_replace_none),
-      TEST(stream_with_more_keys_than_scope_limit_gets_500),
-      TEST(stream_with_more_keys_than_store_limit_gets_500),
-      TEST(concurrent_opens_leave_exactly_the_limit),
-      TEST(failed_allocation_replaces_no_stream),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }
