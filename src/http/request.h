@@ -78,12 +78,14 @@ static inline void vsi_request_mark_private(const vestry_request *req) {
   req->own->is_personal = true;
 }
 
-/* Names of the headers that identify a user, sorted, ended by NULL. A response is private if its handler reads one of
- * them, and copies of requests contain all of them (app/page/copy.c). vestry/request.h lists them. */
-enum { VSI_USER_HEADERS_MAX = 64 }; /* the NULL included */
-VESTRY_API extern const char *const vsi_user_headers[];
+typedef char vsi_header_name[36];
+
+/* Names of the headers that identify a user, sorted. A response is private if its handler reads one of them, and copies
+ * of requests contain all of them (app/page/copy.c). vestry/request.h lists them. */
+enum { VSI_USER_HEADERS_COUNT = 49 };
+VESTRY_API extern const vsi_header_name vsi_user_headers[VSI_USER_HEADERS_COUNT];
 /* Return the place of a header in the list; NULL: it does not identify a user. */
-VESTRY_API const char *const *vsi_user_header(const char *name);
+VESTRY_API const vsi_header_name *vsi_user_header(const char *name);
 
 /* Compare a media type without its parameters. */
 VESTRY_API bool vsi_is_media_type(const char *content_type, const char *wanted);

@@ -30,7 +30,7 @@ static void stage_end(stage *s, vestry_cause cause, const char *text) {
 }
 
 /* capability: C11 */
-static void c11_leave_closes_and_clears_the_pointer(void **state) {
+TEST_CASE(c11_leave_closes_and_clears_the_pointer) {
   stage s;
   stage_begin(&s);
   vestry_connection *mine = vestry_connection_ref(s.c);
@@ -55,7 +55,7 @@ out:
 }
 
 /* capability: C11 */
-static void c11_scoped_variable_closes_on_every_path(void **state) {
+TEST_CASE(c11_scoped_variable_closes_on_every_path) {
   for (int path = 0; path < 3; path++) {
     stage s;
     stage_begin(&s);
@@ -64,13 +64,3 @@ static void c11_scoped_variable_closes_on_every_path(void **state) {
   }
 }
 #endif
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c11_leave_closes_and_clears_the_pointer),
-#ifdef VESTRY_CLOSED_AT_END
-      cmocka_unit_test(c11_scoped_variable_closes_on_every_path),
-#endif
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -13,18 +13,17 @@
 
 /* Headers that identify the client. Copies have them in addition to those that identify the user (vsi_user_headers).
  * Headers for framing and negotiation are not copied, because they concern only the original request. */
-static const char *const client_headers[] = {"Host",
-                                             "Accept-Language",
-                                             "User-Agent",
-                                             "Referer",
-                                             "X-Forwarded-For",
-                                             "X-Forwarded-Proto",
-                                             "X-Forwarded-Host",
-                                             "X-Request-Id",
-                                             NULL};
-enum { CLIENT_HEADERS_COUNT = sizeof client_headers / sizeof *client_headers - 1 };
+static const vsi_header_name client_headers[] = {"Host",
+                                                 "Accept-Language",
+                                                 "User-Agent",
+                                                 "Referer",
+                                                 "X-Forwarded-For",
+                                                 "X-Forwarded-Proto",
+                                                 "X-Forwarded-Host",
+                                                 "X-Request-Id"};
+enum { CLIENT_HEADERS_COUNT = sizeof client_headers / sizeof *client_headers };
 
-_Static_assert(VESTRY_ROUTE_PARAMETERS_MAX <= UINT8_MAX && VSI_USER_HEADERS_MAX <= UINT8_MAX / 2,
+_Static_assert(VESTRY_ROUTE_PARAMETERS_MAX <= UINT8_MAX && VSI_USER_HEADERS_COUNT <= UINT8_MAX / 2,
                "they are counted in a byte");
 
 static void put(vsi_buffer *text, const char *one) {
@@ -51,12 +50,12 @@ static void put_query(vsi_buffer *text, const char *query, vestry_slice *ret_sig
 
 /* The headers of a request that are copied, by their indices in the lists. */
 typedef struct present {
-  bool client[CLIENT_HEADERS_COUNT], user[VSI_USER_HEADERS_MAX];
+  bool client[CLIENT_HEADERS_COUNT], user[VSI_USER_HEADERS_COUNT];
 } present;
 
 static void note_header(void *ctx, const char *name, const char *value) {
   present *is = ctx;
-  const char *const *user = vsi_user_header(name);
+  const vsi_header_name *user = vsi_user_header(name);
   (void)value;
   if (user) is->user[user - vsi_user_headers] = true;
   for (size_t i = 0; i < CLIENT_HEADERS_COUNT; i++)
@@ -64,10 +63,10 @@ static void note_header(void *ctx, const char *name, const char *value) {
 }
 
 /* Append headers, each as name and value. is_present: by index, whether the request has it. Returns their number. */
-static size_t put_headers(vsi_buffer *text, const vestry_request *req, const char *const *names,
+static size_t put_headers(vsi_buffer *text, const vestry_request *req, const vsi_header_name *names, size_t names_count,
                           const bool *is_present) {
   size_t count = 0;
-  for (size_t i = 0; names[i]; i++) {
+  for (size_t i = 0; i < names_count; i++) {
     const char *value = is_present[i] ? vestry_request_header(req, names[i]) : NULL;
     if (!value) continue;
     put(text, names[i]);
@@ -86,7 +85,8 @@ static size_t put_known_headers(vsi_buffer *text, const vestry_request *req) {
     ops->each_header(req->own->server_request, note_header, &is);
   else
     memset(&is, true, sizeof is);
-  return put_headers(text, req, client_headers, is.client) + put_headers(text, req, vsi_user_headers, is.user);
+  return put_headers(text, req, client_headers, CLIENT_HEADERS_COUNT, is.client) +
+         put_headers(text, req, vsi_user_headers, VSI_USER_HEADERS_COUNT, is.user);
 }
 
 /* Append the data of which the copy consists. ret: its members that describe the data, except for `signals`. */
