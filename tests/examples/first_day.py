@@ -288,8 +288,8 @@ class Chat(Board):
            "CREATE TABLE pace(user TEXT PRIMARY KEY, slot INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID;"
            "INSERT INTO secret VALUES(randomblob(32)); INSERT INTO channel(name) VALUES('general');"
            "INSERT INTO message(channel, id, author, text) VALUES(1, 1, 'Ada', 'of long ago');"
-           # vestry's tables, as they were before parts had versions
-           "CREATE TABLE vestry_schema(version INTEGER NOT NULL) STRICT; INSERT INTO vestry_schema VALUES(1);"
+           # vestry's tables, as in 0.2.0
+           "CREATE TABLE vestry_schema(version INTEGER NOT NULL, part TEXT NOT NULL DEFAULT 'tab') STRICT; INSERT INTO vestry_schema VALUES(1, 'tab');"
            "CREATE TABLE vestry_tab(scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY(scope, tab)) STRICT, WITHOUT ROWID;"
            "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)")
 

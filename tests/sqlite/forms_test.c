@@ -249,15 +249,13 @@ TEST_CASE(old_file_is_upgraded_and_later_version_is_rejected) {
   sqlite3 *db;
   make_file();
   test_host_init(&th);
-  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK); /* as vestry left it before parts had versions */
-  ledger_run(db, "CREATE TABLE vestry_schema(version INTEGER NOT NULL) STRICT; INSERT INTO vestry_schema VALUES(1)");
+  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
   assert_int_equal(open_pool(&th.host, &pool), VESTRY_OK);
   assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_OK);
   vestry_sql_forms_destroy(stored);
   assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_OK); /* again, with the table present */
   vestry_sql_forms_destroy(stored);
   assert_int_equal(ledger_number(db, "SELECT version FROM vestry_schema WHERE part = 'form'"), 2);
-  assert_int_equal(ledger_number(db, "SELECT version FROM vestry_schema WHERE part = 'tab'"), 1);
   /* the tables of vestry 0.3.0 */
   ledger_run(db,
              "ALTER TABLE vestry_form DROP COLUMN person; UPDATE vestry_schema SET version = 1 WHERE part = 'form'");
@@ -292,39 +290,10 @@ TEST_CASE(version_is_written_again_after_vestry_schema_was_emptied) {
   write_from_outside("DELETE FROM vestry_schema");
   for (int i = 0; i < 2; i++) {
     form_begin_submit(&s);
-    assert_int_equal(atomic_load(&s.on.th.log_lines), !i);
-    if (!i) assert_non_null(strstr(s.on.th.last_log, "vestry_schema had no version of vestry's tables (form)"));
+    assert_int_equal(atomic_load(&s.on.th.log_lines), 0);
     assert_int_equal(number_of(&s, "SELECT version FROM vestry_schema WHERE part = 'form'"), 2);
     form_shows(&s, &t, "value=\"typed\"");
     check_totals(&s);
-    form_end(&s);
-  }
-  remove_file();
-}
-
-/* An operator drops a table, an index or a trigger, whose part still has its version. */
-TEST_CASE(dropped_tables_are_created_again) {
-  static const char *const drops[] = {NULL, /* nothing */
-                                      "DROP TABLE vestry_form",
-                                      "DROP TABLE vestry_form_total",
-                                      "DROP TABLE vestry_form_cleared",
-                                      "DROP INDEX vestry_form_scope",
-                                      "DROP TRIGGER vestry_form_goes"};
-  int64_t objects = 0;
-  make_file();
-  for (size_t i = 0; i < sizeof drops / sizeof *drops; i++) {
-    form_suite s;
-    form_tab t = {.cookie = ""};
-    if (i) write_from_outside(drops[i]);
-    form_begin_submit(&s);
-    assert_int_equal(atomic_load(&s.on.th.log_lines), i > 0);
-    if (i) assert_non_null(strstr(s.on.th.last_log, "although vestry_schema has its version"));
-    const int64_t count = number_of(&s, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'vestry_form%'");
-    if (i) assert_int_equal(count, objects);
-    objects = count;
-    form_load(&s, &t);
-    assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 200);
-    form_shows(&s, &t, "value=\"typed\"");
     form_end(&s);
   }
   remove_file();

@@ -57,50 +57,54 @@ enum { CLEANED_AT_ONCE = 64, CLOSED_AT_ONCE = 16, FULL_LOOK_MS = 1000, FULL_LOOK
 #define PROGRESS_SCALE 1073741824 /* 2^30: read as an integer, because a locale changes the format of fractions */
 
 static const char *const of_sqlite[] = {
-    "CREATE TABLE vestry_job(id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, key TEXT, state TEXT NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS vestry_job(id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, key TEXT, state "
+    "TEXT NOT NULL,"
     " due INTEGER, fence INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,"
     " attempts_most INTEGER NOT NULL, payload BLOB, progress REAL NOT NULL DEFAULT 0, said TEXT, error TEXT,"
     " created INTEGER NOT NULL, ended INTEGER, period INTEGER, shift INTEGER, period_at INTEGER) STRICT;"
-    "CREATE INDEX vestry_job_due ON vestry_job(kind, due) WHERE due IS NOT NULL;"
-    "CREATE INDEX vestry_job_key ON vestry_job(kind, key) WHERE key IS NOT NULL;"
-    "CREATE INDEX vestry_job_state ON vestry_job(state, ended);"
-    "CREATE UNIQUE INDEX vestry_job_tick ON vestry_job(kind) WHERE period IS NOT NULL;"
-    "CREATE TABLE vestry_job_total(removed INTEGER NOT NULL) STRICT;"
-    "INSERT INTO vestry_job_total(removed) VALUES(0)"};
+    "CREATE INDEX IF NOT EXISTS vestry_job_due ON vestry_job(kind, due) WHERE due IS NOT NULL;"
+    "CREATE INDEX IF NOT EXISTS vestry_job_key ON vestry_job(kind, key) WHERE key IS NOT NULL;"
+    "CREATE INDEX IF NOT EXISTS vestry_job_state ON vestry_job(state, ended);"
+    "CREATE UNIQUE INDEX IF NOT EXISTS vestry_job_tick ON vestry_job(kind) WHERE period IS NOT NULL;"
+    "CREATE TABLE IF NOT EXISTS vestry_job_total(removed INTEGER NOT NULL) STRICT;"
+    "INSERT INTO vestry_job_total(removed) SELECT 0 WHERE NOT EXISTS(SELECT 1 FROM vestry_job_total)"};
 static const char *const of_postgres[] = {
-    "CREATE TABLE vestry_job(id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL, key text,"
+    "CREATE TABLE IF NOT EXISTS vestry_job(id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL, key "
+    "text,"
     " state text NOT NULL, due bigint, fence bigint NOT NULL DEFAULT 0, attempts bigint NOT NULL DEFAULT 0,"
     " attempts_most bigint NOT NULL, payload bytea NOT NULL DEFAULT '', progress double precision NOT NULL DEFAULT 0,"
     " said text, error text, created bigint NOT NULL, ended bigint, period bigint, shift bigint, period_at bigint);"
-    "CREATE INDEX vestry_job_due ON vestry_job(kind, due, id) WHERE due IS NOT NULL;"
-    "CREATE INDEX vestry_job_key ON vestry_job(kind, key) WHERE key IS NOT NULL;"
-    "CREATE INDEX vestry_job_state ON vestry_job(state, ended);"
-    "CREATE UNIQUE INDEX vestry_job_tick ON vestry_job(kind) WHERE period IS NOT NULL;"
-    "CREATE TABLE vestry_job_slot(slot integer PRIMARY KEY, orders bigint NOT NULL) WITH (fillfactor = 50);"
-    "INSERT INTO vestry_job_slot(slot, orders) SELECT slot, 0 FROM generate_series(0, 1023) AS slot;"
-    "CREATE TABLE vestry_job_total(removed bigint NOT NULL) WITH (fillfactor = 10);"
-    "INSERT INTO vestry_job_total(removed) VALUES(0)",
-    "ALTER TABLE vestry_job ADD COLUMN is_closed boolean NOT NULL DEFAULT false",
+    "CREATE INDEX IF NOT EXISTS vestry_job_due ON vestry_job(kind, due, id) WHERE due IS NOT NULL;"
+    "CREATE INDEX IF NOT EXISTS vestry_job_key ON vestry_job(kind, key) WHERE key IS NOT NULL;"
+    "CREATE INDEX IF NOT EXISTS vestry_job_state ON vestry_job(state, ended);"
+    "CREATE UNIQUE INDEX IF NOT EXISTS vestry_job_tick ON vestry_job(kind) WHERE period IS NOT NULL;"
+    "CREATE TABLE IF NOT EXISTS vestry_job_slot(slot integer PRIMARY KEY, orders bigint NOT NULL) WITH (fillfactor = "
+    "50);"
+    "INSERT INTO vestry_job_slot(slot, orders) SELECT slot, 0 FROM generate_series(0, 1023) AS slot"
+    " ON CONFLICT DO NOTHING;"
+    "CREATE TABLE IF NOT EXISTS vestry_job_total(removed bigint NOT NULL) WITH (fillfactor = 10);"
+    "INSERT INTO vestry_job_total(removed) SELECT 0 WHERE NOT EXISTS(SELECT 1 FROM vestry_job_total)",
+    "ALTER TABLE vestry_job ADD COLUMN IF NOT EXISTS is_closed boolean NOT NULL DEFAULT false",
     /* A publication of all tables makes the server reject an update of a row without a key. */
-    "ALTER TABLE vestry_job_total ADD COLUMN one boolean NOT NULL DEFAULT true PRIMARY KEY CHECK(one)"};
+    "ALTER TABLE vestry_job_total ADD COLUMN IF NOT EXISTS one boolean NOT NULL DEFAULT true PRIMARY KEY CHECK(one)"};
 static const char *const leases_of_postgres[] = {
-    "CREATE TABLE vestry_job_lease(id bigint PRIMARY KEY,"
+    "CREATE TABLE IF NOT EXISTS vestry_job_lease(id bigint PRIMARY KEY,"
     " fence bigint NOT NULL, ends bigint NOT NULL) WITH (fillfactor = 50)"};
 /* The open jobs with a key, for orders (order.c). A separate part, so that nodes with an earlier version keep running
  * together with this one. */
-static const char *const open_index[] = {
-    "CREATE INDEX vestry_job_open ON vestry_job(kind, key, due) WHERE key IS NOT NULL AND due IS NOT NULL"};
+static const char *const open_index[] = {"CREATE INDEX IF NOT EXISTS vestry_job_open ON vestry_job(kind, key, due) "
+                                         "WHERE key IS NOT NULL AND due IS NOT NULL"};
 /* The numbers of jobs with a key (order.c). Nodes with an earlier version use vestry_job_slot instead. */
 static const char *const order_of_postgres[] = {
-    "ALTER TABLE vestry_job ADD COLUMN nth bigint;"
-    "CREATE UNIQUE INDEX vestry_job_nth ON vestry_job(kind, key, nth) WHERE nth IS NOT NULL"};
+    "ALTER TABLE vestry_job ADD COLUMN IF NOT EXISTS nth bigint;"
+    "CREATE UNIQUE INDEX IF NOT EXISTS vestry_job_nth ON vestry_job(kind, key, nth) WHERE nth IS NOT NULL"};
 enum { PARTS = 4 };
 static const vsi_sql_schema schemas[VSI_SQL_DIALECTS][PARTS] = {
-    {{"job", of_sqlite, sizeof of_sqlite / sizeof *of_sqlite}, {"job_open", open_index, 1}},
-    {{"job", of_postgres, sizeof of_postgres / sizeof *of_postgres},
-     {"job_lease", leases_of_postgres, 1},
-     {"job_open", open_index, 1},
-     {"job_order", order_of_postgres, 1}}};
+    {{"job", of_sqlite, sizeof of_sqlite / sizeof *of_sqlite, false}, {"job_open", open_index, 1, true}},
+    {{"job", of_postgres, sizeof of_postgres / sizeof *of_postgres, false},
+     {"job_lease", leases_of_postgres, 1, false},
+     {"job_open", open_index, 1, true},
+     {"job_order", order_of_postgres, 1, false}}};
 
 #define SQLITE VSI_SQL_SQLITE_NOW
 #define NOW    VSI_SQL_POSTGRES_NOW

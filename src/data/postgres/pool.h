@@ -167,19 +167,17 @@ vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *pool);
  * creates its tables, and vestry_schema, in the first schema of the connection's search_path; later ones use the schema
  * of vestry_schema. A new part is a list of steps next to the code that uses its tables:
  *
- *      static const char *const steps[] = {"CREATE TABLE vestry_x(…)"}; // a new version: one more at the end
+ *      static const char *const steps[] = {"CREATE TABLE IF NOT EXISTS vestry_x(…)"}; // a version each
  *      static const vsi_sql_schema schema = {"x", steps, sizeof steps / sizeof *steps};
  *      error = pool->ops->bring(pool, "vestry_postgres_x_create", &schema);
  *
  * A step that was released must never change.
  *
- * Create the tables of a part, bring them to this version, or create what is missing, in one transaction, under an
- * advisory lock, so that nodes may do this concurrently. If they have this version, and nothing is missing, only reads
- * are necessary, which need no privilege to create tables. If only indexes are missing, and cannot be created, they are
- * logged, and the result is OK.
+ * Create the tables of a part, or bring them to this version, in one transaction, under an advisory lock, so that nodes
+ * may do this concurrently. If they have this version, only a read is necessary, which needs no privilege to create
+ * tables.
  *  function  called by the application, for the log
- *  Returns   OK | the errors of vestry/data/postgres.h (IO also: the tables are of a later version; nothing was
- *           changed) */
+ *  Returns   vsi_sql_schema_result, of OK | the errors of vestry/data/postgres.h */
 vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
 
 /* Bring the application's tables to options.schema_version by options.schema, in the same way. OK | IO (a statement

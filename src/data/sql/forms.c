@@ -49,32 +49,38 @@
 enum { STEP_BYTES = 512, ROW_BYTES = 256, GONE_AT_ONCE = 64, SLOTS = 4096, NODES = 8, MADE_FREE = 32 };
 
 static const char *const of_sqlite[] = {
-    "CREATE TABLE vestry_form(id INTEGER PRIMARY KEY, scope BLOB NOT NULL, tab TEXT NOT NULL, name TEXT NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS vestry_form(id INTEGER PRIMARY KEY, scope BLOB NOT NULL, tab TEXT NOT NULL, name TEXT "
+    "NOT NULL,"
     " is_visitor INTEGER NOT NULL, generation INTEGER NOT NULL, number INTEGER NOT NULL, expires INTEGER NOT NULL,"
     " room INTEGER NOT NULL, pairs BLOB NOT NULL) STRICT;"
-    "CREATE INDEX vestry_form_scope ON vestry_form(scope, expires);"
-    "CREATE INDEX vestry_form_expires ON vestry_form(is_visitor, expires);"
-    "CREATE TABLE vestry_form_total(is_visitor INTEGER PRIMARY KEY, forms INTEGER NOT NULL, bytes INTEGER NOT NULL)"
+    "CREATE INDEX IF NOT EXISTS vestry_form_scope ON vestry_form(scope, expires);"
+    "CREATE INDEX IF NOT EXISTS vestry_form_expires ON vestry_form(is_visitor, expires);"
+    "CREATE TABLE IF NOT EXISTS vestry_form_total(is_visitor INTEGER PRIMARY KEY, forms INTEGER NOT NULL, bytes "
+    "INTEGER NOT NULL)"
     " STRICT;"
-    "CREATE TABLE vestry_form_cleared(id INTEGER PRIMARY KEY, generation INTEGER NOT NULL) STRICT;"
-    "INSERT INTO vestry_form_total(is_visitor, forms, bytes) VALUES(0, 0, 0), (1, 0, 0);"
-    "CREATE TRIGGER vestry_form_comes AFTER INSERT ON vestry_form BEGIN UPDATE vestry_form_total"
+    "CREATE TABLE IF NOT EXISTS vestry_form_cleared(id INTEGER PRIMARY KEY, generation INTEGER NOT NULL) STRICT;"
+    "INSERT INTO vestry_form_total(is_visitor, forms, bytes) VALUES(0, 0, 0), (1, 0, 0) ON CONFLICT DO NOTHING;"
+    "CREATE TRIGGER IF NOT EXISTS vestry_form_comes AFTER INSERT ON vestry_form BEGIN UPDATE vestry_form_total"
     " SET forms = forms + 1, bytes = bytes + new.room WHERE is_visitor = new.is_visitor; END;"
-    "CREATE TRIGGER vestry_form_grows AFTER UPDATE OF room ON vestry_form WHEN old.room <> new.room BEGIN"
+    "CREATE TRIGGER IF NOT EXISTS vestry_form_grows AFTER UPDATE OF room ON vestry_form WHEN old.room <> new.room BEGIN"
     " UPDATE vestry_form_total SET bytes = bytes + new.room - old.room WHERE is_visitor = new.is_visitor; END;"
-    "CREATE TRIGGER vestry_form_goes AFTER DELETE ON vestry_form BEGIN UPDATE vestry_form_total"
+    "CREATE TRIGGER IF NOT EXISTS vestry_form_goes AFTER DELETE ON vestry_form BEGIN UPDATE vestry_form_total"
     " SET forms = forms - 1, bytes = bytes - old.room WHERE is_visitor = old.is_visitor;"
     " DELETE FROM vestry_form_cleared WHERE id = old.id; END",
     "ALTER TABLE vestry_form ADD COLUMN person INTEGER NOT NULL DEFAULT 0"};
 static const char *const of_postgres[] = {
-    "CREATE TABLE vestry_form(scope bytea NOT NULL, tab text NOT NULL, name text NOT NULL, generation bigint NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS vestry_form(scope bytea NOT NULL, tab text NOT NULL, name text NOT NULL, generation "
+    "bigint NOT NULL,"
     " number bigint NOT NULL, pairs bytea NOT NULL, room bigint NOT NULL, expires bigint NOT NULL,"
     " is_visitor boolean NOT NULL, PRIMARY KEY(scope, tab, name)) WITH (fillfactor = 70);"
-    "CREATE INDEX vestry_form_expires ON vestry_form(expires);"
-    "CREATE TABLE vestry_form_cleared(slot integer PRIMARY KEY, changes bigint NOT NULL) WITH (fillfactor = 50);"
-    "INSERT INTO vestry_form_cleared(slot, changes) SELECT slot, 0 FROM generate_series(0, 4095) AS slot",
-    "ALTER TABLE vestry_form ADD COLUMN person bigint NOT NULL DEFAULT 0"};
-static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 2}, {"form", of_postgres, 2}};
+    "CREATE INDEX IF NOT EXISTS vestry_form_expires ON vestry_form(expires);"
+    "CREATE TABLE IF NOT EXISTS vestry_form_cleared(slot integer PRIMARY KEY, changes bigint NOT NULL) WITH "
+    "(fillfactor = 50);"
+    "INSERT INTO vestry_form_cleared(slot, changes) SELECT slot, 0 FROM generate_series(0, 4095) AS slot ON CONFLICT "
+    "DO NOTHING",
+    "ALTER TABLE vestry_form ADD COLUMN IF NOT EXISTS person bigint NOT NULL DEFAULT 0"};
+static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 2, false},
+                                                         {"form", of_postgres, 2, false}};
 
 #define SQLITE   VSI_SQL_SQLITE_NOW
 #define POSTGRES VSI_SQL_POSTGRES_NOW

@@ -37,13 +37,13 @@ struct vestry_sql_once {
 };
 
 #define STEPS(text, integer, blob, end)                                                                                \
-  "CREATE TABLE vestry_once(hash " text " PRIMARY KEY, owner " text " NOT NULL, run " text " NOT NULL, began " integer \
-  " NOT NULL, leased " integer " NOT NULL, answer " blob ")" end ";"                                                   \
-  "CREATE INDEX vestry_once_owner ON vestry_once(owner, began);"                                                       \
-  "CREATE INDEX vestry_once_began ON vestry_once(began)"
+  "CREATE TABLE IF NOT EXISTS vestry_once(hash " text " PRIMARY KEY, owner " text " NOT NULL, run " text               \
+  " NOT NULL, began " integer " NOT NULL, leased " integer " NOT NULL, answer " blob ")" end ";"                       \
+  "CREATE INDEX IF NOT EXISTS vestry_once_owner ON vestry_once(owner, began);"                                         \
+  "CREATE INDEX IF NOT EXISTS vestry_once_began ON vestry_once(began)"
 static const char *const steps[VSI_SQL_DIALECTS] = {STEPS("TEXT", "INTEGER", "BLOB", " STRICT"),
                                                     STEPS("text", "bigint", "bytea", "")};
-static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"once", &steps[0], 1}, {"once", &steps[1], 1}};
+static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"once", &steps[0], 1, false}, {"once", &steps[1], 1, false}};
 
 #define SQLITE   VSI_SQL_SQLITE_NOW
 #define POSTGRES VSI_SQL_POSTGRES_NOW

@@ -6,9 +6,10 @@
 enum { SECRET_BYTES = 32 };
 
 #define STEPS(integer, bytes, end)                                                                                     \
-  "CREATE TABLE vestry_secret(id " integer " PRIMARY KEY, secret " bytes " NOT NULL)" end
+  "CREATE TABLE IF NOT EXISTS vestry_secret(id " integer " PRIMARY KEY, secret " bytes " NOT NULL)" end
 static const char *const steps[VSI_SQL_DIALECTS] = {STEPS("INTEGER", "BLOB", " STRICT"), STEPS("integer", "bytea", "")};
-static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"secret", &steps[0], 1}, {"secret", &steps[1], 1}};
+static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"secret", &steps[0], 1, false},
+                                                         {"secret", &steps[1], 1, false}};
 
 static const char find_sql[] = "SELECT secret FROM vestry_secret WHERE id = 1";
 static const char insert_sql[] =

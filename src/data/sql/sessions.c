@@ -20,14 +20,16 @@ struct vestry_sql_sessions {
 };
 
 #define STEPS(text, integer, user, end)                                                                                \
-  "CREATE TABLE vestry_session(hash " text " PRIMARY KEY, " user " " text " NOT NULL, created " integer " NOT NULL,"   \
+  "CREATE TABLE IF NOT EXISTS vestry_session(hash " text " PRIMARY KEY, " user " " text " NOT NULL, created " integer  \
+  " NOT NULL,"                                                                                                         \
   " used " integer " NOT NULL)" end ";"                                                                                \
-  "CREATE INDEX vestry_session_" user " ON vestry_session(" user ", created);"                                         \
-  "CREATE INDEX vestry_session_used ON vestry_session(used);"                                                          \
-  "CREATE INDEX vestry_session_created ON vestry_session(created)"
+  "CREATE INDEX IF NOT EXISTS vestry_session_" user " ON vestry_session(" user ", created);"                           \
+  "CREATE INDEX IF NOT EXISTS vestry_session_used ON vestry_session(used);"                                            \
+  "CREATE INDEX IF NOT EXISTS vestry_session_created ON vestry_session(created)"
 static const char *const steps[VSI_SQL_DIALECTS] = {STEPS("TEXT", "INTEGER", "user", " STRICT, WITHOUT ROWID"),
                                                     STEPS("text", "bigint", "name", "")};
-static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"session", &steps[0], 1}, {"session", &steps[1], 1}};
+static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"session", &steps[0], 1, false},
+                                                         {"session", &steps[1], 1, false}};
 
 #define SQLITE          VSI_SQL_SQLITE_NOW_S
 #define POSTGRES        VSI_SQL_POSTGRES_NOW_S

@@ -23,55 +23,20 @@ typedef const char *const vsi_sql_texts[VSI_SQL_DIALECTS];
 
 /* The tables of one part of this library in an application's database; their version is a row of vestry_schema. A new
  * version adds one step at the end. A step that was released must never change, because existing databases have
- * executed it. */
+ * executed it. Each statement succeeds if its object exists (IF NOT EXISTS), because another client may have emptied
+ * vestry_schema. */
 typedef struct vsi_sql_schema {
   const char *part;         /* lower case */
-  const char *const *steps; /* SQL from version n to n + 1; n = 0: nothing exists. steps[0]: "CREATE KIND name…" */
+  const char *const *steps; /* SQL from version n to n + 1; n = 0: nothing exists */
   int version;              /* number of steps */
+  bool is_optional;         /* it has only indexes that are not unique: without them, statements are only slower */
 } vsi_sql_schema;
 
-enum { VSI_SQL_NAME_BYTES = 64 };
-
-/* A statement in the steps of a part. */
-typedef struct vsi_sql_statement {
-  const char *sql; /* not terminated, without its semicolon; NULL: before the first statement */
-  size_t len;
-  int number, step;                /* of the part's statements, from 0; and of its step, from 1 */
-  char name[VSI_SQL_NAME_BYTES];   /* of the table, index or trigger that it creates or alters; "": it inserts rows */
-  char column[VSI_SQL_NAME_BYTES]; /* that it adds to the table; "": none */
-  bool is_index;                   /* it creates an index that is not unique: without it, statements are only slower */
-} vsi_sql_statement;
-
-/* Go to the next statement; at = {0}: to the first one. Returns whether there is one. */
-VESTRY_API bool vsi_sql_next_statement(const vsi_sql_schema *schema, vsi_sql_statement *at);
-
-/* What a database has of a part. */
-typedef struct vsi_sql_found {
-  int64_t version;  /* in vestry_schema; 0: none */
-  uint64_t missing; /* bit n: the object or the column that statement n creates does not exist */
-  bool is_lost;     /* an object exists, although there is no version */
-  bool is_dropped;  /* an object or a column of the version does not exist */
-} vsi_sql_found;
-
-/* Note whether the object or the column that a statement creates exists. The version is known, and is not later than
- * schema's. */
-VESTRY_API void vsi_sql_note_object(vsi_sql_found *found, const vsi_sql_statement *at, bool is_there);
-
-/* Return whether the tables must be created, brought to a later version, or repaired. */
-static inline bool vsi_sql_is_behind(const vsi_sql_found *found, const vsi_sql_schema *schema) {
-  return found->version < schema->version || found->is_dropped;
-}
-/* Return whether a statement must be run for this. Rows of steps that were taken before are not inserted again: the
- * code that uses their table does without them. */
-VESTRY_API bool vsi_sql_is_due(const vsi_sql_found *found, const vsi_sql_statement *at);
-/* Return whether any statement is due. only_indexes: and each one has is_index, so a program can run without them. */
-VESTRY_API bool vsi_sql_has_due(const vsi_sql_found *found, const vsi_sql_schema *schema, bool only_indexes);
-
-/* Log what was repaired; nothing if nothing was damaged. */
-VESTRY_API void vsi_sql_log_repaired(const vsi_call *call, const vsi_sql_schema *schema, const vsi_sql_found *found);
-/* Log the indexes that are due, and were not created. why: the reason */
-VESTRY_API void vsi_sql_log_missing_indexes(const vsi_call *call, const vsi_sql_schema *schema,
-                                            const vsi_sql_found *found, const char *why);
+/* Return the result of a part whose tables have this version now. `why`: why the steps could not be taken; NULL: they
+ * were. OK also: the part is optional, and goes without its indexes, which is logged. IO also: the version is later
+ * than that of this library. */
+VESTRY_API vestry_err vsi_sql_schema_result(const vsi_call *call, const vsi_sql_schema *schema, int64_t version,
+                                            vestry_err error, const char *why);
 
 /* The kind of a value, as far as its conversion to a member needs it. */
 typedef enum vsi_sql_value {
@@ -152,10 +117,8 @@ typedef struct vsi_sql_ops {
   /* Record later that a state was read. NULL: tabs.c does this at once, or after the transaction of a recorded render,
    * and refreshes the pages after writes. */
   void (*touch_tab)(vestry_sql_pool *pool, const vsi_tab_owner *whose);
-  /* Create the tables of a part, bring them to this version or create what is missing, in one transaction; if they have
-   * this version, and nothing is missing, only reads are necessary. Processes may do this concurrently. OK also: only
-   * indexes are missing that cannot be created, which was logged. IO also: the tables are of a later version; nothing
-   * was changed. */
+  /* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only a
+   * read is necessary. Processes may do this concurrently. Returns vsi_sql_schema_result. */
   vestry_err (*bring)(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
   const vsi_sql_receiver_ops *receivers; /* NULL: no receivers */
   /* A column of a row. name: that of the result. real: the value of a number of any kind. */

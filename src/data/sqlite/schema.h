@@ -5,7 +5,7 @@
  * `user_version` belongs to the application. So a program gets the tables of the parts that it uses, independently of
  * the others. A new part is a list of steps next to the code that uses its tables:
  *
- *      static const char *const steps[] = {"CREATE TABLE vestry_x(…) STRICT"}; // a new version: one more at the end
+ *      static const char *const steps[] = {"CREATE TABLE IF NOT EXISTS vestry_x(…) STRICT"}; // a version each
  *      static const vsi_sql_schema schema = {"x", steps, sizeof steps / sizeof *steps};
  *      error = vsi_sqlite_schema_bring(&call, db, &schema);
  *
@@ -25,12 +25,10 @@ static inline int vsi_sqlite_exec(sqlite3 *db, const char *sql) {
  *  Returns  a result of SQLite; DONE: there is no row */
 int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_number);
 
-/* Create the tables of a part, bring them to this version, or create what is missing (data/sql/schema.c), in one
- * transaction; if they have this version, and nothing is missing, only reads are necessary. Processes may do this
- * concurrently.
+/* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only a
+ * read is necessary. Processes may do this concurrently.
  *  db  outside of a transaction, with a busy timeout
- *  Returns  OK (also: only indexes are missing that cannot be created, which was logged) | NO_MEMORY | BUSY | LIMIT
- *           (disk full) | IO (also: the tables are of a later version; the file is unchanged); failures are logged */
+ *  Returns  vsi_sql_schema_result, of OK | NO_MEMORY | BUSY | LIMIT (disk full) | IO; failures are logged */
 vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_sql_schema *schema);
 
 #endif
