@@ -380,14 +380,15 @@ static vsi_delivery_times times_of(const publishing *p, const vsi_member *member
 /* Put the event into one member's queue: without its id if the member is fresh. */
 static vestry_err post_locked(publishing *p, const vsi_member *member) {
   const bool is_plain = member->is_fresh && p->plain != p->event;
-  if (!p->spares) return VESTRY_NO_MEMORY;
-  vsi_delivery *delivery = p->spare[p->spares - 1];
+  vsi_delivery *delivery = vsi_delivery_spare(member->connection);
+  if (!delivery && !p->spares) return VESTRY_NO_MEMORY;
+  if (!delivery) delivery = p->spare[--p->spares];
   *delivery = is_plain ? (vsi_delivery){.event = vestry_event_ref(p->plain)}
                        : (vsi_delivery){.event = p->event, .broadcast = p->broadcast};
   delivery->times = times_of(p, member);
   vestry_err error = vsi_connection_post_one(member->connection, delivery, &p->burst);
-  p->spares -= !error;
   p->held -= !error && !is_plain;
+  if (error) vsi_delivery_free(member->connection, delivery);
   if (error && is_plain) vestry_event_unref(p->plain); /* not the last one: the caller holds one */
   return error;
 }

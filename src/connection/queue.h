@@ -25,6 +25,8 @@ typedef struct vsi_queue {
   vsi_deliveries waiting; /* oldest first; the runner has not taken them */
   _Atomic(uint64_t) load; /* of the events that were accepted and not yet settled, waiting and taken; written under the
                              lock, read by any thread */
+  _Atomic(vsi_delivery *) spare; /* allocated, of a settled event, for the next one; NULL: none. It belongs to the
+                                    thread that takes it out */
 } vsi_queue;
 
 /* VSI_STATES_MOST: number of waiting events with a state that a put compares. */

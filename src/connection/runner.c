@@ -160,7 +160,7 @@ static void settle(vestry_connection *connection, vsi_delivery *delivery, bool w
   } else if (written) {
     vsi_connection_count(&connection->heartbeats_count, 1);
   }
-  vsi_delivery_free(connection->environment->host, delivery);
+  vsi_delivery_free(connection, delivery);
 }
 
 /* Free the oldest taken delivery, which is written completely or discarded, and add what it has held to the other

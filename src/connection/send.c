@@ -17,19 +17,20 @@ _Static_assert(sizeof(vsi_delivery) + 8 + sizeof(vestry_event) + VSI_EVENT_ROOM_
 
 _Static_assert(sizeof(vsi_delivery) <= VSI_EVENT_ROOM_BYTES, "a delivery has room in its event");
 
-vsi_delivery *vsi_delivery_make(const vestry_host *host, vestry_event *event) {
+vsi_delivery *vsi_delivery_make(vestry_connection *connection, vestry_event *event) {
   vsi_delivery *delivery = vsi_event_take_room(event);
   const bool is_in_event = delivery != NULL;
-  if (!is_in_event) delivery = vsi_alloc(host, sizeof *delivery);
+  if (!is_in_event) delivery = vsi_delivery_spare(connection);
+  if (!delivery) delivery = vsi_alloc(connection->environment->host, sizeof *delivery);
   if (delivery) *delivery = (vsi_delivery){.event = event, .is_in_event = is_in_event};
   return delivery;
 }
 
-static void free_all(const vestry_host *host, vsi_deliveries *list) {
+static void free_all(vestry_connection *connection, vsi_deliveries *list) {
   for (vsi_delivery *delivery; (delivery = TAILQ_FIRST(list));) {
     TAILQ_REMOVE(list, delivery, in);
     vestry_event *event = delivery->event;
-    vsi_delivery_free(host, delivery);
+    vsi_delivery_free(connection, delivery);
     vestry_event_unref(event);
   }
 }
@@ -130,7 +131,7 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_deliveries *li
   if (error || !old) return error;
   VSI_PROBE2(conflate, connection->id, old->event->len);
   vsi_delivery_drop_event(old);
-  vsi_free(connection->environment->host, old);
+  vsi_delivery_free(connection, old); /* it names a state, so it is not in its event */
   return VESTRY_OK;
 }
 
@@ -155,11 +156,10 @@ bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
 vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const *events, size_t count,
                               uint64_t changed_ns) {
   if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED;
-  const vestry_host *host = connection->environment->host;
   vsi_deliveries list = TAILQ_HEAD_INITIALIZER(list);
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < count && !error; i++) {
-    vsi_delivery *delivery = vsi_delivery_make(host, events[i]);
+    vsi_delivery *delivery = vsi_delivery_make(connection, events[i]);
     if (!delivery) {
       error = VESTRY_NO_MEMORY;
       break;
@@ -169,10 +169,10 @@ vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const
     TAILQ_INSERT_TAIL(&list, delivery, in);
   }
   if (!error) {
-    TAILQ_FIRST(&list)->times = vsi_group_tally_change(host, changed_ns);
+    TAILQ_FIRST(&list)->times = vsi_group_tally_change(connection->environment->host, changed_ns);
     error = vsi_connection_post(connection, &list, NULL);
   }
-  free_all(host, &list);
+  free_all(connection, &list);
   return error;
 }
 
@@ -214,9 +214,9 @@ void vsi_connection_send_each(vestry_connection *const *connections, size_t coun
   for (size_t i = 0; i < count && i < FETCHED_AHEAD; i++) vsi_connection_fetch(connections[i]);
   for (size_t i = 0; i < count; i++) {
     if (i + FETCHED_AHEAD < count) vsi_connection_fetch(connections[i + FETCHED_AHEAD]);
-    vsi_delivery *delivery = vsi_delivery_make(environment->host, event);
+    vsi_delivery *delivery = vsi_delivery_make(connections[i], event);
     ret_errors[i] = delivery ? vsi_connection_post_one(connections[i], delivery, &burst) : VESTRY_NO_MEMORY;
-    if (delivery && ret_errors[i]) vsi_delivery_free(environment->host, delivery);
+    if (delivery && ret_errors[i]) vsi_delivery_free(connections[i], delivery);
     accepted_count += !ret_errors[i];
   }
   for (size_t i = 0; i < count; i++)

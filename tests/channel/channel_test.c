@@ -139,6 +139,19 @@ TEST_CASE(members_join_publish_and_leave) {
   bench_finish(&r.b);
 }
 
+/* A stream keeps the delivery that it has settled for its next event, and one only. */
+TEST_CASE(settled_delivery_stays_with_its_stream) {
+  room r;
+  room_begin(&r, NULL, 0, LISTENERS);
+  uint64_t wire[LISTENERS];
+  const long before = atomic_load(&r.b.th.live);
+  for (int i = 0; i < 3; i++) {
+    publish(&r, wire);
+    assert_int_equal(atomic_load(&r.b.th.live), before + LISTENERS);
+  }
+  room_end(&r);
+}
+
 TEST_CASE(ended_stream_leaves_its_channel) {
   room r;
   room_begin(&r, &gzip, 0, 3);
