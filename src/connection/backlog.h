@@ -40,13 +40,13 @@ vsi_delivery *vsi_delivery_make(vestry_connection *connection, vestry_event *eve
 /* Free a delivery, or keep it for the next event of the connection. It still holds the event's reference, and the
  * caller drops it afterwards. */
 static inline void vsi_delivery_free(vestry_connection *connection, vsi_delivery *delivery) {
-  if (delivery->is_in_event) {
+  if (delivery->is_in_event)
     vsi_event_give_room(delivery->event);
-    return;
-  }
-  if (!delivery->is_heartbeat) /* an idle stream keeps none. release: pairs with vsi_delivery_spare */
-    delivery = atomic_exchange_explicit(&connection->queue.spare, delivery, memory_order_acq_rel);
-  vsi_free(connection->environment->host, delivery);
+  else /* an idle stream keeps none; release pairs with vsi_delivery_spare */
+    vsi_free(connection->environment->host,
+             delivery->is_heartbeat
+                 ? delivery
+                 : atomic_exchange_explicit(&connection->queue.spare, delivery, memory_order_acq_rel));
 }
 
 /* Return the part of the budget that an event in one queue takes. */

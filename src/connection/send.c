@@ -157,18 +157,14 @@ vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const
                               uint64_t changed_ns) {
   if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED;
   vsi_deliveries list = TAILQ_HEAD_INITIALIZER(list);
-  vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < count && !error; i++) {
-    vsi_delivery *delivery = vsi_delivery_make(connection, events[i]);
-    if (!delivery) {
-      error = VESTRY_NO_MEMORY;
-      break;
-    }
+  vestry_err error = VESTRY_NO_MEMORY;
+  vsi_delivery *delivery = NULL;
+  for (size_t i = 0; i < count && (delivery = vsi_delivery_make(connection, events[i])); i++) {
     vsi_event_ref_many(events[i], 1);
     delivery->is_of_batch = count > 1;
     TAILQ_INSERT_TAIL(&list, delivery, in);
   }
-  if (!error) {
+  if (delivery) {
     TAILQ_FIRST(&list)->times = vsi_group_tally_change(connection->environment->host, changed_ns);
     error = vsi_connection_post(connection, &list, NULL);
   }
