@@ -323,6 +323,7 @@ static void complaint_end(complaint *c, bench *b) {
   vsi_channel_destroy(c->mine);
   vsi_connection_abandon(c->member, VESTRY_CAUSE_CLOSED);
   vestry_connection_unref(c->member);
+  bench_run(b); /* its actor drops the last reference, and releases the probe */
   vestry_event_unref(c->event);
   vsi_buffer_finish(&c->p.got);
 }
