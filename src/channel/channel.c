@@ -369,15 +369,10 @@ static void fill_spares(const vsi_channel *channel, publishing *p) {
   }
 }
 
-/* Return the times of a delivery. In a channel of at most VSI_GROUP_TALLY_ONE_IN members each delivery is timed. In a
- * larger channel one of VSI_GROUP_TALLY_ONE_IN members is timed, because reading the clock for each delivery would take
- * noticeable time; the timed members change with each publish. */
-static vsi_delivery_times times_of(const publishing *p, const vsi_member *member) {
-  const bool is_timed = !p->turn || (member->number + p->turn) % VSI_GROUP_TALLY_ONE_IN == 0;
-  return is_timed ? p->times : (vsi_delivery_times){.stamp = 0};
-}
-
-/* Put the event into one member's queue: without its id if the member is fresh. */
+/* Put the event into one member's queue: without its id if the member is fresh. In a channel of at most
+ * VSI_GROUP_TALLY_ONE_IN members each delivery is timed. In a larger channel one of VSI_GROUP_TALLY_ONE_IN members is
+ * timed, because reading the clock for each delivery would take noticeable time; the timed members change with each
+ * publish. */
 static vestry_err post_locked(publishing *p, const vsi_member *member) {
   const bool is_plain = member->is_fresh && p->plain != p->event;
   vsi_delivery *delivery = vsi_delivery_spare(member->connection);
@@ -385,7 +380,7 @@ static vestry_err post_locked(publishing *p, const vsi_member *member) {
   if (!delivery) delivery = p->spare[--p->spares];
   *delivery = is_plain ? (vsi_delivery){.event = vestry_event_ref(p->plain)}
                        : (vsi_delivery){.event = p->event, .broadcast = p->broadcast};
-  delivery->times = times_of(p, member);
+  if (!p->turn || (member->number + p->turn) % VSI_GROUP_TALLY_ONE_IN == 0) delivery->times = p->times;
   vestry_err error = vsi_connection_post_one(member->connection, delivery, &p->burst);
   p->held -= !error && !is_plain;
   if (error) vsi_delivery_free(member->connection, delivery);

@@ -99,14 +99,9 @@ const vestry_host *vsi_connection_host(const vestry_connection *connection) {
 static void hurry(vestry_connection *connection, uint8_t how) {
   /* A closed connection has no runner. relaxed: if it closes after this load, one notify has no effect. */
   if (atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_CLOSED) return;
-  uint8_t before = atomic_load_explicit(&connection->hurry, memory_order_relaxed);
-  while (before < how) /* relaxed: the notify publishes it */
-    if (atomic_compare_exchange_weak_explicit(&connection->hurry, &before, how, memory_order_relaxed,
-                                              memory_order_relaxed)) {
-      /* The connection has a cause, and its queue is shut or will be at once, so the queue no longer grows. */
-      if (how == VSI_HURRY_NOW) vsi_queue_shut(&connection->queue, connection->environment->budget);
-      break;
-    }
+  (void)atomic_fetch_or_explicit(&connection->hurry, how, memory_order_relaxed); /* the notify publishes it */
+  /* The connection has a cause, and its queue is shut or will be at once, so the queue no longer grows. */
+  if (how == VSI_HURRY_NOW) vsi_queue_shut(&connection->queue, connection->environment->budget);
   vsi_actor_notify(&connection->actor);
 }
 

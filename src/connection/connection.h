@@ -63,7 +63,7 @@ typedef struct vsi_connection_hooks {
 
 /* How long a clean end waits for its peer (runner.c). NONE: while the peer takes bytes, at most LINGER_MOST_NS; SOON:
  * LINGER_NS; NOW: not at all. */
-enum { VSI_HURRY_NONE, VSI_HURRY_SOON, VSI_HURRY_NOW };
+enum { VSI_HURRY_NONE, VSI_HURRY_SOON = 1, VSI_HURRY_NOW = 3 }; /* of bits, which are only set */
 
 /* Whether each settled event of the stream is reported (vsi_connection_report_to), or never may be. */
 enum { VSI_TAILED_NOT, VSI_TAILED_NOW, VSI_TAILED_NEVER };

@@ -16,7 +16,7 @@ static vsi_clock clock_of(uint64_t idle_ns, uint64_t lifetime_ns) {
   return clock;
 }
 
-static void tick_conversion_is_exact(void **state) {
+TEST_CASE(tick_conversion_is_exact) {
   static const uint64_t idle_ms[] = {1, 4000, 4001, 600000, 600001, 86400000, UINT64_C(86400000) * 365, 0};
   uint64_t random = 1;
   for (size_t i = 0; i < sizeof idle_ms / sizeof *idle_ms; i++) {
@@ -32,7 +32,7 @@ static void tick_conversion_is_exact(void **state) {
   }
 }
 
-static void tick_ages_wrap(void **state) {
+TEST_CASE(tick_ages_wrap) {
   assert_int_equal(vsi_tick_age(7, 7), 0);
   assert_int_equal(vsi_tick_age(9, 7), 2);
   assert_int_equal(vsi_tick_age(7, 9), 0); /* in the future */
@@ -41,7 +41,7 @@ static void tick_ages_wrap(void **state) {
 }
 
 /* A deadline is never before the whole span is over, and at most a tick later. */
-static void deadlines_are_at_most_a_tick_late(void **state) {
+TEST_CASE(deadlines_are_at_most_a_tick_late) {
   uint64_t idle_ns = 100000 * MS;
   vsi_clock clock = clock_of(idle_ns, UINT64_MAX);
   for (uint64_t part = 0; part < 3 * clock.tick_ns; part += clock.tick_ns / 7) {
@@ -56,7 +56,7 @@ static void deadlines_are_at_most_a_tick_late(void **state) {
   assert_true(vsi_clock_due_ns(&clock, UINT64_MAX / clock.tick_ns, 0, VSI_TICK_MASK) == UINT64_MAX);
 }
 
-static void unlimited_spans_have_no_ticks(void **state) {
+TEST_CASE(unlimited_spans_have_no_ticks) {
   vsi_clock clock = clock_of(UINT64_MAX, UINT64_MAX);
   assert_false(clock.expires);
   clock = clock_of(UINT64_MAX, 1000 * MS);
@@ -65,14 +65,4 @@ static void unlimited_spans_have_no_ticks(void **state) {
   assert_int_equal(clock.idle_ticks, 0);
   clock = (vsi_clock){0}; /* of a store that does not evict */
   assert_int_equal(vsi_clock_now(&clock), 0);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(tick_conversion_is_exact),
-      cmocka_unit_test(tick_ages_wrap),
-      cmocka_unit_test(deadlines_are_at_most_a_tick_late),
-      cmocka_unit_test(unlimited_spans_have_no_ticks),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static bool same(const vestry_key *a, const vestry_key *b) {
   return len_a == len_b && memcmp(encoded_a, encoded_b, len_a) == 0;
 }
 
-static void keys_have_the_documented_encoding(void **state) {
+TEST_CASE(keys_have_the_documented_encoding) {
   unsigned char encoded[32];
   size_t len;
   const vestry_key *key = VESTRY_KEY("ab", -1, 64, vestry_key_bytes("\xff", 1), VESTRY_KEY(0));
@@ -38,7 +38,7 @@ static void keys_have_the_documented_encoding(void **state) {
 }
 
 /* capability: A9 */
-static void encoding_distinguishes_types_and_boundaries(void **state) {
+TEST_CASE(encoding_distinguishes_types_and_boundaries) {
   assert_false(same(VESTRY_KEY("a", "bc"), VESTRY_KEY("ab", "c")));
   assert_false(same(VESTRY_KEY(1), VESTRY_KEY("1")));
   assert_false(same((const vestry_key[]){vestry_key_integer(1)}, (const vestry_key[]){vestry_key_string("1")}));
@@ -55,7 +55,7 @@ static void encoding_distinguishes_types_and_boundaries(void **state) {
 /* The text of 7 digits and a character of 4 bytes would fit without the character, so a shown text without it must be
  * reported as cut. */
 /* capability: A9 */
-static void shown_key_is_reported_as_cut_if_its_last_character_is_missing(void **state) {
+TEST_CASE(shown_key_is_reported_as_cut_if_its_last_character_is_missing) {
   unsigned char encoded[32];
   char text[10];
   size_t len;
@@ -68,7 +68,7 @@ static void shown_key_is_reported_as_cut_if_its_last_character_is_missing(void *
 
 /* The macro with all kinds of arguments, 1 to 8 of them. */
 /* capability: A9 */
-static void macro_creates_tuples(void **state) {
+TEST_CASE(macro_creates_tuples) {
   char text[] = "text";
   const char *constant = "constant";
   size_t number = 7;
@@ -82,7 +82,7 @@ static void macro_creates_tuples(void **state) {
   assert_formats(VESTRY_KEY(1, 2, 3, 4, 5, 6, 7), "[1,2,3,4,5,6,7]");
 }
 
-static void keys_format_as_json(void **state) {
+TEST_CASE(keys_format_as_json) {
   assert_formats((const vestry_key[]){vestry_key_integer(INT64_MIN)}, "-9223372036854775808");
   assert_formats((const vestry_key[]){vestry_key_integer(INT64_MAX)}, "9223372036854775807");
   assert_formats((const vestry_key[]){vestry_key_integer(0)}, "0");
@@ -96,7 +96,7 @@ static void keys_format_as_json(void **state) {
   assert_formats((const vestry_key[]){vestry_key_bytes(NULL, 0)}, "{\"bytes\":\"\"}");
 }
 
-static void invalid_utf8_strings_format_as_bytes(void **state) {
+TEST_CASE(invalid_utf8_strings_format_as_bytes) {
   static const struct {
     const char *text, *expected;
   } cases[] = {
@@ -114,7 +114,7 @@ static void invalid_utf8_strings_format_as_bytes(void **state) {
     assert_formats((const vestry_key[]){vestry_key_string(cases[i].text)}, cases[i].expected);
 }
 
-static void format_never_overruns_the_buffer(void **state) {
+TEST_CASE(format_never_overruns_the_buffer) {
   const vestry_key *key = VESTRY_KEY("counter", 1);
   static const char expected[] = "[\"counter\",1]";
   unsigned char encoded[32];
@@ -140,7 +140,7 @@ static void format_never_overruns_the_buffer(void **state) {
 }
 
 /* Bytes that no encoder produces are refused; otherwise two byte sequences could be the same key. */
-static void non_canonical_encodings_are_refused(void **state) {
+TEST_CASE(non_canonical_encodings_are_refused) {
 #define CASE(bytes)                                                                                                    \
   { bytes, sizeof bytes - 1 }
   static const struct {
@@ -178,7 +178,7 @@ static void non_canonical_encodings_are_refused(void **state) {
   }
 }
 
-static void invalid_keys_are_refused(void **state) {
+TEST_CASE(invalid_keys_are_refused) {
   unsigned char encoded[64];
   size_t len = 99;
   const vestry_key *null_string = VESTRY_KEY("a", (const char *)NULL), unknown = {.type = (vestry_key_type)9};
@@ -192,7 +192,7 @@ static void invalid_keys_are_refused(void **state) {
   assert_int_equal(len, 99);
 }
 
-static void key_size_is_limited(void **state) {
+TEST_CASE(key_size_is_limited) {
   static unsigned char data[VESTRY_KEY_MAX_BYTES], encoded[VESTRY_KEY_MAX_BYTES + 16];
   size_t len = 99;
   size_t most = VESTRY_KEY_MAX_BYTES - 4; /* after a type and a length of three bytes */
@@ -219,7 +219,7 @@ static void key_size_is_limited(void **state) {
 }
 
 /* capability: A9 */
-static void key_depth_is_limited(void **state) {
+TEST_CASE(key_depth_is_limited) {
   vestry_key nested[VESTRY_KEY_MAX_DEPTH + 2];
   nested[0] = vestry_key_integer(1);
   for (size_t i = 1; i < sizeof nested / sizeof *nested; i++) nested[i] = vestry_key_tuple(&nested[i - 1], 1);
@@ -247,7 +247,7 @@ static void key_depth_is_limited(void **state) {
 }
 
 /* capability: P2 */
-static void decoded_key_has_the_parts_of_the_key(void **state) {
+TEST_CASE(decoded_key_has_the_parts_of_the_key) {
   unsigned char encoded[64];
   size_t len, count = 0;
   const vestry_key *key = VESTRY_KEY("room", VESTRY_KEY(7, vestry_key_tuple(NULL, 0), VESTRY_KEY("x", -1)), "end");
@@ -332,7 +332,7 @@ static void check_encoding(const vestry_key *key, const unsigned char *encoded, 
 }
 
 /* capability: A9 */
-static void distinct_keys_have_distinct_encodings(void **state) {
+TEST_CASE(distinct_keys_have_distinct_encodings) {
   enum { KEYS = 1200 };
   static made keys[KEYS];
   static struct {
@@ -360,23 +360,4 @@ static void distinct_keys_have_distinct_encodings(void **state) {
     }
   }
   assert_true(equals > 1000);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(keys_have_the_documented_encoding),
-      cmocka_unit_test(encoding_distinguishes_types_and_boundaries),
-      cmocka_unit_test(macro_creates_tuples),
-      cmocka_unit_test(keys_format_as_json),
-      cmocka_unit_test(invalid_utf8_strings_format_as_bytes),
-      cmocka_unit_test(format_never_overruns_the_buffer),
-      cmocka_unit_test(non_canonical_encodings_are_refused),
-      cmocka_unit_test(invalid_keys_are_refused),
-      cmocka_unit_test(shown_key_is_reported_as_cut_if_its_last_character_is_missing),
-      cmocka_unit_test(key_size_is_limited),
-      cmocka_unit_test(key_depth_is_limited),
-      cmocka_unit_test(decoded_key_has_the_parts_of_the_key),
-      cmocka_unit_test(distinct_keys_have_distinct_encodings),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,7 @@ static void end_scopes(void) {
 
 /* All scopes of a shard have the same upper bits in their hash, because these choose the shard. This must not put them
  * into the same bucket. */
-static void scopes_of_one_shard_use_different_buckets(void **state) {
+TEST_CASE(scopes_of_one_shard_use_different_buckets) {
   open_scopes();
   size_t count = 0, longest = 0;
   vsi_scope_share *shares[ENTRIES];
@@ -83,7 +83,7 @@ static vestry_err many_enter(test_host *host, void *ctx) {
   return count == ENTRIES ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
-static void failed_growth_loses_no_scope(void **state) {
+TEST_CASE(failed_growth_loses_no_scope) {
   for (long fails = 0; fails < 80; fails++) {
     open_scopes();
     test_host_fail_in(&th, fails);
@@ -92,12 +92,4 @@ static void failed_growth_loses_no_scope(void **state) {
     assert_int_equal(many_enter(&th, NULL), VESTRY_OK);
     end_scopes();
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(scopes_of_one_shard_use_different_buckets),
-      cmocka_unit_test(failed_growth_loses_no_scope),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }
