@@ -51,7 +51,7 @@ static bool expire_some(vsi_table *table, vsi_shard *shard, uint64_t now_ticks, 
   int left = EXPIRE_BATCH;
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
-  uint32_t now = vsi_shard_enter(shard, (uint32_t)now_ticks & VSI_TICK_MASK);
+  uint32_t now = vsi_shard_enter(table, shard, (uint32_t)now_ticks & VSI_TICK_MASK);
   while (left && table->clock.lifetime_ticks && expire_first(table, shard, shard->born.next, now, &leaving)) left--;
   while (left && table->clock.idle_ticks && expire_first(table, shard, vsi_order_first(shard), now, &leaving)) left--;
   if (left) {

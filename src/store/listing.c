@@ -74,7 +74,7 @@ static bool is_over(const listing *l) {
 /* Fill the page from the position on, with at most VSI_HOMES_A_LOCK homes of the position's shard. */
 static void fill_page(listing *l) {
   l->shard = vsi_table_shard(l->table, l->position);
-  l->now = vsi_shard_enter(l->shard, l->now);
+  l->now = vsi_shard_enter(l->table, l->shard, l->now);
   const vsi_placing *placing = &l->table->placing;
   for (int i = 0; i < VSI_HOMES_A_LOCK && !is_over(l) && vsi_table_shard(l->table, l->position) == l->shard; i++) {
     uint32_t home = vsi_index_home(l->shard->in, placing, l->position);

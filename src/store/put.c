@@ -150,13 +150,13 @@ VSI_SELDOM static step evict_elsewhere(putting *p, vsi_shard *from) {
   if (from) {
     vsi_leaving of_other;
     vsi_leaving_init(&of_other);
-    p->now = vsi_shard_enter(from, p->now);
+    p->now = vsi_shard_enter(p->table, from, p->now);
     if (evict_first(p, from, &of_other)) p->leaving->copies[p->leaving->count++] = of_other.copies[0];
     vsi_spin_lock_give(&from->lock);
   } else {
     sched_yield(); /* all places are held by puts that have not linked their entries yet */
   }
-  p->now = vsi_shard_enter(p->shard, p->now);
+  p->now = vsi_shard_enter(p->table, p->shard, p->now);
   p->shard->busy--;
   return STEP_AGAIN;
 }
@@ -381,14 +381,15 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
   const uint64_t hash = vsi_table_hash(table, key);
   const uint32_t shard_number = vsi_table_shard_number(table, hash);
   vsi_leaving leaving;
-  putting p = {table,      &table->shards[shard_number],
-               key,        hash,
-               value,      policy,
-               many_count, &leaving,
-               ret_result, 0,
-               0,          false,
-               NULL,       NULL,
-               VESTRY_OK};
+  putting p = {.table = table,
+               .shard = &table->shards[shard_number],
+               .key = key,
+               .hash = hash,
+               .value = value,
+               .policy = policy,
+               .many_count = many_count,
+               .leaving = &leaving,
+               .result = ret_result};
   vsi_prefetch_to_write(&p.shard->lock);
   vsi_index_fetch(&table->arrays[shard_number], &table->placing, hash, true);
   if (table->evicts) vsi_index_fetch_heads(&table->arrays[shard_number]);
@@ -396,7 +397,7 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
       !(p.long_key = vsi_scoped_key_keep(table->host, key, NULL, 0)))
     return VESTRY_NO_MEMORY;
   vsi_leaving_init(&leaving);
-  p.now = vsi_shard_enter(p.shard, vsi_clock_now(&table->clock));
+  p.now = vsi_shard_enter(table, p.shard, vsi_clock_now(&table->clock));
   if (table->evicts) fetch_ahead(table, p.shard);
   step at;
   do at = visit(&p);

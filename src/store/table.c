@@ -270,11 +270,9 @@ vestry_err vsi_table_create(const vestry_store_options *options, vestry_store_ex
   table->placing = (vsi_placing){&exit->hash, bits, table->max_per_scope ? bits : 0};
   table->has_extra = table->clock.lifetime_ticks || table->max_per_scope;
   table->groups_expected = max_count && !table->max_per_scope ? groups_expected(table) : 0;
+  *ret_self = table;
   vestry_err error = make_shards(table);
-  if (error)
-    vsi_table_destroy(table);
-  else
-    *ret_self = table;
+  if (error) vsi_table_destroy(table);
   return error;
 }
 
@@ -343,7 +341,7 @@ vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_
   vsi_prefetch_to_write(&shard->lock); /* prefetch this and the key's home while the clock is read */
   vsi_arrays *in = &table->arrays[shard_number];
   vsi_index_fetch(in, &table->placing, hash, false);
-  uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
+  uint32_t now = vsi_shard_enter(table, shard, vsi_clock_now(&table->clock));
   bool is_shared;
   uint32_t number = vsi_index_find(in, &table->placing, key, hash, &is_shared);
   if (number && __builtin_expect(is_shared || vsi_visit_due(table, shard, number, now), 0))
@@ -392,7 +390,7 @@ size_t vsi_table_remove(void *self, const vestry_scoped_key *key, const void *va
   vsi_shard *shard = vsi_table_shard(table, hash);
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
-  uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
+  uint32_t now = vsi_shard_enter(table, shard, vsi_clock_now(&table->clock));
   uint32_t newest = vsi_visit_find(table, shard, key, hash, now, &leaving);
   uint32_t only = value ? vsi_many_find(shard, key, newest, value) : 0;
   size_t count = only != 0;
@@ -408,7 +406,7 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   vestry_cause due = VESTRY_CAUSE_NONE;
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
-  uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
+  uint32_t now = vsi_shard_enter(table, shard, vsi_clock_now(&table->clock));
   uint32_t number = find_handle(table, shard, handle);
   if (number && table->evicts) due = vsi_visit_end(table, shard, number, now);
   if (number) vsi_visit_take(table, shard, number, due ? due : cause, false, &leaving);
@@ -425,7 +423,7 @@ static size_t clear_some(vsi_table *table, const vestry_scope *scope, vestry_cau
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
   size_t count = 0;
-  uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
+  uint32_t now = vsi_shard_enter(table, shard, vsi_clock_now(&table->clock));
   for (int i = 0; i < VSI_HOMES_A_LOCK && leaving.count < VSI_LEAVING_COPIES; i++) {
     uint32_t home = vsi_index_home(shard->in, &table->placing, *position);
     for (uint32_t at = 0, newest; (newest = vsi_index_next_at_home(shard->in, &table->placing, home, &at));) {

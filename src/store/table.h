@@ -90,25 +90,6 @@ static inline vsi_shard *vsi_table_shard(const vsi_table *table, uint64_t hash) 
   return &table->shards[vsi_table_shard_number(table, hash)];
 }
 
-/* Take the lock for a visit. read: the tick that was read before. Returns the time of the visit, which all operations
- * under the lock use.
- *
- * The clock is read before the lock is taken, so `read` may be outdated: another thread may have held the lock with a
- * later time. Therefore a shard has its own time, which does not go back while the shard has entries. */
-static inline uint32_t vsi_shard_enter(vsi_shard *shard, uint32_t read) {
-  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
-  if (__builtin_expect(shard->now == read, 1)) return read;
-  if (!shard->live) {
-    shard->last = read;
-    shard->lists = 0;
-  } else if (vsi_tick_age(shard->now, read)) {
-    return shard->now;
-  } else if (__builtin_expect(vsi_tick_age(read, shard->last) > VSI_ORDER_SPAN, 0)) {
-    vsi_order_rebase(shard, read);
-  }
-  return shard->now = read;
-}
-
 /* ------------------------------------------------------------------------------------------- leaving entries ---- */
 
 /* Leaving entries: removed under a lock; their callbacks run after the unlock. Those beyond the copies keep their
@@ -198,6 +179,26 @@ static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
   _Atomic(uint32_t) *to = &table->oldest[shard->number];
   uint32_t tick = vsi_order_bound(shard);
   if (atomic_load_explicit(to, memory_order_relaxed) != tick) atomic_store_explicit(to, tick, memory_order_relaxed);
+}
+
+/* Take the lock for a visit. read: the tick that was read before. Returns the time of the visit, which all operations
+ * under the lock use.
+ *
+ * The clock is read before the lock is taken, so `read` may be outdated: another thread may have held the lock with a
+ * later time. Therefore a shard has its own time, which does not go back while the shard has entries. */
+static inline uint32_t vsi_shard_enter(vsi_table *table, vsi_shard *shard, uint32_t read) {
+  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
+  if (__builtin_expect(shard->now == read, 1)) return read;
+  if (!shard->live) {
+    shard->last = read;
+    shard->lists = 0;
+  } else if (vsi_tick_age(shard->now, read)) {
+    return shard->now;
+  } else if (__builtin_expect(vsi_tick_age(read, shard->last) > VSI_ORDER_SPAN, 0)) {
+    vsi_order_rebase(shard, read);
+    vsi_visit_publish(table, shard);
+  }
+  return shard->now = read;
 }
 
 static inline void vsi_visit_file_again(vsi_shard *shard, uint32_t number, uint32_t now) {

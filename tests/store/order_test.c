@@ -103,7 +103,7 @@ static void order_is_exact_by_tick_in_all_shards(void **state) {
   assert_true(evictions > 10000 && expiries > 1000);
 }
 
-/* Ticks that have wrapped, or that are half of their range apart, do not confuse the order. */
+/* Neither ticks that have wrapped, nor entries that are unused for longer than ticks can tell, confuse the order. */
 static void order_survives_years(void **state) {
   static const vestry_value_ops ops = {.ref = ignore, .unref = ignore, .close = ignore_close};
   test_host_init(&th);
@@ -115,7 +115,7 @@ static void order_survives_years(void **state) {
   uint64_t random = 9;
   memset(model, 0, sizeof model);
   for (int step = 0; step < 4000; step++) {
-    modelled *at = &model[random_below(&random, 40)];
+    modelled *at = &model[step < 300 ? (size_t)(step < 3 ? step : 3) : random_below(&random, 40)];
     const vestry_key *key = VESTRY_KEY("k", at - model);
     th.now_ns += random_below(&random, clock->tick_ns * (VSI_TICK_MASK / 200));
     being_put = at;
