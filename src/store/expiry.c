@@ -38,10 +38,10 @@ VSI_SELDOM void vsi_table_expect(vsi_table *table, uint32_t now) {
 }
 
 /* Handle an entry, if it is due. Returns whether another may be due. */
-static bool expire_first(vsi_table *table, vsi_shard *shard, uint32_t number, uint32_t now, vsi_leaving *leaving) {
-  if (!number || !vsi_visit_due(table, shard, number, now)) return false;
-  vestry_cause cause = vsi_visit_end(table, shard, number, now);
-  if (cause) vsi_visit_take(table, shard, number, cause, false, leaving);
+static bool expire_first(vsi_visit *visit, uint32_t number) {
+  if (!number || !vsi_visit_due(visit, number)) return false;
+  vestry_cause cause = vsi_visit_expire(visit, number);
+  if (cause) vsi_visit_take(visit, number, cause, false);
   return true;
 }
 
@@ -49,11 +49,10 @@ static bool expire_first(vsi_table *table, vsi_shard *shard, uint32_t number, ui
  * earliest due time that is left. */
 static bool expire_some(vsi_table *table, vsi_shard *shard, uint64_t now_ticks, uint64_t *deadline_ns) {
   int left = EXPIRE_BATCH;
-  vsi_leaving leaving;
-  vsi_leaving_init(&leaving);
-  uint32_t now = vsi_shard_enter(table, shard, (uint32_t)now_ticks & VSI_TICK_MASK);
-  while (left && table->clock.lifetime_ticks && expire_first(table, shard, shard->born.next, now, &leaving)) left--;
-  while (left && table->clock.idle_ticks && expire_first(table, shard, vsi_order_first(shard), now, &leaving)) left--;
+  vsi_visit visit;
+  vsi_visit_begin(&visit, table, shard, (uint32_t)now_ticks & VSI_TICK_MASK);
+  while (left && table->clock.lifetime_ticks && expire_first(&visit, shard->born.next)) left--;
+  while (left && table->clock.idle_ticks && expire_first(&visit, vsi_order_first(shard))) left--;
   if (left) {
     uint32_t used = shard->live ? shard->last : VSI_TICK_NONE;
     uint32_t born = shard->born.next ? vsi_extra_at(shard, shard->born.next)->born : VSI_TICK_NONE;
@@ -61,7 +60,7 @@ static bool expire_some(vsi_table *table, vsi_shard *shard, uint64_t now_ticks, 
     if (shard_ns < *deadline_ns) *deadline_ns = shard_ns;
     vsi_visit_publish(table, shard);
   }
-  vsi_table_release(table, shard, &leaving);
+  vsi_visit_end(&visit);
   return left == 0;
 }
 

@@ -11,10 +11,8 @@
 #include "base/buffer.h"
 
 typedef struct listing {
-  vsi_table *table;
-  vsi_shard *shard;
+  vsi_visit visit;
   const vestry_scope *only_scope;
-  uint32_t now;
   uint64_t position; /* the hash at which to continue */
   bool done;
   vsi_buffer items; /* each followed by a copy of its key */
@@ -25,18 +23,18 @@ typedef struct item {
   size_t len, values_count;
 } item;
 
-static size_t live_count(const listing *l, uint32_t newest) {
+static size_t live_count(listing *l, uint32_t newest) {
   size_t count = 0;
   uint32_t number = newest;
   do {
-    count += !l->table->evicts || !vsi_visit_end(l->table, l->shard, number, l->now);
-    number = vsi_many_older(l->shard, number);
+    count += !l->visit.table->evicts || !vsi_visit_expire(&l->visit, number);
+    number = vsi_many_older(l->visit.shard, number);
   } while (number != newest);
   return count;
 }
 
 static void take_key(listing *l, uint32_t newest) {
-  vestry_scoped_key key = vsi_entry_key(vsi_entry_at(l->shard->in, newest));
+  vestry_scoped_key key = vsi_entry_key(vsi_entry_at(l->visit.shard->in, newest));
   if (l->only_scope && !vsi_scoped_key_is_of(&key, l->only_scope)) return;
   item made = {key.len, live_count(l, newest)};
   if (!made.values_count) return;
@@ -45,50 +43,39 @@ static void take_key(listing *l, uint32_t newest) {
   l->count++;
 }
 
-/* Find the least hash in a home that is not below the position; false: there is none. */
-static bool next_hash(const listing *l, uint32_t home, uint64_t *ret_hash) {
-  const vsi_placing *placing = &l->table->placing;
-  bool any = false;
-  uint32_t at = 0, number;
-  while ((number = vsi_index_next_at_home(l->shard->in, placing, home, &at))) {
-    uint64_t hash = vsi_placing_anew(placing, vsi_entry_at(l->shard->in, number));
-    if (hash < l->position || (any && hash >= *ret_hash)) continue;
-    *ret_hash = hash;
-    any = true;
+/* Take the keys with the least hash in the home of the position that is not below the position: nearly always one key.
+ * Move the position behind that hash, or behind the home if there are no such keys. */
+static void take_next(listing *l) {
+  const vsi_placing *placing = &l->visit.table->placing;
+  const vsi_arrays *in = l->visit.shard->in;
+  const size_t len = l->items.len, count = l->count;
+  const uint32_t home = vsi_index_home(in, placing, l->position);
+  uint64_t least = vsi_index_last_hash(in, placing, l->position);
+  for (uint32_t at = 0, number; (number = vsi_index_next_at_home(in, placing, home, &at));) {
+    uint64_t hash = vsi_placing_anew(placing, vsi_entry_at(in, number));
+    if (hash < l->position || hash > least) continue;
+    if (hash < least) { /* those taken before are for a later step */
+      l->items.len = len;
+      l->count = count;
+    }
+    least = hash;
+    take_key(l, number);
   }
-  return any;
-}
-
-/* Take all keys of a home that have this hash: nearly always one key. */
-static void take_hash(listing *l, uint32_t home, uint64_t hash) {
-  const vsi_placing *placing = &l->table->placing;
-  uint32_t at = 0, number;
-  while ((number = vsi_index_next_at_home(l->shard->in, placing, home, &at)))
-    if (vsi_placing_anew(placing, vsi_entry_at(l->shard->in, number)) == hash) take_key(l, number);
+  l->position = least + 1;
+  l->done = l->position == 0;
 }
 
 static bool is_over(const listing *l) {
   return l->done || l->count >= l->page_count || l->items.error;
 }
 
-/* Fill the page from the position on, with at most VSI_HOMES_A_LOCK homes of the position's shard. */
-static void fill_page(listing *l) {
-  l->shard = vsi_table_shard(l->table, l->position);
-  l->now = vsi_shard_enter(l->table, l->shard, l->now);
-  const vsi_placing *placing = &l->table->placing;
-  for (int i = 0; i < VSI_HOMES_A_LOCK && !is_over(l) && vsi_table_shard(l->table, l->position) == l->shard; i++) {
-    uint32_t home = vsi_index_home(l->shard->in, placing, l->position);
-    uint64_t last = vsi_index_last_hash(l->shard->in, placing, l->position), hash = 0;
-    do {
-      if (next_hash(l, home, &hash))
-        take_hash(l, home, hash);
-      else
-        hash = last; /* no more keys in this home */
-      l->position = hash + 1;
-    } while (!is_over(l) && hash != last);
-    l->done = l->position == 0;
-  }
-  vsi_spin_lock_give(&l->shard->lock);
+/* Fill the page from the position on, from VSI_HOMES_A_LOCK homes of the position's shard or a few more. */
+static void fill_page(listing *l, vsi_table *table) {
+  vsi_shard *shard = vsi_table_shard(table, l->position);
+  vsi_visit_begin(&l->visit, table, shard, vsi_clock_now(&table->clock));
+  for (int i = 0; i < VSI_HOMES_A_LOCK && !is_over(l) && vsi_table_shard(table, l->position) == shard; i++)
+    take_next(l);
+  vsi_spin_lock_give(&shard->lock);
 }
 
 static void hand_out(const listing *l, vestry_list_fn fn, void *ctx) {
@@ -105,13 +92,9 @@ static void hand_out(const listing *l, vestry_list_fn fn, void *ctx) {
 vestry_err vsi_table_list(void *self, const vestry_scope *only_scope, size_t page_count, vestry_list_cursor *cursor,
                           vestry_list_fn fn, void *ctx) {
   vsi_table *table = self;
-  listing l = {.table = table,
-               .only_scope = only_scope,
-               .now = vsi_clock_now(&table->clock),
-               .position = cursor->position,
-               .page_count = page_count};
+  listing l = {.only_scope = only_scope, .position = cursor->position, .page_count = page_count};
   vsi_buffer_init(&l.items, table->host);
-  while (!is_over(&l)) fill_page(&l);
+  while (!is_over(&l)) fill_page(&l, table);
   vestry_err error = l.items.error;
   if (!error) {
     cursor->position = l.position;

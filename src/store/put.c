@@ -8,7 +8,7 @@
  * - An entry's number names its place in the arrays of its shard (entry.h). A handle is never used again: its upper
  *   bits are from the hash of the key, and its lower bits count the puts of the shard.
  * - Each removed entry leaves with a cause (vestry/cause.h), for example SIZE: it was evicted to make room for another.
- *   The purge hook is a function of the application that is called for each removed value. `leaving` collects removed
+ *   The purge hook is a function of the application that is called for each removed value. A visit collects removed
  *   entries, whose callbacks run after the unlock (table.h).
  * - The policy (REPLACE, REUSE, REJECT, MANY) determines what the put does if its key has values already
  *   (vestry/store.h).
@@ -38,10 +38,10 @@
  * the scope's share. A victim in its own shard gives it a number. So if memory runs out, the put fails and no entry
  * has been evicted.
  *
- *   visit ──┬─> the policy refuses the put, or the value is there already ──────────────> end
- *     ^     └─> share of the scope, place, number (get_room) ──┬─> remove surplus values of the key, ──> end
- *     │                                                        │   and link the new entry
- *     └────── STEP_AGAIN: the shard must be examined again <───┘ */
+ *   examine ─┬─> the policy refuses the put, or the value is there already ──────────────> end
+ *     ^      └─> share of the scope, place, number (get_room) ──┬─> remove surplus values of the key, ──> end
+ *     │                                                         │   and link the new entry
+ *     └────── STEP_AGAIN: the shard must be examined again <────┘ */
 #include "store/table.h"
 
 #include <sched.h>
@@ -51,16 +51,13 @@
 enum { VSI_KEY_LOOKS = 64 };
 
 typedef struct putting {
-  vsi_table *table;
-  vsi_shard *shard;
+  vsi_visit visit;
   const vestry_scoped_key *key;
   uint64_t hash;
   void *value;
   vestry_keep_policy policy;
   size_t many_count;
-  vsi_leaving *leaving;
   vestry_put_result *result;
-  uint32_t now;
   uint32_t number;             /* claimed for the entry; 0: not yet */
   bool has_place;              /* one of max_count is taken for the entry */
   vestry_scoped_key *long_key; /* owned until the entry is linked; NULL: it is short */
@@ -75,10 +72,10 @@ typedef enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED } step;
 
 /* Claim a number. Returns false if memory has run out. */
 static inline bool claim(putting *p) {
-  vsi_shard *shard = p->shard;
+  vsi_shard *shard = p->visit.shard;
   if (p->number) return true;
   const bool has_room = shard->free || shard->fresh != shard->in->room;
-  if (__builtin_expect(!has_room, 0) && vsi_visit_grow(p->table, shard)) return false;
+  if (__builtin_expect(!has_room, 0) && vsi_visit_grow(&p->visit)) return false;
   p->number = shard->free ? shard->free : shard->fresh++;
   if (shard->free) shard->free = shard->in->cold[p->number].in.next;
   return true;
@@ -115,82 +112,84 @@ static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) 
 
 /* Record for how long an evicted entry was unused. Of the entries evicted with cause SIZE, one of 16 is sampled: those
  * whose handle is a multiple of 16. A store without a clock records nothing. */
-VSI_SELDOM static void note_eviction(const putting *p, const vsi_shard *shard, uint32_t number) {
+VSI_SELDOM static void note_eviction(const vsi_visit *visit, uint32_t number) {
+  const vsi_table *table = visit->table;
   const uint64_t unused_ns =
-      p->table->clock.tick_ns * vsi_tick_age(p->now, vsi_entry_tick(vsi_entry_at(shard->in, number)));
-  if (p->table->clock.now_ns) vsi_histogram_add(&p->table->exit->evictions, &vsi_ages, unused_ns / 1000000);
+      table->clock.tick_ns * vsi_tick_age(visit->now, vsi_entry_tick(vsi_entry_at(visit->shard->in, number)));
+  if (table->clock.now_ns) vsi_histogram_add(&table->exit->evictions, &vsi_ages, unused_ns / 1000000);
 }
 
-/* Evict an entry and keep its place. Under the lock of the entry's shard. */
-static void evict(putting *p, vsi_shard *shard, uint32_t number, vsi_leaving *leaving) {
-  vestry_cause due = vsi_visit_due(p->table, shard, number, p->now);
-  if (__builtin_expect(due != VESTRY_CAUSE_NONE, 0)) due = vsi_visit_end(p->table, shard, number, p->now);
-  if (!due && __builtin_expect(shard->in->cold[number].handle % 16 == 0, 0)) note_eviction(p, shard, number);
-  vsi_visit_take(p->table, shard, number, due ? due : VESTRY_CAUSE_SIZE, true, leaving);
-  p->leaving->displaced_count += !due;
+/* Evict an entry and keep its place. visit: of the entry's shard. */
+static void evict(putting *p, vsi_visit *visit, uint32_t number) {
+  vestry_cause due = vsi_visit_due(visit, number);
+  if (__builtin_expect(due != VESTRY_CAUSE_NONE, 0)) due = vsi_visit_expire(visit, number);
+  if (!due && __builtin_expect(visit->shard->in->cold[number].handle % 16 == 0, 0)) note_eviction(visit, number);
+  vsi_visit_take(visit, number, due ? due : VESTRY_CAUSE_SIZE, true);
+  p->result->displaced_count += !due;
   p->has_place = true;
 }
 
 /* Evict the least recently used entry of a shard, if it was not used later than `floor`. Returns whether it was. */
-static bool evict_first(putting *p, vsi_shard *from, vsi_leaving *leaving) {
-  uint32_t number = vsi_order_victim(from, p->now);
-  uint32_t floor = atomic_load_explicit(&p->table->floor, memory_order_relaxed);
-  bool is_first = number && vsi_tick_age(p->now, from->last) >= vsi_tick_age(p->now, floor);
+static bool evict_first(putting *p, vsi_visit *visit) {
+  uint32_t number = vsi_order_victim(visit->shard, visit->now);
+  uint32_t floor = atomic_load_explicit(&visit->table->floor, memory_order_relaxed);
+  bool is_first = number && vsi_tick_age(visit->now, visit->shard->last) >= vsi_tick_age(visit->now, floor);
   if (__builtin_expect(is_first, 1))
-    evict(p, from, number, leaving);
+    evict(p, visit, number);
   else
-    vsi_visit_publish(p->table, from);
+    vsi_visit_publish(visit->table, visit->shard);
   return is_first;
 }
 
 /* Evict the oldest entry of another shard. The lock of the put's own shard is released meanwhile. */
 VSI_SELDOM static step evict_elsewhere(putting *p, vsi_shard *from) {
-  p->shard->busy++;
-  vsi_spin_lock_give(&p->shard->lock);
+  vsi_visit *own = &p->visit, other;
+  own->shard->busy++;
+  vsi_spin_lock_give(&own->shard->lock);
   if (from) {
-    vsi_leaving of_other;
-    vsi_leaving_init(&of_other);
-    p->now = vsi_shard_enter(p->table, from, p->now);
-    if (evict_first(p, from, &of_other)) p->leaving->copies[p->leaving->count++] = of_other.copies[0];
+    vsi_visit_begin(&other, own->table, from, own->now);
+    if (evict_first(p, &other)) own->left[own->left_count++] = other.left[0];
     vsi_spin_lock_give(&from->lock);
   } else {
     sched_yield(); /* all places are held by puts that have not linked their entries yet */
   }
-  p->now = vsi_shard_enter(p->table, p->shard, p->now);
-  p->shard->busy--;
+  vsi_visit_enter(own, own->now);
+  own->shard->busy--;
   return STEP_AGAIN;
 }
 
 /* Get a place, and a number with it. */
 static inline step get_place(putting *p) {
-  vsi_table *table = p->table;
+  vsi_table *table = p->visit.table;
+  vsi_shard *own = p->visit.shard;
   if (!table->max_count || p->has_place || (p->has_place = take_place(table)))
     return claim(p) ? STEP_DONE : STEP_FAILED;
   if (!table->evicts) {
     p->error = VESTRY_FULL;
     return STEP_FAILED;
   }
-  vsi_shard *from = oldest_shard(table, p->shard, p->now);
-  if (__builtin_expect(from != p->shard, 0)) return claim(p) ? evict_elsewhere(p, from) : STEP_FAILED;
-  return !evict_first(p, from, p->leaving) ? STEP_AGAIN : claim(p) ? STEP_DONE : STEP_FAILED;
+  vsi_shard *from = oldest_shard(table, own, p->visit.now);
+  if (__builtin_expect(from != own, 0)) return claim(p) ? evict_elsewhere(p, from) : STEP_FAILED;
+  return !evict_first(p, &p->visit) ? STEP_AGAIN : claim(p) ? STEP_DONE : STEP_FAILED;
 }
 
 /* --------------------------------------------------------------------------------------------- limit per scope ---- */
 
 /* Get room in the scope: if the scope is full, evict another entry of it, whose place goes to the new entry. */
 VSI_SELDOM static step get_share(putting *p, bool grows) {
-  vsi_table *table = p->table;
-  if (!p->share) p->share = vsi_scopes_enter(p->shard, table->host, table->placing.hash->siphash, &p->key->scope);
+  vsi_table *table = p->visit.table;
+  vsi_shard *shard = p->visit.shard;
+  if (!p->share) p->share = vsi_scopes_enter(shard, table->host, table->placing.hash->siphash, &p->key->scope);
   if (!p->share) return STEP_FAILED;
   if (!grows || !table->evicts || p->share->count < table->max_per_scope) return STEP_DONE;
-  uint32_t victim = vsi_scopes_first(p->shard, p->share, table->exit, p->value);
+  uint32_t victim = vsi_scopes_first(shard, p->share, table->exit, p->value);
   if (!victim) {
     p->error = VESTRY_LIMIT; /* all entries of the scope hold the value that is being put, under other keys */
     return STEP_FAILED;
   }
   /* The new entry gets the victim's place instead of the one that it has taken. */
   if (p->has_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
-  evict(p, p->shard, victim, p->leaving);
+  evict(p, &p->visit, victim);
   return STEP_DONE;
 }
 
@@ -200,12 +199,12 @@ VSI_SELDOM static step get_share(putting *p, bool grows) {
  * and takes its place, and its number unless too many entries leave. */
 static step get_room(putting *p, bool grows) {
   p->error = VESTRY_NO_MEMORY;
-  bool capped = p->table->max_per_scope != 0;
-  step got = __builtin_expect(capped, 0) ? get_share(p, grows) : STEP_DONE;
+  const size_t max_per_scope = p->visit.table->max_per_scope;
+  step got = __builtin_expect(max_per_scope != 0, 0) ? get_share(p, grows) : STEP_DONE;
   if (got != STEP_DONE) return got;
-  if (!grows) return p->leaving->count < VSI_LEAVING_COPIES || claim(p) ? STEP_DONE : STEP_FAILED;
+  if (!grows) return p->visit.left_count < VSI_LEAVING_COPIES || claim(p) ? STEP_DONE : STEP_FAILED;
   got = get_place(p);
-  if (__builtin_expect(capped && got == STEP_DONE, 0) && p->share->count >= p->table->max_per_scope) {
+  if (__builtin_expect(max_per_scope && got == STEP_DONE, 0) && p->share->count >= max_per_scope) {
     p->error = VESTRY_LIMIT;
     return STEP_FAILED;
   }
@@ -214,13 +213,13 @@ static step get_room(putting *p, bool grows) {
 
 /* Link the entry as the newest of its key. newest: the newest one so far; 0: none. Returns its handle. */
 static inline __attribute__((always_inline)) vestry_handle link_entry(putting *p, uint32_t newest) {
-  vsi_table *table = p->table;
-  vsi_shard *shard = p->shard;
-  const uint32_t number = p->number;
+  vsi_table *table = p->visit.table;
+  vsi_shard *shard = p->visit.shard;
+  const uint32_t number = p->number, now = p->visit.now;
   vsi_entry *entry = vsi_entry_at(shard->in, number);
   const vestry_handle handle = (p->hash & ~VSI_HANDLE_NUMBER_MASK) | (++shard->puts & VSI_HANDLE_NUMBER_MASK);
   entry->value = p->value;
-  entry->use = p->now << 1;
+  entry->use = now << 1;
   entry->lens = vsi_scoped_key_lens(p->key);
   if (__builtin_expect(p->long_key != NULL, 0))
     entry->words[0] = (uintptr_t)p->long_key;
@@ -230,11 +229,11 @@ static inline __attribute__((always_inline)) vestry_handle link_entry(putting *p
   if (__builtin_expect(newest != 0, 0)) { /* its last use must come before the new entry's, even in one tick */
     vsi_entry *before = vsi_entry_at(shard->in, newest);
     before->use &= ~1u;
-    if (vsi_entry_tick(before) == p->now && !vsi_many_has(shard, newest)) vsi_order_file_again(shard, newest, p->now);
+    if (vsi_entry_tick(before) == now && !vsi_many_has(shard, newest)) vsi_order_file_again(shard, newest, now);
   }
-  vsi_order_file(shard, number, p->now);
+  vsi_order_file(shard, number, now);
   if (__builtin_expect(shard->live++ == 0, 0)) vsi_visit_publish(table, shard);
-  if (__builtin_expect(table->has_extra, 0)) vsi_visit_add_extra(shard, number, p->share);
+  if (__builtin_expect(table->has_extra, 0)) vsi_visit_add_extra(&p->visit, number, p->share);
   if (__builtin_expect(shard->has_extra, 0)) vsi_many_begin(shard, number);
   if (__builtin_expect(newest != 0, 0))
     vsi_many_join(shard, &table->placing, newest, number);
@@ -249,12 +248,12 @@ static inline __attribute__((always_inline)) vestry_handle link_entry(putting *p
 
 /* Return the value of a key that is to be removed next: the oldest ended value among the VSI_KEY_LOOKS oldest, or the
  * oldest value if none of them has ended. */
-static uint32_t first_to_go(const putting *p, uint32_t newest) {
-  uint32_t oldest = vsi_many_newer(p->shard, newest), number = oldest;
+static uint32_t first_to_go(const vsi_visit *visit, uint32_t newest) {
+  uint32_t oldest = vsi_many_newer(visit->shard, newest), number = oldest;
   for (int looked = 0; looked < VSI_KEY_LOOKS; looked++) {
-    if (p->table->exit->value.has_ended(vsi_entry_at(p->shard->in, number)->value)) return number;
+    if (visit->table->exit->value.has_ended(vsi_entry_at(visit->shard->in, number)->value)) return number;
     if (number == newest) break;
-    number = vsi_many_newer(p->shard, number);
+    number = vsi_many_newer(visit->shard, number);
   }
   return oldest;
 }
@@ -262,18 +261,18 @@ static uint32_t first_to_go(const putting *p, uint32_t newest) {
 /* Put a new key in the place and the number of the next victim, if that is in the put's own shard, is the only value of
  * its key, and is not due. get_room and link_entry do the same in twice the time. Returns the handle; 0: it is not. */
 static inline vestry_handle replace_victim(putting *p) {
-  vsi_table *table = p->table;
-  vsi_shard *shard = p->shard;
-  uint32_t number = vsi_order_victim(shard, p->now);
-  if (!number || shard->last != atomic_load_explicit(&table->floor, memory_order_relaxed) || p->leaving->count ||
-      vsi_many_has(shard, number) || vsi_visit_due(table, shard, number, p->now) ||
+  vsi_table *table = p->visit.table;
+  vsi_shard *shard = p->visit.shard;
+  uint32_t number = vsi_order_victim(shard, p->visit.now);
+  if (!number || shard->last != atomic_load_explicit(&table->floor, memory_order_relaxed) || p->visit.left_count ||
+      vsi_many_has(shard, number) || vsi_visit_due(&p->visit, number) ||
       atomic_load_explicit(&table->count, memory_order_relaxed) < table->max_count)
     return 0;
-  if (__builtin_expect(shard->in->cold[number].handle % 16 == 0, 0)) note_eviction(p, shard, number);
+  if (__builtin_expect(shard->in->cold[number].handle % 16 == 0, 0)) note_eviction(&p->visit, number);
   vsi_index_remove(shard->in, &table->placing, number);
   vsi_order_take(shard->in->cold, number);
-  vsi_leaving_copy(p->leaving, shard, number, VESTRY_CAUSE_SIZE);
-  p->leaving->displaced_count++;
+  vsi_visit_copy(&p->visit, number, VESTRY_CAUSE_SIZE);
+  p->result->displaced_count++;
   p->number = number;
   shard->live--;
   vestry_handle handle = link_entry(p, 0);
@@ -283,41 +282,42 @@ static inline vestry_handle replace_victim(putting *p) {
 
 static inline uint32_t find_newest(const putting *p) {
   bool is_shared;
-  return vsi_index_find(p->shard->in, &p->table->placing, p->key, p->hash, &is_shared);
+  return vsi_index_find(p->visit.shard->in, &p->visit.table->placing, p->key, p->hash, &is_shared);
 }
 
 /* Remove values of the key until `keep` are left, but never `stays`. The place of the first one goes to the new entry,
  * unless that has one. */
 VSI_SELDOM static void displace(putting *p, uint32_t stays, size_t keep) {
+  const vsi_shard *shard = p->visit.shard;
   bool needs_place = !stays && !p->has_place;
-  for (uint32_t newest; (newest = find_newest(p)) && vsi_many_count(p->shard, newest) > keep;) {
-    uint32_t number = keep > 0 && !stays ? first_to_go(p, newest) : vsi_many_newer(p->shard, newest);
-    if (number == stays) number = vsi_many_newer(p->shard, number);
-    vsi_visit_take(p->table, p->shard, number, VESTRY_CAUSE_REPLACED, needs_place, p->leaving);
+  for (uint32_t newest; (newest = find_newest(p)) && vsi_many_count(shard, newest) > keep;) {
+    uint32_t number = keep > 0 && !stays ? first_to_go(&p->visit, newest) : vsi_many_newer(shard, newest);
+    if (number == stays) number = vsi_many_newer(shard, number);
+    vsi_visit_take(&p->visit, number, VESTRY_CAUSE_REPLACED, needs_place);
     p->has_place |= needs_place;
     needs_place = false;
-    p->leaving->displaced_count++;
+    p->result->displaced_count++;
   }
 }
 
 /* Put a value that is there already: mark it as used, and under REPLACE remove the other values. */
 VSI_SELDOM static step refresh(putting *p, uint32_t newest, uint32_t same) {
-  if (vsi_many_has(p->shard, newest))
-    vsi_visit_use_one(p->table, p->shard, newest, same, p->now);
+  if (vsi_many_has(p->visit.shard, newest))
+    vsi_visit_use_one(&p->visit, newest, same);
   else
-    vsi_visit_use(p->table, p->shard, same, p->now);
+    vsi_visit_use(&p->visit, same);
   if (p->policy == VESTRY_KEEP_REPLACE) displace(p, same, 1);
-  p->result->handle = p->shard->in->cold[same].handle;
+  p->result->handle = p->visit.shard->in->cold[same].handle;
   p->result->refreshed = true;
   return STEP_DONE;
 }
 
 /* Store a value that is not there yet, in any other case. */
 static __attribute__((noinline)) step add_value(putting *p, uint32_t newest) {
-  vsi_shard *shard = p->shard;
+  const vsi_shard *shard = p->visit.shard;
   size_t keep = p->policy == VESTRY_KEEP_MANY ? p->many_count - 1 : 0;
   p->error = VESTRY_NO_MEMORY;
-  if (newest && keep && !shard->has_extra && vsi_visit_resize(p->table, shard, vsi_index_count(shard->in), true))
+  if (newest && keep && !shard->has_extra && vsi_visit_resize(&p->visit, vsi_index_count(shard->in), true))
     return STEP_FAILED;
   step got = get_room(p, vsi_many_count(shard, newest) <= keep);
   if (__builtin_expect(got != STEP_DONE, 0)) return got;
@@ -331,13 +331,12 @@ static __attribute__((noinline)) step add_value(putting *p, uint32_t newest) {
 }
 
 /* Examine the shard once. */
-static inline step visit(putting *p) {
-  vsi_table *table = p->table;
-  vsi_shard *shard = p->shard;
+static inline step examine(putting *p) {
+  const vsi_table *table = p->visit.table;
   p->error = VESTRY_CLOSED;
   if (__builtin_expect(atomic_load_explicit(&table->closed, memory_order_relaxed), 0)) return STEP_FAILED;
-  uint32_t newest = vsi_visit_find(table, shard, p->key, p->hash, p->now, p->leaving);
-  uint32_t same = vsi_many_find(shard, p->key, newest, p->value);
+  uint32_t newest = vsi_visit_find(&p->visit, p->key, p->hash);
+  uint32_t same = vsi_many_find(p->visit.shard, p->key, newest, p->value);
   if (__builtin_expect(same != 0, 0)) return refresh(p, newest, same);
   p->error = VESTRY_EXISTS;
   if (newest && (p->policy == VESTRY_KEEP_REUSE || p->policy == VESTRY_KEEP_REJECT)) return STEP_FAILED;
@@ -365,14 +364,15 @@ static inline void fetch_ahead(const vsi_table *table, const vsi_shard *shard) {
   vsi_prefetch_to_write(&cold[third]);
 }
 
-/* End the put after the last visit, with the lock still held. */
+/* End the put, with the lock still held. */
 static inline void end_put(putting *p) {
-  if (__builtin_expect(p->share != NULL, 0)) vsi_scopes_leave(p->shard, p->table->host, p->share);
-  if (__builtin_expect(p->number != 0, 0)) vsi_number_free(p->shard, p->number);
-  vsi_table_release(p->table, p->shard, p->leaving);
-  if (__builtin_expect(p->has_place && p->table->max_count, 0))
-    atomic_fetch_sub_explicit(&p->table->count, 1, memory_order_relaxed);
-  if (__builtin_expect(p->long_key != NULL, 0)) vsi_free(p->table->host, p->long_key);
+  vsi_table *table = p->visit.table;
+  if (__builtin_expect(p->share != NULL, 0)) vsi_scopes_leave(p->visit.shard, table->host, p->share);
+  if (__builtin_expect(p->number != 0, 0)) vsi_number_free(p->visit.shard, p->number);
+  vsi_visit_end(&p->visit);
+  if (__builtin_expect(p->has_place && table->max_count, 0))
+    atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
+  if (__builtin_expect(p->long_key != NULL, 0)) vsi_free(table->host, p->long_key);
 }
 
 vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
@@ -380,31 +380,31 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
   vsi_table *table = self;
   const uint64_t hash = vsi_table_hash(table, key);
   const uint32_t shard_number = vsi_table_shard_number(table, hash);
-  vsi_leaving leaving;
-  putting p = {.table = table,
-               .shard = &table->shards[shard_number],
-               .key = key,
-               .hash = hash,
-               .value = value,
-               .policy = policy,
-               .many_count = many_count,
-               .leaving = &leaving,
-               .result = ret_result};
-  vsi_prefetch_to_write(&p.shard->lock);
+  vsi_shard *shard = &table->shards[shard_number];
+  vsi_prefetch_to_write(&shard->lock);
   vsi_index_fetch(&table->arrays[shard_number], &table->placing, hash, true);
   if (table->evicts) vsi_index_fetch_heads(&table->arrays[shard_number]);
+  putting p; /* the copies of its visit are not initialized */
+  p.key = key;
+  p.hash = hash;
+  p.value = value;
+  p.policy = policy;
+  p.many_count = many_count;
+  p.result = ret_result;
+  p.number = 0;
+  p.has_place = false;
+  p.long_key = NULL;
+  p.share = NULL;
   if (__builtin_expect(vsi_lens_words(vsi_scoped_key_lens(key)) > VSI_ENTRY_WORDS, 0) &&
       !(p.long_key = vsi_scoped_key_keep(table->host, key, NULL, 0)))
     return VESTRY_NO_MEMORY;
-  vsi_leaving_init(&leaving);
-  p.now = vsi_shard_enter(table, p.shard, vsi_clock_now(&table->clock));
-  if (table->evicts) fetch_ahead(table, p.shard);
+  vsi_visit_begin(&p.visit, table, shard, vsi_clock_now(&table->clock));
+  if (table->evicts) fetch_ahead(table, shard);
   step at;
-  do at = visit(&p);
+  do at = examine(&p);
   while (__builtin_expect(at == STEP_AGAIN, 0));
   if (at == STEP_DONE && table->clock.expires && vsi_table_next_deadline_ns(table) == UINT64_MAX)
-    vsi_table_expect(table, p.now);
-  ret_result->displaced_count = leaving.displaced_count;
+    vsi_table_expect(table, p.visit.now);
   end_put(&p);
   return at == STEP_DONE ? VESTRY_OK : p.error;
 }

@@ -36,7 +36,9 @@ static void begin_arrays(const vsi_table *table, vsi_shard *shard) {
   if (shard->extra) vsi_many_renew(shard, false);
 }
 
-VSI_SELDOM vestry_err vsi_visit_resize(vsi_table *table, vsi_shard *shard, uint32_t groups_count, bool has_extra) {
+VSI_SELDOM vestry_err vsi_visit_resize(vsi_visit *visit, uint32_t groups_count, bool has_extra) {
+  vsi_table *table = visit->table;
+  vsi_shard *shard = visit->shard;
   const vsi_arrays in = {atomic_load_explicit(&shard->in->groups, memory_order_relaxed), vsi_index_count(shard->in), 0,
                          shard->in->entries, shard->in->cold};
   const size_t bytes = lay_out(NULL, groups_count, has_extra, NULL, NULL), used = shard->fresh - VSI_HEADS;
@@ -65,12 +67,12 @@ VSI_SELDOM vestry_err vsi_visit_resize(vsi_table *table, vsi_shard *shard, uint3
 
 /* The arrays grow by a quarter, so that few places are unused: an entry is copied four times on average. Those of a
  * bounded store stop at the size that a full store needs, unless more of its keys than expected are in the shard. */
-VSI_SELDOM vestry_err vsi_visit_grow(vsi_table *table, vsi_shard *shard) {
-  const uint32_t count = vsi_index_count(shard->in), expected = table->groups_expected;
+VSI_SELDOM vestry_err vsi_visit_grow(vsi_visit *visit) {
+  const uint32_t count = vsi_index_count(visit->shard->in), expected = visit->table->groups_expected;
   uint64_t wanted = UINT64_C(1) + count + count / 4;
   if (count < expected && wanted > expected) wanted = expected;
   if (wanted > (UINT32_MAX - VSI_HEADS) / VSI_GROUP_LOAD) return VESTRY_NO_MEMORY;
-  return vsi_visit_resize(table, shard, (uint32_t)wanted, shard->has_extra);
+  return vsi_visit_resize(visit, (uint32_t)wanted, visit->shard->has_extra);
 }
 
 VSI_SELDOM void vsi_table_shrink(vsi_table *table, vsi_shard *shard) {
@@ -82,75 +84,84 @@ VSI_SELDOM void vsi_table_shrink(vsi_table *table, vsi_shard *shard) {
 
 /* ---------------------------------------------------------------------------------------------------- visits ---- */
 
-VSI_SELDOM void vsi_visit_add_extra(vsi_shard *shard, uint32_t number, vsi_scope_share *share) {
-  vsi_extra_at(shard, number)->born = vsi_entry_tick(vsi_entry_at(shard->in, number));
+VSI_SELDOM void vsi_visit_add_extra(vsi_visit *visit, uint32_t number, vsi_scope_share *share) {
+  vsi_shard *shard = visit->shard;
+  vsi_extra_at(shard, number)->born = visit->now;
   vsi_links_add(&shard->born, shard->extra, VSI_IN_BORN, number);
   if (share) vsi_scopes_add(shard, share, number);
 }
 
-VSI_SELDOM void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, uint32_t number) {
+VSI_SELDOM void vsi_visit_take_extra(vsi_visit *visit, uint32_t number) {
+  vsi_shard *shard = visit->shard;
   vsi_links_take(&shard->born, shard->extra, VSI_IN_BORN, number);
-  if (table->max_per_scope) vsi_scopes_remove(shard, table->host, number);
+  if (visit->table->max_per_scope) vsi_scopes_remove(shard, visit->table->host, number);
+}
+
+static void file_again(const vsi_visit *visit, uint32_t number, uint32_t tick) {
+  vsi_entry_at(visit->shard->in, number)->use = tick << 1;
+  vsi_order_file_again(visit->shard, number, tick);
 }
 
 /* Count a use of all values of a key, the oldest first. */
-static VSI_SELDOM void use_all(const vsi_table *table, vsi_shard *shard, uint32_t newest, uint32_t now) {
-  bool in_order = vsi_entry_at(shard->in, newest)->use == (now << 1 | 1), capped = table->max_per_scope != 0;
+static void use_all(const vsi_visit *visit, uint32_t newest) {
+  vsi_entry *last = vsi_entry_at(visit->shard->in, newest);
+  bool in_order = last->use == (visit->now << 1 | 1), capped = visit->table->max_per_scope != 0;
   if (in_order && !capped) return;
   uint32_t number = newest;
   do {
-    number = vsi_many_newer(shard, number);
-    if (capped) vsi_scopes_use(shard, number);
-    if (!in_order) vsi_visit_file_again(shard, number, now);
+    number = vsi_many_newer(visit->shard, number);
+    if (capped) vsi_scopes_use(visit->shard, number);
+    if (!in_order) file_again(visit, number, visit->now);
   } while (number != newest);
-  vsi_entry_at(shard->in, newest)->use |= 1;
+  last->use |= 1;
 }
 
-VSI_SELDOM void vsi_visit_use_one(const vsi_table *table, vsi_shard *shard, uint32_t newest, uint32_t used,
-                                  uint32_t now) {
-  if (table->max_per_scope) vsi_scopes_use(shard, used);
-  vsi_entry_at(shard->in, newest)->use &= ~1u;
-  vsi_visit_file_again(shard, used, now);
+VSI_SELDOM void vsi_visit_use_one(const vsi_visit *visit, uint32_t newest, uint32_t used) {
+  if (visit->table->max_per_scope) vsi_scopes_use(visit->shard, used);
+  vsi_entry_at(visit->shard->in, newest)->use &= ~1u;
+  file_again(visit, used, visit->now);
 }
 
-/* Set the last use of an entry to the tick `used`, which may be long past. It counts as used at `now` if `used` is
- * later, and at the first tick of the order if `used` is earlier. */
-static void file_at(vsi_table *table, vsi_shard *shard, uint32_t number, uint32_t used) {
-  if (vsi_tick_age(used, shard->now)) used = shard->now;
+/* Set the last use of an entry to the tick `used`, which may be long past. It counts as used now if `used` is later,
+ * and at the first tick of the order if `used` is earlier. */
+static void file_at(vsi_visit *visit, uint32_t number, uint32_t used) {
+  vsi_shard *shard = visit->shard;
+  if (vsi_tick_age(used, visit->now)) used = visit->now;
   if (vsi_tick_age(shard->last, used)) used = shard->last;
-  vsi_visit_file_again(shard, number, used);
-  vsi_visit_publish(table, shard);
-  if (table->max_per_scope) vsi_scopes_use(shard, number);
+  file_again(visit, number, used);
+  vsi_visit_publish(visit->table, shard);
+  if (visit->table->max_per_scope) vsi_scopes_use(shard, number);
 }
 
-VSI_SELDOM vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, uint32_t number, uint32_t now) {
-  vestry_cause cause = vsi_visit_due(table, shard, number, now);
+VSI_SELDOM vestry_cause vsi_visit_expire(vsi_visit *visit, uint32_t number) {
+  const vsi_table *table = visit->table;
+  vestry_cause cause = vsi_visit_due(visit, number);
   if (cause != VESTRY_CAUSE_IDLE) return cause;
-  uint64_t used_ns = table->exit->value.used_ns(vsi_entry_at(shard->in, number)->value);
+  uint64_t used_ns = table->exit->value.used_ns(vsi_entry_at(visit->shard->in, number)->value);
   uint64_t now_ns = used_ns ? vsi_now_ns(table->host) : 0, used = vsi_clock_ticks(&table->clock, used_ns);
   if (!used_ns || vsi_clock_ticks(&table->clock, now_ns) > used + table->clock.idle_ticks) return cause;
-  file_at(table, shard, number, (uint32_t)used & VSI_TICK_MASK);
-  return vsi_visit_due(table, shard, number, now); /* that use may be too old as well */
+  file_at(visit, number, (uint32_t)used & VSI_TICK_MASK);
+  return vsi_visit_due(visit, number); /* that use may be too old as well */
 }
 
 /* Return whether any entry of the shard may be due. */
-static bool may_have_due(const vsi_table *table, const vsi_shard *shard, uint32_t now) {
-  const vsi_clock *clock = &table->clock;
-  if (clock->idle_ticks && vsi_tick_age(now, shard->last) > clock->idle_ticks) return true;
+static bool may_have_due(const vsi_visit *visit) {
+  const vsi_shard *shard = visit->shard;
+  const vsi_clock *clock = &visit->table->clock;
+  if (clock->idle_ticks && vsi_tick_age(visit->now, shard->last) > clock->idle_ticks) return true;
   return clock->lifetime_ticks && shard->born.next &&
-         vsi_tick_age(now, vsi_extra_at(shard, shard->born.next)->born) > clock->lifetime_ticks;
+         vsi_tick_age(visit->now, vsi_extra_at(shard, shard->born.next)->born) > clock->lifetime_ticks;
 }
 
-VSI_SELDOM uint32_t vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, uint32_t newest, uint32_t now,
-                                       vsi_leaving *leaving) {
-  if (!may_have_due(table, shard, now)) return newest;
-  uint32_t left = 0, number = vsi_many_newer(shard, newest), next; /* the oldest first */
+VSI_SELDOM uint32_t vsi_visit_drop_due(vsi_visit *visit, uint32_t newest) {
+  if (!may_have_due(visit)) return newest;
+  uint32_t left = 0, number = vsi_many_newer(visit->shard, newest), next; /* the oldest first */
   for (bool more = true; more; number = next) {
-    next = vsi_many_newer(shard, number);
+    next = vsi_many_newer(visit->shard, number);
     more = number != newest;
-    vestry_cause cause = vsi_visit_end(table, shard, number, now);
+    vestry_cause cause = vsi_visit_expire(visit, number);
     if (cause)
-      vsi_visit_take(table, shard, number, cause, false, leaving);
+      vsi_visit_take(visit, number, cause, false);
     else
       left = number;
   }
@@ -166,30 +177,29 @@ static uint32_t find_handle(const vsi_table *table, const vsi_shard *shard, vest
 }
 
 /* Copy entries that have kept their numbers. */
-static VSI_SELDOM void copy_more(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
+static VSI_SELDOM void copy_more(vsi_visit *visit) {
+  vsi_shard *shard = visit->shard;
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
-  leaving->count = 0;
-  while (leaving->first && leaving->count < VSI_LEAVING_COPIES) {
-    uint32_t number = leaving->first;
-    leaving->first = shard->in->cold[number].in.next;
-    vsi_leaving_copy(leaving, shard, number, vsi_entry_at(shard->in, number)->use);
+  visit->left_count = 0;
+  while (visit->first_leaving && visit->left_count < VSI_LEAVING_COPIES) {
+    uint32_t number = visit->first_leaving;
+    visit->first_leaving = shard->in->cold[number].in.next;
+    vsi_visit_copy(visit, number, vsi_entry_at(shard->in, number)->use);
     vsi_number_free(shard, number);
     shard->busy--;
   }
-  if (!shard->live) vsi_table_shrink(table, shard);
+  if (!shard->live) vsi_table_shrink(visit->table, shard);
   vsi_spin_lock_give(&shard->lock);
 }
 
-void vsi_leaving_run(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
-  for (;;) {
-    for (size_t i = 0; i < leaving->count; i++) {
-      const vsi_entry *entry = &leaving->copies[i].entry;
-      vestry_scoped_key key = vsi_entry_key(entry);
-      vestry_store_leave(table->exit, &key, entry->value, leaving->copies[i].handle, (vestry_cause)entry->use);
-      vsi_free(table->host, vsi_entry_long_key(entry));
+void vsi_visit_run(vsi_visit *visit) {
+  for (;; copy_more(visit)) {
+    for (const struct vsi_left *at = visit->left; at < visit->left + visit->left_count; at++) {
+      vestry_scoped_key key = vsi_entry_key(&at->entry);
+      vestry_store_leave(visit->table->exit, &key, at->entry.value, at->handle, (vestry_cause)at->entry.use);
+      vsi_free(visit->table->host, vsi_entry_long_key(&at->entry));
     }
-    if (__builtin_expect(!leaving->first, 1)) return;
-    copy_more(table, shard, leaving);
+    if (__builtin_expect(!visit->first_leaving, 1)) return;
   }
 }
 
@@ -309,14 +319,15 @@ static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, uin
                                          vestry_with_fn fn, void *ctx) {
   enum { AT_ONCE = 16 };
   void *values[AT_ONCE];
-  vsi_leaving leaving;
-  vsi_leaving_init(&leaving);
-  newest = vsi_visit_drop_due(table, shard, newest, now, &leaving);
+  vsi_visit visit;
+  vsi_visit_init(&visit, table, shard);
+  visit.now = now;
+  newest = vsi_visit_drop_due(&visit, newest);
   *(newest ? &shard->hits : &shard->misses) += 1;
   if (newest && vsi_many_has(shard, newest))
-    use_all(table, shard, newest, now);
+    use_all(&visit, newest);
   else if (newest)
-    vsi_visit_use(table, shard, newest, now);
+    vsi_visit_use(&visit, newest);
   for (uint32_t number = newest, ahead = newest; number;) {
     size_t count = 0;
     for (size_t i = 0; i < AT_ONCE; i++, ahead = vsi_many_older(shard, ahead))
@@ -329,7 +340,7 @@ static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, uin
     } while (number && count < AT_ONCE);
     for (size_t i = 0; i < count; i++) fn(values[i], ctx);
   }
-  vsi_table_release(table, shard, &leaving);
+  vsi_visit_end(&visit);
   return newest ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
@@ -341,14 +352,15 @@ vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_
   vsi_prefetch_to_write(&shard->lock); /* prefetch this and the key's home while the clock is read */
   vsi_arrays *in = &table->arrays[shard_number];
   vsi_index_fetch(in, &table->placing, hash, false);
-  uint32_t now = vsi_shard_enter(table, shard, vsi_clock_now(&table->clock));
+  vsi_visit visit; /* stays in registers, because no function gets its address */
+  vsi_visit_begin(&visit, table, shard, vsi_clock_now(&table->clock));
   bool is_shared;
   uint32_t number = vsi_index_find(in, &table->placing, key, hash, &is_shared);
-  if (number && __builtin_expect(is_shared || vsi_visit_due(table, shard, number, now), 0))
-    return look_at_all(table, shard, number, now, fn, ctx);
+  if (number && __builtin_expect(is_shared || vsi_visit_due(&visit, number), 0))
+    return look_at_all(table, shard, number, visit.now, fn, ctx);
   if (number) {
     shard->hits++;
-    vsi_visit_use(table, shard, number, now);
+    vsi_visit_use(&visit, number);
     fn(vsi_entry_at(in, number)->value, ctx);
   } else {
     shard->misses++;
@@ -373,12 +385,11 @@ bool vsi_table_key_of(void *self, vestry_handle handle, vestry_key_of_fn fn, voi
 /* -------------------------------------------------------------------------------------------------- removals ---- */
 
 /* Remove all values of a key, the oldest first. newest: 0: none. Returns their number. */
-static size_t take_values(vsi_table *table, vsi_shard *shard, uint32_t newest, vestry_cause cause,
-                          vsi_leaving *leaving) {
+static size_t take_values(vsi_visit *visit, uint32_t newest, vestry_cause cause) {
   size_t count = 0;
-  for (uint32_t number = newest ? vsi_many_newer(shard, newest) : 0, next; number; number = next) {
-    next = number == newest ? 0 : vsi_many_newer(shard, number);
-    vsi_visit_take(table, shard, number, cause, false, leaving);
+  for (uint32_t number = newest ? vsi_many_newer(visit->shard, newest) : 0, next; number; number = next) {
+    next = number == newest ? 0 : vsi_many_newer(visit->shard, number);
+    vsi_visit_take(visit, number, cause, false);
     count++;
   }
   return count;
@@ -387,30 +398,26 @@ static size_t take_values(vsi_table *table, vsi_shard *shard, uint32_t newest, v
 size_t vsi_table_remove(void *self, const vestry_scoped_key *key, const void *value, vestry_cause cause) {
   vsi_table *table = self;
   uint64_t hash = vsi_table_hash(table, key);
-  vsi_shard *shard = vsi_table_shard(table, hash);
-  vsi_leaving leaving;
-  vsi_leaving_init(&leaving);
-  uint32_t now = vsi_shard_enter(table, shard, vsi_clock_now(&table->clock));
-  uint32_t newest = vsi_visit_find(table, shard, key, hash, now, &leaving);
-  uint32_t only = value ? vsi_many_find(shard, key, newest, value) : 0;
+  vsi_visit visit;
+  vsi_visit_begin(&visit, table, vsi_table_shard(table, hash), vsi_clock_now(&table->clock));
+  uint32_t newest = vsi_visit_find(&visit, key, hash);
+  uint32_t only = value ? vsi_many_find(visit.shard, key, newest, value) : 0;
   size_t count = only != 0;
-  if (only) vsi_visit_take(table, shard, only, cause, false, &leaving);
-  if (!value) count = take_values(table, shard, newest, cause, &leaving);
-  vsi_table_release(table, shard, &leaving);
+  if (only) vsi_visit_take(&visit, only, cause, false);
+  if (!value) count = take_values(&visit, newest, cause);
+  vsi_visit_end(&visit);
   return count;
 }
 
 bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   vsi_table *table = self;
-  vsi_shard *shard = vsi_table_shard(table, handle);
   vestry_cause due = VESTRY_CAUSE_NONE;
-  vsi_leaving leaving;
-  vsi_leaving_init(&leaving);
-  uint32_t now = vsi_shard_enter(table, shard, vsi_clock_now(&table->clock));
-  uint32_t number = find_handle(table, shard, handle);
-  if (number && table->evicts) due = vsi_visit_end(table, shard, number, now);
-  if (number) vsi_visit_take(table, shard, number, due ? due : cause, false, &leaving);
-  vsi_table_release(table, shard, &leaving);
+  vsi_visit visit;
+  vsi_visit_begin(&visit, table, vsi_table_shard(table, handle), vsi_clock_now(&table->clock));
+  uint32_t number = find_handle(table, visit.shard, handle);
+  if (number && table->evicts) due = vsi_visit_expire(&visit, number);
+  if (number) vsi_visit_take(&visit, number, due ? due : cause, false);
+  vsi_visit_end(&visit);
   return number && !due;
 }
 
@@ -420,17 +427,16 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
 static size_t clear_some(vsi_table *table, const vestry_scope *scope, vestry_cause cause, uint64_t last,
                          uint64_t *position) {
   vsi_shard *shard = vsi_table_shard(table, *position);
-  vsi_leaving leaving;
-  vsi_leaving_init(&leaving);
+  vsi_visit visit;
   size_t count = 0;
-  uint32_t now = vsi_shard_enter(table, shard, vsi_clock_now(&table->clock));
-  for (int i = 0; i < VSI_HOMES_A_LOCK && leaving.count < VSI_LEAVING_COPIES; i++) {
+  vsi_visit_begin(&visit, table, shard, vsi_clock_now(&table->clock));
+  for (int i = 0; i < VSI_HOMES_A_LOCK && visit.left_count < VSI_LEAVING_COPIES; i++) {
     uint32_t home = vsi_index_home(shard->in, &table->placing, *position);
     for (uint32_t at = 0, newest; (newest = vsi_index_next_at_home(shard->in, &table->placing, home, &at));) {
       const vestry_scoped_key key = vsi_entry_key(vsi_entry_at(shard->in, newest));
       if (scope && !vsi_scoped_key_is_of(&key, scope)) continue;
-      if (scope) newest = vsi_visit_drop_due(table, shard, newest, now, &leaving);
-      count += take_values(table, shard, newest, cause, &leaving);
+      if (scope) newest = vsi_visit_drop_due(&visit, newest);
+      count += take_values(&visit, newest, cause);
       at = 0; /* the home may be shorter now */
     }
     *position = vsi_index_last_hash(shard->in, &table->placing, *position);
@@ -440,7 +446,7 @@ static size_t clear_some(vsi_table *table, const vestry_scope *scope, vestry_cau
     }
     if (vsi_table_shard(table, ++*position) != shard) break;
   }
-  vsi_table_release(table, shard, &leaving);
+  vsi_visit_end(&visit);
   return count;
 }
 

@@ -22,7 +22,7 @@
  *
  * No callback runs under a lock, but for ref, used_ns, has_ended and the function of a `with`. An entry that leaves is
  * copied to the stack of the operation that removes it; if there are too many, they keep their numbers until their
- * turn comes (vsi_leaving). Each of them is in one such list and is taken from it once, so its callbacks run once.
+ * turn comes (vsi_visit). Each of them is in one such list and is taken from it once, so its callbacks run once.
  *
  * Atomics. A shard's lock is the only acquire and release; all members of the shard are plain data under it. The
  * others order nothing:
@@ -37,7 +37,7 @@
  * may only read and count. The driver's lock is never held here.
  *
  * Memory. A shard owns one allocation, its arrays, which growth replaces and the last removal frees (vsi_table_shrink).
- * An entry owns its long key, which is freed after the callbacks of the entry (vsi_leaving_run); a put owns it before.
+ * An entry owns its long key, which is freed after the callbacks of the entry (vsi_visit_end); a put owns it before.
  * A share of a scope is freed with the scope's last entry and the last put for it (scopes.c).
  *
  * Growth. A shard's arrays are copied to larger ones under its lock; no key is read. A bounded store has one shard for
@@ -90,88 +90,34 @@ static inline vsi_shard *vsi_table_shard(const vsi_table *table, uint64_t hash) 
   return &table->shards[vsi_table_shard_number(table, hash)];
 }
 
-/* ------------------------------------------------------------------------------------------- leaving entries ---- */
-
-/* Leaving entries: removed under a lock; their callbacks run after the unlock. Those beyond the copies keep their
- * numbers, linked by `next`, and are copied when the others have left. So an entry can leave without an allocation. */
-enum { VSI_LEAVING_COPIES = 16 };
-
-typedef struct vsi_leaving {
-  size_t count, displaced_count; /* number of copies; of entries that left because of a put */
-  uint32_t first, last;          /* of the shard that the operation visits; 0: none */
-  struct vsi_left {
-    vestry_handle handle;
-    vsi_entry entry;
-  } copies[VSI_LEAVING_COPIES + 1]; /* the last one is of another shard's entry */
-} vsi_leaving;
-
-static inline void vsi_leaving_init(vsi_leaving *leaving) {
-  leaving->count = leaving->displaced_count = 0;
-  leaving->first = leaving->last = 0;
-}
-
-/* The cause is noted in the copy, because a wide load of an entry would wait for a narrow store to it. */
-static inline void vsi_leaving_copy(vsi_leaving *leaving, const vsi_shard *shard, uint32_t number, uint32_t cause) {
-  struct vsi_left *copy = &leaving->copies[leaving->count++];
-  copy->handle = shard->in->cold[number].handle;
-  copy->entry = *vsi_entry_at(shard->in, number);
-  copy->entry.use = cause;
-}
-static inline void vsi_number_free(vsi_shard *shard, uint32_t number) {
-  shard->in->cold[number].in.next = shard->free;
-  shard->free = number;
-}
-/* Add an entry that is in no list any more, and free its number if that is not needed. */
-static inline void vsi_leaving_add(vsi_leaving *leaving, vsi_shard *shard, uint32_t number, vestry_cause cause) {
-  if (__builtin_expect(leaving->count < VSI_LEAVING_COPIES && !leaving->first, 1)) {
-    vsi_leaving_copy(leaving, shard, number, (uint32_t)cause);
-    vsi_number_free(shard, number);
-    return;
-  }
-  vsi_entry_at(shard->in, number)->use = (uint32_t)cause;
-  *(leaving->first ? &shard->in->cold[leaving->last].in.next : &leaving->first) = number;
-  leaving->last = number;
-  shard->in->cold[number].in.next = 0;
-  shard->busy++;
-}
-
-/* Run the callbacks. No lock held. Call once. */
-void vsi_leaving_run(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving);
-
 /* Free the memory of an empty shard, unless an operation uses some of its numbers. */
 void vsi_table_shrink(vsi_table *table, vsi_shard *shard);
 
-/* Unlock the shard, and run the callbacks of the entries that have left. */
-static inline void vsi_table_release(vsi_table *table, vsi_shard *shard, vsi_leaving *leaving) {
-  if (__builtin_expect(!shard->live, 0)) vsi_table_shrink(table, shard);
-  vsi_spin_lock_give(&shard->lock);
-  if (leaving->count) vsi_leaving_run(table, shard, leaving);
-}
-
 /* ---------------------------------------------------------------------------------------------------- visits ---- */
 
-/* The steps of operations on a shard. A visit is one operation under the shard's lock. All functions here run under
- * that lock. now: the shard's time (vsi_shard_enter).
+/* A visit: one operation under the lock of one shard. The functions vsi_visit_… are its steps; all of them run under
+ * that lock, except vsi_visit_begin and vsi_visit_end.
  *
  * Words. The mark is the lowest bit of an entry's `use`: the entry was used again in the tick of its last use. An entry
  * is due when its idle time or its lifetime is over. Values of one key are evicted in the order of their uses, even if
  * all uses fall into one tick. Therefore each use of a key that has several values files them again; a mark of the
- * newest means that all of them were used in its tick and are filed in the right order. */
+ * newest means that all of them were used in its tick and are filed in the right order.
+ *
+ * Leaving entries are removed under the lock; their callbacks run after the unlock. Those beyond the copies keep their
+ * numbers, linked by `next`, and are copied when the others have left. So an entry can leave without an allocation. */
+enum { VSI_LEAVING_COPIES = 16 };
 
-/* Return the cause with which an entry must leave: idle time or lifetime, whichever ended first. NONE: the entry
- * stays. */
-static inline vestry_cause vsi_visit_due(const vsi_table *table, const vsi_shard *shard, uint32_t number,
-                                         uint32_t now) {
-  const vsi_clock *clock = &table->clock;
-  uint32_t unused = vsi_tick_age(now, vsi_entry_tick(vsi_entry_at(shard->in, number)));
-  bool idle = unused > clock->idle_ticks && clock->idle_ticks;
-  if (__builtin_expect(clock->lifetime_ticks != 0, 0)) {
-    uint32_t lived = vsi_tick_age(now, vsi_extra_at(shard, number)->born);
-    if (lived > clock->lifetime_ticks && !(idle && unused - clock->idle_ticks > lived - clock->lifetime_ticks))
-      return VESTRY_CAUSE_EXPIRED;
-  }
-  return __builtin_expect(idle, 0) ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_NONE;
-}
+typedef struct vsi_visit {
+  vsi_table *table;
+  vsi_shard *shard;
+  uint32_t now;                         /* the shard's time */
+  uint32_t first_leaving, last_leaving; /* those without a copy; 0: none */
+  uint32_t left_count;                  /* number of copies */
+  struct vsi_left {
+    vestry_handle handle;
+    vsi_entry entry;
+  } left[VSI_LEAVING_COPIES + 1]; /* the last one is of another shard's entry */
+} vsi_visit;
 
 /* Publish the shard's part of `oldest`, after it may have changed. */
 static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
@@ -181,88 +127,140 @@ static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
   if (atomic_load_explicit(to, memory_order_relaxed) != tick) atomic_store_explicit(to, tick, memory_order_relaxed);
 }
 
-/* Take the lock for a visit. read: the tick that was read before. Returns the time of the visit, which all operations
- * under the lock use.
+/* Take the lock. read: the tick that was read before.
  *
  * The clock is read before the lock is taken, so `read` may be outdated: another thread may have held the lock with a
  * later time. Therefore a shard has its own time, which does not go back while the shard has entries. */
-static inline uint32_t vsi_shard_enter(vsi_table *table, vsi_shard *shard, uint32_t read) {
+static inline void vsi_visit_enter(vsi_visit *visit, uint32_t read) {
+  vsi_shard *shard = visit->shard;
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
-  if (__builtin_expect(shard->now == read, 1)) return read;
+  visit->now = read;
+  if (__builtin_expect(shard->now == read, 1)) return;
   if (!shard->live) {
     shard->last = read;
     shard->lists = 0;
   } else if (vsi_tick_age(shard->now, read)) {
-    return shard->now;
+    visit->now = shard->now;
   } else if (__builtin_expect(vsi_tick_age(read, shard->last) > VSI_ORDER_SPAN, 0)) {
     vsi_order_rebase(shard, read);
-    vsi_visit_publish(table, shard);
+    vsi_visit_publish(visit->table, shard);
   }
-  return shard->now = read;
+  shard->now = visit->now;
+}
+static inline void vsi_visit_init(vsi_visit *visit, vsi_table *table, vsi_shard *shard) {
+  visit->table = table;
+  visit->shard = shard;
+  visit->first_leaving = visit->left_count = 0;
+}
+static inline void vsi_visit_begin(vsi_visit *visit, vsi_table *table, vsi_shard *shard, uint32_t read) {
+  vsi_visit_init(visit, table, shard);
+  vsi_visit_enter(visit, read);
 }
 
-static inline void vsi_visit_file_again(vsi_shard *shard, uint32_t number, uint32_t now) {
-  vsi_entry_at(shard->in, number)->use = now << 1;
-  vsi_order_file_again(shard, number, now);
+/* Unlock the shard, and run the callbacks of the entries that have left. Call once. */
+void vsi_visit_run(vsi_visit *visit);
+static inline void vsi_visit_end(vsi_visit *visit) {
+  if (__builtin_expect(!visit->shard->live, 0)) vsi_table_shrink(visit->table, visit->shard);
+  vsi_spin_lock_give(&visit->shard->lock);
+  if (visit->left_count) vsi_visit_run(visit);
 }
 
-/* Count a use of an entry that is the only one of its key. */
-static inline void vsi_visit_use(const vsi_table *table, vsi_shard *shard, uint32_t number, uint32_t now) {
-  if (__builtin_expect(table->max_per_scope != 0, 0)) vsi_scopes_use(shard, number);
-  vsi_entry *entry = vsi_entry_at(shard->in, number);
-  if (__builtin_expect(entry->use == (now << 1 | 1), 1)) return;
-  entry->use = vsi_entry_tick(entry) == now ? entry->use | 1 : now << 1;
+/* The cause is noted in the copy, because a wide load of an entry would wait for a narrow store to it. */
+static inline void vsi_visit_copy(vsi_visit *visit, uint32_t number, uint32_t cause) {
+  struct vsi_left *copy = &visit->left[visit->left_count++];
+  copy->handle = visit->shard->in->cold[number].handle;
+  copy->entry = *vsi_entry_at(visit->shard->in, number);
+  copy->entry.use = cause;
+}
+static inline void vsi_number_free(vsi_shard *shard, uint32_t number) {
+  shard->in->cold[number].in.next = shard->free;
+  shard->free = number;
+}
+/* Let an entry leave that is in no list any more. Its number is freed now, or when it is copied. */
+static inline void vsi_visit_leave(vsi_visit *visit, uint32_t number, vestry_cause cause) {
+  vsi_shard *shard = visit->shard;
+  if (__builtin_expect(visit->left_count < VSI_LEAVING_COPIES && !visit->first_leaving, 1)) {
+    vsi_visit_copy(visit, number, (uint32_t)cause);
+    vsi_number_free(shard, number);
+    return;
+  }
+  vsi_entry_at(shard->in, number)->use = (uint32_t)cause;
+  *(visit->first_leaving ? &shard->in->cold[visit->last_leaving].in.next : &visit->first_leaving) = number;
+  visit->last_leaving = number;
+  shard->in->cold[number].in.next = 0;
+  shard->busy++;
 }
 
-/* Count a use of one value of a key that has several. */
-void vsi_visit_use_one(const vsi_table *table, vsi_shard *shard, uint32_t newest, uint32_t used, uint32_t now);
+/* Return the cause with which an entry must leave: idle time or lifetime, whichever ended first. NONE: the entry
+ * stays. */
+static inline vestry_cause vsi_visit_due(const vsi_visit *visit, uint32_t number) {
+  const vsi_clock *clock = &visit->table->clock;
+  uint32_t unused = vsi_tick_age(visit->now, vsi_entry_tick(vsi_entry_at(visit->shard->in, number)));
+  bool idle = unused > clock->idle_ticks && clock->idle_ticks;
+  if (__builtin_expect(clock->lifetime_ticks != 0, 0)) {
+    uint32_t lived = vsi_tick_age(visit->now, vsi_extra_at(visit->shard, number)->born);
+    if (lived > clock->lifetime_ticks && !(idle && unused - clock->idle_ticks > lived - clock->lifetime_ticks))
+      return VESTRY_CAUSE_EXPIRED;
+  }
+  return __builtin_expect(idle, 0) ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_NONE;
+}
 
 /* As vsi_visit_due, for a caller that is about to remove the entry. A value may have been used without the store's
  * knowledge: for example, a stream is used when an event is written to it. So if the entry seems idle, the store gets
  * the time of the last use from the value (vestry_value_ops.used_ns). If that was not too long ago, the entry's place
  * in the order of use is corrected, and it stays. */
-vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, uint32_t number, uint32_t now);
+vestry_cause vsi_visit_expire(vsi_visit *visit, uint32_t number);
+
+/* Count a use of an entry that is the only one of its key. */
+static inline void vsi_visit_use(const vsi_visit *visit, uint32_t number) {
+  if (__builtin_expect(visit->table->max_per_scope != 0, 0)) vsi_scopes_use(visit->shard, number);
+  vsi_entry *entry = vsi_entry_at(visit->shard->in, number);
+  if (__builtin_expect(entry->use == (visit->now << 1 | 1), 1)) return;
+  entry->use = vsi_entry_tick(entry) == visit->now ? entry->use | 1 : visit->now << 1;
+}
+/* Count a use of one value of a key that has several. */
+void vsi_visit_use_one(const vsi_visit *visit, uint32_t newest, uint32_t used);
 
 /* Set the number of groups, and the arrays with it; has_extra: with the extras. OK |
  * NO_MEMORY: nothing has changed. */
-vestry_err vsi_visit_resize(vsi_table *table, vsi_shard *shard, uint32_t groups_count, bool has_extra);
+vestry_err vsi_visit_resize(vsi_visit *visit, uint32_t groups_count, bool has_extra);
 /* Make room for one more entry. OK | NO_MEMORY. */
-vestry_err vsi_visit_grow(vsi_table *table, vsi_shard *shard);
+vestry_err vsi_visit_grow(vsi_visit *visit);
 
 /* Add the extra of an entry to the order of birth and to the share of its scope, or remove it from both. share: NULL in
  * a store without a limit per scope. */
-void vsi_visit_add_extra(vsi_shard *shard, uint32_t number, vsi_scope_share *share);
-void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, uint32_t number);
+void vsi_visit_add_extra(vsi_visit *visit, uint32_t number, vsi_scope_share *share);
+void vsi_visit_take_extra(vsi_visit *visit, uint32_t number);
 
 /* Remove an entry with a cause. keeps_place: its place under the limit (max_count) is not freed, but goes to the
  * caller. */
-static inline void vsi_visit_take(vsi_table *table, vsi_shard *shard, uint32_t number, vestry_cause cause,
-                                  bool keeps_place, vsi_leaving *leaving) {
+static inline void vsi_visit_take(vsi_visit *visit, uint32_t number, vestry_cause cause, bool keeps_place) {
+  vsi_table *table = visit->table;
+  vsi_shard *shard = visit->shard;
   if (vsi_many_has(shard, number))
     vsi_many_leave(shard, &table->placing, number);
   else
     vsi_index_remove(shard->in, &table->placing, number);
   vsi_order_take(shard->in->cold, number);
-  if (__builtin_expect(table->has_extra, 0)) vsi_visit_take_extra(table, shard, number);
+  if (__builtin_expect(table->has_extra, 0)) vsi_visit_take_extra(visit, number);
   VSI_ASSERT(shard->live > 0);
   shard->live--;
   if (cause != VESTRY_CAUSE_SIZE) shard->removed_by_cause[cause]++;
-  vsi_leaving_add(leaving, shard, number, cause);
+  vsi_visit_leave(visit, number, cause);
   vsi_visit_publish(table, shard);
   if (keeps_place) return;
   if (table->max_count) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
 }
 
 /* Remove the due entries of a key. Returns the newest of the others; 0: none is left. */
-uint32_t vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, uint32_t newest, uint32_t now, vsi_leaving *leaving);
+uint32_t vsi_visit_drop_due(vsi_visit *visit, uint32_t newest);
 
 /* Return the newest entry of a key, after its due entries were removed; 0: none. */
-static inline uint32_t vsi_visit_find(vsi_table *table, vsi_shard *shard, const vestry_scoped_key *key, uint64_t hash,
-                                      uint32_t now, vsi_leaving *leaving) {
+static inline uint32_t vsi_visit_find(vsi_visit *visit, const vestry_scoped_key *key, uint64_t hash) {
   bool is_shared;
-  uint32_t newest = vsi_index_find(shard->in, &table->placing, key, hash, &is_shared);
-  if (!newest || __builtin_expect(!is_shared && !vsi_visit_due(table, shard, newest, now), 1)) return newest;
-  return vsi_visit_drop_due(table, shard, newest, now, leaving);
+  uint32_t newest = vsi_index_find(visit->shard->in, &visit->table->placing, key, hash, &is_shared);
+  if (!newest || __builtin_expect(!is_shared && !vsi_visit_due(visit, newest), 1)) return newest;
+  return vsi_visit_drop_due(visit, newest);
 }
 
 /* ------------------------------------------------------------------------------------------------ operations ---- */
