@@ -20,14 +20,12 @@ VSI_SELDOM uint64_t vsi_placing_anew(const vsi_placing *placing, const vsi_entry
   return vsi_placing_by_scope(placing, entry->lens, words, hash);
 }
 
-VSI_SELDOM void vsi_index_replace(const vsi_arrays *in, const vsi_placing *placing, uint32_t from, uint32_t to,
-                                  bool is_shared) {
+VSI_SELDOM void vsi_index_replace(const vsi_arrays *in, const vsi_placing *placing, uint32_t from, uint32_t to) {
   uint32_t i = vsi_index_home(in, placing, in->cold[from].handle);
   vsi_index_group *groups = vsi_index_groups(in);
   unsigned bit;
   while (!(bit = vsi_group_place_of(&groups[i], from))) i = vsi_index_after(in, i);
   groups[i].numbers[__builtin_ctz(bit)] = to;
-  groups[i].shared = is_shared ? groups[i].shared | bit : groups[i].shared & ~bit;
 }
 
 uint32_t vsi_index_next_at_home(const vsi_arrays *in, const vsi_placing *placing, uint32_t home, uint32_t *at) {

@@ -3,7 +3,7 @@
 /* The index of one shard: from a key to its newest entry. All functions run under the shard's lock, except
  * vsi_index_fetch.
  *
- *   a group, one cache line:  11 tags of 8 bits | passed | 11 numbers of entries | 11 bits: the key has several values
+ *   a group, one cache line:  12 tags of 8 bits | passed | 12 numbers of entries
  *
  * Each key has a home group. If the home is full, the key is stored in the next group that has room. Each full group
  * in between counts the key in `passed`, and a lookup ends at the first group whose count is 0. Therefore the index
@@ -23,14 +23,13 @@
 #include "store/entry.h"
 
 /* Places of a group, and the number of entries for each group. */
-enum { VSI_GROUP_PLACES = 11, VSI_GROUP_LOAD = 8, VSI_GROUP_MASK = (1 << VSI_GROUP_PLACES) - 1 };
+enum { VSI_GROUP_PLACES = 12, VSI_GROUP_LOAD = 8, VSI_GROUP_MASK = (1 << VSI_GROUP_PLACES) - 1 };
 
 struct vsi_index_group {
-  uint8_t tags[VSI_GROUP_PLACES], unused; /* not 0, from the hash; 0: empty */
-  uint32_t passed;                        /* number of keys stored further on whose home is this group or an earlier
+  uint8_t tags[VSI_GROUP_PLACES]; /* not 0, from the hash; 0: empty */
+  uint32_t passed;                /* number of keys stored further on whose home is this group or an earlier
                                              one, so that lookups continue */
   uint32_t numbers[VSI_GROUP_PLACES];
-  uint32_t shared; /* a bit for each place: the key has several values (many.h) */
 };
 
 /* The bits of a hash that determine the place of a key. In a store with a limit per scope, all keys of a scope are in
@@ -47,8 +46,8 @@ uint64_t vsi_placing_by_scope(const vsi_placing *placing, uint32_t lens, const u
 /* Return the hash that places the key of an entry, computed from the key's words. */
 uint64_t vsi_placing_anew(const vsi_placing *placing, const vsi_entry *entry);
 
-/* Replace the number of an entry, which is the newest of its key, and set whether the key has several values. */
-void vsi_index_replace(const vsi_arrays *in, const vsi_placing *placing, uint32_t from, uint32_t to, bool is_shared);
+/* Replace the number of an entry, which is the newest of its key. */
+void vsi_index_replace(const vsi_arrays *in, const vsi_placing *placing, uint32_t from, uint32_t to);
 
 /* Return the next entry of a home, in no order, the newest of each key only. at: 0 to start with. 0: no more. */
 uint32_t vsi_index_next_at_home(const vsi_arrays *in, const vsi_placing *placing, uint32_t home, uint32_t *at);
@@ -102,28 +101,25 @@ static inline unsigned vsi_group_place_of(const vsi_index_group *in, uint32_t nu
   return hits & VSI_GROUP_MASK;
 }
 
-/* Return the newest entry of a key; 0: none. hash: the hash that places it. *ret_shared: the key has several values. */
+/* Return the newest entry of a key; 0: none. hash: the hash that places it. */
 static inline uint32_t vsi_index_find(const vsi_arrays *in, const vsi_placing *placing, const vestry_scoped_key *key,
-                                      uint64_t hash, bool *ret_shared) {
+                                      uint64_t hash) {
   const vsi_index_group *groups = vsi_index_groups(in);
   uint32_t home = vsi_index_home(in, placing, hash), i = home;
   do {
     const vsi_index_group *at = &groups[i];
     for (unsigned hits = vsi_group_tagged(at, vsi_index_tag(hash)); hits; hits &= hits - 1) {
-      unsigned place = (unsigned)__builtin_ctz(hits);
-      if (__builtin_expect(!vsi_entry_has_key(vsi_entry_at(in, at->numbers[place]), key), 0)) continue;
-      *ret_shared = at->shared >> place & 1;
-      return at->numbers[place];
+      uint32_t number = at->numbers[__builtin_ctz(hits)];
+      if (__builtin_expect(vsi_entry_has_key(vsi_entry_at(in, number), key), 1)) return number;
     }
     if (__builtin_expect(!at->passed, 1)) break;
     i = vsi_index_after(in, i);
   } while (i != home);
-  *ret_shared = false;
   return 0;
 }
 
 /* Add an entry whose key is not in the index. There are more places than entries. */
-static inline void vsi_index_add(const vsi_arrays *in, uint32_t home, uint8_t tag, bool is_shared, uint32_t number) {
+static inline void vsi_index_add(const vsi_arrays *in, uint32_t home, uint8_t tag, uint32_t number) {
   for (uint32_t i = home;; i = vsi_index_after(in, i)) {
     vsi_index_group *at = &vsi_index_groups(in)[i];
     unsigned empty = vsi_group_tagged(at, 0);
@@ -131,7 +127,6 @@ static inline void vsi_index_add(const vsi_arrays *in, uint32_t home, uint8_t ta
       unsigned place = (unsigned)__builtin_ctz(empty);
       at->tags[place] = tag;
       at->numbers[place] = number;
-      at->shared |= (uint32_t)is_shared << place;
       return;
     }
     at->passed++;
@@ -145,7 +140,6 @@ static inline void vsi_index_remove(const vsi_arrays *in, const vsi_placing *pla
     if (__builtin_expect(bit != 0, 1)) {
       at->tags[__builtin_ctz(bit)] = 0;
       at->numbers[__builtin_ctz(bit)] = 0;
-      at->shared &= ~bit;
       return;
     }
     VSI_ASSERT(at->passed > 0);

@@ -68,15 +68,14 @@ VSI_SELDOM void vsi_many_join(const vsi_shard *shard, const vsi_placing *placing
   vsi_extra_at(shard, of_newest->newer)->older = number;
   of_newest->newer = number;
   enter_chains(shard, number);
-  vsi_index_replace(shard->in, placing, newest, number, true);
+  vsi_index_replace(shard->in, placing, newest, number);
 }
 
 /* Return the newest entry of the key of an entry. */
 static uint32_t newest_of(const vsi_shard *shard, const vsi_placing *placing, uint32_t number) {
   const vsi_entry *entry = vsi_entry_at(shard->in, number);
   vestry_scoped_key key = vsi_entry_key(entry);
-  bool is_shared;
-  return vsi_index_find(shard->in, placing, &key, vsi_placing_anew(placing, entry), &is_shared);
+  return vsi_index_find(shard->in, placing, &key, vsi_placing_anew(placing, entry));
 }
 
 VSI_SELDOM void vsi_many_leave(const vsi_shard *shard, const vsi_placing *placing, uint32_t number) {
@@ -89,5 +88,5 @@ VSI_SELDOM void vsi_many_leave(const vsi_shard *shard, const vsi_placing *placin
   own->older = own->newer = number;
   vsi_extra_at(shard, after)->count = count;
   if (count == 1) leave_chains(shard, after);
-  if (count == 1 || after != newest) vsi_index_replace(shard->in, placing, newest, after, count > 1);
+  if (after != newest) vsi_index_replace(shard->in, placing, newest, after);
 }

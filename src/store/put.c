@@ -238,8 +238,7 @@ static inline __attribute__((always_inline)) vestry_handle link_entry(putting *p
   if (__builtin_expect(newest != 0, 0))
     vsi_many_join(shard, &table->placing, newest, number);
   else
-    vsi_index_add(shard->in, vsi_index_home(shard->in, &table->placing, p->hash), vsi_index_tag(p->hash), false,
-                  number);
+    vsi_index_add(shard->in, vsi_index_home(shard->in, &table->placing, p->hash), vsi_index_tag(p->hash), number);
   p->long_key = NULL;
   p->number = 0;
   p->has_place = false; /* the entry has it now */
@@ -281,8 +280,7 @@ static inline vestry_handle replace_victim(putting *p) {
 }
 
 static inline uint32_t find_newest(const putting *p) {
-  bool is_shared;
-  return vsi_index_find(p->visit.shard->in, &p->visit.table->placing, p->key, p->hash, &is_shared);
+  return vsi_index_find(p->visit.shard->in, &p->visit.table->placing, p->key, p->hash);
 }
 
 /* Remove values of the key until `keep` are left, but never `stays`. The place of the first one goes to the new entry,

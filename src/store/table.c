@@ -54,10 +54,9 @@ VSI_SELDOM vestry_err vsi_visit_resize(vsi_visit *visit, uint32_t groups_count, 
   for (uint32_t i = 0; i < vsi_index_count(&in); i++) {
     const vsi_index_group *at = &vsi_index_groups(&in)[i];
     for (unsigned full = ~vsi_group_tagged(at, 0) & VSI_GROUP_MASK; full; full &= full - 1) {
-      unsigned place = (unsigned)__builtin_ctz(full);
-      uint32_t number = at->numbers[place];
-      vsi_index_add(shard->in, vsi_index_home(shard->in, &table->placing, in.cold[number].handle), at->tags[place],
-                    at->shared >> place & 1, number);
+      const unsigned place = (unsigned)__builtin_ctz(full);
+      const uint32_t home = vsi_index_home(shard->in, &table->placing, in.cold[at->numbers[place]].handle);
+      vsi_index_add(shard->in, home, at->tags[place], at->numbers[place]);
     }
   }
   vsi_free(table->host, shard->memory);
@@ -354,9 +353,8 @@ vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_
   vsi_index_fetch(in, &table->placing, hash, false);
   vsi_visit visit; /* stays in registers, because no function gets its address */
   vsi_visit_begin(&visit, table, shard, vsi_clock_now(&table->clock));
-  bool is_shared;
-  uint32_t number = vsi_index_find(in, &table->placing, key, hash, &is_shared);
-  if (number && __builtin_expect(is_shared || vsi_visit_due(&visit, number), 0))
+  uint32_t number = vsi_index_find(in, &table->placing, key, hash);
+  if (number && __builtin_expect(vsi_many_has(shard, number) || vsi_visit_due(&visit, number), 0))
     return look_at_all(table, shard, number, visit.now, fn, ctx);
   if (number) {
     shard->hits++;

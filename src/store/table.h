@@ -257,9 +257,9 @@ uint32_t vsi_visit_drop_due(vsi_visit *visit, uint32_t newest);
 
 /* Return the newest entry of a key, after its due entries were removed; 0: none. */
 static inline uint32_t vsi_visit_find(vsi_visit *visit, const vestry_scoped_key *key, uint64_t hash) {
-  bool is_shared;
-  uint32_t newest = vsi_index_find(visit->shard->in, &visit->table->placing, key, hash, &is_shared);
-  if (!newest || __builtin_expect(!is_shared && !vsi_visit_due(visit, newest), 1)) return newest;
+  uint32_t newest = vsi_index_find(visit->shard->in, &visit->table->placing, key, hash);
+  if (!newest || __builtin_expect(!vsi_many_has(visit->shard, newest) && !vsi_visit_due(visit, newest), 1))
+    return newest;
   return vsi_visit_drop_due(visit, newest);
 }
 

@@ -48,12 +48,11 @@ static uint32_t home_of(size_t i) {
 }
 
 static uint32_t find(size_t i) {
-  bool is_shared;
-  return vsi_index_find(&arrays, &placing, &keys[i].key, keys[i].key.hash, &is_shared);
+  return vsi_index_find(&arrays, &placing, &keys[i].key, keys[i].key.hash);
 }
 
 static void add(size_t i) {
-  vsi_index_add(&arrays, home_of(i), vsi_index_tag(keys[i].key.hash), false, number_of(i));
+  vsi_index_add(&arrays, home_of(i), vsi_index_tag(keys[i].key.hash), number_of(i));
   is_in[i] = true;
 }
 
@@ -92,7 +91,6 @@ static void index_finds_each_entry(void **state) {
       if (is_in[i]) take_out(i);
     for (uint32_t i = 0; i < sizes[size]; i++) { /* no trace is left */
       assert_int_equal(groups[i].passed, 0);
-      assert_int_equal(groups[i].shared, 0);
       for (size_t k = 0; k < VSI_GROUP_PLACES; k++) assert_int_equal(groups[i].tags[k] | groups[i].numbers[k], 0);
     }
   }

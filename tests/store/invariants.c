@@ -24,7 +24,7 @@ static const vsi_entry *entry_of(const check *c, uint32_t number) {
 
 /* --------------------------------------------------------------------------------------------------- the index ---- */
 
-static void check_ring(check *c, uint32_t newest, bool is_shared) {
+static void check_ring(check *c, uint32_t newest) {
   vestry_scoped_key key = vsi_entry_key(entry_of(c, newest));
   uint32_t number = newest, count = 0;
   do {
@@ -37,27 +37,24 @@ static void check_ring(check *c, uint32_t newest, bool is_shared) {
     assert_int_equal(vsi_many_newer(c->shard, vsi_many_older(c->shard, number)), number);
     if (vsi_many_older(c->shard, number) != newest)
       assert_true(c->shard->in->cold[vsi_many_older(c->shard, number)].handle < handle);
-    assert_int_equal(vsi_many_with_handle(c->shard, handle), is_shared ? number : 0);
+    assert_int_equal(vsi_many_with_handle(c->shard, handle), vsi_many_has(c->shard, newest) ? number : 0);
     c->seen[number]++;
     c->live_count++;
     count++;
     number = vsi_many_older(c->shard, number);
   } while (number != newest);
-  assert_int_equal(is_shared, count > 1);
   assert_int_equal(vsi_many_count(c->shard, newest), count);
 }
 
-static void check_key(check *c, uint32_t newest, uint8_t tag, bool is_shared) {
+static void check_key(check *c, uint32_t newest, uint8_t tag) {
   uint64_t hash = vsi_placing_anew(&c->table->placing, entry_of(c, newest));
   vestry_scoped_key key = vsi_entry_key(entry_of(c, newest));
-  bool found_shared;
   assert_int_equal((hash ^ c->shard->in->cold[newest].handle) & ~VSI_HANDLE_NUMBER_MASK, 0);
   assert_int_equal(tag, vsi_index_tag(hash));
   assert_ptr_equal(vsi_table_shard(c->table, hash), c->shard);
   /* each key exists once */
-  assert_int_equal(vsi_index_find(c->shard->in, &c->table->placing, &key, hash, &found_shared), newest);
-  assert_int_equal(found_shared, is_shared);
-  check_ring(c, newest, is_shared);
+  assert_int_equal(vsi_index_find(c->shard->in, &c->table->placing, &key, hash), newest);
+  check_ring(c, newest);
   c->keys_count++;
 }
 
@@ -83,10 +80,9 @@ static void check_index(check *c) {
   const vsi_index_group *groups = vsi_index_groups(in);
   assert_int_equal(c->shard->in->room, VSI_HEADS + vsi_index_count(in) * VSI_GROUP_LOAD);
   for (uint32_t i = 0; i < vsi_index_count(in); i++) {
-    assert_int_equal(groups[i].shared >> VSI_GROUP_PLACES, 0);
     for (size_t k = 0; k < VSI_GROUP_PLACES; k++) {
       assert_int_equal(!groups[i].tags[k], !groups[i].numbers[k]);
-      if (groups[i].numbers[k]) check_key(c, groups[i].numbers[k], groups[i].tags[k], groups[i].shared >> k & 1);
+      if (groups[i].numbers[k]) check_key(c, groups[i].numbers[k], groups[i].tags[k]);
     }
   }
   check_passed(c);
