@@ -21,11 +21,11 @@ typedef struct vsi_shard {
   vsi_arrays *in;
   /* Cache lines that change when the arrays grow, or with rare causes. */
   uint32_t number;
-  uint32_t busy;        /* number of entries in no list: they leave, or puts without the lock have claimed them */
-  vsi_extra *extra;     /* NULL: no entry needs one */
-  void *memory, *first; /* of the arrays: its own; and the smallest ones, which are not its own */
-  vsi_map scopes;       /* if there is a limit per scope */
-  vsi_links born;       /* head of the order of birth */
+  uint32_t busy;    /* number of entries in no list: they leave, or puts without the lock have claimed them */
+  vsi_extra *extra; /* NULL: no entry needs one */
+  void *memory;     /* of the arrays; NULL: they are those that empty shards share */
+  vsi_map scopes;   /* if there is a limit per scope */
+  vsi_links born;   /* head of the order of birth */
   uint64_t removed_by_cause[VESTRY_CAUSE_COUNT]; /* without SIZE, which is computed as the rest of the sum */
 } vsi_shard;
 

@@ -19,21 +19,16 @@ static size_t lay_out(char *memory, size_t groups_count, bool has_extra, vsi_arr
   arrays->cold = (vsi_cold *)(void *)(memory + cold_at);
   arrays->room = (uint32_t)(VSI_HEADS + count);
   *extra = has_extra ? (vsi_extra *)(void *)(memory + extra_at) : NULL;
-  vsi_index_group *groups = (vsi_index_group *)(void *)(memory + groups_at);
-  memset(groups, 0, groups_count * sizeof(vsi_index_group));
-  atomic_store_explicit(&arrays->groups, groups, memory_order_relaxed);
+  atomic_store_explicit(&arrays->groups, (vsi_index_group *)(void *)(memory + groups_at), memory_order_relaxed);
   atomic_store_explicit(&arrays->groups_count, (uint32_t)groups_count, memory_order_relaxed);
   return 0;
 }
 
-/* Make arrays of one group from the shard's first memory. */
 static void begin_arrays(const vsi_table *table, vsi_shard *shard) {
-  shard->has_extra = table->has_extra;
-  lay_out(shard->first, 1, shard->has_extra, shard->in, &shard->extra);
-  for (uint32_t i = 0; i < VSI_HEADS; i++) shard->in->cold[i].in = (vsi_links){i, i};
+  lay_out(table->empty, 1, false, shard->in, &shard->extra);
+  shard->in->room = shard->fresh = VSI_HEADS;
   shard->lists = shard->free = 0;
-  shard->fresh = VSI_HEADS;
-  if (shard->extra) vsi_many_renew(shard, false);
+  shard->has_extra = false;
 }
 
 VSI_SELDOM vestry_err vsi_visit_resize(vsi_visit *visit, uint32_t groups_count, bool has_extra) {
@@ -46,6 +41,7 @@ VSI_SELDOM vestry_err vsi_visit_resize(vsi_visit *visit, uint32_t groups_count, 
   void *memory = vsi_alloc(table->host, bytes + VSI_CACHE_LINE);
   if (!memory) return VESTRY_NO_MEMORY;
   lay_out(vsi_cache_line_up(memory), groups_count, has_extra, shard->in, &shard->extra);
+  memset(vsi_index_groups(shard->in), 0, groups_count * sizeof(vsi_index_group));
   memcpy(shard->in->entries, in.entries, used * sizeof(vsi_entry));
   memcpy(shard->in->cold, in.cold, (VSI_HEADS + used) * sizeof(vsi_cold));
   if (extra) memcpy(shard->extra, extra, used * sizeof(vsi_extra));
@@ -67,11 +63,13 @@ VSI_SELDOM vestry_err vsi_visit_resize(vsi_visit *visit, uint32_t groups_count, 
 /* The arrays grow by a quarter, so that few places are unused: an entry is copied four times on average. Those of a
  * bounded store stop at the size that a full store needs, unless more of its keys than expected are in the shard. */
 VSI_SELDOM vestry_err vsi_visit_grow(vsi_visit *visit) {
-  const uint32_t count = vsi_index_count(visit->shard->in), expected = visit->table->groups_expected;
+  const vsi_table *table = visit->table;
+  const vsi_shard *shard = visit->shard;
+  const uint32_t count = (shard->in->room - VSI_HEADS) / VSI_GROUP_LOAD, expected = table->groups_expected;
   uint64_t wanted = UINT64_C(1) + count + count / 4;
   if (count < expected && wanted > expected) wanted = expected;
   if (wanted > (UINT32_MAX - VSI_HEADS) / VSI_GROUP_LOAD) return VESTRY_NO_MEMORY;
-  return vsi_visit_resize(visit, (uint32_t)wanted, visit->shard->has_extra);
+  return vsi_visit_resize(visit, (uint32_t)wanted, shard->has_extra || table->has_extra);
 }
 
 VSI_SELDOM void vsi_table_shrink(vsi_table *table, vsi_shard *shard) {
@@ -230,21 +228,21 @@ static uint32_t groups_expected(const vsi_table *table) {
 }
 
 static vestry_err make_shards(vsi_table *table) {
-  size_t count = (size_t)1 << table->placing.shard_bits, bytes = lay_out(NULL, 1, table->has_extra, NULL, NULL);
+  size_t count = (size_t)1 << table->placing.shard_bits, bytes = lay_out(NULL, 1, false, NULL, NULL);
   table->shards_memory =
-      vsi_calloc(table->host, 1, count * (sizeof(vsi_shard) + bytes + sizeof(vsi_arrays)) + VSI_CACHE_LINE);
+      vsi_calloc(table->host, 1, count * (sizeof(vsi_shard) + sizeof(vsi_arrays)) + bytes + VSI_CACHE_LINE);
   if (!table->shards_memory) return VESTRY_NO_MEMORY;
   table->shards = vsi_cache_line_up(table->shards_memory);
-  char *first = (char *)(table->shards + count);
-  table->arrays = (vsi_arrays *)(void *)(first + count * bytes);
-  for (; table->shards_count < count; table->shards_count++, first += bytes) {
+  table->empty = (char *)(table->shards + count);
+  table->arrays = (vsi_arrays *)(void *)(table->empty + bytes);
+  for (; table->shards_count < count; table->shards_count++) {
     vsi_shard *shard = &table->shards[table->shards_count];
     shard->number = table->shards_count;
     shard->in = &table->arrays[table->shards_count];
-    shard->first = first;
     begin_arrays(table, shard);
     atomic_init(&table->oldest[shard->number], VSI_TICK_NONE);
   }
+  for (uint32_t i = 0; i < VSI_HEADS; i++) table->arrays->cold[i].in = (vsi_links){i, i};
   return VESTRY_OK;
 }
 
@@ -285,27 +283,23 @@ vestry_err vsi_table_create(const vestry_store_options *options, vestry_store_ex
   return error;
 }
 
-static void add_stats(vsi_shard *shard, vestry_store_stats *stats) {
-  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
-  stats->put_count += shard->puts;
-  stats->live_count += shard->live;
-  stats->hits_count += shard->hits;
-  stats->misses_count += shard->misses;
-  /* All values that left; those that left with another cause are subtracted below. */
-  uint64_t for_size = shard->puts - shard->live;
-  for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
-    stats->removed_by_cause[cause] += shard->removed_by_cause[cause];
-    for_size -= shard->removed_by_cause[cause];
-  }
-  stats->removed_by_cause[VESTRY_CAUSE_SIZE] += for_size;
-  stats->removed_count += shard->puts - shard->live;
-  vsi_spin_lock_give(&shard->lock);
-}
-
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats) {
   vsi_table *table = self;
-  *ret_stats = (vestry_store_stats){0};
-  for (uint32_t i = 0; i < table->shards_count; i++) add_stats(&table->shards[i], ret_stats);
+  vestry_store_stats stats = {0};
+  for (vsi_shard *shard = table->shards; shard < table->shards + table->shards_count; shard++) {
+    vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
+    stats.put_count += shard->puts;
+    stats.live_count += shard->live;
+    stats.hits_count += shard->hits;
+    stats.misses_count += shard->misses;
+    for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++)
+      stats.removed_by_cause[cause] += shard->removed_by_cause[cause];
+    vsi_spin_lock_give(&shard->lock);
+  }
+  uint64_t for_size = stats.removed_count = stats.put_count - stats.live_count; /* those without another cause */
+  for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) for_size -= stats.removed_by_cause[cause];
+  stats.removed_by_cause[VESTRY_CAUSE_SIZE] = for_size;
+  *ret_stats = stats;
 }
 
 /* --------------------------------------------------------------------------------------------------- lookups ---- */

@@ -36,7 +36,8 @@
  * Locks. No operation holds two shards' locks. Under one it takes no other lock: ref, used_ns and has_ended of a value
  * may only read and count. The driver's lock is never held here.
  *
- * Memory. A shard owns one allocation, its arrays, which growth replaces and the last removal frees (vsi_table_shrink).
+ * Memory. A shard with entries owns one allocation, its arrays, which growth replaces and the last removal frees
+ * (vsi_table_shrink). Empty shards share arrays.
  * An entry owns its long key, which is freed after the callbacks of the entry (vsi_visit_end); a put owns it before.
  * A share of a scope is freed with the scope's last entry and the last put for it (scopes.c).
  *
@@ -68,6 +69,7 @@ typedef struct vsi_table {
   uint32_t shards_count;
   uint32_t groups_expected; /* of a shard of a full store; 0: unknown */
   void *memory, *shards_memory;
+  char *empty; /* the arrays of all empty shards; never written: there is room for no entry */
   /* Number of places taken, if there is a limit: each entry holds one of max_count places, and a put takes one before
    * its entry is linked (put.c). Written only while the store is not full. Relaxed, because only the number matters;
    * the shards' locks publish the entries. */
