@@ -108,9 +108,14 @@ static void one_eviction_in_16_records_the_unused_time(void **state) {
     world_new(&w, VESTRY_KEY(i), NULL);
     advance_ms(2000);
   }
+  for (size_t i = 0; i < 2 * ROOM; i++) { /* entries that are idle for too long are not recorded */
+    if (i % ROOM == 0) advance_ms(601000);
+    world_new(&w, VESTRY_KEY(PUTS + i), NULL);
+  }
   vsi_store_evictions(w.store, &ages);
-  assert_true(ages.count >= PUTS / 32 && ages.count <= PUTS / 16);
+  assert_int_equal(ages.count, (PUTS - ROOM) / 16);
   assert_int_equal(ages.counts[3], ages.count); /* 20 s: from 10 to 30 */
+  assert_int_equal(world_stats(&w).removed_by_cause[VESTRY_CAUSE_IDLE], 2 * ROOM);
   world_end(&w);
 }
 

@@ -106,26 +106,27 @@ static void order_is_exact_by_tick_in_all_shards(void **state) {
 /* Neither ticks that have wrapped, nor entries that are unused for longer than ticks can tell, confuse the order. */
 static void order_survives_years(void **state) {
   static const vestry_value_ops ops = {.ref = ignore, .unref = ignore, .close = ignore_close};
-  test_host_init(&th);
-  idle_ns = UINT64_C(1) << 62;
   vestry_store_options options = {
       .host = &th.host, .value = &ops, .purge = check_victim, .max_count = 20, .idle_ms = VESTRY_NEVER_MS};
-  assert_int_equal(vestry_store_create("lru", &options, &store), VESTRY_OK);
-  const vsi_clock *clock = &invariants_table(store)->clock;
   uint64_t random = 9;
-  memset(model, 0, sizeof model);
-  for (int step = 0; step < 4000; step++) {
-    modelled *at = &model[step < 300 ? (size_t)(step < 3 ? step : 3) : random_below(&random, 40)];
-    const vestry_key *key = VESTRY_KEY("k", at - model);
-    th.now_ns += random_below(&random, clock->tick_ns * (VSI_TICK_MASK / 200));
-    being_put = at;
-    assert_int_equal(vestry_store_put(store, (vestry_scope){0}, key, at, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
-    being_put = NULL;
-    use(at, vsi_clock_ticks(clock, th.now_ns));
-    invariants_check(store);
+  idle_ns = UINT64_C(1) << 62;
+  for (int filling = 3; filling < 500; filling += 7) { /* number of puts before the store gets full */
+    test_host_init(&th);
+    assert_int_equal(vestry_store_create("lru", &options, &store), VESTRY_OK);
+    const vsi_clock *clock = &invariants_table(store)->clock;
+    memset(model, 0, sizeof model);
+    for (int step = 0; step < filling + 200; step++) {
+      modelled *at = &model[step < 3 ? (size_t)step : 3 + random_below(&random, step < filling ? 12 : 37)];
+      const vestry_key *key = VESTRY_KEY("k", at - model);
+      th.now_ns += random_below(&random, clock->tick_ns * (VSI_TICK_MASK / 200));
+      being_put = at;
+      assert_int_equal(vestry_store_put(store, (vestry_scope){0}, key, at, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
+      use(at, vsi_clock_ticks(clock, th.now_ns));
+      invariants_check(store);
+    }
+    vestry_store_destroy(store);
+    test_host_assert_clean(&th);
   }
-  vestry_store_destroy(store);
-  test_host_assert_clean(&th);
 }
 
 int main(void) {
