@@ -207,10 +207,9 @@ static void say(const side *s, const char *what, uint64_t commits, counts of) {
   vestry_sqlite_stats_get(s->database, &stats);
   if (!s->now.failed)
     printf("peers commits=%s pages=%" PRIu64 " count=%" PRIu64 " renders=%" PRIu64 " for_nothing=%" PRIu64
-           " other_commits=%" PRIu64 " rows_known=%" PRIu64 " late=%" PRIu64 " lost=%" PRIu64 " rejected=%" PRIu64
-           " whole=%" PRIu64 "\n",
+           " other_commits=%" PRIu64 " rows_known=%" PRIu64 " whole=%" PRIu64 "\n",
            what, s->pages_count, commits, of.renders, of.needless, stats.other_commits_count, stats.peer_commits_count,
-           stats.peer_late_count, stats.peer_lost_count, stats.peer_rejected_count, stats.whole_count);
+           stats.whole_count);
 }
 
 /* Let the other process commit, and count the renders here. */

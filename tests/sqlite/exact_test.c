@@ -582,26 +582,6 @@ TEST_CASE(own_commits_with_lost_wal_frames_are_followed_by_their_rows) {
   }
 }
 
-TEST_CASE(rollback_journal_is_followed_by_tables) {
-  shown_site s;
-  shown_open_with(&s, "DELETE", shown_channels, (vestry_sqlite_options){.level = VESTRY_SQLITE_DEFAULT});
-  size_t eight = shown_watch(&s, shown_eighth), name = shown_watch(&s, "SELECT * FROM name"),
-         one = shown_watch(&s, range);
-  shown_run(s.writer, "INSERT INTO message VALUES(7, 1000, 'x', 0)");
-  assert_int_equal(shown_renders(&s, one), 1);
-  assert_int_equal(shown_renders(&s, eight), 0); /* excluded by its key */
-  assert_int_equal(shown_renders(&s, name), 0);
-  shown_run(s.writer, "UPDATE message SET likes = 7 WHERE channel = 8");
-  assert_int_equal(shown_renders(&s, eight), 0);
-  shown_run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
-  assert_int_equal(shown_renders(&s, eight), 1);
-  assert_int_equal(shown_renders(&s, name), 1);
-  vestry_sqlite *again;
-  const vestry_sqlite_options pages = {.path = s.path, .level = VESTRY_SQLITE_FILE_PAGES};
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &pages, &again), VESTRY_UNSUPPORTED);
-  shown_close(&s);
-}
-
 /* Without memory a page renders needlessly, or later, but every change is shown. */
 /* capability: D21 */
 TEST_CASE(allocation_failure_hides_no_change) {

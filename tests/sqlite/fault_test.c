@@ -153,68 +153,33 @@ TEST_CASE(corrupt_database_returns_io_and_is_logged) {
 /* Acknowledged writes are present after the disk is back, and pages show them. */
 /* capability: D10 */
 TEST_CASE(acknowledged_writes_survive_a_lost_disk) {
-  static const char *const modes[] = {"wal", "delete"};
-  for (size_t i = 0; i < 2; i++) {
-    const bool has_states = i == 0; /* a pool needs WAL mode */
-    ledger s;
-    char one[TAB_TOKEN_BYTES];
-    int acknowledged = 0;
-    ledger_lose_disk(false);
-    ledger_open(&s, modes[i], NULL);
-    ledger_watch(&s, "table/t");
-    if (has_states) {
-      tabs_open(&s, NULL);
-      tabs_begin(&s, "u", one);
-      assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
-    }
-    for (int round = 0; round < 5; round++) {
-      acknowledged += sqlite3_exec(s.db, "INSERT INTO t(x) VALUES(NULL)", NULL, NULL, NULL) == SQLITE_OK;
-      ledger_lose_disk(true);
-      long lines = s.on.th.log_lines;
-      acknowledged += sqlite3_exec(s.db, "INSERT INTO t(x) VALUES(NULL)", NULL, NULL, NULL) == SQLITE_OK;
-      if (has_states) assert_int_equal(tabs_set(&s, "u", one, "lost", 4), VESTRY_LIMIT);
-      if (has_states) assert_true(s.on.th.log_lines > lines);
-      for (int look = 0; look < 3; look++) /* one line, however often the database is read */
-        assert_int_equal(vestry_sqlite_sync(s.database, NULL), i == 0 ? VESTRY_OK : VESTRY_IO);
-      assert_true(s.on.th.log_lines <= lines + 2);
-      ledger_lose_disk(false);
-      test_host_advance_ms(&s.on.th, 60000); /* equal lines are logged once a minute */
-      ledger_run(s.reader, "INSERT INTO t(x) VALUES(NULL)");
-      acknowledged++;
-      ledger_sync(&s);
-      assert_true(ledger_seen(&s, "table/t") > 0);
-      assert_int_equal(s.counted[0], acknowledged);
-      if (has_states) assert_string_equal(tabs_get(&s, "u", one), "kept");
-    }
-    ledger_close(&s);
-  }
-}
-
-/* Write the first bytes of a file, and a change counter, so that SQLite reads the file again. */
-static void write_head(const char *path, const char head[16], unsigned char counter) {
-  const unsigned char at_24[] = {0, 0, 1, counter};
-  int file = open(path, O_WRONLY | O_CLOEXEC);
-  assert_true(file >= 0);
-  assert_int_equal(pwrite(file, head, 16, 0), 16);
-  assert_int_equal(pwrite(file, at_24, sizeof at_24, 24), sizeof at_24);
-  close(file);
-}
-
-/* Without a WAL, each check reads the file's header and then the file. */
-/* capability: D10 */
-TEST_CASE(file_that_is_no_database_is_logged_once) {
   ledger s;
-  ledger_open(&s, "delete", &(vestry_sqlite_options){.poll_ms = 60000});
+  char one[TAB_TOKEN_BYTES];
+  int acknowledged = 0;
+  ledger_lose_disk(false);
+  ledger_open(&s, "wal", NULL);
   ledger_watch(&s, "table/t");
-  const long lines = s.on.th.log_lines;
-  write_head(s.path, "not a database..", 1);
-  assert_int_equal(vestry_sqlite_sync(s.database, NULL), VESTRY_IO);
-  assert_int_equal(s.on.th.log_lines, lines + 2); /* the reason, and its effect */
-  for (int look = 0; look < 3; look++) assert_int_equal(vestry_sqlite_sync(s.database, NULL), VESTRY_IO);
-  assert_int_equal(s.on.th.log_lines, lines + 2);
-  write_head(s.path, "SQLite format 3", 2);
-  ledger_sync(&s);
-  assert_true(ledger_seen(&s, "table/t") > 0);
+  tabs_open(&s, NULL);
+  tabs_begin(&s, "u", one);
+  assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
+  for (int round = 0; round < 5; round++) {
+    acknowledged += sqlite3_exec(s.db, "INSERT INTO t(x) VALUES(NULL)", NULL, NULL, NULL) == SQLITE_OK;
+    ledger_lose_disk(true);
+    long lines = s.on.th.log_lines;
+    acknowledged += sqlite3_exec(s.db, "INSERT INTO t(x) VALUES(NULL)", NULL, NULL, NULL) == SQLITE_OK;
+    assert_int_equal(tabs_set(&s, "u", one, "lost", 4), VESTRY_LIMIT);
+    assert_true(s.on.th.log_lines > lines);
+    for (int look = 0; look < 3; look++) assert_int_equal(vestry_sqlite_sync(s.database, NULL), VESTRY_OK);
+    assert_true(s.on.th.log_lines <= lines + 2);
+    ledger_lose_disk(false);
+    test_host_advance_ms(&s.on.th, 60000); /* equal lines are logged once a minute */
+    ledger_run(s.reader, "INSERT INTO t(x) VALUES(NULL)");
+    acknowledged++;
+    ledger_sync(&s);
+    assert_true(ledger_seen(&s, "table/t") > 0);
+    assert_int_equal(s.counted[0], acknowledged);
+    assert_string_equal(tabs_get(&s, "u", one), "kept");
+  }
   ledger_close(&s);
 }
 

@@ -141,11 +141,7 @@ void oracle_world_settle(oracle_world *w) {
 }
 
 uint32_t oracle_world_number(oracle_world *w) {
-  vsi_sqlite_number number = {0, false};
-  vsi_mutex_lock(&w->database->lock);
-  (void)vsi_sqlite_counter(w->database, w->database->file, &number);
-  vsi_mutex_unlock(&w->database->lock);
-  return number.value;
+  return vsi_sqlite_frames_number(w->database->wal_index);
 }
 
 /* ----------------------------------------------------------------------------------------------- open and close --- */

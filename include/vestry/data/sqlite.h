@@ -33,7 +33,7 @@ extern "C" {
  *    other data, tables of TEMP and of files attached by SQL, blobs opened in a render (sqlite3_blob_open), and
  *    statements begun before the render. A page that depends on such data names a topic (vestry_render_topic).
  *  - Topics are refreshed by commits of attached connections. Other commits refresh the pages that have read the
- *    changed data; at level TOPICS, and without WAL mode, they refresh every page.
+ *    changed data; at level TOPICS they refresh every page.
  *  - Writes of a render refresh nothing, because a page that refreshes itself would never stop rendering. */
 typedef struct vestry_sqlite vestry_sqlite;
 /** An attached connection. */
@@ -49,9 +49,9 @@ typedef struct vestry_sqlite_connection vestry_sqlite_connection;
  *  - FILE_PAGES: of the pages that level TABLES selects, only those that have read a file page (a block of the database
  *    file) that the commit wrote. An insert writes the file page where its row belongs, so reads of ranges, and of rows
  *    that do not exist yet, are covered, too.
- *  FILE_PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode; otherwise the
- *  level is TABLES. TABLES also applies if this SQLite lacks the necessary functions, to a connection that shares its
- *  cache (the log reports both once), and to a render that reads more than max_file_pages. */
+ *  FILE_PAGES needs vestry_sqlite_record_pages before SQLite is first used; otherwise the level is TABLES. TABLES also
+ *  applies if this SQLite lacks the necessary functions, to a connection that shares its cache (the log reports both
+ *  once), and to a render that reads more than max_file_pages. */
 typedef enum vestry_sqlite_level {
   VESTRY_SQLITE_DEFAULT, /**< FILE_PAGES if possible, else TABLES */
   VESTRY_SQLITE_TOPICS,
@@ -105,17 +105,17 @@ typedef struct vestry_sqlite_options {
  *  Threads  before any other use of SQLite */
 VESTRY_API vestry_err vestry_sqlite_record_pages(void);
 
-/** Follow a database.
+/** Follow a database, and set WAL mode for it, which stays in the file.
  *  pages         borrowed; must not be destroyed before the database. A database can be followed for one `pages` at a
  *                time
  *  options       copied
  *  ret_database  owned by the caller; untouched on failure
  *  Returns  OK, also if the database was left by a killed program or is in use by others | INVALID (also: a database in
- *           memory) | NO_MEMORY | UNSUPPORTED (level FILE_PAGES without vestry_sqlite_record_pages or WAL mode; or this
- *           SQLite has no preupdate hook, or no threads) | BUSY (another program has been writing for five seconds) |
- *           LIMIT (the disk is full; or too many observers of the pages) | IO (it cannot be opened; it cannot be
- *           written although vestry's tables must be created; it is not a database; its vestry tables are of a later
- *           version, and nothing was changed; or there is no randomness). The log has the reason and a remedy
+ *           memory) | NO_MEMORY | UNSUPPORTED (level FILE_PAGES without vestry_sqlite_record_pages; no WAL mode; or
+ *           this SQLite has no preupdate hook, or no threads) | BUSY (another program has been writing for five
+ *           seconds) | LIMIT (the disk is full; or too many observers of the pages) | IO (it cannot be opened; it
+ *           cannot be written although vestry's tables must be created; it is not a database; its vestry tables are of
+ *           a later version, and nothing was changed; or there is no randomness). The log has the reason and a remedy
  *  Threads  any; starts a thread. Blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *options,
                                            vestry_sqlite **ret_database);
@@ -125,8 +125,9 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
 
 /** Attach a connection of the application, so that its commits refresh pages, and reads through it in renders are
  *  recorded.
- *  - vestry uses the connection's hooks for preupdate, commit, rollback and trace, and from level TABLES on its
- *    authorizer. The application must not set these.
+ *  - vestry uses the connection's hooks for preupdate, commit, rollback, the WAL and trace, and from level TABLES on
+ *    its authorizer. The application must not set these. PRAGMA wal_autocheckpoint takes the WAL hook away: set it
+ *    before. Without that hook, commits of the connection are followed like those of one that is not attached.
  *  - Level FILE_PAGES, and a SQLite that reads file pages past its cache (3.45 and later): until the file is closed,
  *    the methods of the connection's file (sqlite3_io_methods) are replaced by a copy that also reports reads, for any
  *    VFS. A VFS that inspects them must accept the replacement.
@@ -147,8 +148,7 @@ VESTRY_API void vestry_sqlite_detach(vestry_sqlite_connection *connection);
 
 /** Refresh pages for all commits so far, of any process. For tests: call vestry_pages_settle afterwards.
  *  ret_seq  for vestry_pages_settle; may be NULL
- *  Returns  OK | IO | BUSY (never in WAL mode: for five seconds another connection has been writing, or one connection
- *           with locking_mode EXCLUSIVE has held the file without stepping its last statement to the end)
+ *  Returns  OK | BUSY (connections or processes did not publish their commits within five seconds)
  *  Threads  any, not that of a render; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq);
 
@@ -181,16 +181,9 @@ typedef struct vestry_sqlite_stats {
                                       than 4,096 operations, or by a column after the 62nd of the table, so it is
                                       followed as one that has read any row of that table. The log reports the first one
                                       beyond each bound, with the table */
-  size_t peers_count;            /**< other processes that follow the file, now (0 without WAL mode) */
+  size_t peers_count;            /**< other processes that follow the file, now */
   uint64_t peer_commits_count;   /**< of other_commits_count: commits of attached connections in other processes whose
-                                      changed rows are known. The next four count commits whose rows are not known, so
-                                      that they are followed like those of a connection that is attached nowhere */
-  uint64_t peer_late_count;      /**< a process had announced the commit, and did not write its rows within a second */
-  uint64_t peer_lost_count;      /**< times that rows of several commits were overwritten before they were read */
-  uint64_t peer_rejected_count;  /**< the rows were damaged, or exceeded a bound */
-  uint64_t peer_unwritten_count; /**< commits of this process whose rows could not be written for others: no memory,
-                                      the disk is full, or more than 512 KiB of keys and table names. The log reports
-                                      the first one, as for the three counts above */
+                                      changed rows are known */
   vestry_sqlite_level level;     /**< level of renders, never DEFAULT. Single renders and connections can have a lower
                                       one: see vestry_sqlite_level */
   uint64_t over_topics_count;    /**< of commits_count: had more than 4,096 topics, or 256 KiB of their names, so they

@@ -4,38 +4,27 @@
  *
  * SQLite calls the hooks of a transaction in this order:
  * 1. preupdate, for each row;
- * 2. commit, before the commit is visible;
- * 3. the statement's trace (SQLITE_TRACE_PROFILE), when the commit is visible.
+ * 2. commit, before the commit is visible, and while no other connection can commit: so the place of the commit in the
+ *    WAL is known, if it takes place;
+ * 3. WAL, when the commit is visible, at the end of the statement that made it: exactly if it wrote anything. It is not
+ *    called for a transaction that changes no byte, for one that fails, or for one that writes another file only.
  *
- * But no hook proves a commit, because there are exceptions:
- * - A statement that is reset before its end commits in its reset, after its trace. An example is a statement with
- *   RETURNING that was stepped once.
- * - A COMMIT that finds the file locked has called the commit hook, and will call it again.
- * - A transaction that changes no byte, for example an UPDATE with equal values, calls the hook and commits nothing.
- *   The number that it would have had becomes that of another commit later.
+ * The third one proves the commit, and publishes it under its number. It comes late, at the end of the connection's
+ * next statement, if the commit was made by a statement that was reset before its end (an example is one with RETURNING
+ * that was stepped once), or by sqlite3_blob_close. If another transaction begins before, it is unknown to which of
+ * both the call belongs, unless it reports a frame that did not exist before the second one. It never comes if the
+ * application has taken it away, for example by PRAGMA wal_autocheckpoint, or if a connection with the same cache takes
+ * it.
  *
- * Therefore, a number that was announced and is reached proves the commit only if the transaction certainly changes a
- * byte, for example because it inserts a row (is_sure_change has all cases). Such a transaction is published by the
- * first code that finds its number reached: nearly always the trace, otherwise the connection's next hook, or the
- * thread that looks for commits of other connections. It is not published before the number is reached.
- *
- * For any other transaction the connection itself decides, by a count of SQLite: a commit writes at least one page, and
- * the number of pages written by a connection is known (SQLITE_DBSTATUS_CACHE_WRITE). Between the commit hook and the
- * next hook nothing else is written. The count covers all files of the connection, and all connections that share its
- * cache. If there are several, the number is ambiguous, and it is treated as both: the announced commit, and a commit
- * of another connection with unknown changes. For the thread that looks, it is ambiguous, too, unless there are peers
- * (yields of commits.c).
- *
- * If one connection has the file for itself (locking_mode EXCLUSIVE with a rollback journal), the number in the file
- * does not change. Then no other connection can commit, and the connection's own hooks publish its commits.
- *
- * A commit may fail after its hook, and its lock may be released before the rollback hook is called. If another
- * connection reached the number in between, and that was taken for this connection's commit, everything is refreshed.
+ * So when a commit was announced in the second hook, and not published in the third one, it is unknown whether it took
+ * place. If its number is reached, its topics are refreshed, because they may have changed; its rows are not published,
+ * and the commit of this number is followed by its file pages. This is decided by the connection's next hook or
+ * statement, or by the thread that follows commits.
  *
  * SQLite calls no hook for changes of the schema, and for a DELETE without WHERE whose statement was prepared before
  * there was a hook. Therefore, attaching expires all statements, and a statement that changes something other than rows
- * counts as a change of everything. VACUUM does not even call a commit hook: its commit is treated as another
- * connection's, unless no other connection can see its number.
+ * counts as a change of everything. VACUUM does not even call a commit hook: its commit is followed as another
+ * connection's.
  *
  * A render can read uncommitted changes of another transaction on the same connection. This is rare, and a mistake of
  * the application. The render runs again when that transaction ends, whether it is committed or not. */
@@ -51,72 +40,33 @@
 #pragma weak sqlite3_preupdate_old
 #pragma weak sqlite3_preupdate_new
 #pragma weak sqlite3_preupdate_depth
-#pragma weak sqlite3_db_name
 
 /* ------------------------------------------------------------------------------------------------- settling ------- */
 
-/* Return the number of pages that SQLite has written so far, in all files of the connection. On the connection's
- * thread. */
-static VSI_SELDOM int count_written(const vestry_sqlite_connection *connection) {
-  int now = 0, most;
-  (void)sqlite3_db_status(connection->db, SQLITE_DBSTATUS_CACHE_WRITE, &now, &most, 0);
-  return now;
+static bool is_writing(const vestry_sqlite_connection *connection) {
+  return sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE;
 }
 
-/* Return whether the connection has the file for itself, so that no other connection commits or reads. */
-static VSI_SELDOM bool is_exclusive(const vestry_sqlite_connection *connection) {
-  enum { EXCLUSIVE = 4 };
-  int lock = 0;
-  sqlite3_file *file = connection->file;
-  return !file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &lock) && lock == EXCLUSIVE;
-}
-
-/* Return whether an announced number has been committed, if last is the last number. After a change of the mode and
- * after a crash the numbers restart; the result is then true. */
-static bool is_reached(vsi_sqlite_number announced, vsi_sqlite_number last) {
-  return announced.is_wal != last.is_wal || announced.value - 1 != last.value;
-}
-
-/* Decide whether the announced commit took place. If it did not, there was nothing to commit, or the file was locked,
- * and it will be announced again. On the connection's thread. */
-static VSI_SELDOM void settle_otherwise(vestry_sqlite_connection *connection) {
-  vestry_sqlite *database = connection->database;
-  vsi_sqlite_number last;
-  int written = connection->is_sure ? connection->written : count_written(connection);
-  bool has_written = connection->is_sure || written != connection->written;
-  bool is_read = vsi_sqlite_counter(database, connection->file, &last);
-  connection->written = written;
-  if (!is_read) {
-    database->is_lost = true;
-    vsi_sqlite_publish(connection, VSI_SQLITE_REACHED);
-  } else if (is_reached(connection->announced, last) && has_written) {
-    bool is_own = connection->is_sure || !(connection->is_mixed || connection->is_shared) ||
-                  (!last.is_wal && is_exclusive(connection));
-    /* if it may be another connection's, a check finds the number, and treats it as such */
-    vsi_sqlite_publish(connection, is_own ? VSI_SQLITE_COMMITTED : VSI_SQLITE_REACHED);
-  } else if (sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
-    atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* it was locked */
-  } else if (!connection->announced.is_wal && (has_written || is_exclusive(connection))) {
-    vsi_sqlite_publish(connection, VSI_SQLITE_STANDING); /* a page may have been written before the hook */
-  } else {
-    vsi_sqlite_forget(connection);
-  }
-}
-
-/* The same, with the usual case first. */
-static VSI_SIDE_BY_SIDE void settle_locked(vestry_sqlite_connection *connection) {
-  vsi_sqlite_number last;
+/* Decide about a commit that was announced and not published. In a transaction that is still open, COMMIT has found a
+ * file locked. */
+static void settle_locked(vestry_sqlite_connection *connection) {
+  const uint32_t last = vsi_sqlite_frames_number(connection->database->wal_index);
   if (!atomic_load_explicit(&connection->is_announced, memory_order_relaxed)) return; /* published elsewhere */
-  if (connection->is_sure && vsi_sqlite_counter(connection->database, connection->file, &last) &&
-      is_reached(connection->announced, last))
-    vsi_sqlite_publish(connection, VSI_SQLITE_COMMITTED);
+  if ((int32_t)(last - connection->at.number) >= 0)
+    vsi_sqlite_publish(connection, false);
+  else if (!is_writing(connection))
+    vsi_sqlite_forget(connection);
   else
-    settle_otherwise(connection);
+    atomic_store_explicit(&connection->is_announced, false, memory_order_release);
 }
 
-/* Decide about the announced commit, if there is one. Code that runs on the connection after a commit hook runs after
- * that commit. In a hook the connection's mutex is held already; everywhere it is locked before the database's lock. */
-static VSI_SELDOM void settle_announced(vestry_sqlite_connection *connection) {
+static bool is_announced(const vestry_sqlite_connection *connection) {
+  return atomic_load_explicit(&connection->is_announced, memory_order_acquire);
+}
+
+/* In a hook the connection's mutex is held already; everywhere it is locked before the database's lock. */
+void vsi_sqlite_settle(vestry_sqlite_connection *connection) {
+  if (!is_announced(connection)) return;
   sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
   sqlite3_mutex_enter(mutex);
   vsi_mutex_lock(&connection->database->lock);
@@ -125,34 +75,12 @@ static VSI_SELDOM void settle_announced(vestry_sqlite_connection *connection) {
   sqlite3_mutex_leave(mutex);
 }
 
-void vsi_sqlite_settle(vestry_sqlite_connection *connection) {
-  connection->is_committing = false;
-  if (atomic_load_explicit(&connection->is_announced, memory_order_acquire)) settle_announced(connection);
-}
-
-/* In WAL mode another connection cannot take the number of a commit that was announced, until the call in which it was
- * announced has ended. So between calls a sure commit is proven, and the count of written pages decides about others.
- * Without a mutex, a call may be running. */
-static bool settle_idle(vestry_sqlite_connection *connection) {
-  sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
-  if (!mutex || sqlite3_mutex_try(mutex)) return false;
-  settle_locked(connection);
-  sqlite3_mutex_leave(mutex);
-  return true;
-}
-
-/* Find a VACUUM, which commits without a hook. Its number is found like that of another connection's commit, unless no
- * other connection can read it. */
-static VSI_SELDOM void settle_unannounced(vestry_sqlite_connection *connection) {
-  vestry_sqlite *database = connection->database;
-  vsi_sqlite_number last;
-  int written = count_written(connection);
-  if (written == connection->written || sqlite3_txn_state(connection->db, "main") != SQLITE_TXN_NONE) return;
-  connection->written = written;
-  vsi_mutex_lock(&database->lock);
-  if (vsi_sqlite_counter(database, connection->file, &last) && !last.is_wal && is_exclusive(connection))
-    vsi_sqlite_begin_anew(database, last);
-  vsi_sqlite_unlock(database);
+void vsi_sqlite_settle_reset(vestry_sqlite_connection *connection) {
+  if (!is_announced(connection) || !sqlite3_get_autocommit(connection->db)) return;
+  const bool was_paused = vsi_sqlite_reader_pause(&connection->reader, true);
+  (void)vsi_sqlite_exec(connection->db, "SELECT 1"); /* calls the WAL hook, if it is due */
+  vsi_sqlite_reader_pause(&connection->reader, was_paused);
+  vsi_sqlite_settle(connection);
 }
 
 /* ----------------------------------------------------------------------------------------------------- hooks ------ */
@@ -182,25 +110,12 @@ static void name_tab(vestry_sqlite_change *change, const void *changed) {
   vsi_sqlite_topics_add(&change->connection->topics, topic, sizeof topic - 1);
 }
 
-/* Return whether a change certainly changes a byte of the file. An inserted row did not exist before, unless rows were
- * deleted: INSERT OR REPLACE of a row by an equal one reports both, and writes nothing. So a deletion is certain only
- * if nothing else happens (before_commit). A value reported as NULL may have been the default of a column. */
-static bool is_sure_change(vestry_sqlite_connection *connection, sqlite3 *db, int operation, bool is_known) {
-  bool had_deleted = connection->has_deleted;
-  *(operation == SQLITE_DELETE ? &connection->has_deleted : &connection->has_others) = true;
-  if (operation == SQLITE_INSERT) return !had_deleted;
-  if (operation == SQLITE_DELETE) return false;
-  return is_known || vsi_sqlite_change_is_known(db);
-}
-
 /* Note that the connection changes a row. If a render makes the change, the connection is settled when the render ends.
- * Returns whether the change refreshes topics; a change that a render makes refreshes nothing.
- *  is_known  it certainly changes a column */
-static inline bool note_row(vestry_sqlite_connection *connection, const vsi_sqlite_row *row, bool is_known) {
+ * Returns whether the change refreshes topics; a change that a render makes refreshes nothing. */
+static inline bool note_row(vestry_sqlite_connection *connection, const vsi_sqlite_row *row) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_recording *recording = vsi_sqlite_reads_of(database);
   uint64_t changer = recording ? recording->number : 0;
-  if (!connection->is_sure) connection->is_sure = is_sure_change(connection, row->db, row->operation, is_known);
   if (recording) recording->writer = connection;
   if (!connection->has_changes) connection->changer = changer;
   if (connection->changer != changer)
@@ -223,7 +138,7 @@ static VSI_SIDE_BY_SIDE __attribute__((noinline)) void before_tab_change(vestry_
   /* not an update by a trigger */
   const void *changed =
       row->operation == SQLITE_UPDATE && !sqlite3_preupdate_depth(row->db) ? connection->changed_tab : NULL;
-  const bool refreshes = note_row(connection, row, changed || row->old_rowid != row->new_rowid);
+  const bool refreshes = note_row(connection, row);
   connection->changes_tabs = true;
   if (refreshes) name_tab(&(vestry_sqlite_change){connection, row->operation}, changed);
 }
@@ -240,7 +155,7 @@ static VSI_SIDE_BY_SIDE void before_change(void *ctx, sqlite3 *db, int operation
     before_tab_change(connection, &row);
     return;
   }
-  if (!note_row(connection, &row, old_rowid != new_rowid)) return;
+  if (!note_row(connection, &row)) return;
   if (!options->topics) {
     vsi_sqlite_topics_add_table(&connection->topics, table);
     return;
@@ -250,77 +165,66 @@ static VSI_SIDE_BY_SIDE void before_change(void *ctx, sqlite3 *db, int operation
   if (operation == SQLITE_UPDATE && old_rowid != new_rowid) options->topics(&change, table, new_rowid, options->app);
 }
 
-/* Return whether the transaction writes other files, too. */
-static bool is_mixed(sqlite3 *db) {
-  if (!sqlite3_db_name) return true;
-  for (int i = 1;; i++) {
-    const char *name = sqlite3_db_name(db, i);
-    if (!name) return false;
-    if (sqlite3_txn_state(db, name) == SQLITE_TXN_WRITE) return true;
-  }
-}
-
-/* Announce the number that the commit will have. */
-static void announce_locked(vestry_sqlite_connection *connection) {
-  vestry_sqlite *database = connection->database;
-  settle_locked(connection);
-  if (!vsi_sqlite_counter(database, connection->file, &connection->announced))
-    database->is_lost = true;
-  else if (connection->announced.value++, connection->announced.is_wal)
-    vsi_sqlite_peers_announce(database->peers, connection->announced.value);
-}
-
 /* The commit hook. As long as the connection has announced nothing, no other thread uses it, so the lock is only needed
- * for the announcement to peers, or if the number is not in the WAL's index. */
+ * for the announcement to peers, or if a former one was not settled: then it is unknown which rows this commit
+ * changes. */
 static VSI_SIDE_BY_SIDE int before_commit(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;
-  const bool needs_lock = atomic_load_explicit(&connection->is_announced, memory_order_acquire) ||
-                          !atomic_load_explicit(&database->has_index, memory_order_acquire) ||
-                          atomic_load_explicit(&database->tables.has_peers, memory_order_relaxed);
-  if (needs_lock) {
-    vsi_mutex_lock(&database->lock);
-    announce_locked(connection);
-    vsi_sqlite_unlock(database);
-  } else {
-    (void)vsi_sqlite_counter(database, connection->file, &connection->announced);
-    connection->announced.value++;
-  }
-  connection->is_sure |= connection->has_deleted && !connection->has_others;
-  if (!connection->is_sure) {
-    connection->written = count_written(connection);
-    connection->is_mixed = is_mixed(connection->db);
-  }
+  const bool is_again = is_announced(connection),
+             needs_lock = is_again || atomic_load_explicit(&database->tables.has_peers, memory_order_relaxed);
+  if (needs_lock) vsi_mutex_lock(&database->lock);
+  if (is_again) connection->changes.are_unknown = connection->is_late = true;
+  connection->at = vsi_sqlite_frames_next(database->wal_index);
+  if (needs_lock) vsi_sqlite_peers_announce(database->peers, connection->at.number, true);
+  if (needs_lock) vsi_sqlite_unlock(database);
   const vestry_trace *here = database->host->tracer ? vestry_trace_here() : NULL;
   if (here) connection->trace = *here;
-  connection->is_committing = true;
-  vsi_sqlite_prepare_to_keep(database);
-  /* pairs with find_announced and yields of commits.c: a thread that has found the number in the WAL's index, which
-   * SQLite writes later, finds this, too */
+  /* pairs with is_awaited of commits.c: a thread that has found the number in the WAL's index, which SQLite writes
+   * later, finds this, too */
   atomic_store_explicit(&connection->is_announced, true, memory_order_release);
   return 0;
+}
+
+/* The WAL hook, and the work of SQLite's own one, which it replaces. */
+static VSI_SIDE_BY_SIDE int after_commit(void *ctx, sqlite3 *db, const char *schema, int frame) {
+  vestry_sqlite_connection *connection = ctx;
+  vestry_sqlite *database = connection->database;
+  if (!begins(schema, "main")) return SQLITE_OK;
+  vsi_mutex_lock(&database->lock);
+  const bool is_of_this = !connection->is_late || (uint32_t)frame > connection->at.before;
+  connection->is_late = false;
+  if (is_announced(connection)) {
+    vsi_sqlite_frames_reach(database->wal_index, (uint32_t)frame, &connection->at);
+    vsi_sqlite_publish(connection, is_of_this && !connection->is_shared);
+  } else if ((connection->has_changes || connection->topics.are_all) && !is_writing(connection)) {
+    vsi_sqlite_publish(connection, false); /* without a commit hook, for example VACUUM */
+  }
+  connection->is_late = false;
+  vsi_sqlite_unlock(database);
+  if (connection->copied_each && frame >= connection->copied_each)
+    (void)sqlite3_wal_checkpoint_v2(db, schema, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  return SQLITE_OK;
 }
 
 static void after_rollback(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;
   vsi_mutex_lock(&database->lock);
-  if (connection->is_committing && !atomic_load_explicit(&connection->is_announced, memory_order_relaxed))
-    vsi_sqlite_refresh_all(database);
-  connection->is_committing = false;
+  settle_locked(connection); /* its commit may have failed after it was visible, in another file */
   vsi_sqlite_forget(connection);
   vsi_sqlite_unlock(database);
 }
 
-/* Return whether a statement changes something other than rows, according to its first word. The usual ones are
- * recognised first and fastest. */
+/* Return whether a statement that may write changes something other than rows, according to its first word. The usual
+ * ones are recognised first and fastest. */
 static bool is_of_schema(sqlite3_stmt *statement) {
   static const vsi_sqlite_word words[] = {
       {"INSERT", 6}, {"UPDATE", 6}, {"DELETE", 6},   {"REPLACE", 7}, {"WITH", 4},    {"SELECT", 6},   {"VALUES", 6},
       {"BEGIN", 5},  {"COMMIT", 6}, {"ROLLBACK", 8}, {"END", 3},     {"RELEASE", 7}, {"SAVEPOINT", 9}};
   const char *sql = sqlite3_sql(statement);
   if (begins(sql, "INSER") || begins(sql, "UPDAT")) return false;
-  return !sqlite3_stmt_readonly(statement) && !vsi_sqlite_text_begins(sql, words, sizeof words / sizeof *words);
+  return !vsi_sqlite_text_begins(sql, words, sizeof words / sizeof *words);
 }
 
 static int before_statement(void *ctx, int action, const char *first, const char *second, const char *schema,
@@ -338,25 +242,25 @@ static VSI_SELDOM void note_read(vestry_sqlite_connection *connection, sqlite3_s
   vsi_sqlite_reader_begins(&connection->reader, statement, traced);
 }
 
-/* Called before and after every statement, including statements that run inside of others. */
-static VSI_SIDE_BY_SIDE int at_statement(unsigned what, void *ctx, void *statement, void *took) {
+/* Settle before a statement that may write. Before a statement that only reads, the WAL hook may still be called, at
+ * the end of that statement. */
+static VSI_SELDOM void settle_before(vestry_sqlite_connection *connection) {
+  vestry_sqlite *database = connection->database;
+  vsi_mutex_lock(&database->lock);
+  settle_locked(connection);
+  if (!is_writing(connection)) vsi_sqlite_forget(connection); /* a statement that has written nothing */
+  vsi_sqlite_unlock(database);
+}
+
+/* Called before every statement, including statements that run inside of others. */
+static VSI_SIDE_BY_SIDE int at_statement(unsigned what, void *ctx, void *statement, void *traced) {
   vestry_sqlite_connection *connection = ctx;
-  if (what == SQLITE_TRACE_STMT) {
-    vsi_sqlite_settle(connection);
-    if (connection->database->records && vsi_sqlite_are_recorded()) note_read(connection, statement, took);
-    return 0;
+  (void)what;
+  if (!sqlite3_stmt_readonly(statement)) {
+    if (is_announced(connection) || connection->topics.are_all) settle_before(connection);
+    if (is_of_schema(statement)) connection->topics.are_all = true;
   }
-  const bool changes_schema = is_of_schema(statement);
-  if (atomic_load_explicit(&connection->is_announced, memory_order_acquire)) {
-    vsi_mutex_lock(&connection->database->lock);
-    if (changes_schema) connection->topics.are_all = true;
-    settle_locked(connection);
-    vsi_sqlite_unlock(connection->database);
-  } else if (changes_schema && sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
-    connection->topics.are_all = true;
-  } else if (changes_schema) {
-    settle_unannounced(connection);
-  }
+  if (connection->database->records && vsi_sqlite_are_recorded()) note_read(connection, statement, traced);
   return 0;
 }
 
@@ -378,16 +282,19 @@ static void set_hooks(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   if (database->records)
     vsi_sqlite_reader_init(&connection->reader, db, database, &database->tables, database->records_pages);
-  sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE | SQLITE_TRACE_STMT, at_statement, connection);
+  sqlite3_wal_hook(db, after_commit, connection);
+  sqlite3_trace_v2(db, SQLITE_TRACE_STMT, at_statement, connection);
   if (database->records) sqlite3_set_authorizer(db, before_statement, connection);
   expire_statements(db);
 }
 
-static void take_hooks(const vestry_sqlite *database, sqlite3 *db) {
-  if (database->records) sqlite3_set_authorizer(db, NULL, NULL);
+static void take_hooks(const vestry_sqlite_connection *connection) {
+  sqlite3 *db = connection->db;
+  if (connection->database->records) sqlite3_set_authorizer(db, NULL, NULL);
   sqlite3_preupdate_hook(db, NULL, NULL);
   sqlite3_commit_hook(db, NULL, NULL);
   sqlite3_rollback_hook(db, NULL, NULL);
+  (void)sqlite3_wal_autocheckpoint(db, connection->copied_each);
   sqlite3_trace_v2(db, 0, NULL, NULL);
 }
 
@@ -401,7 +308,6 @@ static bool add_locked(vestry_sqlite *database, vestry_sqlite_connection *connec
     if (at->file == connection->file) at->is_shared = connection->is_shared = true;
   }
   LIST_INSERT_HEAD(&database->connections, connection, in);
-  (void)vsi_sqlite_counter_open(database); /* the mode may have changed */
   return true;
 }
 
@@ -413,7 +319,6 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   connection->database = database;
   connection->db = db;
   connection->file = file;
-  connection->settle_idle = settle_idle;
   connection->topics.host = database->host;
   connection->topics.secret = database->secret;
   vsi_mutex_lock(&database->lock);
@@ -426,7 +331,7 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   /* Mapped pages are read past the cache, where they are not recorded. */
   if (!database->records_pages || !vsi_sqlite_file_is_read_past_cache())
     (void)vsi_sqlite_exec(db, "PRAGMA main.mmap_size = 0");
-  connection->written = count_written(connection);
+  (void)vsi_sqlite_ask(db, "PRAGMA wal_autocheckpoint", NULL, &connection->copied_each);
   set_hooks(connection);
   *ret_connection = connection;
   return VESTRY_OK;
@@ -499,10 +404,10 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
 void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   if (!connection) return;
   vestry_sqlite *database = connection->database;
-  vsi_sqlite_settle(connection);
+  vsi_sqlite_settle_reset(connection);
   vsi_sqlite_recording *recording = vsi_sqlite_reads_of(database);
   if (recording && recording->writer == connection) recording->writer = NULL; /* the render need not settle it */
-  take_hooks(database, connection->db);
+  take_hooks(connection);
   vsi_mutex_lock(&database->lock);
   LIST_REMOVE(connection, in);
   if (connection != database->writer) database->stats.connections_count--;

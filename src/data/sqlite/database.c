@@ -13,6 +13,8 @@ enum {
   POLL_MOST_MS = 60000,
   MAX_PAGES = 2048,
   MAX_BYTES = 256 << 20,
+  MODE_AT = 18, /* in the file's header */
+  MODE_WAL = 2,
   OPEN_WAITS_MS = 5000 /* also for other processes that create the tables */
 };
 
@@ -47,8 +49,6 @@ static vestry_err open_both(vestry_sqlite *database) {
   const char *name = sqlite3_db_filename(database->db, "main");
   if (!name || !*name)
     return vsi_refuse(&call, VESTRY_INVALID, "a database in memory is visible to one connection only; use a file");
-  if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_FILE_POINTER, &database->file))
-    return vsi_refuse(&call, VESTRY_IO, "the VFS of this SQLite does not provide its files; use another VFS");
   return VESTRY_OK;
 }
 
@@ -56,20 +56,45 @@ static void wait_a_moment(void) {
   nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-/* Open the counter. Retry, because the header of the WAL's index cannot be read while another process writes it. */
+/* Set WAL mode, and find the WAL's index. From then on the connection keeps other programs from leaving the mode. OK |
+ * UNSUPPORTED (the file cannot be in this mode) | BUSY | NO_MEMORY | LIMIT | IO */
+static vestry_err open_wal(vestry_sqlite *database) {
+  const vsi_call call = call_of(database);
+  sqlite3_file *file = NULL;
+  unsigned char mode = 0;
+  int result = vsi_sqlite_files_set_wal(database->db, OPEN_WAITS_MS);
+  if (!result) result = vsi_sqlite_exec(database->db, "SELECT 1 FROM sqlite_schema LIMIT 1");
+  if (!result) result = sqlite3_file_control(database->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (!result) result = file->pMethods->xRead(file, &mode, sizeof mode, MODE_AT);
+  if (result) return vsi_sqlite_fail(&call, database->db, result, "cannot read the database in WAL mode");
+  if (mode != MODE_WAL)
+    return vsi_refuse(&call, VESTRY_UNSUPPORTED,
+                      "the database cannot be set to WAL mode, which is required: its folder cannot be written, or the "
+                      "VFS has no shared memory");
+  const vestry_err error = vsi_sqlite_frames_map(file, &database->wal_index);
+  return error ? vsi_refuse(&call, error, "cannot map the index of the WAL: %s", vestry_strerror(error)) : VESTRY_OK;
+}
+
+/* Begin after the last commit. Retry, because the header of the WAL's index cannot be read while another process writes
+ * it. */
 static vestry_err open_counter(vestry_sqlite *database) {
   const vsi_call call = call_of(database);
+  vestry_err error = open_wal(database);
+  if (error) return error;
+  vsi_sqlite_files_note(&database->files, database->db);
+  database->seen = vsi_sqlite_frames_number(database->wal_index);
+  if (!database->records) return VESTRY_OK;
   for (int waits = 0;; waits++) {
-    vestry_err error = vsi_sqlite_counter_open(database);
-    if (!error) return VESTRY_OK;
-    int result = sqlite3_extended_errcode(database->db);
-    if (vsi_sqlite_code(result)) return vsi_sqlite_fail(&call, database->db, result, "cannot read the database");
-    if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS)
-      return vsi_refuse(&call, error, "cannot read the number of the last commit: %s",
-                        error == VESTRY_BUSY ? "another program writes continuously; end that program"
-                                             : vestry_strerror(error));
+    error = vsi_sqlite_frames_init(&database->frames, database->host, database->db, database->wal_index);
+    if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) break;
     wait_a_moment();
   }
+  database->seen = database->frames.number;
+  if (!error) error = vsi_sqlite_peers_create(database->host, database->db, &database->tables, &database->peers);
+  if (!error) return VESTRY_OK;
+  return vsi_refuse(&call, error, "cannot read the number of the last commit: %s",
+                    error == VESTRY_BUSY ? "another program writes continuously; end that program"
+                                         : vestry_strerror(error));
 }
 
 static vestry_err fill(vestry_sqlite *database) {
@@ -79,13 +104,9 @@ static vestry_err fill(vestry_sqlite *database) {
     error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sql_tab_schemas[VSI_SQL_OF_SQLITE][i]);
   if (!error) error = open_counter(database);
   if (error) return error;
-  if (database->options.level == VESTRY_SQLITE_FILE_PAGES && !database->wal_index)
-    return vsi_refuse(&call, VESTRY_UNSUPPORTED, "level FILE_PAGES requires PRAGMA journal_mode = WAL beforehand");
   /* From here on neither connection waits for locks. */
   sqlite3_busy_timeout(database->db, 0);
   sqlite3_busy_timeout(database->writer_db, 0);
-  if (!vsi_sqlite_counter(database, database->file, &database->seen))
-    return vsi_refuse(&call, VESTRY_IO, "cannot read the number of the last commit");
   error = vsi_sqlite_connect(database, database->writer_db, &database->writer);
   if (error) return vsi_refuse(&call, error, "cannot attach the internal connection: %s", vestry_strerror(error));
   error = vsi_thread_start(database->host, &database->thread, "vestry-sqlite", vsi_sqlite_follow, database);
@@ -103,9 +124,8 @@ static void begin(vestry_render *render, void *ctx) {
     vsi_sqlite_index_enter_all(database->index, render);
     return;
   }
-  bool takes_pages = database->records_pages && atomic_load_explicit(&database->has_frames, memory_order_acquire);
   vsi_sqlite_reads_begin(recording, database->host, database, render,
-                         takes_pages ? database->options.max_file_pages : 0);
+                         database->records_pages ? database->options.max_file_pages : 0);
   recording->begun = begun;
   recording->others = atomic_load_explicit(&database->others, memory_order_seq_cst);
   recording->number = 1 + atomic_fetch_add_explicit(&database->renders, 1, memory_order_relaxed);
@@ -119,7 +139,7 @@ static void end(vestry_render *render, void *ctx) {
     return;
   }
   if (recording->wants_again) vestry_render_again(render);
-  if (recording->writer) vsi_sqlite_settle(recording->writer);
+  if (recording->writer) vsi_sqlite_settle_reset(recording->writer);
   vsi_sqlite_reads_end(recording);
   if (database->records)
     vsi_sqlite_index_enter(database->index, recording);
@@ -189,7 +209,6 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   vsi_mutex_init(&database->lock, VSI_LOCK_SQLITE);
   vsi_mutex_init(&database->writer_lock, VSI_LOCK_SQLITE_WRITER);
   pthread_cond_init(&database->end, NULL);
-  vsi_sqlite_commits_init(database);
   vsi_sqlite_tables_init(&database->tables, host);
   database->path = vsi_strdup(host, options.path, strlen(options.path));
   database->tables.path = database->path;
@@ -215,7 +234,6 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
             call.function, options.path);
   vsi_mutex_lock(&database->lock);
   database->is_open = true;
-  vsi_sqlite_index_follow(database->index, &database->seq); /* its mode may have become known */
   vsi_sqlite_unlock(database);
   *ret_database = database;
   return VESTRY_OK;
@@ -230,7 +248,7 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   if (database->has_thread) pthread_join(database->thread, NULL);
   vestry_sqlite_detach(database->writer);
   if (database->is_observing) (void)vestry_pages_unobserve(database->pages, database);
-  vsi_sqlite_commits_finish(database);
+  vsi_sqlite_commits_forget(database);
   vsi_sqlite_peers_destroy(database->peers);
   vsi_sqlite_index_destroy(database->index);
   vsi_sqlite_tables_finish(&database->tables);
@@ -259,7 +277,7 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
     vsi_sqlite_index_follow(database->index, &seq);
     if (!error && ret_seq) *ret_seq = seq;
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
-    wait_a_moment(); /* another connection writes; in WAL mode: another process writes its changes */
+    wait_a_moment(); /* a connection, or another process, publishes its changes */
   }
 }
 

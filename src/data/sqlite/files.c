@@ -10,7 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/wait.h"
 #include "data/sqlite/frames.h"
+#include "data/sqlite/schema.h"
 
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
@@ -26,6 +28,17 @@ static bool is_in_wal_mode(sqlite3 *db) {
     is_wal = sqlite3_stricmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0;
   sqlite3_finalize(statement);
   return is_wal;
+}
+
+/* A connection that sets the mode reads and then writes. If two do this at the same time, SQLite rejects one without
+ * waiting, because each would wait for the other. Therefore, try again. */
+int vsi_sqlite_files_set_wal(sqlite3 *db, uint32_t wait_ms) {
+  const uint64_t due_ns = vsi_monotonic_in_ms(wait_ms);
+  for (;;) {
+    const int result = vsi_sqlite_exec(db, "PRAGMA journal_mode = WAL");
+    if ((result & 0xff) != SQLITE_BUSY || vsi_monotonic_ns() >= due_ns) return result;
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+  }
 }
 
 /* Return the path of a file beside the database; "": there is none. */

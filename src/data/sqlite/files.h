@@ -40,6 +40,9 @@ typedef struct vsi_sqlite_wal {
   const _Atomic(uint32_t) *index;
 } vsi_sqlite_wal;
 
+/* Set WAL mode, in which the file then is for all programs.
+ *  Returns a result of SQLite; OK, too, if the file cannot be in this mode */
+int vsi_sqlite_files_set_wal(sqlite3 *db, uint32_t wait_ms);
 /* Note the files of the WAL that a connection has open, which has read. In other modes nothing is noted. */
 void vsi_sqlite_files_note(vsi_sqlite_files *files, sqlite3 *db);
 /* Hold the database file of a connection, so that its name need not be looked up each time; until

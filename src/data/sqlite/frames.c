@@ -107,6 +107,27 @@ vsi_sqlite_extent vsi_sqlite_frames_extent(const _Atomic(uint32_t) *index) {
       number, frames_count ? WAL_HEAD_BYTES + frames_count * (page_bytes_of(sizes) + FRAME_HEAD_BYTES) : 0};
 }
 
+uint32_t vsi_sqlite_frames_number(const _Atomic(uint32_t) *index) {
+  return atomic_load_explicit(&index[WORD_NUMBER], memory_order_acquire);
+}
+
+vsi_sqlite_position vsi_sqlite_frames_next(const _Atomic(uint32_t) *index) {
+  return (vsi_sqlite_position){.number = vsi_sqlite_frames_number(index) + 1,
+                               .before = atomic_load_explicit(&index[WORD_LAST_FRAME], memory_order_relaxed)};
+}
+
+/* If the WAL has been restarted since, the salts are those of another one, so the place matches no commit. */
+void vsi_sqlite_frames_reach(const _Atomic(uint32_t) *index, uint32_t frame, vsi_sqlite_position *place) {
+  place->frame = frame;
+  for (int i = 0; i < 2; i++) place->salts[i] = atomic_load_explicit(&index[WORD_SALTS + i], memory_order_relaxed);
+}
+
+bool vsi_sqlite_frames_is_at(const vsi_sqlite_written *written, const vsi_sqlite_position *place) {
+  if (written->number != place->number) return false;
+  if (written->is_lost) return !place->before || place->before == written->frame;
+  return written->frame == place->frame && memcmp(written->salts, place->salts, sizeof place->salts) == 0;
+}
+
 uint32_t vsi_sqlite_frames_uncopied(const _Atomic(uint32_t) *index) {
   const uint32_t copied = atomic_load_explicit(&index[WORD_COPIED], memory_order_acquire),
                  last = atomic_load_explicit(&index[WORD_LAST_FRAME], memory_order_acquire);
@@ -188,27 +209,22 @@ static bool read_commit(vsi_sqlite_frames *frames, sqlite3_file *file, const hea
     if (!page || !put_page(frames, written, page)) return false;
     if (page == 1 && !read_first_page(frames, file, at, written)) return false;
     written->has_inner |= page > 1 && bytes[FRAME_HEAD_BYTES] == INNER_OF_INDEX;
-    for (int i = 0; i < 2; i++) written->checksum[i] = vsi_sqlite_big_endian(bytes + 16 + 4 * i);
   }
   written->frame = frames->frame;
-  written->schema = frames->schema;
-  written->knows_schema = frames->knows_schema;
   written->moves_pages = frames->moves_pages;
   frames->number++;
   return true;
 }
 
-/* Insert the commits that were lost before those from `at` on. before: the commit before the first of them. */
-static bool insert_lost(vsi_sqlite_frames *frames, size_t at, uint32_t count, const vsi_sqlite_written *before) {
+/* Insert the commits that were lost before those from `at` on. frame: the last one before them. */
+static bool insert_lost(vsi_sqlite_frames *frames, size_t at, uint32_t count, uint32_t number, uint32_t frame) {
   if (count > LOST_MOST || VSI_ARRAY_RESERVE(frames->host, frames->commits, frames->count, frames->room, count))
     return false;
   const size_t pages_from = at < frames->count ? frames->commits[at].pages_from : frames->pages_count;
   memmove(frames->commits + at + count, frames->commits + at, (frames->count - at) * sizeof *frames->commits);
   for (uint32_t i = 0; i < count; i++) {
-    frames->commits[at + i] = (vsi_sqlite_written){.is_lost = true};
-    if (!i) frames->commits[at] = *before;
-    frames->commits[at + i].number = before->number + i;
-    frames->commits[at + i].pages_from = pages_from;
+    frames->commits[at + i] =
+        (vsi_sqlite_written){.number = number + i, .frame = i ? 0 : frame, .pages_from = pages_from, .is_lost = true};
   }
   frames->count += count;
   frames->number += count;
@@ -221,12 +237,7 @@ static bool read_all(vsi_sqlite_frames *frames, const head *h) {
   sqlite3_file *file = NULL;
   if (sqlite3_file_control(frames->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) || !file || !file->pMethods)
     return false;
-  const vsi_sqlite_written before = {.number = frames->number + 1,
-                                     .salts = {frames->salts[0], frames->salts[1]},
-                                     .frame = frames->frame,
-                                     .schema = frames->schema,
-                                     .knows_schema = frames->knows_schema,
-                                     .is_lost = true};
+  const uint32_t first_lost = frames->number + 1, frame = frames->frame;
   const bool is_restarted = !has_salts(frames, h);
   const size_t from = frames->count;
   if (is_restarted) {
@@ -240,7 +251,7 @@ static bool read_all(vsi_sqlite_frames *frames, const head *h) {
     frames->count++;
   }
   const uint32_t lost_count = h->words[WORD_NUMBER] - frames->number;
-  return !lost_count || (is_restarted && insert_lost(frames, from, lost_count, &before));
+  return !lost_count || (is_restarted && insert_lost(frames, from, lost_count, first_lost, frame));
 }
 
 /* Return whether the WAL was not restarted while it was read. If it was, a frame may have been overwritten during the
@@ -297,11 +308,7 @@ void vsi_sqlite_frames_remove(vsi_sqlite_frames *frames) {
   if (frames->first == frames->count) remove_all(frames);
 }
 
-void vsi_sqlite_frames_found(vsi_sqlite_frames *frames, const vsi_sqlite_written *found) {
+void vsi_sqlite_frames_found(vsi_sqlite_frames *frames, uint32_t frame) {
   vsi_sqlite_written *next = frames->first + 1 < frames->count ? &frames->commits[frames->first + 1] : NULL;
-  if (!next || !next->is_lost) return;
-  memcpy(next->salts, found->salts, sizeof next->salts);
-  next->frame = found->frame;
-  next->schema = found->schema;
-  next->knows_schema = found->knows_schema;
+  if (next && next->is_lost) next->frame = frame;
 }

@@ -9,20 +9,26 @@
 #include "base/memory.h"
 #include "vestry/error.h"
 
-/* One commit. salts, frame and checksum identify it among all commits that were ever written to the file: the checksum
- * covers the WAL up to its last frame. */
+/* Where a commit is in the WAL. The salts and the frame identify it among all commits of a running database: numbers
+ * begin anew if the index is recovered after a crash, and then the WAL continues, or has other salts. */
+typedef struct vsi_sqlite_position {
+  uint32_t number;   /* by which SQLite counts it */
+  uint32_t salts[2]; /* of the WAL that contains it */
+  uint32_t before;   /* the last frame before it; 0: none, in this WAL */
+  uint32_t frame;    /* its last frame */
+} vsi_sqlite_position;
+
+/* One commit. */
 typedef struct vsi_sqlite_written {
   uint32_t number; /* by which SQLite counts it */
-  uint32_t salts[2], frame, checksum[2];
-  uint32_t schema;       /* the schema version after it */
+  uint32_t salts[2], frame;
   const uint32_t *pages; /* until other commits are read; a page may occur several times */
   size_t pages_from, pages_count;
-  bool knows_schema;
   bool has_schema;  /* the schema has changed, or may have */
   bool has_inner;   /* it wrote a file page of an index that is no leaf */
   bool moves_pages; /* it may have moved file pages of any table (auto_vacuum) */
-  bool is_lost; /* it was overwritten before it was read: salts, frame and schema are of the commit before it; without
-                   knows_schema they are unknown, too */
+  bool is_lost;     /* it was overwritten before it was read: the frame is that of the commit before it, and the salts
+                       are unknown */
 } vsi_sqlite_written;
 
 static inline uint32_t vsi_sqlite_big_endian(const unsigned char *at) {
@@ -50,6 +56,13 @@ typedef struct vsi_sqlite_frames {
  * this process has such a connection. OK | BUSY | NO_MEMORY | IO */
 vestry_err vsi_sqlite_frames_map(sqlite3_file *file, const _Atomic(uint32_t) **ret_index);
 
+/* Return the number of the last commit that every connection can read. */
+uint32_t vsi_sqlite_frames_number(const _Atomic(uint32_t) *index);
+/* Return the place of the next commit up to `before`, for a connection that has the lock for writing. */
+vsi_sqlite_position vsi_sqlite_frames_next(const _Atomic(uint32_t) *index);
+/* Complete a place after its commit. */
+void vsi_sqlite_frames_reach(const _Atomic(uint32_t) *index, uint32_t frame, vsi_sqlite_position *place);
+
 /* The WAL up to the last commit. */
 typedef struct vsi_sqlite_extent {
   uint32_t number; /* of that commit */
@@ -74,7 +87,10 @@ vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames);
 const vsi_sqlite_written *vsi_sqlite_frames_at(vsi_sqlite_frames *frames, size_t at);
 /* Remove the first commit. */
 void vsi_sqlite_frames_remove(vsi_sqlite_frames *frames);
-/* Note the salts, the frame and the schema of the first commit, which is lost, for the next one if it is lost, too. */
-void vsi_sqlite_frames_found(vsi_sqlite_frames *frames, const vsi_sqlite_written *found);
+/* Note the last frame of the first commit, which is lost, for the next one if it is lost, too. */
+void vsi_sqlite_frames_found(vsi_sqlite_frames *frames, uint32_t frame);
+/* Return whether a commit that was read is at a place. A lost one follows the commit before it in the same WAL, or is
+ * the first one of another WAL. */
+bool vsi_sqlite_frames_is_at(const vsi_sqlite_written *written, const vsi_sqlite_position *place);
 
 #endif

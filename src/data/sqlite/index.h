@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 
 #include "base/siphash.h"
+#include "data/sqlite/frames.h"
 #include "data/sqlite/recording.h"
 #include "vestry/data/sqlite.h"
 #include "vestry/trace.h"
@@ -21,12 +22,10 @@ typedef struct vsi_sqlite_commit {
   bool has_inner;   /* it wrote a file page of an index that is no leaf */
   bool is_rough;    /* it may have written file pages of tables that it did not change */
   /* The data that an attached connection has about its commit, kept until the commit is followed (commits.c); also
-   * number and trace. */
+   * at and trace. */
   bool changes_tabs;
-  bool is_doubtful; /* it may belong to another connection */
-  bool is_proven;   /* its connection's own thread has found that it took place */
-  bool is_touch;    /* it only notes that states of tabs were read */
-  uint32_t number;
+  bool is_touch; /* it only notes that states of tabs were read */
+  vsi_sqlite_position at;
   const vsi_sqlite_use *uses; /* sorted */
   size_t uses_count;
   const vsi_sqlite_key *keys; /* sorted */

@@ -9,7 +9,6 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
   vestry_sqlite_stats_get(database, &stats);
   static const char commits[] = "vestry_sqlite_commits";
   static const char records[] = "vestry_sqlite_renders_recorded";
-  static const char unknown[] = "vestry_sqlite_peer_rows_unknown";
   static const char over[] = "vestry_sqlite_over_bound";
   const vsi_metric_row rows[] = {
       {commits,
@@ -38,12 +37,7 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
        stats.recorded_bytes},
       {"vestry_sqlite_connections", "Attached connections.", NULL, NULL, VESTRY_METRIC_GAUGE, stats.connections_count},
       {"vestry_sqlite_peers", "Other processes that follow the file.", NULL, NULL, VESTRY_METRIC_GAUGE,
-       stats.peers_count},
-      {unknown, "Commits of attached connections whose rows another process did not learn, by reason.", "reason",
-       "late", 0, stats.peer_late_count},
-      {unknown, NULL, "reason", "lost", 0, stats.peer_lost_count},
-      {unknown, NULL, "reason", "rejected", 0, stats.peer_rejected_count},
-      {unknown, NULL, "reason", "unwritten", 0, stats.peer_unwritten_count}};
+       stats.peers_count}};
   return VSI_METRIC_ROWS_ADD(metrics, rows);
 }
 

@@ -8,28 +8,23 @@
 
 typedef struct vsi_sqlite_peers vsi_sqlite_peers;
 
-/* Create the peers of a followed file in WAL mode, and look for them.
+/* Create the peers of a followed file, and look for them.
  *  db      the library's own connection; for the path and the rights of its file
  *  tables  borrowed; their changes are noted for peers while there are any
- *  number  of the last commit that was followed
  *  OK | NO_MEMORY; if the side file cannot be used, this is logged, and there are no peers */
-vestry_err vsi_sqlite_peers_create(const vestry_host *host, sqlite3 *db, vsi_sqlite_tables *tables, uint32_t number,
+vestry_err vsi_sqlite_peers_create(const vestry_host *host, sqlite3 *db, vsi_sqlite_tables *tables,
                                    vsi_sqlite_peers **ret_peers);
 /* Leave the peers. NULL is accepted here and below: there are none. */
 void vsi_sqlite_peers_destroy(vsi_sqlite_peers *peers);
-/* Find out which peers there are now, and join them again if the side file was removed or replaced. */
+/* Find out how many peers there are now, and join them again if the side file was removed or replaced. */
 void vsi_sqlite_peers_check(vsi_sqlite_peers *peers);
 bool vsi_sqlite_peers_are_there(const vsi_sqlite_peers *peers);
 
-/* Announce that the next commit is of this process, before it is visible; and that it does not take place. */
-void vsi_sqlite_peers_announce(vsi_sqlite_peers *peers, uint32_t number);
-void vsi_sqlite_peers_withdraw(vsi_sqlite_peers *peers, uint32_t number);
-/* Write the changes of a commit of this process. */
-void vsi_sqlite_peers_share(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit,
-                            const vsi_sqlite_written *written);
-/* Note that the changes of all commits up to this one were written, as far as this process made them; peers need not
- * wait for them. */
-void vsi_sqlite_peers_shared(vsi_sqlite_peers *peers, uint32_t number);
+/* Announce that the next commit may be of this process, before it is visible.
+ *  comes  its rows may follow; false: they do not, so peers need not wait for them */
+void vsi_sqlite_peers_announce(vsi_sqlite_peers *peers, uint32_t number, bool comes);
+/* Write the changes of a commit of this process, which is visible. */
+void vsi_sqlite_peers_share(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit);
 
 /* Find the changes of a commit that this process did not make.
  *  ret_commit  valid until the next call; untouched otherwise
@@ -37,10 +32,6 @@ void vsi_sqlite_peers_shared(vsi_sqlite_peers *peers, uint32_t number);
  *           written its changes yet: try again; this is bounded) */
 vestry_err vsi_sqlite_peers_find(vsi_sqlite_peers *peers, const vsi_sqlite_written *written,
                                  vsi_sqlite_commit *ret_commit);
-/* Do the same for a commit that was overwritten in the WAL before it was read. If the records of peers continue the
- * numbers and frames of the commits without a gap, no commit is missing.
- *  lost  receives its salts and its frame */
-vestry_err vsi_sqlite_peers_find_lost(vsi_sqlite_peers *peers, vsi_sqlite_written *lost, vsi_sqlite_commit *ret_commit);
 void vsi_sqlite_peers_stats_get(const vsi_sqlite_peers *peers, vestry_sqlite_stats *stats);
 
 #endif

@@ -650,6 +650,7 @@ VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, 
     error = end_transaction(conn, error);
   else
     end_reading(conn);
+  if (conn->connection) vsi_sqlite_settle(conn->connection); /* nothing was written, or the WAL hook is gone */
   flush_no_more(conn);
   vsi_sqlite_pool *pool = conn->pool;
   const uint64_t bytes = was_writing && !error ? bytes_after_commit(conn) : 0;

@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/wait.h"
 #include "data/sqlite/pool.h"
 #include "data/sqlite/schema.h"
 
@@ -46,17 +44,6 @@ static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int
   return result;
 }
 
-/* Set WAL mode. A connection that sets the mode reads and then writes. If two do this at the same time, SQLite rejects
- * one without waiting, because each would wait for the other. Therefore, try again for busy_ms. */
-static int set_mode(sqlite3 *db, uint32_t busy_ms) {
-  const uint64_t due_ns = vsi_monotonic_in_ms(busy_ms);
-  for (;;) {
-    int result = vsi_sqlite_exec(db, "PRAGMA journal_mode = WAL");
-    if ((result & 0xff) != SQLITE_BUSY || vsi_monotonic_ns() >= due_ns) return result;
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-  }
-}
-
 static bool is_later(const vestry_sqlite_pool_options *given, int version) {
   return given->schema && version > given->schema_version;
 }
@@ -69,7 +56,7 @@ static vestry_err see_to_tables(vsi_sqlite_pool *pool, sqlite3 *db, const vestry
   int result = read_version(db, &version);
   vestry_err error = vsi_sqlite_fail(&call, db, result, "cannot read the database");
   if (!error && !is_later(given, version)) {
-    result = set_mode(db, pool->options.busy_ms);
+    result = vsi_sqlite_files_set_wal(db, pool->options.busy_ms);
     error = vsi_sqlite_fail(&call, db, result, "cannot write the database");
   }
   if (!error && given->schema && version < given->schema_version) {
