@@ -75,7 +75,7 @@ SHOP_CASE(lost_commit_is_reported_as_unknown) {
 }
 
 /* A port that accepts connections and never sends a byte. */
-TEST_CASE(silent_server_fails_after_connect_ms) {
+TEST_CASE(silent_server_fails_after_connect_timeout) {
   shop s = {.pool = NULL};
   test_host_init(&s.th);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -85,10 +85,11 @@ TEST_CASE(silent_server_fails_after_connect_ms) {
   assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
   assert_int_equal(listen(fd, 4), 0);
   assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-  snprintf(url, sizeof url, "host=127.0.0.1 port=%d user=a dbname=b sslmode=disable gssencmode=disable",
+  snprintf(url, sizeof url,
+           "host=127.0.0.1 port=%d user=a dbname=b sslmode=disable gssencmode=disable connect_timeout=2",
            ntohs(address.sin_port));
-  assert_int_equal(shop_open(&s, (vestry_postgres_pool_options){.url = url, .connect_ms = 1}), VESTRY_LIMIT);
-  assert_non_null(strstr(s.th.last_log, "b at 127.0.0.1: cannot connect: the server did not respond"));
+  assert_int_equal(shop_open(&s, (vestry_postgres_pool_options){.url = url}), VESTRY_LIMIT);
+  assert_non_null(strstr(s.th.last_log, "b at 127.0.0.1: cannot connect: "));
   close(fd);
   test_host_assert_clean(&s.th);
 }
@@ -101,9 +102,7 @@ HOST_CASE(another_reason_of_a_failed_connect_is_logged) {
   const vsi_call call = {&th->host, "function", "name", &repeated};
   snprintf(urls[0], sizeof urls[0], "host=%s port=1 user=postgres dbname=postgres", shop_server()->folder);
   snprintf(urls[1], sizeof urls[1], "host=127.0.0.1 port=%d user=postgres dbname=gone", shop_server()->port);
-  for (int i = 0; i < 4; i++)
-    assert_int_equal(vsi_postgres_connect(&call, urls[i % 2], true, NULL, vsi_monotonic_in_ms(10000), &db),
-                     VESTRY_LIMIT);
+  for (int i = 0; i < 4; i++) assert_int_equal(vsi_postgres_connect(&call, urls[i % 2], true, NULL, &db), VESTRY_LIMIT);
   assert_int_equal(th->log_lines, 2);
   assert_non_null(strstr(th->last_log, "\"gone\" does not exist"));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Server state that others can change: definitions, settings of roles, the backend behind a pooler. */
+/* Server state that others can change: definitions, settings of roles, a pooler. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -490,125 +490,21 @@ TEST_CASE(statement_names_depend_only_on_their_text) {
   shop_end(&one);
 }
 
-TEST_CASE(only_session_mode_pooler_is_accepted) {
+TEST_CASE(pooler_in_session_mode_serves_a_pool) {
   if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
-  static const char *const modes[] = {"transaction", "statement", "session"};
-  for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
-    const bool is_session = i == 2;
-    postgres_pooler pooler;
-    shop s = {.pool = NULL};
-    shop_clear();
-    test_host_init(&s.th);
-    postgres_pooler_start(&pooler, shop_server(), modes[i]);
-    const vestry_err error = shop_open(&s, (vestry_postgres_pool_options){.url = pooler.url, .connections_count = 2});
-    assert_int_equal(error, is_session ? VESTRY_OK : VESTRY_UNSUPPORTED);
-    if (!is_session)
-      assert_non_null(strstr(s.th.last_log, "connect to the server itself, or to a pooler in session mode"));
-    if (is_session) {
-      shop_do(&s, "CREATE TABLE t(a int)");
-      for (size_t k = 0; k < KINDS; k++)
-        assert_int_equal(run_as(&s, kinds[k], "INSERT INTO t VALUES($1)", VESTRY_LIST((int)k)), VESTRY_OK);
-      assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 0 + 1 + 2 + 3);
-      assert_int_equal(s.th.log_lines, 0);
-    }
-    vestry_sql_pool_destroy(s.pool);
-    test_host_assert_clean(&s.th);
-    postgres_pooler_finish(&pooler);
-  }
-}
-
-/* Open a pool of one connection through a pooler with these settings. */
-static vestry_err open_through(shop *s, postgres_pooler *pooler, const char *settings) {
+  postgres_pooler pooler;
+  shop s = {.pool = NULL};
   shop_clear();
-  memset(s, 0, sizeof *s);
-  test_host_init(&s->th);
-  if (!pooler->pid) postgres_pooler_start(pooler, shop_server(), settings);
-  return shop_open(
-      s, (vestry_postgres_pool_options){.url = pooler->url, .connections_count = 1, .connect_ms = PATIENCE_S * 1000});
-}
-
-typedef struct sleeper {
-  const char *url;
-  atomic_bool is_over;
-} sleeper;
-
-static void *keep_busy(void *ctx) {
-  sleeper *of = ctx;
-  PGconn *db = PQconnectdb(of->url);
-  while (!of->is_over) PQclear(PQexec(db, "SELECT pg_sleep(1.2)"));
-  PQfinish(db);
-  return NULL;
-}
-
-/* The pooler's second connection waits for a connection to the server, because another client uses it. */
-TEST_CASE(busy_pooler_in_transaction_mode_is_rejected) {
-  if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
-  static const char settings[] = "transaction\ndefault_pool_size = 1";
-  postgres_pooler pooler = {0};
-  pthread_t thread;
-  shop s;
-  postgres_pooler_start(&pooler, shop_server(), settings);
-  sleeper other = {.url = pooler.url};
-  assert_int_equal(pthread_create(&thread, NULL, keep_busy, &other), 0);
-  UNTIL(postgres_server_number(shop_server(), "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1%'"
-                                              " AND pid <> pg_backend_pid()") == 1);
-  assert_int_equal(open_through(&s, &pooler, settings), VESTRY_UNSUPPORTED);
-  other.is_over = true;
-  pthread_join(thread, NULL);
-  test_host_assert_clean(&s.th);
-  postgres_pooler_finish(&pooler);
-}
-
-TEST_CASE(pooler_with_one_free_connection_is_accepted_in_session_mode_only) {
-  if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
-  postgres_pooler pooler = {0};
-  shop s;
-  assert_int_equal(open_through(&s, &pooler, "session\ndefault_pool_size = 1"), VESTRY_OK);
-  assert_int_equal(shop_number(&s, "SELECT 7"), 7);
+  test_host_init(&s.th);
+  postgres_pooler_start(&pooler, shop_server(), "session");
+  assert_int_equal(shop_open(&s, (vestry_postgres_pool_options){.url = pooler.url, .connections_count = 2}), VESTRY_OK);
+  shop_do(&s, "CREATE TABLE t(a int)");
+  for (size_t k = 0; k < KINDS; k++)
+    assert_int_equal(run_as(&s, kinds[k], "INSERT INTO t VALUES($1)", VESTRY_LIST((int)k)), VESTRY_OK);
+  assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 0 + 1 + 2 + 3);
+  assert_int_equal(s.th.log_lines, 0);
   shop_end(&s);
   postgres_pooler_finish(&pooler);
-  /* If the pooler accepts no second client, its mode is unknown. */
-  postgres_pooler_start(&pooler, shop_server(), "transaction\nmax_client_conn = 2");
-  PGconn *other = PQconnectdb(pooler.url);
-  PQclear(PQexec(other, "SELECT 1"));
-  assert_int_equal(open_through(&s, &pooler, NULL), VESTRY_LIMIT);
-  assert_non_null(strstr(s.th.last_log, "raise the pooler's limits"));
-  PQfinish(other);
-  test_host_assert_clean(&s.th);
-  postgres_pooler_finish(&pooler);
-}
-
-/* As through a pooler: the number of the server's process is set to the right one, and then to another one. */
-TEST_CASE(single_statements_do_not_run_on_another_backend) {
-  static const char insert[] = "INSERT INTO t VALUES($1)";
-  shop s;
-  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
-  const vsi_sql_ops *ops = s.pool->ops;
-  vestry_err (*const runs[])(vestry_sql_pool *, const char *, const vestry_value *, vestry_sql_row_fn,
-                             void *) = {ops->run_alone, ops->run_again, ops->run_aside};
-  for (int i = 0; i < 3; i++) {
-    vsi_postgres_conn *conn = &((vsi_postgres_pool *)s.pool)->conns[i == 2 ? 1 : 0];
-    int64_t found = 0;
-    alter("DROP TABLE IF EXISTS t; CREATE TABLE t(a int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
-    assert_int_equal(runs[i](s.pool, "SELECT 1", NULL, NULL, NULL), VESTRY_OK);
-    const long lines = s.th.log_lines;
-    conn->backend = PQbackendPID(conn->db);
-    assert_int_equal(runs[i](s.pool, insert, VESTRY_LIST(1), NULL, NULL), VESTRY_OK);
-    alter("ALTER TABLE t ALTER a TYPE bigint");
-    assert_int_equal(runs[i](s.pool, insert, VESTRY_LIST(1LL << 40), NULL, NULL), VESTRY_OK);
-    assert_int_equal(runs[i](s.pool, "SELECT a FROM t WHERE a > $1", VESTRY_LIST(1), vestry_sql_row_integer, &found),
-                     VESTRY_OK);
-    assert_true(found == 1LL << 40);
-    assert_int_equal(s.th.log_lines, lines);
-    assert_int_equal(runs[i](s.pool, insert, VESTRY_LIST(1), NULL, NULL), VESTRY_EXISTS); /* when it is committed */
-    assert_int_equal(runs[i](s.pool, insert, VESTRY_LIST("x"), NULL, NULL), VESTRY_IO);
-    assert_int_equal(PQtransactionStatus(conn->db), PQTRANS_IDLE);
-    conn->backend++;
-    assert_int_equal(runs[i](s.pool, insert, VESTRY_LIST(2), NULL, NULL), VESTRY_UNSUPPORTED);
-    assert_non_null(strstr(s.th.last_log, "another connection to the server"));
-    assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 2);
-  }
-  shop_end(&s);
 }
 
 /* --------------------------------------------------------------------------------------------- server processes --- */

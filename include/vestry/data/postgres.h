@@ -161,7 +161,9 @@ VESTRY_API vestry_err vestry_postgres_metrics(vestry_metrics *metrics, void *dat
 typedef struct vestry_postgres_pool_options {
   const vestry_host *host; /**< memory, randomness and the log. Borrowed; NULL: vestry_host_default() */
   const char *url;   /**< for libpq: "postgresql://user@host/database?sslmode=verify-full", or keywords and values.
-                          libpq's defaults apply to the rest, including its environment and password file. Copied */
+                          libpq's defaults apply to the rest, including its environment and password file, but each
+                          host has 5 s to connect (connect_timeout of the URL). A pooler must be in session mode:
+                          otherwise other clients share prepared statements, settings and LISTEN. Copied */
   const char *setup; /**< SQL that makes settings and the role of each new connection, for example "SET search_path =
                           shop" [none]. Copied. Settings on which vestry depends are set afterwards: see
                           docs/guide/postgres.md. Each transaction begins with these settings */
@@ -172,7 +174,6 @@ typedef struct vestry_postgres_pool_options {
   uint32_t statements_count;  /**< prepared statements kept for each connection; beyond it the least recently used one
                                    is dropped [64] */
   uint32_t wait_ms;           /**< maximum time to wait for a connection [5,000] */
-  uint32_t connect_ms;        /**< maximum time to open a connection [5,000] */
   uint32_t statement_ms;      /**< maximum time for a statement, after which the server cancels it [10,000] */
   uint32_t retry_ms;    /**< maximum interval between connection attempts after a failure; the interval begins with 50
                              ms and doubles [1,000]. Between attempts the functions return LIMIT at once; if the pool
@@ -190,8 +191,7 @@ typedef struct vestry_postgres_pool_options {
  *  ret_pool  owned by the caller (vestry_sql_pool_destroy); untouched on failure
  *  Returns  OK | INVALID (no url, or one that libpq cannot parse; a schema without a version; too many
  *           connections) | NO_MEMORY | LIMIT (the server
- *           cannot be reached, or rejects this user; a pooler is too busy to determine its mode) | UNSUPPORTED (a
- *           pooler in transaction mode) | IO (options.setup or a statement of options.schema fails, or the
+ *           cannot be reached, or rejects this user) | IO (options.setup or a statement of options.schema fails, or the
  *           tables have a later version). The log has the reason, and the statement
  *  Threads  any; blocks on the network */
 VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *options,
@@ -202,8 +202,7 @@ VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_opt
  *  - TIMEOUT: a statement took longer than statement_ms
  *  - CLOSED: vestry_postgres_cancel was called
  *  - EXISTS: a unique value exists already (23505). In a serializable transaction another transaction may have added it
- *    meanwhile: vestry_sql_act therefore begins again once, as after BUSY
- *  - UNSUPPORTED: the connection leads through a pooler that gives each transaction another backend of the server */
+ *    meanwhile: vestry_sql_act therefore begins again once, as after BUSY */
 struct pg_conn; /* libpq's PGconn */
 /** Get a transaction's connection, for functions of libpq. NULL: it was lost, or the transaction is not one of
  *  PostgreSQL. Threads as vestry_sql_run, also for the next function. */

@@ -37,7 +37,7 @@ extern "C" {
  *    by vestry/app/once.h, the client repeats the request, and the action runs later
  *  - BUSY, PostgreSQL: another transaction conflicts (SQLSTATE 40001, 40P01), or another client has altered a table of
  *    the statement since it was prepared. Begin the transaction again, as vestry_sql_act does
- *  - TIMEOUT, CLOSED, EXISTS, UNSUPPORTED, PostgreSQL: see vestry/data/postgres.h
+ *  - TIMEOUT, CLOSED, EXISTS, PostgreSQL: see vestry/data/postgres.h
  *  - INVALID: the values do not fit the parameters; SQLite: the text has several statements, and none is run
  *  - TOO_LARGE, NO_MEMORY, IO: all other failures, for example an error in the SQL. IO, PostgreSQL: also, the
  *    connection was lost during a commit, so that it is unknown whether the transaction was committed. IO, SQLite: also

@@ -354,8 +354,7 @@ static vestry_err find_facts(follower *f, facts *ret_facts) {
       "pg_settings WHERE name = 'wal_segment_size'), " VSI_POSTGRES_STARTED;
   const vsi_call call = call_of(f);
   PGresult *row;
-  vestry_err error =
-      vsi_postgres_connect(&call, f->is.url, true, NULL, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &f->side);
+  vestry_err error = vsi_postgres_connect(&call, f->is.url, true, NULL, &f->side);
   if (!error) error = ask(f, sql, 6, &row);
   if (error) return error;
   error = read_facts(f, row, ret_facts);
@@ -406,8 +405,7 @@ static vestry_err open_stream(follower *f, facts *of) {
   const vsi_call call = call_of(f);
   stream *is = &f->stream;
   PGresult *row = NULL;
-  vestry_err error =
-      vsi_postgres_connect(&call, f->is.url, true, "database", vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &is->db);
+  vestry_err error = vsi_postgres_connect(&call, f->is.url, true, "database", &is->db);
   if (!error) error = vsi_postgres_ask_own(&call, is->db, "SELECT " VSI_POSTGRES_STARTED, 1, &row);
   if (error) return error;
   const bool is_same = of->started == strtoull(PQgetvalue(row, 0, 0), NULL, 10);

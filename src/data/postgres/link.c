@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection to a server, opened and used with time limits. It also checks that the connection leads to a single
- * process of the server, and makes the settings on which this library depends. */
+/* A connection to a server, opened and used with time limits, with the settings on which this library depends. */
 #include "data/postgres/link.h"
 
 #include <errno.h>
@@ -13,7 +12,7 @@
 #include "base/thread.h"
 #include "base/wait.h"
 
-enum { PROBES = 4, PROBE_MS = 250 };
+#define CONNECT_S "5"
 
 /* Wait until the socket is readable or writable, or the time is over (false). */
 static bool wait_for(PGconn *db, short events, uint64_t until_ns) {
@@ -29,104 +28,9 @@ static bool wait_for(PGconn *db, short events, uint64_t until_ns) {
   }
 }
 
-static bool come_to(PGconn *db, uint64_t until_ns) {
-  PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-  while (next != PGRES_POLLING_OK) {
-    if (next == PGRES_POLLING_FAILED) return false;
-    if (!wait_for(db, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_ns)) return false;
-    next = PQconnectPoll(db);
-  }
-  return true;
-}
-
 /* Discard notices, which are for interactive use. */
 static void drop_notice(void *ctx, const PGresult *result) {
   (void)ctx, (void)result;
-}
-
-/* Open a connection. words, values: libpq's parameters, ended by a NULL. OK | NO_MEMORY | LIMIT */
-static vestry_err dial(const vsi_call *call, const char *const *words, const char *const *values, uint64_t until_ns,
-                       PGconn **ret_db) {
-  PGconn *db = PQconnectStartParams(words, values, 1);
-  if (!db) return VESTRY_NO_MEMORY;
-  PQsetNoticeReceiver(db, drop_notice, NULL); /* first, because libpq writes those of connecting to stderr */
-  vestry_err error = VESTRY_OK;
-  if (PQstatus(db) == CONNECTION_BAD)
-    error = vsi_postgres_fail(call, db, NULL, "cannot connect");
-  else if (!come_to(db, until_ns))
-    error = PQstatus(db) == CONNECTION_BAD
-                ? vsi_postgres_fail(call, db, NULL, "cannot connect")
-                : vsi_refuse(call, VESTRY_LIMIT,
-                             "cannot connect: the server did not respond in time; check its address, and "
-                             "whether a firewall drops the connection");
-  if (error)
-    PQfinish(db);
-  else
-    *ret_db = db;
-  return error;
-}
-
-/* ----------------------------------------------------------------------------------------- the backend ------------ */
-
-static const char backend_sql[] = "SELECT " VSI_POSTGRES_BACKEND;
-
-/* Take a row with the number of a process. 0: there is none */
-static int take_backend(PGresult *row) {
-  const int pid = PQntuples(row) == 1 ? (int)strtol(PQgetvalue(row, 0, 0), NULL, 10) : 0;
-  PQclear(row);
-  return pid;
-}
-
-/* Return the number of the server's process to which the connection leads now. 0: no response. */
-static int find_backend(PGconn *db, uint64_t until_ns) {
-  return take_backend(vsi_postgres_ask(db, backend_sql, until_ns));
-}
-
-typedef enum sharing { SHARING_NONE, SHARING_FOUND, SHARING_UNKNOWN } sharing;
-
-/* Find out whether a pooler gives each transaction another backend. A backend is the server's process behind a
- * connection. Through such a pooler, two idle connections have the same backend, or one of them has another backend
- * when it is queried again. If all backends are busy, the second connection waits for one. A pooler that shares
- * backends gives it the one that the first connection does not use, and serves the first connection after it.
- * Therefore, if the first connection is served each time, and the second one never, their pooler does not share. */
-static sharing find_sharing(PGconn *db, PGconn *second, int pid, uint64_t until_ns) {
-  for (int i = 0; i < PROBES; i++) {
-    const uint64_t soon_ns = vsi_monotonic_in_ms(PROBE_MS);
-    const bool is_waiting = PQtransactionStatus(second) == PQTRANS_ACTIVE;
-    if (!is_waiting && !PQsendQuery(second, backend_sql)) return SHARING_UNKNOWN;
-    const int other = take_backend(vsi_postgres_wait(second, soon_ns < until_ns ? soon_ns : until_ns));
-    const int own = other == pid ? pid : find_backend(db, until_ns);
-    if (!own || PQstatus(second) == CONNECTION_BAD) return SHARING_UNKNOWN;
-    if (other == pid || own != pid) return SHARING_FOUND;
-  }
-  return SHARING_NONE;
-}
-
-/* Check that no other client shares the connection's backend. A server reports the process that serves a connection
- * when it is opened; a pooler invents a number. */
-static vestry_err check_backend(const vsi_call *call, const char *const *words, const char *const *values,
-                                uint64_t until_ns, PGconn *db) {
-  PGconn *second = NULL;
-  vestry_host quiet = *call->host;
-  quiet.log = NULL;
-  const vsi_call of = {&quiet, call->function, call->name, NULL};
-  const int pid = find_backend(db, until_ns);
-  if (!pid) return vsi_postgres_fail(call, db, NULL, "the server does not report which process serves this connection");
-  if (pid == PQbackendPID(db)) return VESTRY_OK;
-  const vestry_err error = dial(&of, words, values, until_ns, &second);
-  if (error == VESTRY_NO_MEMORY) return error;
-  const sharing is = error ? SHARING_UNKNOWN : find_sharing(db, second, pid, until_ns);
-  PQfinish(second);
-  if (is == SHARING_UNKNOWN)
-    return vsi_refuse(call, VESTRY_LIMIT,
-                      "a pooler did not serve two connections in time, so it is unknown whether it shares connections "
-                      "to the server; connecting is tried again; if this remains, raise the pooler's limits "
-                      "(PgBouncer: max_client_conn, default_pool_size)");
-  return is ? vsi_refuse(call, VESTRY_UNSUPPORTED,
-                         "a pooler gives each transaction another connection to the server (PgBouncer: pool_mode = "
-                         "transaction or statement), so prepared statements, settings and LISTEN would be shared "
-                         "with other clients; connect to the server itself, or to a pooler in session mode")
-            : VESTRY_OK;
 }
 
 /* Settings that a role or a database may have changed (ALTER ROLE … SET), and on which this library depends. bytea is
@@ -155,96 +59,25 @@ vestry_err vsi_postgres_set(const vsi_call *call, PGconn *db, bool is_own, uint6
   return error;
 }
 
-/* Open a connection and check it. As dial; UNSUPPORTED: a pooler that is not a connection to one server */
-static vestry_err connect_once(const vsi_call *call, const char *const *words, const char *const *values, bool is_own,
-                               uint64_t until_ns, PGconn **ret_db) {
-  PGconn *db = NULL;
-  vestry_err error = dial(call, words, values, until_ns, &db);
-  if (error) return error;
-  error = check_backend(call, words, values, until_ns, db);
-  if (!error) error = vsi_postgres_set(call, db, is_own, until_ns);
+/* libpq tries several hosts one after the other, each for CONNECT_S, unless the URL has a connect_timeout. It counts
+ * this time only in a call that blocks, but writes notices of PQconnectdbParams to stderr. Therefore the connection is
+ * begun without blocking, gets its receiver of notices, and is begun again by PQreset. */
+vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_own, const char *replication,
+                                PGconn **ret_db) {
+  static const char *const words[] = {
+      "client_encoding", "fallback_application_name", "connect_timeout", "dbname", "replication", NULL};
+  const char *const values[] = {"UTF8", "vestry", CONNECT_S, url, replication, NULL};
+  PGconn *db = PQconnectStartParams(words, values, 1);
+  if (!db) return VESTRY_NO_MEMORY;
+  PQsetNoticeReceiver(db, drop_notice, NULL);
+  PQreset(db);
+  vestry_err error = PQstatus(db) == CONNECTION_OK
+                         ? vsi_postgres_set(call, db, is_own, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS))
+                         : vsi_postgres_fail(call, db, NULL, "cannot connect");
   if (error)
     PQfinish(db);
   else
     *ret_db = db;
-  return error;
-}
-
-/* ------------------------------------------------------------------------------------------------------ hosts ----- */
-
-static const char *const host_words[VSI_POSTGRES_HOST_WORDS] = {"host", "hostaddr", "port"};
-
-/* Split a list in place: each comma ends a part. NULL: no parts. */
-static vsi_postgres_parts split(char *text) {
-  vsi_postgres_parts is = {text, text && *text};
-  for (char *at = text; at && *at; at++) {
-    if (*at != ',') continue;
-    *at = '\0';
-    is.count++;
-  }
-  return is;
-}
-
-void vsi_postgres_hosts_init(vsi_postgres_hosts *hosts, const char *url) {
-  *hosts = (vsi_postgres_hosts){.options = PQconninfoParse(url, NULL)};
-  for (const PQconninfoOption *at = hosts->options; at && at->keyword; at++)
-    for (size_t i = 0; i < VSI_POSTGRES_HOST_WORDS; i++)
-      if (strcmp(at->keyword, host_words[i]) == 0) hosts->parts[i] = split(at->val);
-  const size_t names_count = hosts->parts[0].count, addresses_count = hosts->parts[1].count;
-  hosts->count = names_count > addresses_count ? names_count : addresses_count;
-  for (size_t i = 0; i < VSI_POSTGRES_HOST_WORDS; i++) /* lists of different lengths: libpq reports the mistake */
-    if (hosts->parts[i].count > 1 && hosts->parts[i].count != hosts->count) hosts->count = 0;
-}
-
-void vsi_postgres_hosts_finish(vsi_postgres_hosts *hosts) {
-  PQconninfoFree(hosts->options);
-  *hosts = (vsi_postgres_hosts){.count = 0};
-}
-
-/* Return a part. A single part applies to all hosts; otherwise there is one for each. */
-static const char *part_of(const vsi_postgres_parts *is, size_t i) {
-  const char *at = is->first;
-  if (!is->count) return NULL;
-  for (size_t left = is->count > 1 ? i : 0; left; left--) at += strlen(at) + 1;
-  return at;
-}
-
-void vsi_postgres_hosts_choose(const vsi_postgres_hosts *hosts, size_t i, const char **ret_words,
-                               const char **ret_values) {
-  for (size_t n = 0; n < VSI_POSTGRES_HOST_WORDS; n++) {
-    ret_words[n] = host_words[n];
-    ret_values[n] = part_of(&hosts->parts[n], i);
-  }
-}
-
-/* Try the hosts one after the other. libpq continues with the next host if one rejects the connection, but a silent
- * host would use all of the time. Therefore, each host is tried separately, for its share of the time. The failure of
- * the last one is logged. */
-static vestry_err connect_to_each(const vsi_call *call, const vsi_postgres_hosts *hosts, const char **words,
-                                  const char **values, size_t count, bool is_own, uint64_t until_ns, PGconn **ret_db) {
-  vestry_err error = VESTRY_LIMIT;
-  vestry_host quiet = *call->host;
-  quiet.log = NULL;
-  for (size_t i = 0, left; (left = hosts->count - i) && error == VESTRY_LIMIT; i++) {
-    const vsi_call of = {left > 1 ? &quiet : call->host, call->function, call->name, call->repeated};
-    const uint64_t now_ns = vsi_monotonic_ns(), left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-    vsi_postgres_hosts_choose(hosts, i, words + count, values + count);
-    error = connect_once(&of, words, values, is_own, now_ns + left_ns / left, ret_db);
-  }
-  return error;
-}
-
-vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_own, const char *replication,
-                                uint64_t until_ns, PGconn **ret_db) {
-  enum { COUNT = 4 };
-  const char *words[COUNT + VSI_POSTGRES_HOST_WORDS + 1] = {"client_encoding", "fallback_application_name", "dbname",
-                                                            "replication"};
-  const char *values[COUNT + VSI_POSTGRES_HOST_WORDS + 1] = {"UTF8", "vestry", url, replication};
-  vsi_postgres_hosts hosts;
-  vsi_postgres_hosts_init(&hosts, url);
-  vestry_err error = hosts.count > 1 ? connect_to_each(call, &hosts, words, values, COUNT, is_own, until_ns, ret_db)
-                                     : connect_once(call, words, values, is_own, until_ns, ret_db);
-  vsi_postgres_hosts_finish(&hosts);
   return error;
 }
 

@@ -17,13 +17,11 @@ enum { VSI_POSTGRES_ASK_MS = 5000 };
  *  url         for libpq: a URL, or keywords and values
  *  is_own      no statement of the application runs on it, so all its settings are those of this library
  *  replication  for libpq's parameter of that name, which the URL does not change; NULL: none
- *  until_ns    on the monotonic clock
  *  ret_db      owned by the caller (PQfinish); untouched on failure
- *  Returns     OK | NO_MEMORY | LIMIT (also: a pooler is too busy to be checked) | UNSUPPORTED (a pooler that gives
- *              each transaction another backend) | IO; failures are logged
+ *  Returns     OK | NO_MEMORY | the errors of vsi_postgres_fail, which has logged them
  *  Threads     any; blocks on the network */
 vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_own, const char *replication,
-                                uint64_t until_ns, PGconn **ret_db);
+                                PGconn **ret_db);
 
 /* Make the settings on which this library depends, as vsi_postgres_connect does. Call this again after statements of
  * the application.
@@ -43,8 +41,6 @@ vestry_err vsi_postgres_ask_own(const vsi_call *call, PGconn *db, const char *sq
 /* The same for a statement that PREPARE has named. */
 vestry_err vsi_postgres_ask_prepared(const vsi_call *call, PGconn *db, const char *name, int columns,
                                      PGresult **ret_result);
-/* The number of the server's process that runs a statement, in SQL. */
-#define VSI_POSTGRES_BACKEND "pg_catalog.pg_backend_pid()"
 /* The time at which the server was started, in microseconds, in SQL. It distinguishes running servers, also if one is a
  * copy of another one. */
 #define VSI_POSTGRES_STARTED                                                                                           \
@@ -56,29 +52,6 @@ static inline bool vsi_postgres_is_done(const PGresult *result) {
 }
 /* Return whether the server has ended an idle connection, by checking its socket. */
 bool vsi_postgres_is_lost(PGconn *db);
-
-/* ---- the hosts in a url: libpq accepts several, separated by commas ---- */
-
-enum { VSI_POSTGRES_HOST_WORDS = 3 };
-
-/* A comma-separated list of libpq: its parts, each with a NUL. */
-typedef struct vsi_postgres_parts {
-  const char *first;
-  size_t count;
-} vsi_postgres_parts;
-
-typedef struct vsi_postgres_hosts {
-  PQconninfoOption *options;
-  vsi_postgres_parts parts[VSI_POSTGRES_HOST_WORDS];
-  size_t count; /* 0: no hosts, or the url cannot be split here */
-} vsi_postgres_hosts;
-
-void vsi_postgres_hosts_init(vsi_postgres_hosts *hosts, const char *url);
-void vsi_postgres_hosts_finish(vsi_postgres_hosts *hosts);
-/* Get the parameters of libpq for host i < count: keywords and their values; NULL: the url has no such value. Valid
- * until vsi_postgres_hosts_finish. */
-void vsi_postgres_hosts_choose(const vsi_postgres_hosts *hosts, size_t i, const char **ret_words,
-                               const char **ret_values);
 
 /* ---- threads ---- */
 

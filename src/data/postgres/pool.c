@@ -134,25 +134,6 @@ static vestry_err keep_path(vsi_postgres_conn *conn, const char *function, const
   return VESTRY_OK;
 }
 
-/* Run a statement, or several, of which the last one has a row that begins with the backend. */
-static vestry_err query_backend(vsi_postgres_conn *conn, const char *function, const char *sql, int *ret_pid) {
-  PGresult *row = NULL;
-  vestry_err error = ask(conn, function, sql, sql, &row);
-  if (error) return error;
-  *ret_pid = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10);
-  PQclear(row);
-  return VESTRY_OK;
-}
-
-/* Give up a connection that leads to another backend than before. */
-static vestry_err refuse_backend(vsi_postgres_conn *conn, const char *function) {
-  const vsi_call call = vsi_sql_call(&conn->pool->is, function);
-  vsi_postgres_hang_up(conn);
-  return vsi_refuse(&call, VESTRY_UNSUPPORTED,
-                    "a pooler gave this connection another connection to the server; connect to the server itself, or "
-                    "to a pooler in session mode");
-}
-
 /* The setting is in milliseconds, whatever its unit was. */
 #define LIMIT_SQL "(SELECT setting FROM pg_catalog.pg_settings WHERE name = 'statement_timeout')"
 
@@ -205,21 +186,18 @@ static vestry_err read_restoring(vsi_postgres_conn *conn, const char *function) 
 }
 
 static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
-  static const char facts_sql[] = "SELECT " VSI_POSTGRES_BACKEND ", " PATH_SQL ", " LIMIT_SQL ", " VSI_POSTGRES_STARTED;
-  char sql[128];
+  static const char facts_sql[] = "SELECT " PATH_SQL ", " LIMIT_SQL ", " VSI_POSTGRES_STARTED;
+  char sql[64];
   PGresult *row = NULL;
-  int first;
   conn->limit_ms = conn->pool->options.statement_ms;
-  snprintf(sql, sizeof sql, "SET statement_timeout = %u; SELECT " VSI_POSTGRES_BACKEND, conn->limit_ms);
-  vestry_err error = query_backend(conn, function, sql, &first);
+  snprintf(sql, sizeof sql, "SET statement_timeout = %u", conn->limit_ms);
+  vestry_err error = vsi_postgres_command(conn, function, sql);
   if (!error && conn->pool->setup) error = run_setup(conn, function);
   if (!error) error = ask(conn, function, facts_sql, facts_sql, &row);
   if (error) return error;
-  const int pid = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10);
-  conn->backend = pid == PQbackendPID(conn->db) ? 0 : pid;
-  conn->limit_ms = conn->setup_ms = (uint32_t)strtoul(PQgetvalue(row, 0, 2), NULL, 10);
-  note_server(conn, PQgetvalue(row, 0, 3));
-  error = pid == first ? keep_path(conn, function, PQgetvalue(row, 0, 1)) : refuse_backend(conn, function);
+  conn->limit_ms = conn->setup_ms = (uint32_t)strtoul(PQgetvalue(row, 0, 1), NULL, 10);
+  note_server(conn, PQgetvalue(row, 0, 2));
+  error = keep_path(conn, function, PQgetvalue(row, 0, 0));
   PQclear(row);
   return error ? error : read_restoring(conn, function);
 }
@@ -230,8 +208,7 @@ static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is
   quiet.log = NULL;
   const vsi_call call = {is_logged ? &quiet : pool->is.host, function, pool->is.name, &pool->is.failures};
   PGconn *db = NULL;
-  vestry_err error =
-      vsi_postgres_connect(&call, pool->url, false, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);
+  vestry_err error = vsi_postgres_connect(&call, pool->url, false, NULL, &db);
   note(pool, !error);
   if (error) return error;
   PQfreeCancel(conn->cancel);
@@ -249,19 +226,12 @@ static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is
 }
 
 vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, const char *begin) {
-  char sql[512];
-  int pid;
   if (!vsi_postgres_statements_undo(&conn->statements, conn->db, vsi_postgres_until_ns(conn))) {
     conn->is_lost = true;
     vsi_postgres_hang_up(conn);
     return VESTRY_LIMIT;
   }
-  if (!conn->backend) return vsi_postgres_command(conn, function, begin);
-  snprintf(sql, sizeof sql, "%s; SELECT " VSI_POSTGRES_BACKEND, begin);
-  vestry_err error = query_backend(conn, function, sql, &pid);
-  if (error && strcmp(conn->sqlstate, "0A000") == 0) (void)vsi_postgres_leave(conn);
-  if (error) return error;
-  return pid == conn->backend ? VESTRY_OK : refuse_backend(conn, function);
+  return vsi_postgres_command(conn, function, begin);
 }
 
 bool vsi_postgres_leave(vsi_postgres_conn *conn) {

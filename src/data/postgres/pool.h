@@ -24,7 +24,6 @@ typedef struct vsi_postgres_conn {
   vsi_postgres_pool *pool;
   vsi_postgres_statements statements;
   vsi_postgres_around around; /* of its next statement */
-  int backend;                /* through a pooler: the server's process at its setup; otherwise 0 */
   uint32_t setup_ms;          /* the server's time limit for a statement after the setup; 0: none */
   uint32_t limit_ms;          /* the same now; reset when the connection is released */
   uint64_t opened_ns;         /* when the connection was opened; guarded by pool->lock */
@@ -152,8 +151,7 @@ vestry_err vsi_postgres_command(vsi_postgres_conn *conn, const char *function, c
 void vsi_postgres_read_limit(vsi_postgres_conn *conn);
 /* End a transaction that is open, before the connection is released. If this fails, the connection is closed. */
 void vsi_postgres_roll_back(vsi_postgres_conn *conn, const char *function);
-/* Undo all that the connection has kept, and begin a transaction with this SQL. As vsi_postgres_command; UNSUPPORTED: a
- * pooler has changed the server's end of the connection. */
+/* Undo all that the connection has kept, and begin a transaction with this SQL. As vsi_postgres_command. */
 vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, const char *begin);
 /* Note a failed result, and log it. result: cleared; NULL: the connection is lost */
 vestry_err vsi_postgres_conn_fail(vsi_postgres_conn *conn, const char *function, PGresult *result, const char *doing);

@@ -9,7 +9,6 @@ enum {
   CONNECTIONS_MOST = 1024,
   STATEMENTS = 64,
   WAIT_MS = 5000,
-  CONNECT_MS = 5000,
   STATEMENT_MS = 10000,
   RETRY_MS = 1000,
   TRIES = 10
@@ -19,7 +18,6 @@ static void set_defaults(vestry_postgres_pool_options *options) {
   if (!options->connections_count) options->connections_count = CONNECTIONS;
   if (!options->statements_count) options->statements_count = STATEMENTS;
   if (!options->wait_ms) options->wait_ms = WAIT_MS;
-  if (!options->connect_ms) options->connect_ms = CONNECT_MS;
   if (!options->statement_ms) options->statement_ms = STATEMENT_MS;
   if (!options->retry_ms) options->retry_ms = RETRY_MS;
   if (!options->tries_count) options->tries_count = TRIES;

@@ -53,24 +53,6 @@ static const char *const begins[] = {[VESTRY_SQL_READ] = "BEGIN ISOLATION LEVEL 
                                      [VESTRY_SQL_REPEATABLE_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE",
                                      [VESTRY_SQL_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"};
 
-/* Open a transaction on a connection that this thread has checked out for the first time. It begins with its first
- * statement, in one round trip. Through a pooler it begins now, after a check of the backend; if the connection was
- * lost while it was idle, it begins on a new one. */
-static vestry_err open(vsi_postgres_conn *conn, vestry_sql_kind kind, const char *begin) {
-  vestry_err error = VESTRY_OK;
-  if (conn->backend)
-    error = vsi_postgres_begin_in(conn, "vestry_sql_begin", begin);
-  else
-    conn->around = (vsi_postgres_around){.is_first = true, .begin = begin};
-  if (conn->is_lost) {
-    conn->is_lost = false;
-    error = vsi_postgres_reconnect(conn, "vestry_sql_begin");
-    if (!error) error = vsi_postgres_begin_in(conn, "vestry_sql_begin", begin);
-  }
-  conn->is.kind = kind;
-  return error;
-}
-
 vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin,
                               vestry_sql_transaction **ret_transaction) {
   vsi_postgres_conn *conn;
@@ -84,14 +66,12 @@ vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, con
     return vsi_refuse(&call, VESTRY_INVALID,
                       "this thread already has a transaction; end it before beginning another one");
   }
-  if (!is_inside) error = open(conn, kind, begin);
-  recorder_fail(pool, error);
-  if (error && !is_inside) vsi_postgres_roll_back(conn, "vestry_sql_begin");
-  if (error)
-    vsi_postgres_release(conn);
-  else
-    *ret_transaction = &conn->is;
-  return error;
+  if (!is_inside) { /* it begins with its first statement, in one round trip */
+    conn->around = (vsi_postgres_around){.is_first = true, .begin = begin};
+    conn->is.kind = kind;
+  }
+  *ret_transaction = &conn->is;
+  return VESTRY_OK;
 }
 
 static vestry_err sql_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
@@ -441,23 +421,6 @@ static vestry_err execute(vsi_postgres_conn *conn, const char *sql, const vsi_po
   return VESTRY_BUSY;
 }
 
-/* Run a statement in a separate transaction. Through a pooler, this transaction begins with a check of the backend, so
- * that the statement is not run on one of another client. */
-static vestry_err execute_alone(vsi_postgres_conn *conn, const char *sql, const vsi_postgres_values *values, bool again,
-                                PGresult **ret_result) {
-  if (!conn->backend) {
-    conn->around.is_first = true;
-    return execute(conn, sql, values, again, ret_result);
-  }
-  vestry_err error = vsi_postgres_begin_in(conn, alone, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
-  conn->is_stale = conn->is_lost; /* nothing was run, so it may be repeated */
-  if (!error) error = execute(conn, sql, values, again, ret_result);
-  if (error || PQtransactionStatus(conn->db) != PQTRANS_INTRANS) return error;
-  error = vsi_postgres_command(conn, alone, "COMMIT");
-  if (error) PQclear(*ret_result);
-  return error;
-}
-
 static vestry_err refuse(vsi_postgres_pool *pool, const char *function, vestry_err error, const char *sql,
                          const char *why) {
   const vsi_call call = vsi_sql_call(&pool->is, function);
@@ -488,7 +451,8 @@ static vestry_err run(vsi_postgres_conn *conn, bool is_alone, const char *sql, c
         conn->pool, "vestry_sql_run", error, sql,
         "a value is invalid; each value must be a null, a boolean, an integer, a number, a text (not NULL) or bytes");
   if (error) return error;
-  error = (is_alone ? execute_alone : execute)(conn, sql, &values, again, &result);
+  if (is_alone) conn->around.is_first = true;
+  error = execute(conn, sql, &values, again, &result);
   free_values(conn->pool->is.host, &values, few);
   if (error) return error;
   error = give_rows(result, row, ctx);

@@ -16,8 +16,7 @@
  * `restoring` sets another one. The undoing has its own transaction, because the next one may be rolled back, and may
  * need its first snapshot.
  *
- * Names are hashes of the text, so that a connection to another backend (through a pooler in transaction mode) finds
- * the same statement or none, but never a different one. */
+ * Names are hashes of the text. */
 #ifndef VSI_POSTGRES_STATEMENTS_H
 #define VSI_POSTGRES_STATEMENTS_H
 

@@ -170,8 +170,7 @@ static void hang_up(topics *t) {
 static void begin(topics *t) {
   const vsi_call call = {t->was_refused ? &t->quiet : t->pool->is.host, "receiver of topics", t->pool->is.name,
                          &t->failures};
-  const vestry_err error =
-      vsi_postgres_connect(&call, t->pool->url, true, NULL, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &t->db);
+  const vestry_err error = vsi_postgres_connect(&call, t->pool->url, true, NULL, &t->db);
   const bool was_refused = t->was_refused;
   t->why = lost;
   t->was_refused = error || !is_at_server(t, &call) || vsi_postgres_ask_own(&call, t->db, listen_sql, 0, NULL) ||
