@@ -74,8 +74,8 @@ struct vestry_postgres {
   vestry_postgres_options options; /* defaults filled in */
   vsi_postgres_index *index;
   vsi_postgres_follower *follower;
-  vsi_postgres_companion companion; /* the follower's connections */
-  vsi_repeated_log repeated;        /* changes of the state, which the server can cause again and again */
+  _Atomic(uint64_t) server;  /* of the follower: its start (VSI_POSTGRES_STARTED). Relaxed, as that of the pool */
+  vsi_repeated_log repeated; /* changes of the state, which the server can cause again and again */
   bool is_observing;
   bool is_going; /* belongs to the follower's thread: it follows */
   /* Relaxed: a render that uses the former value is correct, too. */
@@ -232,12 +232,13 @@ static bool is_there(void *ctx) {
 
 static bool is_same(void *ctx, uint64_t started) {
   vestry_postgres *database = ctx;
-  return vsi_postgres_pool_is_at(database->pool, &database->companion, started);
+  atomic_store_explicit(&database->server, started, memory_order_relaxed);
+  return vsi_postgres_pool_is_at(database->pool, started);
 }
 
 static bool has_strayed(void *ctx) {
   const vestry_postgres *database = ctx;
-  return vsi_postgres_companion_has_strayed(&database->companion);
+  return vsi_postgres_pool_server(database->pool) != atomic_load_explicit(&database->server, memory_order_relaxed);
 }
 
 /* -------------------------------------------------------------------------------------------------- renders ------- */
@@ -636,7 +637,6 @@ void vestry_postgres_detach(vestry_postgres *database) {
   if (database->is_observing) (void)vestry_pages_unobserve(database->pages, database);
   database->is_observing = false;
   vsi_postgres_follower_stop(database->follower);
-  vsi_postgres_companion_leave(&database->companion, database->pool);
 }
 
 void vestry_postgres_destroy(vestry_postgres *database) {

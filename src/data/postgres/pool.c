@@ -147,16 +147,16 @@ void vsi_postgres_read_limit(vsi_postgres_conn *conn) {
 /* Set the search_path for the session to its value, or else a reload of the server's configuration could change it. */
 #define PATH_SQL "pg_catalog.set_config('search_path', pg_catalog.current_setting('search_path'), false)"
 
+/* A pool may reach several servers: the address of a host name has changed, or the URL names several hosts. Commits of
+ * one server are followed, and topics of one server are received, so pages whose renders read another one would stay as
+ * they are. Therefore, the pool has the server of its last connection, and gives up all connections that were opened
+ * before to another one. The follower and the receiver of topics begin again if it is not their server. */
 static void note_server(vsi_postgres_conn *conn, const char *started) {
   vsi_postgres_pool *pool = conn->pool;
-  vsi_postgres_companion *at;
+  const uint64_t server = strtoull(started, NULL, 10);
   vsi_mutex_lock(&pool->lock);
-  conn->started = strtoull(started, NULL, 10);
-  LIST_FOREACH(at, &pool->companions, in) {
-    if (at->server == conn->started) continue;
-    atomic_store_explicit(&at->has_strayed, true, memory_order_relaxed);
-    if (at->thread) vsi_postgres_thread_wake(at->thread);
-  }
+  const uint64_t former = atomic_exchange_explicit(&pool->server, server, memory_order_relaxed);
+  if (former && former != server) pool->left_ns = conn->opened_ns = vsi_monotonic_ns();
   vsi_mutex_unlock(&pool->lock);
 }
 
@@ -215,9 +215,7 @@ static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is
   conn->cancel = PQgetCancel(db);
   vsi_mutex_lock(&pool->lock);
   conn->db = db;
-  conn->started = 0;
   conn->opened_ns = vsi_monotonic_ns();
-  conn->is_stray = false;
   pool->stats.connected_count++;
   vsi_mutex_unlock(&pool->lock);
   error = conn->cancel ? set_up(conn, function) : VESTRY_NO_MEMORY;
@@ -281,7 +279,7 @@ enum { OPEN_WAIT_MS = 500 };
  * connection must learn this, because none is open. */
 static bool may_open_locked(const vsi_postgres_pool *pool, vsi_postgres_choice which, bool has_open) {
   return which == VSI_POSTGRES_RESERVED ||
-         (which == VSI_POSTGRES_ANY && (!has_open || pool->away_until_ns <= vsi_monotonic_ns()));
+         (which != VSI_POSTGRES_OPEN && (!has_open || pool->away_until_ns <= vsi_monotonic_ns()));
 }
 
 /* Find a free connection, preferably an open one, so that no more connections are opened than necessary. */
@@ -374,11 +372,11 @@ static vsi_postgres_conn *take(vsi_postgres_pool *pool, vsi_postgres_choice whic
 vestry_err vsi_postgres_check_out(vsi_postgres_pool *pool, vsi_postgres_choice which, const char *function,
                                   vsi_postgres_conn **ret_conn) {
   const uint32_t wait_ms = pool->options.wait_ms;
-  const bool is_short = which == VSI_POSTGRES_OPEN && wait_ms > OPEN_WAIT_MS;
-  const uint64_t until_ns = vsi_monotonic_in_ms(is_short ? OPEN_WAIT_MS : wait_ms);
+  const bool is_short = which == VSI_POSTGRES_SOON || which == VSI_POSTGRES_OPEN;
+  const uint64_t until_ns = vsi_monotonic_in_ms(is_short && wait_ms > OPEN_WAIT_MS ? OPEN_WAIT_MS : wait_ms);
   for (;;) {
     vsi_postgres_conn *conn = *ret_conn = take(pool, which, until_ns);
-    if (!conn) return which == VSI_POSTGRES_OPEN ? VESTRY_LIMIT : refuse(pool, function);
+    if (!conn) return is_short ? VESTRY_LIMIT : refuse(pool, function);
     if (conn->depth > 1) return VESTRY_OK; /* this thread's own, so no other changes it */
     vestry_err error = vsi_postgres_reconnect(conn, function);
     if (!error) return VESTRY_OK;
@@ -416,12 +414,6 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
   conn->limit_ms = conn->setup_ms;
   atomic_store_explicit(&conn->is_cancelled, false, memory_order_relaxed);
   vsi_mutex_lock(&pool->lock);
-  if (conn->is_stray) {
-    vsi_mutex_unlock(&pool->lock);
-    vsi_postgres_hang_up(conn);
-    vsi_mutex_lock(&pool->lock);
-  }
-  conn->is_stray = false;
   conn->depth = 0;
   pool->stats.checked_out_count--;
   const bool is_reserved = conn >= &pool->conns[pool->options.connections_count];
@@ -429,84 +421,15 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
   vsi_mutex_unlock(&pool->lock);
 }
 
-/* --------------------------------------------------------------------------------------------------- servers ------ */
-
-/* A pool may have connections to several servers: the address of a host name has changed, or the URL names several
- * hosts. Commits of only one server are followed, and topics of only one server are received, so pages whose renders
- * read another one would stay as they are. Therefore, each connection has the start of its server, and following (and,
- * likewise, receiving) begins only if all lead to the server that is followed:
- *
- *     opened ──to the followed server, or nothing is followed──→ same
- *        └──to another one: has_strayed, and following ends──→ stray
- *
- * A start of following compares them:
- *
- *     stray, free, and lost                          closed
- *     stray, free, and another connection is same    closed; the next one may lead to the followed server
- *     stray, free, and its server is a standby       closed: the followed server has become the primary
- *     stray, free, and none is same                  kept: it leads to the pool's server, and nothing is followed
- *     stray, checked out; followed as before         kept until it is free, and nothing is followed
- *     stray, checked out; another server than before closed when it is released, because the server before was probably
- *                                                    restarted. Until then no read set is entered for it: a render that
- *                                                    has begun on it is older than the start, and the reads of one that
- *                                                    begins inside its transaction are not recorded */
-
-/* Compare the connections, and take the free ones that are stray for this thread.
- *  ret_is_same  a connection leads to this server
- *  Returns      whether those that are checked out permit to follow */
-static bool compare_locked(vsi_postgres_pool *pool, uint64_t server, bool is_as_before, bool *ret_is_same) {
-  bool may_follow = true;
-  *ret_is_same = false;
-  for (size_t i = 0; i < vsi_postgres_conns_count(&pool->options); i++) {
-    vsi_postgres_conn *conn = &pool->conns[i];
-    if (!conn->db || !conn->started) continue; /* note_server compares one that is being opened */
-    const bool is_stray = conn->started != server;
-    *ret_is_same |= !is_stray;
-    if (is_stray && !conn->depth)
-      give_locked(conn);
-    else if (is_stray && is_as_before)
-      may_follow = false;
-    else if (is_stray)
-      conn->is_stray = true;
-  }
-  return may_follow;
-}
-
-static bool is_standby(PGconn *db) {
-  PGresult *row =
-      vsi_postgres_ask(db, "SELECT pg_catalog.pg_is_in_recovery()", vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
-  const bool is_standby = PQntuples(row) == 1 && *PQgetvalue(row, 0, 0) == 't';
-  PQclear(row);
-  return is_standby;
-}
-
-bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, vsi_postgres_companion *companion, uint64_t started) {
+bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, uint64_t server) {
   vsi_postgres_conn *conn;
-  bool is_same;
-  if (!vsi_postgres_check_out(pool, VSI_POSTGRES_OPEN, "comparison of servers", &conn)) vsi_postgres_release(conn);
+  if (!vsi_postgres_check_out(pool, VSI_POSTGRES_SOON, "comparison of servers", &conn)) vsi_postgres_release(conn);
   vsi_mutex_lock(&pool->lock);
-  const bool is_as_before = companion->is_in && companion->server == started;
-  if (!companion->is_in) LIST_INSERT_HEAD(&pool->companions, companion, in);
-  companion->is_in = true;
-  companion->server = started;
-  atomic_store_explicit(&companion->has_strayed, false, memory_order_relaxed);
-  bool is_at = compare_locked(pool, started, is_as_before, &is_same);
+  if (!pool->stats.connected_count) atomic_store_explicit(&pool->server, server, memory_order_relaxed);
+  const bool is_at = vsi_postgres_pool_server(pool) == server;
+  if (!is_at) pool->left_ns = vsi_monotonic_ns();
   vsi_mutex_unlock(&pool->lock);
-  while ((conn = (vsi_postgres_conn *)vsi_postgres_own(&pool->is)) != NULL) {
-    if (is_same || vsi_postgres_is_lost(conn->db) || is_standby(conn->db))
-      vsi_postgres_hang_up(conn);
-    else
-      is_at = false;
-    vsi_postgres_release(conn);
-  }
   return is_at;
-}
-
-void vsi_postgres_companion_leave(vsi_postgres_companion *companion, vsi_postgres_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
-  if (companion->is_in) LIST_REMOVE(companion, in);
-  companion->is_in = false;
-  vsi_mutex_unlock(&pool->lock);
 }
 
 void vestry_postgres_pool_stats_get(vestry_sql_pool *of, vestry_postgres_pool_stats *ret_stats) {

@@ -27,7 +27,6 @@ typedef struct vsi_postgres_conn {
   uint32_t setup_ms;          /* the server's time limit for a statement after the setup; 0: none */
   uint32_t limit_ms;          /* the same now; reset when the connection is released */
   uint64_t opened_ns;         /* when the connection was opened; guarded by pool->lock */
-  uint64_t started;           /* of the server (VSI_POSTGRES_STARTED); guarded by pool->lock; 0: not known yet */
   PGcancel *cancel;           /* of the last connection: another thread may use it after that is lost */
   bool is_lost;               /* the connection was lost since it was checked out */
   bool is_conflict;           /* the transaction may succeed if it is begun again */
@@ -40,8 +39,6 @@ typedef struct vsi_postgres_conn {
   /* Set by vestry_postgres_cancel, read by the thread that has it. Relaxed, because the cancelled statement reports it,
    * too. The members from is_lost to is_cancelled are reset when the connection is released. */
   atomic_bool is_cancelled;
-  bool is_stray;   /* it leads to another server than that of a companion, and is closed when it is released; guarded
-                      by pool->lock */
   unsigned depth;  /* how often its thread has begun; guarded by pool->lock; 0: free */
   pthread_t owner; /* guarded by pool->lock, while it is checked out */
 } vsi_postgres_conn;
@@ -55,18 +52,6 @@ typedef struct vsi_postgres_receiver {
   bool is_open, is_listening;
   bool is_notified, is_roused;
 } vsi_postgres_receiver;
-
-/* A connection of the library itself, to a server that must be that of all connections of the pool: that of the
- * follower of commits, or of the receiver of topics. Initialized with 0; guarded by the pool's lock, except for
- * has_strayed. */
-typedef struct vsi_postgres_companion {
-  LIST_ENTRY(vsi_postgres_companion) in;
-  bool is_in;
-  uint64_t server;         /* its start (VSI_POSTGRES_STARTED) */
-  atomic_bool has_strayed; /* since then a connection of the pool was opened to another server; relaxed, because it is
-                              read again and again */
-  const vsi_postgres_thread *thread; /* woken when has_strayed is set; NULL: none */
-} vsi_postgres_companion;
 
 /* The last connection of a pool is reserved: the application cannot check it out. It is for short statements that must
  * not wait for the application's transactions, for example the renewal of leases. Such a statement uses another
@@ -87,10 +72,12 @@ struct vsi_postgres_pool {
                        role of theirs */
   bool is_aside_refused;            /* guarded by lock: it was logged that the reserved connection is refused */
   vestry_postgres_pool_stats stats; /* guarded by lock */
-  LIST_HEAD(, vsi_postgres_receiver) receivers;   /* guarded by lock: receivers of commits */
-  unsigned followers_count;                       /* guarded by lock: followers that are GOING */
-  LIST_HEAD(, vsi_postgres_companion) companions; /* guarded by lock */
-  vsi_postgres_conn conns[];                      /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
+  LIST_HEAD(, vsi_postgres_receiver) receivers; /* guarded by lock: receivers of commits */
+  unsigned followers_count;                     /* guarded by lock: followers that are GOING */
+  _Atomic(uint64_t)
+      server; /* start (VSI_POSTGRES_STARTED) of the server of the last connection; 0: none. Set under lock;
+                               relaxed, because it is read again and again */
+  vsi_postgres_conn conns[]; /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
 };
 
 static inline size_t vsi_postgres_conns_count(const vestry_postgres_pool_options *options) {
@@ -104,9 +91,15 @@ static inline uint64_t vsi_postgres_until_ns(const vsi_postgres_conn *conn) {
 
 /* The connections that a thread may check out.
  * ANY       any, except for the reserved one
- * RESERVED  the reserved one
- * OPEN      any that is open; the wait is short, and a failure is not logged */
-typedef enum vsi_postgres_choice { VSI_POSTGRES_ANY, VSI_POSTGRES_RESERVED, VSI_POSTGRES_OPEN } vsi_postgres_choice;
+ * SOON      the same; the wait is short, and it is not logged if none becomes free
+ * OPEN      as SOON, but one that is open
+ * RESERVED  the reserved one */
+typedef enum vsi_postgres_choice {
+  VSI_POSTGRES_ANY,
+  VSI_POSTGRES_SOON,
+  VSI_POSTGRES_OPEN,
+  VSI_POSTGRES_RESERVED
+} vsi_postgres_choice;
 
 /* Check out a connection without a transaction, and open it, unless it is open and the server has not ended it. If this
  * thread has checked out a connection already, it gets the same one as it is. While the server refuses to open another
@@ -130,15 +123,13 @@ static inline vsi_postgres_conn *vsi_postgres_conn_of(vestry_sql_transaction *tr
 
 /* Open a connection that this thread has checked out, unless it is open. As vsi_postgres_check_out. */
 vestry_err vsi_postgres_reconnect(vsi_postgres_conn *conn, const char *function);
-/* Return whether each connection of the pool leads to the server with this start (VSI_POSTGRES_STARTED), which is that
- * of the companion from now on. Free ones that lead to another server are closed, if others lead to this one. From then
- * on has_strayed is set if a connection is opened to another server. This thread has no connection of the pool. */
-bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, vsi_postgres_companion *companion, uint64_t started);
-static inline bool vsi_postgres_companion_has_strayed(const vsi_postgres_companion *companion) {
-  return atomic_load_explicit(&companion->has_strayed, memory_order_relaxed);
+/* Return the start (VSI_POSTGRES_STARTED) of the server to which the last connection of the pool was opened. */
+static inline uint64_t vsi_postgres_pool_server(const vsi_postgres_pool *pool) {
+  return atomic_load_explicit(&pool->server, memory_order_relaxed);
 }
-/* Compare no more. */
-void vsi_postgres_companion_leave(vsi_postgres_companion *companion, vsi_postgres_pool *pool);
+/* Return whether the pool leads to the server with this start. Otherwise its connections are given up, because the next
+ * ones may lead there. This thread has no connection of the pool. */
+bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, uint64_t server);
 /* Give up the server, because it cannot write: all connections opened so far are closed when they are free, so that the
  * next ones lead to the primary. Returns whether this one is older than options.retry_ms; otherwise its server was just
  * found, and is kept. */

@@ -42,7 +42,7 @@ struct vestry_postgres_topics {
   uint32_t silence_ms;
   char name[NAME_BYTES]; /* random: identifies this receiver when it settles */
   vsi_postgres_thread thread;
-  vsi_postgres_companion companion; /* db */
+  uint64_t server; /* its start (VSI_POSTGRES_STARTED) */
   vsi_mutex lock;
   pthread_cond_t moved;
   /* Guarded by lock. */
@@ -122,15 +122,15 @@ static void set_listening(topics *t, bool is_listening) {
 static bool is_at_server(topics *t, const vsi_call *call) {
   PGresult *row = NULL;
   if (vsi_postgres_ask_own(call, t->db, "SELECT " VSI_POSTGRES_STARTED, 1, &row)) return false;
-  const uint64_t started = strtoull(PQgetvalue(row, 0, 0), NULL, 10);
+  t->server = strtoull(PQgetvalue(row, 0, 0), NULL, 10);
   PQclear(row);
-  const bool is_at = vsi_postgres_pool_is_at(t->pool, &t->companion, started);
+  const bool is_at = vsi_postgres_pool_is_at(t->pool, t->server);
   if (!is_at) t->why = elsewhere;
   return is_at;
 }
 
 static bool has_strayed(topics *t) {
-  const bool has_strayed = vsi_postgres_companion_has_strayed(&t->companion);
+  const bool has_strayed = vsi_postgres_pool_server(t->pool) != t->server;
   if (has_strayed) t->why = elsewhere;
   return has_strayed;
 }
@@ -271,7 +271,6 @@ static vestry_err start(topics *t) {
   if (vsi_postgres_thread_init(&t->thread)) return VESTRY_IO;
   if (t->pool->is.host->random(t->pool->is.host->ctx, bytes, sizeof bytes)) return VESTRY_IO;
   vsi_hex_write(t->name, bytes, sizeof bytes);
-  t->companion.thread = &t->thread;
   if (!vsi_postgres_own(&t->pool->is)) begin(t); /* otherwise the thread does it, with another connection */
   return vsi_postgres_thread_start(&t->thread, t->pool->is.host, "vestry-topics", run, t);
 }
@@ -306,7 +305,6 @@ vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_sql_pool *o
 void vestry_postgres_topics_destroy(topics *t) {
   if (!t) return;
   vsi_postgres_thread_stop(&t->thread);
-  vsi_postgres_companion_leave(&t->companion, t->pool); /* other threads wake the thread until then */
   vsi_postgres_thread_finish(&t->thread);
   PQfinish(t->db); /* NULL if its thread has run */
   pthread_cond_destroy(&t->moved);
