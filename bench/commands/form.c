@@ -138,7 +138,7 @@ static vestry_err create(bench *b, const char *setup) {
   const vestry_sqlite_pool_options file = {
       .path = b->path, .schema = "CREATE TABLE report(title TEXT)", .schema_version = 1, .setup = setup};
   if (!error && setup) error = vestry_sqlite_pool_create(&file, &b->pool);
-  if (!error && setup) error = vestry_sql_forms_create(b->pool, NULL, &b->stored);
+  if (!error && setup) error = vestry_sql_forms_create(b->pool, &b->stored);
   options.storage = b->stored;
   if (!error) error = vestry_forms_create(b->v, &options, &b->forms);
   if (!error) error = vestry_forms_add(b->forms, "report", fields, 1);

@@ -46,7 +46,7 @@ static vestry_err open_database(struct app *app, vestry_forms_options *options) 
   vestry_err err = vestry_sqlite_pool_create(&file, &app->pool);
   if (!err) err = vestry_sqlite_create(app->pages, &(vestry_sqlite_options){.path = app->file}, &app->database);
   if (!err) err = vestry_sqlite_pool_follow(app->pool, app->database);
-  if (!err) err = vestry_sql_forms_create(app->pool, NULL, &app->stored);
+  if (!err) err = vestry_sql_forms_create(app->pool, &app->stored);
   options->storage = app->stored;
   return err;
 }

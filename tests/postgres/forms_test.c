@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "data/sql/sql.h"
 #include "page/form_database_contract.h"
 #include "postgres/shop.h"
 #include "postgres/strangers.h"
@@ -41,7 +42,8 @@ static vestry_err open_pool(const vestry_host *host, vestry_sql_pool **ret_pool)
 }
 
 static vestry_err open_forms(vestry_sql_pool *pool, vestry_forms_storage **ret_stored) {
-  return vestry_sql_forms_create(pool, &(vestry_sql_forms_options){.now_ms = now_ms}, ret_stored);
+  pool->now_ms = now_ms;
+  return vestry_sql_forms_create(pool, ret_stored);
 }
 
 static vestry_forms_storage *open_node(form_suite *s) {
@@ -237,24 +239,24 @@ TEST_CASE(tables_of_a_later_version_are_rejected) {
   vestry_forms_storage *stored = NULL;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
   for (int i = 0; i < 2; i++) { /* again, with the tables present */
-    assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_OK);
+    assert_int_equal(vestry_sql_forms_create(s.pool, &stored), VESTRY_OK);
     vestry_sql_forms_destroy(stored);
   }
   assert_int_equal(shop_number(&s, "SELECT version FROM vestry_schema WHERE part = 'form'"), 2);
   /* the tables of vestry 0.3.0 */
   shop_do(&s, "ALTER TABLE vestry_form DROP COLUMN person");
   shop_do(&s, "UPDATE vestry_schema SET version = 1 WHERE part = 'form'");
-  assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_OK);
+  assert_int_equal(vestry_sql_forms_create(s.pool, &stored), VESTRY_OK);
   vestry_sql_forms_destroy(stored);
   assert_int_equal(shop_number(&s, "SELECT version FROM vestry_schema WHERE part = 'form'"), 2);
   assert_int_equal(shop_number(&s, "SELECT count(person) FROM vestry_form"), 0);
   shop_do(&s, "UPDATE vestry_schema SET version = 9 WHERE part = 'form'");
   stored = NULL;
-  assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_IO);
+  assert_int_equal(vestry_sql_forms_create(s.pool, &stored), VESTRY_IO);
   assert_null(stored);
   assert_non_null(strstr(s.th.last_log, "(form) have version 9"));
-  assert_int_equal(vestry_sql_forms_create(NULL, NULL, &stored), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_forms_create(s.pool, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_forms_create(NULL, &stored), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_forms_create(s.pool, NULL), VESTRY_INVALID);
   vestry_sql_forms_destroy(NULL);
   shop_end(&s);
 }
@@ -266,7 +268,7 @@ TEST_CASE(form_expiry_uses_the_servers_clock) {
   vsi_form_state now, typed = {.generation = 1, .number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
   const vsi_form_key key = {{"ada", 3}, "0123456789abcdef0123456789abcdef", "form", false, 0};
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
-  assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_OK);
+  assert_int_equal(vestry_sql_forms_create(s.pool, &stored), VESTRY_OK);
   stored->host = &s.th.host;
   stored->bounds = (vestry_forms_options){.ttl_ms = 100000, .max_bytes = 20480, .max_per_scope_count = 3};
   assert_int_equal(stored->ops->put(stored, &key, &typed, &now), VESTRY_OK);

@@ -26,17 +26,15 @@ static int64_t now_ms(void *ctx) {
 }
 
 static vestry_err open_node(once_node *of) {
-  const vestry_sql_once_options options = {.lifetime_ms = LIFETIME_MS,
-                                           .lease_ms = LEASE_MS,
-                                           .per_owner_count = per_owner_count,
-                                           .runs_again = runs_again,
-                                           .now_ms = now_ms};
+  const vestry_sql_once_options options = {
+      .lifetime_ms = LIFETIME_MS, .lease_ms = LEASE_MS, .per_owner_count = per_owner_count, .runs_again = runs_again};
   node *n = of->world = nodes[0].pool ? &nodes[1] : &nodes[0];
   assert_null(n->pool);
   static uint64_t others;
   of->on.th.seed = ++others << 32; /* no two nodes have the same random numbers */
   vestry_err error = vestry_postgres_pool_create(
       &(vestry_postgres_pool_options){.host = &of->on.th.host, .url = shop_server()->url}, &n->pool);
+  if (!error) n->pool->now_ms = now_ms;
   if (!error) error = vestry_sql_once_create(n->pool, &options, &n->stored);
   of->ops = is_next_dead ? &dead_ops : is_next_doubtful ? &doubtful_ops : &vestry_sql_once_ops;
   of->ctx = n->stored;

@@ -15,7 +15,7 @@ static void create_all(shop *s) {
   vestry_sql_sessions_destroy(sessions);
   assert_int_equal(vestry_sql_once_create(s->pool, NULL, &once), VESTRY_OK);
   vestry_sql_once_destroy(once);
-  assert_int_equal(vestry_sql_forms_create(s->pool, NULL, &forms), VESTRY_OK);
+  assert_int_equal(vestry_sql_forms_create(s->pool, &forms), VESTRY_OK);
   vestry_sql_forms_destroy(forms);
   assert_int_equal(vestry_jobs_create(s->pool, NULL, &jobs), VESTRY_OK);
   vestry_jobs_destroy(jobs);

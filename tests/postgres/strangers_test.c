@@ -125,7 +125,7 @@ static void open_all(void) {
                    VESTRY_OK);
   assert_int_equal(vestry_sql_sessions_create(pool, NULL, &sessions), VESTRY_OK);
   assert_int_equal(vestry_sql_once_create(pool, NULL, &once), VESTRY_OK);
-  assert_int_equal(vestry_sql_forms_create(pool, NULL, &forms), VESTRY_OK);
+  assert_int_equal(vestry_sql_forms_create(pool, &forms), VESTRY_OK);
   forms->host = &on.th.host;
   forms->bounds = (vestry_forms_options){.ttl_ms = 10000000, .max_bytes = 20480, .max_per_scope_count = ITEMS + 1};
   assert_int_equal(vestry_sql_tabs_create(on.pages, pool, NULL, &tabs), VESTRY_OK);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tab states: (scope, tab) → bytes, in the application's database, for all nodes. */
+#include "data/sql/sql.h"
 #include "guard/tab_contract.h"
 #include "postgres/shop.h"
 #include "support/patience.h"
@@ -18,8 +19,8 @@ typedef struct node {
 static node nodes[2];
 static int64_t clock_s;
 
-static int64_t now_s(void *ctx) {
-  return clock_s;
+static int64_t now_ms(void *ctx) {
+  return clock_s * 1000;
 }
 
 static void set_clock(int64_t to_s) {
@@ -38,8 +39,7 @@ static vestry_err set(void *ctx, const vestry_request *req, const void *data, si
 static void open_node(size_t at, const tab_bounds *bounds, tab_node *ret_node) {
   static const char secret[] = "a secret that all nodes have: 32 bytes";
   node *n = &nodes[at];
-  const vestry_sql_tabs_options options = {.now_s = now_s,
-                                           .ttl_s = bounds->ttl_s,
+  const vestry_sql_tabs_options options = {.ttl_s = bounds->ttl_s,
                                            .per_scope_count = bounds->per_scope_count,
                                            .max_count = bounds->max_count,
                                            .max_bytes = bounds->max_bytes};
@@ -48,6 +48,7 @@ static void open_node(size_t at, const tab_bounds *bounds, tab_node *ret_node) {
   site_add_pages(&n->on, NULL);
   test_host_init(&n->shop.th);
   assert_int_equal(shop_open(&n->shop, (vestry_postgres_pool_options){.connections_count = 2}), VESTRY_OK);
+  n->shop.pool->now_ms = now_ms;
   assert_int_equal(vestry_sql_tabs_create(n->on.pages, n->shop.pool, &options, &n->tabs), VESTRY_OK);
   *ret_node = (tab_node){.on = &n->on, .ctx = n, .get = get, .set = set};
 }

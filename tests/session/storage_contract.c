@@ -2,12 +2,14 @@
 /* Sessions in a database survive restarts, and expire even if no browser returns. */
 #include "session/storage_contract.h"
 
+#include "data/sql/sql.h"
+
 const storage_world *storage_contract_world;
 static int64_t clock_s, ahead_s; /* the database's clock; how much the clock of nodes is ahead */
 enum { IDLE_MS = 1000 * 1000, LIFETIME_MS = 5000 * 1000 };
 
-static int64_t now_s(void *ctx) {
-  return clock_s;
+static int64_t now_ms(void *ctx) {
+  return clock_s * 1000;
 }
 
 static int64_t node_now_s(void *ctx) {
@@ -38,14 +40,12 @@ static vestry_err log_out(const vestry_request *req, vestry_reply *reply, void *
 }
 
 vestry_err storage_open(storage_suite *s, storage_bounds bounds) {
-  const vestry_sql_sessions_options options = {.max_per_user_count = bounds.max_per_user_count,
-                                               .expired_at_once = bounds.expired_at_once,
-                                               .idle_ms = IDLE_MS,
-                                               .lifetime_ms = LIFETIME_MS,
-                                               .now_s = now_s};
+  const vestry_sql_sessions_options options = {
+      .max_per_user_count = bounds.max_per_user_count, .idle_ms = IDLE_MS, .lifetime_ms = LIFETIME_MS};
   s->pool = NULL;
   s->stored = NULL;
   vestry_err error = storage_contract_world->open(&s->on.th.host, &s->pool);
+  if (!error) s->pool->now_ms = now_ms;
   if (!error) error = vestry_sql_sessions_create(s->pool, &options, &s->stored);
   if (error) return error;
   const vestry_session_options sessions = {.insecure = true,
@@ -146,7 +146,7 @@ SUITE_CASE(database_contains_no_session_id) {
 TEST_CASE(expired_sessions_are_deleted_without_being_loaded) {
   storage_suite s;
   storage_cookie c;
-  storage_begin(&s, (storage_bounds){.expired_at_once = 10});
+  storage_begin(&s, (storage_bounds){0});
   for (int i = 0; i < 95; i++) {
     char query[20];
     snprintf(query, sizeof query, "user=u%d", i);
@@ -155,16 +155,16 @@ TEST_CASE(expired_sessions_are_deleted_without_being_loaded) {
   assert_int_equal(storage_rows(&s), 95);
   storage_close(&s); /* memory is lost, the database is not */
   clock_s += 1099;
-  assert_int_equal(storage_open(&s, (storage_bounds){.expired_at_once = 10}), VESTRY_OK);
+  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
   size_t count = 99;
   assert_int_equal(vestry_sql_sessions_expire(s.stored, &count), VESTRY_OK);
   assert_int_equal(count, 0); /* the last use is recorded to a tenth of idle_ms */
   clock_s += 1;
   storage_let_in(&s, "user=new", c); /* a login deletes some expired rows */
-  assert_int_equal(storage_rows(&s), 95 - 10 + 1);
-  for (int left = 86; left > 1; left = storage_rows(&s)) {
+  assert_int_equal(storage_rows(&s), 95 - 64 + 1);
+  for (int left = 32; left > 1; left = storage_rows(&s)) {
     assert_int_equal(vestry_sql_sessions_expire(s.stored, &count), VESTRY_OK);
-    assert_int_equal(count, left > 10 ? 10 : left - 1);
+    assert_int_equal(count, left - 1);
     assert_int_equal(storage_rows(&s), left - (int)count);
   }
   assert_string_equal(storage_ask(&s, "/", NULL, c), "200 new");

@@ -15,7 +15,7 @@ typedef struct storage_suite {
 
 /* Options of a database's sessions; zero selects the default. */
 typedef struct storage_bounds {
-  uint32_t max_per_user_count, expired_at_once;
+  uint32_t max_per_user_count;
 } storage_bounds;
 
 /* The database that stores the sessions. */

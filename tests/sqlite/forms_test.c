@@ -65,7 +65,7 @@ static vestry_forms_storage *open_node(form_suite *s) {
   n->has_file = !*folder;
   if (n->has_file) make_file();
   assert_int_equal(open_pool(&s->on.th.host, &n->pool), VESTRY_OK);
-  assert_int_equal(vestry_sql_forms_create(n->pool, NULL, &n->stored), VESTRY_OK);
+  assert_int_equal(vestry_sql_forms_create(n->pool, &n->stored), VESTRY_OK);
   return n->stored;
 }
 
@@ -251,25 +251,25 @@ TEST_CASE(old_file_is_upgraded_and_later_version_is_rejected) {
   test_host_init(&th);
   assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
   assert_int_equal(open_pool(&th.host, &pool), VESTRY_OK);
-  assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_OK);
+  assert_int_equal(vestry_sql_forms_create(pool, &stored), VESTRY_OK);
   vestry_sql_forms_destroy(stored);
-  assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_OK); /* again, with the table present */
+  assert_int_equal(vestry_sql_forms_create(pool, &stored), VESTRY_OK); /* again, with the table present */
   vestry_sql_forms_destroy(stored);
   assert_int_equal(ledger_number(db, "SELECT version FROM vestry_schema WHERE part = 'form'"), 2);
   /* the tables of vestry 0.3.0 */
   ledger_run(db,
              "ALTER TABLE vestry_form DROP COLUMN person; UPDATE vestry_schema SET version = 1 WHERE part = 'form'");
-  assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_OK);
+  assert_int_equal(vestry_sql_forms_create(pool, &stored), VESTRY_OK);
   vestry_sql_forms_destroy(stored);
   assert_int_equal(ledger_number(db, "SELECT version FROM vestry_schema WHERE part = 'form'"), 2);
   assert_int_equal(ledger_number(db, "SELECT count(*) FROM pragma_table_info('vestry_form') WHERE name = 'person'"), 1);
   ledger_run(db, "UPDATE vestry_schema SET version = 9 WHERE part = 'form'");
   stored = NULL;
-  assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_IO);
+  assert_int_equal(vestry_sql_forms_create(pool, &stored), VESTRY_IO);
   assert_null(stored);
   assert_non_null(strstr(th.last_log, "(form) have version 9"));
-  assert_int_equal(vestry_sql_forms_create(NULL, NULL, &stored), VESTRY_INVALID);
-  assert_int_equal(vestry_sql_forms_create(pool, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_forms_create(NULL, &stored), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_forms_create(pool, NULL), VESTRY_INVALID);
   vestry_sql_forms_destroy(NULL);
   vestry_sql_pool_destroy(pool);
   assert_int_equal(sqlite3_close(db), SQLITE_OK);
@@ -353,7 +353,7 @@ static vestry_err open_alone(const vestry_host *host, void **ret_world, vestry_f
   vestry_sql_pool *pool = NULL;
   vestry_err error = open_pool(host, &pool);
   *ret_world = pool;
-  return error ? error : vestry_sql_forms_create(pool, NULL, ret_storage);
+  return error ? error : vestry_sql_forms_create(pool, ret_storage);
 }
 
 static void close_alone(void *world, vestry_forms_storage *storage) {
@@ -374,7 +374,7 @@ static void open_live(form_live *l, int level) {
   const vestry_sqlite_options follow = {.path = path, .level = (vestry_sqlite_level)level, .poll_ms = 60000};
   assert_int_equal(vestry_sqlite_create(l->on.pages, &follow, &own->database), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(own->pool, own->database), VESTRY_OK);
-  assert_int_equal(vestry_sql_forms_create(own->pool, NULL, &l->stored), VESTRY_OK);
+  assert_int_equal(vestry_sql_forms_create(own->pool, &l->stored), VESTRY_OK);
 }
 
 static void close_live(form_live *l) {

@@ -28,8 +28,7 @@ static void clear(void) {
 }
 
 static vestry_err open_node(once_node *of) {
-  const vestry_sql_once_options options = {
-      .lifetime_ms = LIFETIME_MS, .lease_ms = LEASE_MS, .per_owner_count = 3, .now_ms = now_ms};
+  const vestry_sql_once_options options = {.lifetime_ms = LIFETIME_MS, .lease_ms = LEASE_MS, .per_owner_count = 3};
   node *n = of->world = nodes[0].pool ? &nodes[1] : &nodes[0];
   assert_null(n->pool);
   static uint64_t others;
@@ -37,6 +36,7 @@ static vestry_err open_node(once_node *of) {
   vestry_err error = vestry_sqlite_pool_create(
       &(vestry_sqlite_pool_options){.host = &of->on.th.host, .path = path, .setup = "PRAGMA synchronous = OFF"},
       &n->pool);
+  if (!error) n->pool->now_ms = now_ms;
   if (!error) error = vestry_sql_once_create(n->pool, &options, &n->stored);
   of->ops = &vestry_sql_once_ops;
   of->ctx = n->stored;
@@ -159,8 +159,8 @@ TEST_CASE(end_of_a_run_that_was_taken_over_is_not_found) {
   char answer[16] = "";
   size_t len;
   vestry_sql_pool *pool = open_pool(&th);
-  const vestry_sql_once_options options = {
-      .lifetime_ms = LIFETIME_MS, .lease_ms = LEASE_MS, .runs_again = true, .now_ms = now_ms};
+  const vestry_sql_once_options options = {.lifetime_ms = LIFETIME_MS, .lease_ms = LEASE_MS, .runs_again = true};
+  pool->now_ms = now_ms;
   assert_int_equal(vestry_sql_once_create(pool, &options, &stored), VESTRY_OK);
   const vestry_once_storage_ops *ops = &vestry_sql_once_ops;
   const vestry_once_submission first = {.hash = "h", .owner = "", .run = "1"},

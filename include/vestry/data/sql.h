@@ -398,10 +398,6 @@ typedef struct vestry_sql_sessions_options {
   uint64_t lifetime_ms;        /**< as in vestry_session_options [30 days] */
   uint32_t max_per_user_count; /**< maximum number of sessions of one user; at another log-in the oldest session is
                                     removed, unless it is younger than a second [100] */
-  uint32_t expired_at_once;    /**< maximum number of expired sessions that one call deletes [64] */
-  int64_t (*now_s)(void *ctx); /**< seconds since 1970; NULL: the database's clock, which is the same for all nodes. For
-                                    tests */
-  void *now_ctx;               /**< passed to now_s */
 } vestry_sql_sessions_options;
 
 /** Create the storage, and the table if it does not exist.
@@ -421,9 +417,9 @@ VESTRY_API void vestry_sql_sessions_destroy(vestry_sql_sessions *sessions);
  *  transaction of this pool. */
 extern VESTRY_API const vestry_session_storage_ops vestry_sql_sessions_ops;
 
-/** Delete some of the expired sessions, at most expired_at_once. A timer that calls this needs a separate runtime,
+/** Delete some of the expired sessions, at most 64, by the database's clock, which is the same for all nodes. A timer that calls this needs a separate runtime,
  *  because a function that blocks delays the streams of the instance's runtime (docs/guide/timers.md).
- *  ret_count  number of deleted sessions; if it is expired_at_once, there may be more. May be NULL
+ *  ret_count  number of deleted sessions; if it is 64, there may be more. May be NULL
  *  Returns  OK | the errors above
  *  Threads  any; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_sql_sessions_expire(vestry_sql_sessions *sessions, size_t *ret_count);
@@ -464,19 +460,15 @@ typedef struct vestry_sql_once vestry_sql_once;
 
 /** Options of stored submissions. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sql_once_options {
-  uint64_t lifetime_ms;         /**< a submission is deleted this long after it began [10 minutes] */
-  uint64_t lease_ms;            /**< time for which the node that runs a submission holds it; at most lifetime_ms
+  uint64_t lifetime_ms;     /**< a submission is deleted this long after it began [10 minutes] */
+  uint64_t lease_ms;        /**< time for which the node that runs a submission holds it; at most lifetime_ms
                                      [1 minute, or lifetime_ms if that is shorter] */
-  bool runs_again;              /**< run a submission again if its lease has ended and it is unknown whether it was
+  bool runs_again;          /**< run a submission again if its lease has ended and it is unknown whether it was
                                      done */
-  uint32_t per_owner_count;     /**< maximum number of submissions of one user or scope [1,000]; beyond it the oldest
+  uint32_t per_owner_count; /**< maximum number of submissions of one user or scope [1,000]; beyond it the oldest
                                      finished ones are deleted. Each node checks this once in 64 submissions, so each
                                      node can exceed the maximum by 64. Submissions without a scope have no maximum if
                                      this is 0; otherwise it also applies to all of them together */
-  uint32_t expired_at_once;     /**< maximum number of expired submissions that one call deletes [64] */
-  int64_t (*now_ms)(void *ctx); /**< milliseconds since 1970; NULL: the database's clock, which is the same for all
-                                     nodes. For tests */
-  void *now_ctx;                /**< passed to now_ms */
 } vestry_sql_once_options;
 
 /** Create the storage, and the table if it does not exist. As vestry_sql_sessions_create.
@@ -496,11 +488,10 @@ VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_
 
 /* ------------------------------------------------------------------------------------------------- forms --------- */
 
-/** Options of stored forms. A forms storage keeps the persistent forms of vestry/app/form.h in tables that vestry
- *  creates in the application's database, for all nodes that use it. Zero selects the default, which is given in
- *  [brackets].
+/** Create a forms storage, which keeps the persistent forms of vestry/app/form.h in the tables vestry_form and
+ *  vestry_form_cleared of the application's database, for all nodes that use it. As vestry_sql_sessions_create.
  *
- *      vestry_sql_forms_create(pool, NULL, &stored);
+ *      vestry_sql_forms_create(pool, &stored);
  *      vestry_forms_create(v, &(vestry_forms_options){.pages = pages, .storage = stored}, &forms);
  *
  *      static vestry_err report(vestry_sql_transaction *transaction, void *ctx) {     // in the handler of the submit
@@ -524,19 +515,10 @@ VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_
  *    tenth of ttl_ms. Expired forms are no longer found; they are deleted in batches when other forms are stored.
  *  - Failure: while the server is away, or the database is locked or full, typed text is rejected with 503, and the
  *    page sends it again after about five seconds, then at growing intervals of up to half a minute. Values stored
- *    before stay. */
-typedef struct vestry_sql_forms_options {
-  int64_t (*now_ms)(void *ctx); /**< milliseconds since 1970; NULL: the database's clock, which is the same for all
-                                     nodes. For tests */
-  void *now_ctx;                /**< passed to now_ms */
-} vestry_sql_forms_options;
-
-/** Create a storage for forms, and its tables vestry_form and vestry_form_cleared if they do not exist. As
- *  vestry_sql_sessions_create.
+ *    before stay.
  *  ret_storage  for vestry_forms_options.storage, of one vestry_forms at a time. Owned by the caller; untouched on
  *               failure */
-VESTRY_API vestry_err vestry_sql_forms_create(vestry_sql_pool *pool, const vestry_sql_forms_options *options,
-                                              vestry_forms_storage **ret_storage);
+VESTRY_API vestry_err vestry_sql_forms_create(vestry_sql_pool *pool, vestry_forms_storage **ret_storage);
 /** Free the storage, after vestry_forms_destroy. No transaction that has cleared a form may be open. NULL is
  *  accepted. Threads any; does not block. */
 VESTRY_API void vestry_sql_forms_destroy(vestry_forms_storage *storage);
@@ -572,8 +554,6 @@ typedef struct vestry_sql_tabs_options {
                            without a user before those of users, and first of addresses that have more than a quarter
                            of this number. A node counts the states of other nodes once in 1,024 new states, so each
                            node can exceed it by 1,024 [100,000] */
-  int64_t (*now_s)(void *ctx); /**< seconds since 1970; NULL: the database's clock. For tests */
-  void *now_ctx;               /**< passed to now_s */
 } vestry_sql_tabs_options;
 
 /** Create the storage, and its tables if they do not exist. As vestry_sql_sessions_create.

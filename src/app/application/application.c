@@ -113,7 +113,7 @@ static vestry_err create_forms(vsi_application *a, const vestry_application_opti
   vestry_forms_options own = options->forms ? *options->forms : (vestry_forms_options){0};
   own.pages = a->is.pages;
   const bool is_stored = a->is.pool && !own.storage;
-  vestry_err error = is_stored ? vestry_sql_forms_create(a->is.pool, NULL, &a->forms) : VESTRY_OK;
+  vestry_err error = is_stored ? vestry_sql_forms_create(a->is.pool, &a->forms) : VESTRY_OK;
   if (is_stored) own.storage = a->forms;
   if (!error) error = vestry_forms_create(a->is.instance, &own, &a->is.forms);
   const char *path = own.path ? own.path : "/kept";

@@ -207,7 +207,6 @@ static vsi_sql_texts recount_sql = {
 typedef struct stored {
   vestry_forms_storage storage; /* first */
   vestry_sql_pool *pool;
-  vestry_sql_forms_options options;
   _Atomic(int64_t) left_bytes;           /* until the next count; relaxed: a mere counter */
   atomic_uint_fast64_t evicted, expired; /* counters: nothing is ordered by them */
 } stored;
@@ -222,10 +221,6 @@ typedef struct cleared {
 } cleared;
 
 /* -------------------------------------------------------------------------------------------- statements ---------- */
-
-static int64_t now_ms(const stored *in) {
-  return vsi_sql_now_ms(in->pool, in->options.now_ms ? in->options.now_ms(in->options.now_ctx) : 0);
-}
 
 static bool is_sqlite(const stored *in) {
   return in->pool->ops->dialect == VSI_SQL_OF_SQLITE;
@@ -307,8 +302,8 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
 }
 
 static vestry_err look(const stored *in, const vsi_form_key *key, reading *into) {
-  vestry_err error = in->pool->ops->run_again(in->pool, text_of(in, find_sql),
-                                              VESTRY_LIST(KEY_VALUES(in, key), now_ms(in)), read_row, into);
+  vestry_err error = in->pool->ops->run_again(
+      in->pool, text_of(in, find_sql), VESTRY_LIST(KEY_VALUES(in, key), vsi_sql_now_ms(in->pool)), read_row, into);
   return error ? error : into->error;
 }
 
@@ -318,7 +313,7 @@ static vestry_err look_recorded(const stored *in, const vsi_form_key *key, readi
                                                         VESTRY_LIST(number_of(in, key->tab, key->name)), NULL, NULL));
   if (!error)
     error = in->pool->ops->read_unfollowed(in->pool, text_of(in, find_sql),
-                                           VESTRY_LIST(KEY_VALUES(in, key), now_ms(in)), read_row, into);
+                                           VESTRY_LIST(KEY_VALUES(in, key), vsi_sql_now_ms(in->pool)), read_row, into);
   return error ? error : into->error;
 }
 
@@ -430,16 +425,17 @@ static vestry_err bound(changing *of, int64_t bytes) {
 
 static vestry_err remove_over(changing *of) {
   if (!text_of(of->in, remove_sql)) return VESTRY_OK;
-  return vsi_sql_if_any(change(of->in, remove_sql, VESTRY_LIST(KEY_VALUES(of->in, of->key), now_ms(of->in)),
+  return vsi_sql_if_any(change(of->in, remove_sql,
+                               VESTRY_LIST(KEY_VALUES(of->in, of->key), vsi_sql_now_ms(of->in->pool)),
                                vsi_sql_count_row, &of->expired));
 }
 
 static vestry_err expire(changing *of) {
   vestry_err error = remove_over(of);
   if (error) return error;
-  return vsi_sql_if_any(change(of->in, expire_sql,
-                               VESTRY_LIST(KEY_VALUES(of->in, of->key), now_ms(of->in), (int64_t)GONE_AT_ONCE),
-                               vsi_sql_count_row, &of->expired));
+  return vsi_sql_if_any(change(
+      of->in, expire_sql, VESTRY_LIST(KEY_VALUES(of->in, of->key), vsi_sql_now_ms(of->in->pool), (int64_t)GONE_AT_ONCE),
+      vsi_sql_count_row, &of->expired));
 }
 
 /* ----------------------------------------------------------------------------------------------- writing ---------- */
@@ -459,7 +455,7 @@ static vestry_err look_instead(changing *of, bool *ret_is_there) {
 
 #define STATE_VALUES(of, room)                                                                                         \
   (int64_t)(of)->state->generation, (int64_t)(of)->state->number,                                                      \
-      vestry_value_bytes((of)->state->pairs, (of)->state->len), room, now_ms((of)->in),                                \
+      vestry_value_bytes((of)->state->pairs, (of)->state->len), room, vsi_sql_now_ms((of)->in->pool),                  \
       (int64_t)(of)->in->storage.bounds.ttl_ms
 
 /* Store a form if the short UPDATE found no row. EXISTS: the stored state is later. If there is no state either, it was
@@ -556,10 +552,11 @@ static vestry_err clear_row(vestry_sql_transaction *transaction, void *ctx) {
   vsi_sql_texts inside = {clear_sql[VSI_SQL_OF_SQLITE], clear_inside_sql};
   vestry_err error = remove_over(of);
   if (!error)
-    error = change(in, in->pool->ops->own(in->pool) ? inside : clear_sql,
-                   VESTRY_LIST(KEY_VALUES(in, of->key), now_ms(in), room, (int64_t)in->storage.bounds.ttl_ms,
-                               vestry_value_bytes(NULL, 0), of->key->is_anonymous, (int64_t)of->key->person),
-                   vestry_sql_row_integer, &generation);
+    error =
+        change(in, in->pool->ops->own(in->pool) ? inside : clear_sql,
+               VESTRY_LIST(KEY_VALUES(in, of->key), vsi_sql_now_ms(in->pool), room, (int64_t)in->storage.bounds.ttl_ms,
+                           vestry_value_bytes(NULL, 0), of->key->is_anonymous, (int64_t)of->key->person),
+               vestry_sql_row_integer, &generation);
   error = vsi_sql_if_written(in->pool, "vestry_forms_clear", "vestry_form", error);
   if (!error && text_of(in, cleared_sql))
     error = change(in, cleared_sql, VESTRY_LIST(number_of(in, of->key->tab, of->key->name), generation), NULL, NULL);
@@ -598,8 +595,8 @@ static vestry_err copy_row(vestry_sql_transaction *transaction, void *ctx) {
   vestry_err error = remove_over(of);
   if (!error)
     error = change(in, copy_sql,
-                   VESTRY_LIST(KEY_VALUES(in, of->key), of->tab, number_of(in, of->tab, of->key->name), now_ms(in),
-                               (int64_t)in->storage.bounds.ttl_ms),
+                   VESTRY_LIST(KEY_VALUES(in, of->key), of->tab, number_of(in, of->tab, of->key->name),
+                               vsi_sql_now_ms(in->pool), (int64_t)in->storage.bounds.ttl_ms),
                    read_copied, &now);
   of->ret = now.state;
   if (!error) return bound(of, now.room);
@@ -636,18 +633,15 @@ static void count(vestry_forms_storage *storage, vestry_forms_stats *stats) {
 
 static const vsi_form_storage_ops ops = {find, put, clear, copy, forget, count};
 
-vestry_err vestry_sql_forms_create(vestry_sql_pool *pool, const vestry_sql_forms_options *given,
-                                   vestry_forms_storage **ret_storage) {
+vestry_err vestry_sql_forms_create(vestry_sql_pool *pool, vestry_forms_storage **ret_storage) {
   if (!pool) return VESTRY_INVALID;
   if (!ret_storage) return vsi_mistake(pool->host, "vestry_sql_forms_create", "ret_storage is NULL");
-  vestry_sql_forms_options options = given ? *given : (vestry_sql_forms_options){0};
   vestry_err error = pool->ops->bring(pool, "vestry_sql_forms_create", &schemas[pool->ops->dialect]);
   if (error) return error;
   stored *in = vsi_calloc(pool->host, 1, sizeof *in);
   if (!in) return VESTRY_NO_MEMORY;
   in->storage.ops = &ops;
   in->pool = pool;
-  in->options = options;
   *ret_storage = &in->storage;
   return VESTRY_OK;
 }

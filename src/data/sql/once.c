@@ -71,10 +71,6 @@ static const char mark_sql[] =
     "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2 AND answer IS NULL RETURNING 1";
 static const char forget_sql[] = "DELETE FROM vestry_once WHERE hash = $1 AND run = $2 AND answer IS NULL";
 
-static int64_t now_ms(const vestry_sql_once *once) {
-  return vsi_sql_now_ms(once->pool, once->options.now_ms ? once->options.now_ms(once->options.now_ctx) : 0);
-}
-
 static vestry_err run(const vestry_sql_once *once, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                       void *ctx) {
   return once->pool->ops->run_again(once->pool, sql, values, row, ctx);
@@ -126,13 +122,15 @@ static vestry_err begin(void *ctx, const vestry_once_submission *submission, ves
   for (int tries = TRIES; tries && error == VESTRY_NOT_FOUND; tries--) {
     /* The row that assigns a submission to its run must survive a crash, or else a repetition would run again. */
     error = once->pool->ops->run_flushed(once->pool, vsi_sql_text_of(once->pool, begin_sql),
-                                         VESTRY_LIST(submission->hash, submission->owner, submission->run, now_ms(once),
-                                                     lease_ms, once->options.lifetime_ms, runs_again),
+                                         VESTRY_LIST(submission->hash, submission->owner, submission->run,
+                                                     vsi_sql_now_ms(once->pool), lease_ms, once->options.lifetime_ms,
+                                                     runs_again),
                                          NULL, NULL);
     if (!error) clear_up(once, submission);
     if (error == VESTRY_NOT_FOUND)
-      error = run(once, vsi_sql_text_of(once->pool, look_sql),
-                  VESTRY_LIST(submission->hash, submission->run, now_ms(once), runs_again), read_row, &at);
+      error =
+          run(once, vsi_sql_text_of(once->pool, look_sql),
+              VESTRY_LIST(submission->hash, submission->run, vsi_sql_now_ms(once->pool), runs_again), read_row, &at);
   }
   *ret_found = found_by(&at);
   *ret_len = at.len;
@@ -163,9 +161,10 @@ const vestry_once_storage_ops vestry_sql_once_ops = {.begin = begin, .finish = f
 vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_count) {
   int64_t count = 0;
   if (!once) return VESTRY_INVALID;
-  vestry_err error = vsi_sql_if_any(run(
-      once, vsi_sql_text_of(once->pool, expire_sql),
-      VESTRY_LIST(now_ms(once), once->options.lifetime_ms, once->options.expired_at_once), vsi_sql_count_row, &count));
+  vestry_err error =
+      vsi_sql_if_any(run(once, vsi_sql_text_of(once->pool, expire_sql),
+                         VESTRY_LIST(vsi_sql_now_ms(once->pool), once->options.lifetime_ms, (int)EXPIRED_AT_ONCE),
+                         vsi_sql_count_row, &count));
   if (!error && ret_count) *ret_count = (size_t)count;
   return error;
 }
@@ -177,7 +176,6 @@ vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_count) {
 static vestry_err complete(const vsi_call *call, vestry_sql_once_options *options) {
   if (!options->lifetime_ms) options->lifetime_ms = LIFETIME_MS;
   if (!options->lease_ms) options->lease_ms = options->lifetime_ms < LEASE_MS ? options->lifetime_ms : LEASE_MS;
-  if (!options->expired_at_once) options->expired_at_once = EXPIRED_AT_ONCE;
   if (options->lifetime_ms > INT64_MAX / 2)
     return vsi_refuse(call, VESTRY_INVALID,
                       "options.lifetime_ms is more than half of INT64_MAX; set a shorter lifetime");

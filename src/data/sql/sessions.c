@@ -62,12 +62,6 @@ static vsi_sql_texts expire_sql = {EXPIRE_SQLITE(SQLITE("$1")), EXPIRE_POSTGRES(
 
 /* -------------------------------------------------------------------------------------------------- expiry -------- */
 
-/* Return the time for a statement; 0: the database's clock. */
-static int64_t now_ms(const vestry_sql_sessions *sessions) {
-  return vsi_sql_now_ms(sessions->pool,
-                        sessions->options.now_s ? sessions->options.now_s(sessions->options.now_ctx) * 1000 : 0);
-}
-
 typedef struct wanted {
   vestry_sql_sessions *sessions;
   const char *hash;
@@ -82,8 +76,8 @@ static vestry_err expire(vestry_sql_transaction *transaction, void *ctx) {
   /* The last use is stored with a precision of a tenth of idle_ms, so a session expires a tenth later. */
   return vsi_sql_if_any(
       vestry_sql_run(transaction, vsi_sql_text_of(of->sessions->pool, expire_sql),
-                     VESTRY_LIST(now_ms(of->sessions), (options->idle_ms + options->idle_ms / 10) / 1000,
-                                 options->lifetime_ms / 1000, options->expired_at_once),
+                     VESTRY_LIST(vsi_sql_now_ms(of->sessions->pool), (options->idle_ms + options->idle_ms / 10) / 1000,
+                                 options->lifetime_ms / 1000, (int)EXPIRED_AT_ONCE),
                      vsi_sql_count_row, &of->expired_count));
 }
 
@@ -102,12 +96,13 @@ static vestry_err add(vestry_sql_transaction *transaction, void *ctx) {
   vestry_sql_pool *pool = of->sessions->pool;
   const char *user = of->record->user;
   vestry_err error = vestry_sql_run(transaction, vsi_sql_text_of(pool, insert_sql),
-                                    VESTRY_LIST(of->hash, user, now_ms(of->sessions)), NULL, NULL);
+                                    VESTRY_LIST(of->hash, user, vsi_sql_now_ms(of->sessions->pool)), NULL, NULL);
   error = vsi_sql_if_written(pool, "vestry_session_login", "vestry_session", error);
   if (!error)
     error = vestry_sql_run(
         transaction, vsi_sql_text_of(pool, bound_sql),
-        VESTRY_LIST(user, of->hash, of->sessions->options.max_per_user_count - 1, now_ms(of->sessions)), NULL, NULL);
+        VESTRY_LIST(user, of->hash, of->sessions->options.max_per_user_count - 1, vsi_sql_now_ms(of->sessions->pool)),
+        NULL, NULL);
   return error ? error : expire(transaction, of);
 }
 
@@ -121,7 +116,7 @@ static vestry_err save(void *ctx, const char *hash, const vestry_session_record 
   wanted of = {ctx, hash, record, 0};
   vestry_sql_pool *pool = of.sessions->pool;
   if (record->used_s <= record->created_s) return vestry_sql_act(pool, VESTRY_SQL_WRITE, add, &of);
-  return run(ctx, vsi_sql_text_of(pool, use_sql), VESTRY_LIST(hash, now_ms(of.sessions)), NULL, NULL);
+  return run(ctx, vsi_sql_text_of(pool, use_sql), VESTRY_LIST(hash, vsi_sql_now_ms(pool)), NULL, NULL);
 }
 
 static void read_row(const vestry_sql_row *row, void *ctx) {
@@ -138,8 +133,8 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
 static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_record) {
   const vestry_sql_sessions *sessions = ctx;
   vestry_session_record record = {0};
-  vestry_err error =
-      run(ctx, vsi_sql_text_of(sessions->pool, load_sql), VESTRY_LIST(hash, now_ms(sessions)), read_row, &record);
+  vestry_err error = run(ctx, vsi_sql_text_of(sessions->pool, load_sql),
+                         VESTRY_LIST(hash, vsi_sql_now_ms(sessions->pool)), read_row, &record);
   if (!error && ret_record) *ret_record = record;
   return error;
 }
@@ -171,7 +166,6 @@ vestry_err vestry_sql_sessions_create(vestry_sql_pool *pool, const vestry_sql_se
   if (!options.idle_ms) options.idle_ms = 7 * DAY_MS;
   if (!options.lifetime_ms) options.lifetime_ms = 30 * DAY_MS;
   if (!options.max_per_user_count) options.max_per_user_count = MAX_PER_USER;
-  if (!options.expired_at_once) options.expired_at_once = EXPIRED_AT_ONCE;
   vestry_err error = pool->ops->bring(pool, "vestry_sql_sessions_create", &schemas[pool->ops->dialect]);
   if (error) return error;
   vestry_sql_sessions *sessions = vsi_calloc(pool->host, 1, sizeof *sessions);

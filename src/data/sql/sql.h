@@ -133,8 +133,9 @@ typedef struct vsi_sql_ops {
 struct vestry_sql_pool {
   const vsi_sql_ops *ops;
   const vestry_host *host;
-  const char *name;          /* for the log */
-  vsi_repeated_log failures; /* of statements, and of other calls that a request or a row can repeat */
+  const char *name;             /* for the log */
+  vsi_repeated_log failures;    /* of statements, and of other calls that a request or a row can repeat */
+  int64_t (*now_ms)(void *ctx); /* clock of tests, for all storages of the pool; NULL: the database's */
 };
 
 /* Functions that are called after a transaction: a list whose members embed a vsi_after as their first member. Used
@@ -177,10 +178,10 @@ struct vestry_sql_row {
   const vsi_sql_ops *ops;
 };
 
-/* Return the time for a statement: the application's, unless that is 0; otherwise the database's, if it is known here;
- * otherwise 0, and the statement computes it. */
-static inline int64_t vsi_sql_now_ms(vestry_sql_pool *pool, int64_t own_ms) {
-  return own_ms || !pool->ops->now_ms ? own_ms : pool->ops->now_ms(pool);
+/* Return the time for a statement: the database's, if it is known here; otherwise 0, and the statement computes it. */
+static inline int64_t vsi_sql_now_ms(vestry_sql_pool *pool) {
+  if (pool->now_ms) return pool->now_ms(NULL);
+  return pool->ops->now_ms ? pool->ops->now_ms(pool) : 0;
 }
 
 /* Return the call for a log message. */

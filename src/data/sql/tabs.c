@@ -91,10 +91,6 @@ static vsi_sql_texts bound_sql = {BOUND(""), BOUND(LOCKED)};
   " WHERE NOT EXISTS (SELECT 1 FROM vestry_tab AS t WHERE t.scope = v.scope AND t.tab = v.tab)" locked ")"
 static vsi_sql_texts clear_sql = {CLEAR(""), CLEAR(" FOR UPDATE OF v SKIP LOCKED")};
 
-static VSI_SIDE_BY_SIDE int64_t now_ms(const vestry_sql_tabs *tabs) {
-  return vsi_sql_now_ms(tabs->pool, tabs->options.now_s ? tabs->options.now_s(tabs->options.now_ctx) * 1000 : 0);
-}
-
 static const char *text_of(const vestry_sql_tabs *tabs, vsi_sql_texts texts) {
   return vsi_sql_text_of(tabs->pool, texts);
 }
@@ -202,7 +198,7 @@ vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, 
     error = vestry_render_topic(render, topic); /* before the read, so that no later write is missed */
   }
   if (error) return error;
-  vestry_value values = *VESTRY_LIST(OF(&of), now_ms(tabs));
+  vestry_value values = *VESTRY_LIST(OF(&of), vsi_sql_now_ms(tabs->pool));
   if (tabs->pool->ops->now_ms) {
     into.now_s = values.items[2].integer / 1000;
     values.count = 2;
@@ -248,7 +244,8 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
   of->expired = of->evicted = 0;
   vestry_err error = vestry_sql_run(
       transaction, text_of(tabs, put_sql),
-      VESTRY_LIST(OF(of), now_ms(tabs), vestry_value_bytes(of->data, of->len), of->whose.ttl_s), NULL, NULL);
+      VESTRY_LIST(OF(of), vsi_sql_now_ms(tabs->pool), vestry_value_bytes(of->data, of->len), of->whose.ttl_s), NULL,
+      NULL);
   error = vsi_sql_if_written(tabs->pool, "vestry_sql_tab_set", "vestry_tab", error);
   if (!error && (of->whose.is_anonymous || of->person))
     error = vestry_sql_run(transaction, name_visitor_sql, VESTRY_LIST(OF(of), of->person), NULL, NULL);
@@ -256,7 +253,8 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
     error =
         remove_some(of, transaction, evict_sql, VESTRY_LIST(OF(of), tabs->options.per_scope_count - 1), &of->evicted);
   if (!error)
-    error = remove_some(of, transaction, expire_sql, VESTRY_LIST(now_ms(tabs), (int)EXPIRED_AT_ONCE), &of->expired);
+    error = remove_some(of, transaction, expire_sql, VESTRY_LIST(vsi_sql_now_ms(tabs->pool), (int)EXPIRED_AT_ONCE),
+                        &of->expired);
   return error ? error : bound_all(of, transaction);
 }
 
@@ -275,7 +273,8 @@ static VSI_SIDE_BY_SIDE vestry_err write_state(state *of) {
   vestry_sql_tabs *tabs = of->tabs;
   vestry_sql_pool *pool = tabs->pool;
   if (!of->len) return pool->ops->run_again(pool, remove_sql, VESTRY_LIST(OF(of)), NULL, NULL);
-  const int64_t now = now_ms(tabs), soon_s = vsi_tab_owner_soon_s(&of->whose, pool->ops->now_ms ? now / 1000 : 0);
+  const int64_t now = vsi_sql_now_ms(tabs->pool),
+                soon_s = vsi_tab_owner_soon_s(&of->whose, pool->ops->now_ms ? now / 1000 : 0);
   vestry_value values = *VESTRY_LIST(OF(of), vestry_value_bytes(of->data, of->len), soon_s, now);
   if (pool->ops->now_ms) values.count = 4;
   vestry_err error = pool->ops->change_tab(pool, text_of(tabs, write_sql), &values);
