@@ -248,46 +248,12 @@ TEST_CASE(many_threads_share_two_connections) {
   shop_end(&s);
 }
 
-/* ------------------------------------------------------------------------ cancelled statements, exhausted pools --- */
+/* ----------------------------------------------------------------------------------------- exhausted pools -------- */
 
 typedef struct sleeper {
   shop *s;
-  _Atomic(vestry_sql_transaction *) transaction;
-  vestry_err error, later, ended;
+  vestry_err error;
 } sleeper;
-
-static void *sleep_long(void *ctx) {
-  sleeper *of = ctx;
-  vestry_sql_transaction *transaction;
-  if (vestry_sql_begin(of->s->pool, VESTRY_SQL_READ, &transaction)) return of;
-  atomic_store(&of->transaction, transaction);
-  of->error = vestry_sql_run(transaction, "SELECT pg_sleep(600)", NULL, NULL, NULL);
-  of->later = vestry_sql_run(transaction, "SELECT 1", NULL, NULL, NULL);
-  of->ended = vestry_sql_end(transaction, VESTRY_OK);
-  return NULL;
-}
-
-TEST_CASE(cancelled_statement_returns_closed) {
-  shop s;
-  pthread_t thread;
-  void *failed;
-  begin(&s, (vestry_postgres_pool_options){.statement_ms = 600000});
-  sleeper of = {.s = &s};
-  assert_int_equal(pthread_create(&thread, NULL, sleep_long, &of), 0);
-  /* A parallel worker has the same query. */
-  UNTIL(postgres_server_number(shop_server(), "SELECT count(*) FROM pg_stat_activity"
-                                              " WHERE query LIKE '%pg_sleep(600)%' AND state = 'active'"
-                                              " AND backend_type = 'client backend' AND pid <> pg_backend_pid()") == 1);
-  vestry_postgres_cancel(atomic_load(&of.transaction));
-  pthread_join(thread, &failed);
-  assert_null(failed);
-  assert_int_equal(of.error, VESTRY_CLOSED);
-  assert_int_equal(of.later, VESTRY_CLOSED);
-  assert_int_equal(of.ended, VESTRY_CLOSED);
-  /* The next caller gets another connection, which a late cancel request cannot reach. */
-  assert_int_equal(shop_number(&s, "SELECT 1"), 1);
-  shop_end(&s);
-}
 
 static void *query_in_vain(void *ctx) {
   sleeper *of = ctx;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "data/sql/sql.h"
 #include "postgres/oracle.h"
 
 #include <signal.h>
@@ -38,7 +39,7 @@ static uint64_t hash_text(uint64_t hash, const char *text) {
  * matter. */
 static void add_row(const vestry_sql_row *row, void *ctx) {
   uint64_t hash = hash_text(HASH_FIRST, "(");
-  for (size_t i = 0; i < vestry_sql_columns_count(row); i++) {
+  for (size_t i = 0; i < row->ops->columns_count(row); i++) {
     if (i) hash = hash_text(hash, ",");
     hash = hash_text(hash, vestry_sql_text(row, i));
   }

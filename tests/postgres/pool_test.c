@@ -19,7 +19,7 @@ static void assert_logged(shop *s, const char *function, const char *what) {
 
 static void append(const vestry_sql_row *row, void *ctx) {
   char *text = ctx;
-  for (size_t i = 0; i <= vestry_sql_columns_count(row); i++) {
+  for (size_t i = 0; i <= row->ops->columns_count(row); i++) {
     const char *value = vestry_sql_text(row, i);
     snprintf(text + strlen(text), 200 - strlen(text), "%s ", value ? value : "null");
   }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "postgres/shown.h"
+#include "data/sql/sql.h"
 
 #include <stdlib.h>
 
@@ -17,7 +18,7 @@ void shown_run(shown_site *s, const char *sql) {
 static void add_row(const vestry_sql_row *row, void *ctx) {
   char *text = ctx;
   size_t len = strlen(text);
-  for (size_t i = 0; i < vestry_sql_columns_count(row) && len < SHOWN_TEXT_BYTES - 40; i++) {
+  for (size_t i = 0; i < row->ops->columns_count(row) && len < SHOWN_TEXT_BYTES - 40; i++) {
     const char *value = vestry_sql_text(row, i);
     len += (size_t)snprintf(text + len, SHOWN_TEXT_BYTES - len, "%.30s ", value ? value : "null");
   }

@@ -200,7 +200,6 @@ VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_opt
  *  quotations of the server that are not names in the statement. A conflict after which vestry_sql_act begins again is
  *  counted, but not logged.
  *  - TIMEOUT: a statement took longer than statement_ms
- *  - CLOSED: vestry_postgres_cancel was called
  *  - EXISTS: a unique value exists already (23505). In a serializable transaction another transaction may have added it
  *    meanwhile: vestry_sql_act therefore begins again once, as after BUSY */
 struct pg_conn; /* libpq's PGconn */
@@ -217,11 +216,6 @@ VESTRY_API void vestry_postgres_replace(vestry_sql_transaction *transaction);
 /** Return the SQLSTATE of the last statement that failed in this transaction. "": none failed, or the server sent none.
  *  Valid until the transaction ends. */
 VESTRY_API const char *vestry_postgres_sqlstate(vestry_sql_transaction *transaction);
-/** Cancel the statement that runs in a transaction, for example because its page is gone. This statement and all later
- *  ones of the transaction return CLOSED, and the transaction is rolled back.
- *  transaction  must not be ended by its thread until this function returns
- *  Threads  any; blocks on the network */
-VESTRY_API void vestry_postgres_cancel(vestry_sql_transaction *transaction);
 
 /** Counters since the pool was created, and the current state. */
 typedef struct vestry_postgres_pool_stats {

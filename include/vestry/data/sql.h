@@ -37,7 +37,7 @@ extern "C" {
  *    by vestry/app/once.h, the client repeats the request, and the action runs later
  *  - BUSY, PostgreSQL: another transaction conflicts (SQLSTATE 40001, 40P01), or another client has altered a table of
  *    the statement since it was prepared. Begin the transaction again, as vestry_sql_act does
- *  - TIMEOUT, CLOSED, EXISTS, PostgreSQL: see vestry/data/postgres.h
+ *  - TIMEOUT, EXISTS, PostgreSQL: see vestry/data/postgres.h
  *  - INVALID: the values do not fit the parameters; SQLite: the text has several statements, and none is run
  *  - TOO_LARGE, NO_MEMORY, IO: all other failures, for example an error in the SQL. IO, PostgreSQL: also, the
  *    connection was lost during a commit, so that it is unknown whether the transaction was committed. IO, SQLite: also
@@ -111,11 +111,9 @@ VESTRY_API vestry_err vestry_sql_act(vestry_sql_pool *pool, vestry_sql_kind kind
 
 /* --------------------------------------------------------------------------------------------- statements -------- */
 
-/** Return the number of columns. Columns are numbered from 0. Threads: that of the function that received the row, also
- *  for the next functions. */
-VESTRY_API size_t vestry_sql_columns_count(const vestry_sql_row *row);
-/** Return a column's value as text with a terminating NUL, in the database's text format. NULL: the value is null, or
- *  there is no such column. Valid until the function that received the row returns. */
+/** Return a column's value as text with a terminating NUL, in the database's text format. Columns are numbered from 0.
+ *  NULL: the value is null, or there is no such column. Valid until the function that received the row returns.
+ *  Threads that of this function, also for the next functions. */
 VESTRY_API const char *vestry_sql_text(const vestry_sql_row *row, size_t column);
 /** Return a column's value as an integer; true is 1. 0: the value is null, or not an integer. */
 VESTRY_API int64_t vestry_sql_integer(const vestry_sql_row *row, size_t column);

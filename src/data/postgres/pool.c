@@ -52,8 +52,7 @@ vestry_err vsi_postgres_conn_fail(vsi_postgres_conn *conn, const char *function,
     conn->is_lost = true;
     vsi_postgres_hang_up(conn);
   }
-  return error == VESTRY_TIMEOUT && atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed) ? VESTRY_CLOSED
-                                                                                                    : error;
+  return error;
 }
 
 /* Run statements. doing: for the log; ret_result: NULL: not needed */
@@ -211,14 +210,12 @@ static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is
   vestry_err error = vsi_postgres_connect(&call, pool->url, false, NULL, &db);
   note(pool, !error);
   if (error) return error;
-  PQfreeCancel(conn->cancel);
-  conn->cancel = PQgetCancel(db);
   vsi_mutex_lock(&pool->lock);
   conn->db = db;
   conn->opened_ns = vsi_monotonic_ns();
   pool->stats.connected_count++;
   vsi_mutex_unlock(&pool->lock);
-  error = conn->cancel ? set_up(conn, function) : VESTRY_NO_MEMORY;
+  error = set_up(conn, function);
   if (error) vsi_postgres_hang_up(conn);
   return error;
 }
@@ -412,7 +409,6 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
   conn->has_met = NULL;
   conn->sqlstate[0] = '\0';
   conn->limit_ms = conn->setup_ms;
-  atomic_store_explicit(&conn->is_cancelled, false, memory_order_relaxed);
   vsi_mutex_lock(&pool->lock);
   conn->depth = 0;
   pool->stats.checked_out_count--;
@@ -447,7 +443,6 @@ void vsi_postgres_pool_destroy(vestry_sql_pool *is) {
     vsi_postgres_conn *conn = &pool->conns[i];
     if (!conn->pool) break;
     vsi_postgres_hang_up(conn);
-    PQfreeCancel(conn->cancel);
     vsi_postgres_statements_finish(&conn->statements);
   }
   vsi_mutex_finish(&pool->lock);

@@ -27,7 +27,6 @@ typedef struct vsi_postgres_conn {
   uint32_t setup_ms;          /* the server's time limit for a statement after the setup; 0: none */
   uint32_t limit_ms;          /* the same now; reset when the connection is released */
   uint64_t opened_ns;         /* when the connection was opened; guarded by pool->lock */
-  PGcancel *cancel;           /* of the last connection: another thread may use it after that is lost */
   bool is_lost;               /* the connection was lost since it was checked out */
   bool is_conflict;           /* the transaction may succeed if it is begun again */
   bool is_stale;              /* the same, because the definitions of a statement have changed */
@@ -36,11 +35,8 @@ typedef struct vsi_postgres_conn {
   bool begins_again; /* the caller begins again by itself */
   bool *has_met;     /* whether it has begun again because a unique value existed (pool.c); NULL: it does not begin
                         again for this reason */
-  /* Set by vestry_postgres_cancel, read by the thread that has it. Relaxed, because the cancelled statement reports it,
-   * too. The members from is_lost to is_cancelled are reset when the connection is released. */
-  atomic_bool is_cancelled;
-  unsigned depth;  /* how often its thread has begun; guarded by pool->lock; 0: free */
-  pthread_t owner; /* guarded by pool->lock, while it is checked out */
+  unsigned depth;    /* how often its thread has begun; guarded by pool->lock; 0: free */
+  pthread_t owner;   /* guarded by pool->lock, while it is checked out */
 } vsi_postgres_conn;
 
 /* A receiver of the pool is notified that a visible commit may have written to its table, if a follower of commits runs

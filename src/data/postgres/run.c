@@ -118,11 +118,8 @@ static vestry_err sql_end(vestry_sql_transaction *transaction, vestry_err error)
   vsi_postgres_conn *conn = (vsi_postgres_conn *)transaction;
   if (!vsi_postgres_is_last(conn)) return error;
   vsi_after *after = vsi_after_take(&conn->is.after);
-  if (!error && atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed)) error = VESTRY_CLOSED;
   if (!error && vsi_sql_is_writing(&conn->is)) error = commit(conn, after);
   count(conn, error);
-  /* A cancellation may arrive late, and would affect the next statement. */
-  if (atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed)) vsi_postgres_hang_up(conn);
   vsi_postgres_roll_back(conn, "vestry_sql_end");
   vsi_postgres_release(conn);
   vsi_after_run(after, !error);
@@ -148,14 +145,6 @@ const char *vestry_postgres_sqlstate(vestry_sql_transaction *transaction) {
 void vestry_postgres_replace(vestry_sql_transaction *transaction) {
   vsi_postgres_conn *conn = vsi_postgres_conn_of(transaction);
   if (conn) conn->is_reset = true;
-}
-
-void vestry_postgres_cancel(vestry_sql_transaction *transaction) {
-  vsi_postgres_conn *conn = vsi_postgres_conn_of(transaction);
-  if (!conn) return;
-  char why[256];
-  atomic_store_explicit(&conn->is_cancelled, true, memory_order_relaxed);
-  (void)PQcancel(conn->cancel, why, sizeof why); /* if it fails, the statement ends by itself or by statement_ms */
 }
 
 /* ---------------------------------------------------------------------------------------------------- again ------- */
@@ -443,7 +432,6 @@ static vestry_err run(vsi_postgres_conn *conn, bool is_alone, const char *sql, c
   few_texts few;
   vsi_postgres_values values;
   PGresult *result = NULL;
-  if (atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed)) return VESTRY_CLOSED;
   if (!conn->db) return conn->is_conflict ? VESTRY_BUSY : VESTRY_LIMIT;
   vestry_err error = write_all(conn->pool->is.host, list, few, &values);
   if (error == VESTRY_INVALID)

@@ -52,10 +52,6 @@ vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, const vestry_
   return pool->ops->read(pool, sql, values, row, ctx);
 }
 
-size_t vestry_sql_columns_count(const vestry_sql_row *row) {
-  return row->ops->columns_count(row);
-}
-
 const char *vestry_sql_text(const vestry_sql_row *row, size_t column) {
   return row->ops->text(row, column);
 }
