@@ -238,7 +238,8 @@ static int64_t port_aside(const shown_site *s) {
   return port;
 }
 
-/* A new connection of the pool comes to another server. Following begins again when a free one comes to the right one. */
+/* A new connection of the pool comes to another server. Following begins again when a free one comes to the right
+ * one. */
 TEST_CASE(following_resumes_without_connections_to_another_server) {
   shown_site s;
   postgres_server other;

@@ -415,8 +415,9 @@ VESTRY_API void vestry_sql_sessions_destroy(vestry_sql_sessions *sessions);
  *  transaction of this pool. */
 extern VESTRY_API const vestry_session_storage_ops vestry_sql_sessions_ops;
 
-/** Delete some of the expired sessions, at most 64, by the database's clock, which is the same for all nodes. A timer that calls this needs a separate runtime,
- *  because a function that blocks delays the streams of the instance's runtime (docs/guide/timers.md).
+/** Delete some of the expired sessions, at most 64, by the database's clock, which is the same for all nodes. A timer
+ *  that calls this needs a separate runtime, because a function that blocks delays the streams of the instance's
+ *  runtime (docs/guide/timers.md).
  *  ret_count  number of deleted sessions; if it is 64, there may be more. May be NULL
  *  Returns  OK | the errors above
  *  Threads  any; blocks on the network or the disk */
