@@ -23,7 +23,7 @@ extern "C" {
 /** X(name, message): the list of errors. Numbers are positions and never change meaning. */
 #define VESTRY_ERRORS(X)                                                                                               \
   X(OK, "success")                                                                                                     \
-  X(INVALID, "an argument is outside what the function accepts")                                                       \
+  X(INVALID, "an argument has a value that is refused")                                                                \
   X(NO_MEMORY, "out of memory")                                                                                        \
   X(CLOSED, "the connection or object is closed")                                                                      \
   X(FULL, "a bounded queue is full")                                                                                   \
@@ -36,7 +36,7 @@ extern "C" {
   X(TIMEOUT, "the timeout has expired")                                                                                \
   X(IO, "the operating system or a peer failed")                                                                       \
   X(FAILED, "an application callback reported a failure")                                                              \
-  X(BUSY, "the object is in use, and waiting for it here could deadlock")
+  X(BUSY, "in use, and waiting here could deadlock")
 
 /** Result of a function: 0 is success, every other value is an error. */
 typedef enum vestry_err {

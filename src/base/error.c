@@ -11,7 +11,7 @@
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 /* The tables contain the texts instead of pointers to them, so that a program needs no relocations for them. */
-enum { NAME_BYTES = 16, MESSAGE_BYTES = 64 };
+enum { NAME_BYTES = 16, MESSAGE_BYTES = 43 };
 
 static const struct {
   char name[NAME_BYTES], message[MESSAGE_BYTES];

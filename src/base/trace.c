@@ -39,12 +39,11 @@ void vestry_trace_write(const vestry_trace *trace, char *text) {
 static const unsigned char no_id[sizeof((vestry_trace *)0)->trace_id];
 
 vestry_err vsi_trace_read(const char *text, size_t len, vestry_trace *ret_trace) {
-  if (!text || len < TEXT_LEN || text[TRACE_AT - 1] != '-' || text[SPAN_AT - 1] != '-' || text[FLAGS_AT - 1] != '-')
-    return VESTRY_MALFORMED;
-  /* Digits must be lower-case (section 3.2.2). */
-  if (!vsi_hex_is(text, TRACE_AT - 1) || !vsi_hex_is(text + TRACE_AT, 32) || !vsi_hex_is(text + SPAN_AT, 16) ||
-      !vsi_hex_is(text + FLAGS_AT, 2))
-    return VESTRY_MALFORMED;
+  if (!text || len < TEXT_LEN) return VESTRY_MALFORMED;
+  for (size_t i = 0; i < TEXT_LEN; i++) { /* digits must be lower-case (section 3.2.2) */
+    const bool is_dash = i == TRACE_AT - 1 || i == SPAN_AT - 1 || i == FLAGS_AT - 1;
+    if (is_dash ? text[i] != '-' : vsi_hex_digit(text[i]) < 0) return VESTRY_MALFORMED;
+  }
   bool is_first = memcmp(text + VERSION_AT, "00", 2) == 0;
   if (memcmp(text + VERSION_AT, "ff", 2) == 0 || (len > TEXT_LEN && (is_first || text[TEXT_LEN] != '-')))
     return VESTRY_MALFORMED;

@@ -78,7 +78,7 @@ static inline void vsi_request_mark_private(const vestry_request *req) {
   req->own->is_personal = true;
 }
 
-typedef char vsi_header_name[36];
+typedef char vsi_header_name[35];
 
 /* Names of the headers that identify a user, sorted. A response is private if its handler reads one of them, and copies
  * of requests contain all of them (app/page/copy.c). vestry/request.h lists them. */

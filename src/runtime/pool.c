@@ -215,9 +215,9 @@ bool vsi_pool_flush(vsi_pool *pool, uint32_t runs_count) {
 void vsi_pool_batch(vsi_pool *pool, bool is_wanted) {
 #ifdef VSI_WITHOUT_URING /* no stream batches, and vestry_runtime_batching is 0 */
   if (is_wanted)
-    vsi_log(pool->host, VESTRY_LOG_WARN,
-            "runtime: sends are not batched, because vestry was built without liburing (VESTRY_URING). Streams are "
-            "written one by one, which costs more processor time (vestry_runtime_options.io)");
+    vsi_log(
+        pool->host, VESTRY_LOG_WARN,
+        "runtime: sends are not batched (vestry_runtime_options.io): vestry was built without liburing (VESTRY_URING)");
 #else
   (void)is_wanted;
   atomic_store_explicit(&pool->batches, true, memory_order_relaxed); /* relaxed: a worker that misses it writes */

@@ -174,8 +174,7 @@ TEST_CASE(f4_names_of_states_count_against_the_budget) {
   char name[256];
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
   crowd_write_once(c);
-  /* Each stream may keep a settled delivery; the meter adds what malloc does. */
-  size_t idle = atomic_load(&c->meter.now) + STREAMS * (sizeof(vsi_delivery) + 16);
+  size_t idle = atomic_load(&c->meter.now) + STREAMS * (sizeof(vsi_delivery) + 16); /* each keeps one */
   for (int round = 0; round < ROUNDS; round++) {
     for (int i = READERS; i < STREAMS; i++) {
       vestry_event *event = NULL;
