@@ -4,7 +4,11 @@
  * A tick is about 1/4096 of the shorter span, rounded to whole milliseconds, as the timers of the runtime are. An entry
  * last used in tick t is due when the whole span has passed since the end of tick t: in tick t + span + 1. An entry
  * never leaves early. It leaves at most one tick late, or two ticks if uses are noted by the coarse clock. Entries
- * store ticks modulo 2^31. */
+ * store ticks modulo 2^31.
+ *
+ * Each operation reads the clock: 4.7 ns for a coarse clock, 24 ns for an exact one. A time that a runtime publishes
+ * would lag for as long as the publishing thread is not scheduled, or sleeps. Then uses in several ticks would be noted
+ * as uses in one, so the order of eviction would be lost, and entries would leave early. */
 #ifndef VSI_STORE_CLOCK_H
 #define VSI_STORE_CLOCK_H
 
