@@ -263,7 +263,7 @@ static inline vestry_handle replace_victim(putting *p) {
   vsi_table *table = p->visit.table;
   vsi_shard *shard = p->visit.shard;
   uint32_t number = vsi_order_victim(shard, p->visit.now);
-  if (!number || shard->last != atomic_load_explicit(&table->floor, memory_order_relaxed) || p->visit.left_count ||
+  if (!number || shard->last != atomic_load_explicit(&table->floor, memory_order_relaxed) ||
       vsi_many_has(shard, number) || vsi_visit_due(&p->visit, number) ||
       atomic_load_explicit(&table->count, memory_order_relaxed) < table->max_count)
     return 0;

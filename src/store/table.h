@@ -118,7 +118,7 @@ typedef struct vsi_visit {
   struct vsi_left {
     vestry_handle handle;
     vsi_entry entry;
-  } left[VSI_LEAVING_COPIES + 1]; /* the last one is of another shard's entry */
+  } left[VSI_LEAVING_COPIES + 1]; /* the last one is of the entry that a put evicts */
 } vsi_visit;
 
 /* Publish the shard's part of `oldest`, after it may have changed. */

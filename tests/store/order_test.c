@@ -93,7 +93,7 @@ static void run(size_t max_count, uint64_t idle_ms, size_t keys, unsigned puts, 
   test_host_assert_clean(&th);
 }
 
-static void order_is_exact_by_tick_in_all_shards(void **state) {
+TEST_CASE(order_is_exact_by_tick_in_all_shards) {
   static const size_t counts[] = {1, 50, 300, 1100};
   uint64_t random = 5;
   for (unsigned i = 0; i < 48; i++) {
@@ -104,7 +104,7 @@ static void order_is_exact_by_tick_in_all_shards(void **state) {
 }
 
 /* Neither ticks that have wrapped, nor entries that are unused for longer than ticks can tell, confuse the order. */
-static void order_survives_years(void **state) {
+TEST_CASE(order_survives_years) {
   static const vestry_value_ops ops = {.ref = ignore, .unref = ignore, .close = ignore_close};
   vestry_store_options options = {
       .host = &th.host, .value = &ops, .purge = check_victim, .max_count = 20, .idle_ms = VESTRY_NEVER_MS};
@@ -127,10 +127,4 @@ static void order_survives_years(void **state) {
     vestry_store_destroy(store);
     test_host_assert_clean(&th);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(order_is_exact_by_tick_in_all_shards),
-                                     cmocka_unit_test(order_survives_years)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }
