@@ -66,7 +66,7 @@ static void check_all(void) {
 }
 
 /* At any fill, up to the last place, and with any number of groups. */
-static void index_finds_each_entry(void **state) {
+TEST_CASE(index_finds_each_entry) {
   static const uint32_t sizes[] = {1, 2, 7, 100, 273, 1500};
   uint64_t random = 1;
   for (size_t size = 0; size < sizeof sizes / sizeof *sizes; size++) {
@@ -98,7 +98,7 @@ static void index_finds_each_entry(void **state) {
 
 /* As full as the arrays of a shard get, keys from a counter are in their home or near it. */
 /* capability: F7 */
-static void lookups_stay_short(void **state) {
+TEST_CASE(lookups_stay_short) {
   open_index(3, COUNT / VSI_GROUP_LOAD);
   for (size_t i = 0; i < COUNT; i++) {
     if (keys[i].key.hash >> 61 == 5) add(i); /* of one shard of eight */
@@ -112,7 +112,7 @@ static void lookups_stay_short(void **state) {
 }
 
 /* Homes are in the order of hashes, and the last hash of each is where the next one begins. */
-static void homes_divide_the_hashes_in_order(void **state) {
+TEST_CASE(homes_divide_the_hashes_in_order) {
   static const uint32_t sizes[] = {1, 3, 64, 1000, 1001};
   for (unsigned bits = 0; bits <= 12; bits += 4)
     for (size_t size = 0; size < sizeof sizes / sizeof *sizes; size++) {
@@ -129,13 +129,4 @@ static void homes_divide_the_hashes_in_order(void **state) {
       }
       assert_int_equal(homes, sizes[size]);
     }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(index_finds_each_entry),
-      cmocka_unit_test(lookups_stay_short),
-      cmocka_unit_test(homes_divide_the_hashes_in_order),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -253,6 +253,26 @@ static void values_of_a_key_leave_in_put_order(void **state) {
   }
 }
 
+/* After a use of one value, and a value that came and left, a lookup puts the values into the order of their puts. */
+static void lookup_restores_the_order_of_values(void **state) {
+  for (int visitor = 0; visitor < 2; visitor++) {
+    world_open(&w, *state, &(vestry_store_options){.max_count = 3});
+    const vestry_key *key = VESTRY_KEY("live");
+    value *v[] = {world_value(&w), world_value(&w), world_value(&w)};
+    for (size_t i = 0; i < 2; i++)
+      assert_int_equal(world_put(&w, "s", key, v[i], VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
+    world_get(&w, "s", key, NULL, 8);
+    if (visitor) assert_int_equal(world_put(&w, "s", key, v[2], VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", key, v[0], VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
+    if (visitor) vestry_store_remove_value(w.store, world_scope("s"), key, v[2], VESTRY_CAUSE_REMOVED);
+    world_get(&w, "s", key, NULL, 8);
+    assert_int_equal(world_left(&w), visitor);
+    for (size_t i = 0; i < 2; i++) world_new(&w, VESTRY_KEY(i), NULL);
+    world_assert_left(&w, v[0], VESTRY_CAUSE_SIZE);
+    world_end(&w);
+  }
+}
+
 /* A value that is used alone leaves after the others. */
 static void refreshed_value_leaves_last(void **state) {
   for (size_t ticks = 0; ticks < 2; ticks++) {
@@ -325,7 +345,8 @@ static void hook_may_put_into_a_full_store(void **state) {
       WORLD_TEST(one_eviction_makes_room_in_scope_and_store, kind), WORLD_TEST(hook_may_put_into_a_full_store, kind),  \
       WORLD_TEST(full_scope_never_evicts_the_value_being_put, kind),                                                   \
       WORLD_TEST(full_scope_evicts_ended_values_first, kind), WORLD_TEST(values_of_a_key_leave_in_put_order, kind),    \
-      WORLD_TEST(refreshed_value_leaves_last, kind), WORLD_TEST(reconnecting_tabs_evict_broken_streams_first, kind)
+      WORLD_TEST(refreshed_value_leaves_last, kind), WORLD_TEST(lookup_restores_the_order_of_values, kind),            \
+      WORLD_TEST(reconnecting_tabs_evict_broken_streams_first, kind)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS(world_lru), TESTS(world_naive_lru),

@@ -18,7 +18,7 @@ static vestry_store_options valid(test_host *th) {
 }
 
 /* capability: A7 */
-static void store_types_are_found_by_name(void **state) {
+TEST_CASE(store_types_are_found_by_name) {
   test_host th;
   test_host_init(&th);
   vestry_store_options options = valid(&th);
@@ -61,7 +61,7 @@ static vestry_err create_naive(const vestry_store_ops *ops) {
 }
 
 /* capability: A2 */
-static void incomplete_store_types_are_refused(void **state) {
+TEST_CASE(incomplete_store_types_are_refused) {
   assert_int_equal(create_naive(&naive_lru_ops), VESTRY_OK);
 #define WITHOUT(member)                                                                                                \
   do {                                                                                                                 \
@@ -102,7 +102,7 @@ static vestry_err create_with_ctx(const vestry_store_options *options, vestry_st
 }
 
 /* capability: A2 */
-static void create_gets_context_host_and_value_functions(void **state) {
+TEST_CASE(create_gets_context_host_and_value_functions) {
   seen got = {0};
   vestry_store_ops ops = naive_lru_ops;
   ops.create = create_with_ctx;
@@ -117,7 +117,7 @@ static void create_gets_context_host_and_value_functions(void **state) {
   vestry_store_destroy(store);
 }
 
-static void invalid_store_options_are_refused(void **state) {
+TEST_CASE(invalid_store_options_are_refused) {
   test_host th;
   test_host_init(&th);
   vestry_store *store = NULL;
@@ -148,7 +148,7 @@ static void invalid_store_options_are_refused(void **state) {
 }
 
 /* An implementation that passes a cause out of range must not corrupt the counters. */
-static void unknown_cause_counts_as_error(void **state) {
+TEST_CASE(unknown_cause_counts_as_error) {
   static world w;
   world_open(&w, &world_naive_hash, NULL);
   value *v = world_value(&w);
@@ -163,7 +163,7 @@ static void unknown_cause_counts_as_error(void **state) {
   world_end(&w);
 }
 
-static void store_without_purge_hook_closes_values(void **state) {
+TEST_CASE(store_without_purge_hook_closes_values) {
   test_host th;
   test_host_init(&th);
   vestry_store_options options = valid(&th);
@@ -175,16 +175,4 @@ static void store_without_purge_hook_closes_values(void **state) {
   assert_int_equal(vsi_store_tick(store), UINT64_MAX);
   vestry_store_destroy(store);
   test_host_assert_clean(&th);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(store_types_are_found_by_name),
-      cmocka_unit_test(incomplete_store_types_are_refused),
-      cmocka_unit_test(create_gets_context_host_and_value_functions),
-      cmocka_unit_test(invalid_store_options_are_refused),
-      cmocka_unit_test(unknown_cause_counts_as_error),
-      cmocka_unit_test(store_without_purge_hook_closes_values),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }
