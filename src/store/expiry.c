@@ -38,7 +38,7 @@ VSI_SELDOM void vsi_table_expect(vsi_table *table, uint32_t now) {
 }
 
 /* Handle an entry, if it is due. Returns whether another may be due. */
-static bool expire_first(vsi_visit *visit, uint32_t number) {
+static bool expire_first(vsi_store_visit *visit, uint32_t number) {
   if (!number || !vsi_visit_due(visit, number)) return false;
   vestry_cause cause = vsi_visit_expire(visit, number);
   if (cause) vsi_visit_take(visit, number, cause, false);
@@ -49,7 +49,7 @@ static bool expire_first(vsi_visit *visit, uint32_t number) {
  * earliest due time that is left. */
 static bool expire_some(vsi_table *table, vsi_shard *shard, uint64_t now_ticks, uint64_t *deadline_ns) {
   int left = EXPIRE_BATCH;
-  vsi_visit visit;
+  vsi_store_visit visit;
   vsi_visit_begin(&visit, table, shard, (uint32_t)now_ticks & VSI_TICK_MASK);
   while (left && table->clock.lifetime_ticks && expire_first(&visit, shard->born.next)) left--;
   while (left && table->clock.idle_ticks && expire_first(&visit, vsi_order_first(shard))) left--;

@@ -11,7 +11,7 @@
 #include "base/buffer.h"
 
 typedef struct listing {
-  vsi_visit visit;
+  vsi_store_visit visit;
   const vestry_scope *only_scope;
   uint64_t position; /* the hash at which to continue */
   bool done;

@@ -51,7 +51,7 @@
 enum { VSI_KEY_LOOKS = 64 };
 
 typedef struct putting {
-  vsi_visit visit;
+  vsi_store_visit visit;
   const vestry_scoped_key *key;
   uint64_t hash;
   void *value;
@@ -112,7 +112,7 @@ static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) 
 
 /* Record for how long an evicted entry was unused. Of the entries evicted with cause SIZE, one of 16 is sampled: those
  * whose handle is a multiple of 16. A store without a clock records nothing. */
-VSI_SELDOM static void note_eviction(const vsi_visit *visit, uint32_t number) {
+VSI_SELDOM static void note_eviction(const vsi_store_visit *visit, uint32_t number) {
   const vsi_table *table = visit->table;
   const uint64_t unused_ns =
       table->clock.tick_ns * vsi_tick_age(visit->now, vsi_entry_tick(vsi_entry_at(visit->shard->in, number)));
@@ -120,7 +120,7 @@ VSI_SELDOM static void note_eviction(const vsi_visit *visit, uint32_t number) {
 }
 
 /* Evict an entry and keep its place. visit: of the entry's shard. */
-static void evict(putting *p, vsi_visit *visit, uint32_t number) {
+static void evict(putting *p, vsi_store_visit *visit, uint32_t number) {
   vestry_cause due = vsi_visit_due(visit, number);
   if (__builtin_expect(due != VESTRY_CAUSE_NONE, 0)) due = vsi_visit_expire(visit, number);
   if (!due && __builtin_expect(visit->shard->in->cold[number].handle % 16 == 0, 0)) note_eviction(visit, number);
@@ -130,7 +130,7 @@ static void evict(putting *p, vsi_visit *visit, uint32_t number) {
 }
 
 /* Evict the least recently used entry of a shard, if it was not used later than `floor`. Returns whether it was. */
-static bool evict_first(putting *p, vsi_visit *visit) {
+static bool evict_first(putting *p, vsi_store_visit *visit) {
   uint32_t number = vsi_order_victim(visit->shard, visit->now);
   uint32_t floor = atomic_load_explicit(&visit->table->floor, memory_order_relaxed);
   bool is_first = number && vsi_tick_age(visit->now, visit->shard->last) >= vsi_tick_age(visit->now, floor);
@@ -143,7 +143,7 @@ static bool evict_first(putting *p, vsi_visit *visit) {
 
 /* Evict the oldest entry of another shard. The lock of the put's own shard is released meanwhile. */
 VSI_SELDOM static step evict_elsewhere(putting *p, vsi_shard *from) {
-  vsi_visit *own = &p->visit, other;
+  vsi_store_visit *own = &p->visit, other;
   own->shard->busy++;
   vsi_spin_lock_give(&own->shard->lock);
   if (from) {
@@ -247,7 +247,7 @@ static inline __attribute__((always_inline)) vestry_handle link_entry(putting *p
 
 /* Return the value of a key that is to be removed next: the oldest ended value among the VSI_KEY_LOOKS oldest, or the
  * oldest value if none of them has ended. */
-static uint32_t first_to_go(const vsi_visit *visit, uint32_t newest) {
+static uint32_t first_to_go(const vsi_store_visit *visit, uint32_t newest) {
   uint32_t oldest = vsi_many_newer(visit->shard, newest), number = oldest;
   for (int looked = 0; looked < VSI_KEY_LOOKS; looked++) {
     if (visit->table->exit->value.has_ended(vsi_entry_at(visit->shard->in, number)->value)) return number;

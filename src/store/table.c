@@ -31,7 +31,7 @@ static void begin_arrays(const vsi_table *table, vsi_shard *shard) {
   shard->has_extra = false;
 }
 
-VSI_SELDOM vestry_err vsi_visit_resize(vsi_visit *visit, uint32_t groups_count, bool has_extra) {
+VSI_SELDOM vestry_err vsi_visit_resize(vsi_store_visit *visit, uint32_t groups_count, bool has_extra) {
   vsi_table *table = visit->table;
   vsi_shard *shard = visit->shard;
   const vsi_arrays in = {atomic_load_explicit(&shard->in->groups, memory_order_relaxed), vsi_index_count(shard->in), 0,
@@ -62,7 +62,7 @@ VSI_SELDOM vestry_err vsi_visit_resize(vsi_visit *visit, uint32_t groups_count, 
 
 /* The arrays grow by a quarter, so that few places are unused: an entry is copied four times on average. Those of a
  * bounded store stop at the size that a full store needs, unless more of its keys than expected are in the shard. */
-VSI_SELDOM vestry_err vsi_visit_grow(vsi_visit *visit) {
+VSI_SELDOM vestry_err vsi_visit_grow(vsi_store_visit *visit) {
   const vsi_table *table = visit->table;
   const vsi_shard *shard = visit->shard;
   const uint32_t count = (shard->in->room - VSI_HEADS) / VSI_GROUP_LOAD, expected = table->groups_expected;
@@ -81,26 +81,26 @@ VSI_SELDOM void vsi_table_shrink(vsi_table *table, vsi_shard *shard) {
 
 /* ---------------------------------------------------------------------------------------------------- visits ---- */
 
-VSI_SELDOM void vsi_visit_add_extra(vsi_visit *visit, uint32_t number, vsi_scope_share *share) {
+VSI_SELDOM void vsi_visit_add_extra(vsi_store_visit *visit, uint32_t number, vsi_scope_share *share) {
   vsi_shard *shard = visit->shard;
   vsi_extra_at(shard, number)->born = visit->now;
   vsi_links_add(&shard->born, shard->extra, VSI_IN_BORN, number);
   if (share) vsi_scopes_add(shard, share, number);
 }
 
-VSI_SELDOM void vsi_visit_take_extra(vsi_visit *visit, uint32_t number) {
+VSI_SELDOM void vsi_visit_take_extra(vsi_store_visit *visit, uint32_t number) {
   vsi_shard *shard = visit->shard;
   vsi_links_take(&shard->born, shard->extra, VSI_IN_BORN, number);
   if (visit->table->max_per_scope) vsi_scopes_remove(shard, visit->table->host, number);
 }
 
-static void file_again(const vsi_visit *visit, uint32_t number, uint32_t tick) {
+static void file_again(const vsi_store_visit *visit, uint32_t number, uint32_t tick) {
   vsi_entry_at(visit->shard->in, number)->use = tick << 1;
   vsi_order_file_again(visit->shard, number, tick);
 }
 
 /* Count a use of all values of a key, the oldest first. */
-static void use_all(const vsi_visit *visit, uint32_t newest) {
+static void use_all(const vsi_store_visit *visit, uint32_t newest) {
   vsi_entry *last = vsi_entry_at(visit->shard->in, newest);
   bool in_order = last->use == (visit->now << 1 | 1), capped = visit->table->max_per_scope != 0;
   if (in_order && !capped) return;
@@ -113,7 +113,7 @@ static void use_all(const vsi_visit *visit, uint32_t newest) {
   last->use |= 1;
 }
 
-VSI_SELDOM void vsi_visit_use_one(const vsi_visit *visit, uint32_t newest, uint32_t used) {
+VSI_SELDOM void vsi_visit_use_one(const vsi_store_visit *visit, uint32_t newest, uint32_t used) {
   if (visit->table->max_per_scope) vsi_scopes_use(visit->shard, used);
   vsi_entry_at(visit->shard->in, newest)->use &= ~1u;
   file_again(visit, used, visit->now);
@@ -121,7 +121,7 @@ VSI_SELDOM void vsi_visit_use_one(const vsi_visit *visit, uint32_t newest, uint3
 
 /* Set the last use of an entry to the tick `used`, which may be long past. It counts as used now if `used` is later,
  * and at the first tick of the order if `used` is earlier. */
-static void file_at(vsi_visit *visit, uint32_t number, uint32_t used) {
+static void file_at(vsi_store_visit *visit, uint32_t number, uint32_t used) {
   vsi_shard *shard = visit->shard;
   if (vsi_tick_age(used, visit->now)) used = visit->now;
   if (vsi_tick_age(shard->last, used)) used = shard->last;
@@ -130,7 +130,7 @@ static void file_at(vsi_visit *visit, uint32_t number, uint32_t used) {
   if (visit->table->max_per_scope) vsi_scopes_use(shard, number);
 }
 
-VSI_SELDOM vestry_cause vsi_visit_expire(vsi_visit *visit, uint32_t number) {
+VSI_SELDOM vestry_cause vsi_visit_expire(vsi_store_visit *visit, uint32_t number) {
   const vsi_table *table = visit->table;
   vestry_cause cause = vsi_visit_due(visit, number);
   if (cause != VESTRY_CAUSE_IDLE) return cause;
@@ -142,7 +142,7 @@ VSI_SELDOM vestry_cause vsi_visit_expire(vsi_visit *visit, uint32_t number) {
 }
 
 /* Return whether any entry of the shard may be due. */
-static bool may_have_due(const vsi_visit *visit) {
+static bool may_have_due(const vsi_store_visit *visit) {
   const vsi_shard *shard = visit->shard;
   const vsi_clock *clock = &visit->table->clock;
   if (clock->idle_ticks && vsi_tick_age(visit->now, shard->last) > clock->idle_ticks) return true;
@@ -150,7 +150,7 @@ static bool may_have_due(const vsi_visit *visit) {
          vsi_tick_age(visit->now, vsi_extra_at(shard, shard->born.next)->born) > clock->lifetime_ticks;
 }
 
-VSI_SELDOM uint32_t vsi_visit_drop_due(vsi_visit *visit, uint32_t newest) {
+VSI_SELDOM uint32_t vsi_visit_drop_due(vsi_store_visit *visit, uint32_t newest) {
   if (!may_have_due(visit)) return newest;
   uint32_t left = 0, number = vsi_many_newer(visit->shard, newest), next; /* the oldest first */
   for (bool more = true; more; number = next) {
@@ -174,7 +174,7 @@ static uint32_t find_handle(const vsi_table *table, const vsi_shard *shard, vest
 }
 
 /* Copy entries that have kept their numbers. */
-static VSI_SELDOM void copy_more(vsi_visit *visit) {
+static VSI_SELDOM void copy_more(vsi_store_visit *visit) {
   vsi_shard *shard = visit->shard;
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   visit->left_count = 0;
@@ -189,7 +189,7 @@ static VSI_SELDOM void copy_more(vsi_visit *visit) {
   vsi_spin_lock_give(&shard->lock);
 }
 
-void vsi_visit_run(vsi_visit *visit) {
+void vsi_visit_run(vsi_store_visit *visit) {
   for (;; copy_more(visit)) {
     for (const struct vsi_left *at = visit->left; at < visit->left + visit->left_count; at++) {
       vestry_scoped_key key = vsi_entry_key(&at->entry);
@@ -312,7 +312,7 @@ static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, uin
                                          vestry_with_fn fn, void *ctx) {
   enum { AT_ONCE = 16 };
   void *values[AT_ONCE];
-  vsi_visit visit;
+  vsi_store_visit visit;
   vsi_visit_init(&visit, table, shard);
   visit.now = now;
   newest = vsi_visit_drop_due(&visit, newest);
@@ -345,7 +345,7 @@ vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_
   vsi_prefetch_to_write(&shard->lock); /* prefetch this and the key's home while the clock is read */
   vsi_arrays *in = &table->arrays[shard_number];
   vsi_index_fetch(in, &table->placing, hash, false);
-  vsi_visit visit; /* stays in registers, because no function gets its address */
+  vsi_store_visit visit; /* stays in registers, because no function gets its address */
   vsi_visit_begin(&visit, table, shard, vsi_clock_now(&table->clock));
   uint32_t number = vsi_index_find(in, &table->placing, key, hash);
   if (number && __builtin_expect(vsi_many_has(shard, number) || vsi_visit_due(&visit, number), 0))
@@ -377,7 +377,7 @@ bool vsi_table_key_of(void *self, vestry_handle handle, vestry_key_of_fn fn, voi
 /* -------------------------------------------------------------------------------------------------- removals ---- */
 
 /* Remove all values of a key, the oldest first. newest: 0: none. Returns their number. */
-static size_t take_values(vsi_visit *visit, uint32_t newest, vestry_cause cause) {
+static size_t take_values(vsi_store_visit *visit, uint32_t newest, vestry_cause cause) {
   size_t count = 0;
   for (uint32_t number = newest ? vsi_many_newer(visit->shard, newest) : 0, next; number; number = next) {
     next = number == newest ? 0 : vsi_many_newer(visit->shard, number);
@@ -390,7 +390,7 @@ static size_t take_values(vsi_visit *visit, uint32_t newest, vestry_cause cause)
 size_t vsi_table_remove(void *self, const vestry_scoped_key *key, const void *value, vestry_cause cause) {
   vsi_table *table = self;
   uint64_t hash = vsi_table_hash(table, key);
-  vsi_visit visit;
+  vsi_store_visit visit;
   vsi_visit_begin(&visit, table, vsi_table_shard(table, hash), vsi_clock_now(&table->clock));
   uint32_t newest = vsi_visit_find(&visit, key, hash);
   uint32_t only = value ? vsi_many_find(visit.shard, key, newest, value) : 0;
@@ -404,7 +404,7 @@ size_t vsi_table_remove(void *self, const vestry_scoped_key *key, const void *va
 bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   vsi_table *table = self;
   vestry_cause due = VESTRY_CAUSE_NONE;
-  vsi_visit visit;
+  vsi_store_visit visit;
   vsi_visit_begin(&visit, table, vsi_table_shard(table, handle), vsi_clock_now(&table->clock));
   uint32_t number = find_handle(table, visit.shard, handle);
   if (number && table->evicts) due = vsi_visit_expire(&visit, number);
@@ -419,7 +419,7 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
 static size_t clear_some(vsi_table *table, const vestry_scope *scope, vestry_cause cause, uint64_t last,
                          uint64_t *position) {
   vsi_shard *shard = vsi_table_shard(table, *position);
-  vsi_visit visit;
+  vsi_store_visit visit;
   size_t count = 0;
   vsi_visit_begin(&visit, table, shard, vsi_clock_now(&table->clock));
   for (int i = 0; i < VSI_HOMES_A_LOCK && visit.left_count < VSI_LEAVING_COPIES; i++) {

@@ -22,7 +22,7 @@
  *
  * No callback runs under a lock, but for ref, used_ns, has_ended and the function of a `with`. An entry that leaves is
  * copied to the stack of the operation that removes it; if there are too many, they keep their numbers until their
- * turn comes (vsi_visit). Each of them is in one such list and is taken from it once, so its callbacks run once.
+ * turn comes (vsi_store_visit). Each of them is in one such list and is taken from it once, so its callbacks run once.
  *
  * Atomics. A shard's lock is the only acquire and release; all members of the shard are plain data under it. The
  * others order nothing:
@@ -109,7 +109,7 @@ void vsi_table_shrink(vsi_table *table, vsi_shard *shard);
  * numbers, linked by `next`, and are copied when the others have left. So an entry can leave without an allocation. */
 enum { VSI_LEAVING_COPIES = 16 };
 
-typedef struct vsi_visit {
+typedef struct vsi_store_visit {
   vsi_table *table;
   vsi_shard *shard;
   uint32_t now;                         /* the shard's time */
@@ -119,7 +119,7 @@ typedef struct vsi_visit {
     vestry_handle handle;
     vsi_entry entry;
   } left[VSI_LEAVING_COPIES + 1]; /* the last one is of the entry that a put evicts */
-} vsi_visit;
+} vsi_store_visit;
 
 /* Publish the shard's part of `oldest`, after it may have changed. */
 static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
@@ -133,7 +133,7 @@ static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
  *
  * The clock is read before the lock is taken, so `read` may be outdated: another thread may have held the lock with a
  * later time. Therefore a shard has its own time, which does not go back while the shard has entries. */
-static inline void vsi_visit_enter(vsi_visit *visit, uint32_t read) {
+static inline void vsi_visit_enter(vsi_store_visit *visit, uint32_t read) {
   vsi_shard *shard = visit->shard;
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   visit->now = read;
@@ -149,26 +149,26 @@ static inline void vsi_visit_enter(vsi_visit *visit, uint32_t read) {
   }
   shard->now = visit->now;
 }
-static inline void vsi_visit_init(vsi_visit *visit, vsi_table *table, vsi_shard *shard) {
+static inline void vsi_visit_init(vsi_store_visit *visit, vsi_table *table, vsi_shard *shard) {
   visit->table = table;
   visit->shard = shard;
   visit->first_leaving = visit->left_count = 0;
 }
-static inline void vsi_visit_begin(vsi_visit *visit, vsi_table *table, vsi_shard *shard, uint32_t read) {
+static inline void vsi_visit_begin(vsi_store_visit *visit, vsi_table *table, vsi_shard *shard, uint32_t read) {
   vsi_visit_init(visit, table, shard);
   vsi_visit_enter(visit, read);
 }
 
 /* Unlock the shard, and run the callbacks of the entries that have left. Call once. */
-void vsi_visit_run(vsi_visit *visit);
-static inline void vsi_visit_end(vsi_visit *visit) {
+void vsi_visit_run(vsi_store_visit *visit);
+static inline void vsi_visit_end(vsi_store_visit *visit) {
   if (__builtin_expect(!visit->shard->live, 0)) vsi_table_shrink(visit->table, visit->shard);
   vsi_spin_lock_give(&visit->shard->lock);
   if (visit->left_count) vsi_visit_run(visit);
 }
 
 /* The cause is noted in the copy, because a wide load of an entry would wait for a narrow store to it. */
-static inline void vsi_visit_copy(vsi_visit *visit, uint32_t number, uint32_t cause) {
+static inline void vsi_visit_copy(vsi_store_visit *visit, uint32_t number, uint32_t cause) {
   struct vsi_left *copy = &visit->left[visit->left_count++];
   copy->handle = visit->shard->in->cold[number].handle;
   copy->entry = *vsi_entry_at(visit->shard->in, number);
@@ -179,7 +179,7 @@ static inline void vsi_number_free(vsi_shard *shard, uint32_t number) {
   shard->free = number;
 }
 /* Let an entry leave that is in no list any more. Its number is freed now, or when it is copied. */
-static inline void vsi_visit_leave(vsi_visit *visit, uint32_t number, vestry_cause cause) {
+static inline void vsi_visit_leave(vsi_store_visit *visit, uint32_t number, vestry_cause cause) {
   vsi_shard *shard = visit->shard;
   if (__builtin_expect(visit->left_count < VSI_LEAVING_COPIES && !visit->first_leaving, 1)) {
     vsi_visit_copy(visit, number, (uint32_t)cause);
@@ -195,7 +195,7 @@ static inline void vsi_visit_leave(vsi_visit *visit, uint32_t number, vestry_cau
 
 /* Return the cause with which an entry must leave: idle time or lifetime, whichever ended first. NONE: the entry
  * stays. */
-static inline vestry_cause vsi_visit_due(const vsi_visit *visit, uint32_t number) {
+static inline vestry_cause vsi_visit_due(const vsi_store_visit *visit, uint32_t number) {
   const vsi_clock *clock = &visit->table->clock;
   uint32_t unused = vsi_tick_age(visit->now, vsi_entry_tick(vsi_entry_at(visit->shard->in, number)));
   bool idle = unused > clock->idle_ticks && clock->idle_ticks;
@@ -211,32 +211,32 @@ static inline vestry_cause vsi_visit_due(const vsi_visit *visit, uint32_t number
  * knowledge: for example, a stream is used when an event is written to it. So if the entry seems idle, the store gets
  * the time of the last use from the value (vestry_value_ops.used_ns). If that was not too long ago, the entry's place
  * in the order of use is corrected, and it stays. */
-vestry_cause vsi_visit_expire(vsi_visit *visit, uint32_t number);
+vestry_cause vsi_visit_expire(vsi_store_visit *visit, uint32_t number);
 
 /* Count a use of an entry that is the only one of its key. */
-static inline void vsi_visit_use(const vsi_visit *visit, uint32_t number) {
+static inline void vsi_visit_use(const vsi_store_visit *visit, uint32_t number) {
   if (__builtin_expect(visit->table->max_per_scope != 0, 0)) vsi_scopes_use(visit->shard, number);
   vsi_entry *entry = vsi_entry_at(visit->shard->in, number);
   if (__builtin_expect(entry->use == (visit->now << 1 | 1), 1)) return;
   entry->use = vsi_entry_tick(entry) == visit->now ? entry->use | 1 : visit->now << 1;
 }
 /* Count a use of one value of a key that has several. */
-void vsi_visit_use_one(const vsi_visit *visit, uint32_t newest, uint32_t used);
+void vsi_visit_use_one(const vsi_store_visit *visit, uint32_t newest, uint32_t used);
 
 /* Set the number of groups, and the arrays with it; has_extra: with the extras. OK |
  * NO_MEMORY: nothing has changed. */
-vestry_err vsi_visit_resize(vsi_visit *visit, uint32_t groups_count, bool has_extra);
+vestry_err vsi_visit_resize(vsi_store_visit *visit, uint32_t groups_count, bool has_extra);
 /* Make room for one more entry. OK | NO_MEMORY. */
-vestry_err vsi_visit_grow(vsi_visit *visit);
+vestry_err vsi_visit_grow(vsi_store_visit *visit);
 
 /* Add the extra of an entry to the order of birth and to the share of its scope, or remove it from both. share: NULL in
  * a store without a limit per scope. */
-void vsi_visit_add_extra(vsi_visit *visit, uint32_t number, vsi_scope_share *share);
-void vsi_visit_take_extra(vsi_visit *visit, uint32_t number);
+void vsi_visit_add_extra(vsi_store_visit *visit, uint32_t number, vsi_scope_share *share);
+void vsi_visit_take_extra(vsi_store_visit *visit, uint32_t number);
 
 /* Remove an entry with a cause. keeps_place: its place under the limit (max_count) is not freed, but goes to the
  * caller. */
-static inline void vsi_visit_take(vsi_visit *visit, uint32_t number, vestry_cause cause, bool keeps_place) {
+static inline void vsi_visit_take(vsi_store_visit *visit, uint32_t number, vestry_cause cause, bool keeps_place) {
   vsi_table *table = visit->table;
   vsi_shard *shard = visit->shard;
   if (vsi_many_has(shard, number))
@@ -255,10 +255,10 @@ static inline void vsi_visit_take(vsi_visit *visit, uint32_t number, vestry_caus
 }
 
 /* Remove the due entries of a key. Returns the newest of the others; 0: none is left. */
-uint32_t vsi_visit_drop_due(vsi_visit *visit, uint32_t newest);
+uint32_t vsi_visit_drop_due(vsi_store_visit *visit, uint32_t newest);
 
 /* Return the newest entry of a key, after its due entries were removed; 0: none. */
-static inline uint32_t vsi_visit_find(vsi_visit *visit, const vestry_scoped_key *key, uint64_t hash) {
+static inline uint32_t vsi_visit_find(vsi_store_visit *visit, const vestry_scoped_key *key, uint64_t hash) {
   uint32_t newest = vsi_index_find(visit->shard->in, &visit->table->placing, key, hash);
   if (!newest || __builtin_expect(!vsi_many_has(visit->shard, newest) && !vsi_visit_due(visit, newest), 1))
     return newest;
