@@ -227,7 +227,6 @@ TEST_CASE(commit_by_an_early_reset_is_seen) {
     forget_seen(&s);
     reset_before_its_end(&s, 2 + i);
     ledger_run(s.db, next[i]); /* the connection runs its next statement */
-    site_settle_pages(&s.on);
     ledger_sync(&s);
     assert_true(ledger_seen(&s, "table/t") > 0);
     if (i == 1) ledger_run(s.db, "ROLLBACK");

@@ -29,15 +29,10 @@
 
 enum { MOMENT_MS = 1, LULLS = 4, AWAITED_MS = 500 };
 
+/* Waking the thread costs a committing thread as much as a commit, so once is enough. */
 void vsi_sqlite_rouse(vestry_sqlite *database) {
   if (database->is_roused) return;
   database->is_roused = database->is_signal_due = true;
-}
-
-/* Let a commit be followed: by this thread, if it serves a request that is ending (is_lent), or else by the thread that
- * follows commits. Waking that one costs a committing thread as much as a commit, so once is enough. */
-static void rouse(vestry_sqlite *database, bool is_lent) {
-  if (!is_lent) vsi_sqlite_rouse(database);
 }
 
 VSI_SIDE_BY_SIDE void vsi_sqlite_unlock(vestry_sqlite *database) {
@@ -81,7 +76,7 @@ void vsi_sqlite_forget(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   if (connection->is_seen) {
     refresh_readers(database);
-    rouse(database, vsi_pages_lend(database->pages));
+    if (!vsi_pages_lend(database->pages)) vsi_sqlite_rouse(database);
   }
   if (atomic_load_explicit(&connection->is_announced, memory_order_relaxed))
     vsi_sqlite_peers_announce(database->peers, connection->at.number, false);
@@ -199,7 +194,7 @@ VSI_SIDE_BY_SIDE void vsi_sqlite_publish(vestry_sqlite_connection *connection, b
   if (is_traced) (void)vestry_trace_enter(former);
   database->stats.commits_count += is_own;
   connection->is_late |= !is_own;
-  rouse(database, is_lent);
+  if (!is_lent) vsi_sqlite_rouse(database); /* otherwise this thread follows it, when its request has ended */
   clear(connection);
 }
 
@@ -244,13 +239,6 @@ static void follow_tabs(vestry_sqlite *database, const vsi_sqlite_commit *made, 
   const vestry_change change = {
       .kind = VESTRY_REFRESH_TABLE, .name = VSI_SQLITE_TAB_TABLE, .at_ns = database->looked_ns};
   (void)vestry_refresh_for(database->pages, VSI_SQLITE_TABS_TOPIC, &change, &database->seq);
-}
-
-/* Follow a commit that was overwritten before it was read, by its rows; its file pages are not known. */
-static void follow_rows(vestry_sqlite *database, const vsi_sqlite_commit *commit, bool is_own) {
-  vsi_sqlite_frames_found(&database->frames, commit->at.frame);
-  follow_tabs(database, commit, is_own);
-  vsi_sqlite_index_commit(database->index, commit);
 }
 
 /* Load the columns of tables that this process has changed and never read, so that peers learn the rows next time. */
@@ -299,12 +287,15 @@ static vestry_err follow_first(vestry_sqlite *database, const vsi_sqlite_written
     return VESTRY_BUSY;
   database->stats.other_commits_count += !made;
   const vestry_trace *former = vestry_trace_enter(is_own ? &made->trace : NULL);
-  if (!written->is_lost)
+  if (!written->is_lost) {
     follow_pages(database, written, &commit, is_own);
-  else if (commit.knows_tables && !commit.is_rough && !database->frames.moves_pages)
-    follow_rows(database, &commit, is_own);
-  else
+  } else if (commit.knows_tables && !commit.is_rough && !database->frames.moves_pages) { /* without its file pages */
+    vsi_sqlite_frames_found(&database->frames, &commit.at);
+    follow_tabs(database, &commit, is_own);
+    vsi_sqlite_index_commit(database->index, &commit);
+  } else {
     pass_lost(database);
+  }
   (void)vestry_trace_enter(former);
   if (is_own && vsi_sqlite_peers_are_there(database->peers)) know_tables(database, made);
   vsi_free(database->host, made);

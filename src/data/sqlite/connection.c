@@ -193,7 +193,6 @@ static VSI_SIDE_BY_SIDE int after_commit(void *ctx, sqlite3 *db, const char *sch
   if (!begins(schema, "main")) return SQLITE_OK;
   vsi_mutex_lock(&database->lock);
   const bool is_of_this = !connection->is_late || (uint32_t)frame > connection->at.before;
-  connection->is_late = false;
   if (is_announced(connection)) {
     vsi_sqlite_frames_reach(database->wal_index, (uint32_t)frame, &connection->at);
     vsi_sqlite_publish(connection, is_of_this && !connection->is_shared);

@@ -122,10 +122,15 @@ void vsi_sqlite_frames_reach(const _Atomic(uint32_t) *index, uint32_t frame, vsi
   for (int i = 0; i < 2; i++) place->salts[i] = atomic_load_explicit(&index[WORD_SALTS + i], memory_order_relaxed);
 }
 
+/* The first salt of a WAL increases with each restart. So a place from before the numbers began anew, whose WAL is not
+ * a later one, does not follow a commit. */
 bool vsi_sqlite_frames_is_at(const vsi_sqlite_written *written, const vsi_sqlite_position *place) {
+  const bool has_salts = memcmp(written->salts, place->salts, sizeof place->salts) == 0;
   if (written->number != place->number) return false;
-  if (written->is_lost) return !place->before || place->before == written->frame;
-  return written->frame == place->frame && memcmp(written->salts, place->salts, sizeof place->salts) == 0;
+  if (!written->is_lost) return has_salts && written->frame == place->frame;
+  const uint32_t restarts = vsi_sqlite_big_endian((const unsigned char *)place->salts) -
+                            vsi_sqlite_big_endian((const unsigned char *)written->salts);
+  return place->before == written->frame ? has_salts || (int32_t)restarts > 0 : !place->before && (int32_t)restarts > 0;
 }
 
 uint32_t vsi_sqlite_frames_uncopied(const _Atomic(uint32_t) *index) {
@@ -216,15 +221,16 @@ static bool read_commit(vsi_sqlite_frames *frames, sqlite3_file *file, const hea
   return true;
 }
 
-/* Insert the commits that were lost before those from `at` on. frame: the last one before them. */
-static bool insert_lost(vsi_sqlite_frames *frames, size_t at, uint32_t count, uint32_t number, uint32_t frame) {
+/* Insert the commits that were lost before those from `at` on. first: the first one, at the end of the one before. */
+static bool insert_lost(vsi_sqlite_frames *frames, size_t at, uint32_t count, const vsi_sqlite_written *first) {
   if (count > LOST_MOST || VSI_ARRAY_RESERVE(frames->host, frames->commits, frames->count, frames->room, count))
     return false;
   const size_t pages_from = at < frames->count ? frames->commits[at].pages_from : frames->pages_count;
   memmove(frames->commits + at + count, frames->commits + at, (frames->count - at) * sizeof *frames->commits);
   for (uint32_t i = 0; i < count; i++) {
-    frames->commits[at + i] =
-        (vsi_sqlite_written){.number = number + i, .frame = i ? 0 : frame, .pages_from = pages_from, .is_lost = true};
+    frames->commits[at + i] = *first;
+    frames->commits[at + i].number += i;
+    frames->commits[at + i].pages_from = pages_from;
   }
   frames->count += count;
   frames->number += count;
@@ -237,7 +243,10 @@ static bool read_all(vsi_sqlite_frames *frames, const head *h) {
   sqlite3_file *file = NULL;
   if (sqlite3_file_control(frames->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) || !file || !file->pMethods)
     return false;
-  const uint32_t first_lost = frames->number + 1, frame = frames->frame;
+  const vsi_sqlite_written lost = {.number = frames->number + 1,
+                                   .salts = {frames->salts[0], frames->salts[1]},
+                                   .frame = frames->frame,
+                                   .is_lost = true};
   const bool is_restarted = !has_salts(frames, h);
   const size_t from = frames->count;
   if (is_restarted) {
@@ -251,7 +260,7 @@ static bool read_all(vsi_sqlite_frames *frames, const head *h) {
     frames->count++;
   }
   const uint32_t lost_count = h->words[WORD_NUMBER] - frames->number;
-  return !lost_count || (is_restarted && insert_lost(frames, from, lost_count, first_lost, frame));
+  return !lost_count || (is_restarted && insert_lost(frames, from, lost_count, &lost));
 }
 
 /* Return whether the WAL was not restarted while it was read. If it was, a frame may have been overwritten during the
@@ -308,7 +317,9 @@ void vsi_sqlite_frames_remove(vsi_sqlite_frames *frames) {
   if (frames->first == frames->count) remove_all(frames);
 }
 
-void vsi_sqlite_frames_found(vsi_sqlite_frames *frames, uint32_t frame) {
+void vsi_sqlite_frames_found(vsi_sqlite_frames *frames, const vsi_sqlite_position *place) {
   vsi_sqlite_written *next = frames->first + 1 < frames->count ? &frames->commits[frames->first + 1] : NULL;
-  if (next && next->is_lost) next->frame = frame;
+  if (!next || !next->is_lost) return;
+  next->frame = place->frame;
+  memcpy(next->salts, place->salts, sizeof next->salts);
 }

@@ -27,8 +27,7 @@ typedef struct vsi_sqlite_written {
   bool has_schema;  /* the schema has changed, or may have */
   bool has_inner;   /* it wrote a file page of an index that is no leaf */
   bool moves_pages; /* it may have moved file pages of any table (auto_vacuum) */
-  bool is_lost;     /* it was overwritten before it was read: the frame is that of the commit before it, and the salts
-                       are unknown */
+  bool is_lost;     /* it was overwritten before it was read: salts and frame are of a commit before it */
 } vsi_sqlite_written;
 
 static inline uint32_t vsi_sqlite_big_endian(const unsigned char *at) {
@@ -87,8 +86,8 @@ vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames);
 const vsi_sqlite_written *vsi_sqlite_frames_at(vsi_sqlite_frames *frames, size_t at);
 /* Remove the first commit. */
 void vsi_sqlite_frames_remove(vsi_sqlite_frames *frames);
-/* Note the last frame of the first commit, which is lost, for the next one if it is lost, too. */
-void vsi_sqlite_frames_found(vsi_sqlite_frames *frames, uint32_t frame);
+/* Note the place of the first commit, which is lost, for the next one if it is lost, too. */
+void vsi_sqlite_frames_found(vsi_sqlite_frames *frames, const vsi_sqlite_position *place);
 /* Return whether a commit that was read is at a place. A lost one follows the commit before it in the same WAL, or is
  * the first one of another WAL. */
 bool vsi_sqlite_frames_is_at(const vsi_sqlite_written *written, const vsi_sqlite_position *place);

@@ -61,9 +61,7 @@ struct vsi_sqlite_peers {
   const vestry_host *host;
   sqlite3 *db;
   vsi_sqlite_tables *tables;
-  int fd; /* of the side file; -1: not open */
-  dev_t device;
-  ino_t number;
+  int fd;                  /* of the side file; -1: not open */
   unsigned count;          /* other processes */
   uint32_t waited_number;  /* the commit whose rows are waited for */
   uint64_t waited_from_ns; /* 0: none */
@@ -123,22 +121,20 @@ static int create_file(const vsi_sqlite_peers *peers, const struct stat *file) {
   return fd;
 }
 
-static bool is_same_file(const vsi_sqlite_peers *peers) {
-  struct stat now;
-  return !lstat(peers->path, &now) && now.st_dev == peers->device && now.st_ino == peers->number;
+/* Get the attributes of the open file. Returns whether it has not been removed or replaced. */
+static bool look_at(const vsi_sqlite_peers *peers, struct stat *ret_side) {
+  return !fstat(peers->fd, ret_side) && ret_side->st_nlink;
 }
 
 /* Open the side file, or create it. Another process may create it, or remove it, meanwhile. */
 static bool open_file(vsi_sqlite_peers *peers) {
-  struct stat file, side = {0};
+  struct stat file, side;
   const char *name = sqlite3_db_filename(peers->db, "main");
   if (!name || stat(name, &file)) return false; /* the database reports this itself */
   peers->fd = open(peers->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (peers->fd < 0 && errno == ENOENT) peers->fd = create_file(peers, &file);
   if (peers->fd < 0 && errno != EEXIST) log_once(peers, strerror(errno));
-  if (peers->fd < 0 || fstat(peers->fd, &side) || !side.st_nlink) return false;
-  peers->device = side.st_dev;
-  peers->number = side.st_ino;
+  if (peers->fd < 0 || !look_at(peers, &side)) return false;
   if (is_safe(&side, &file)) return true;
   log_once(peers, "the file has another owner than the database, or more rights (remove it)");
   return false;
@@ -158,8 +154,9 @@ static void leave(vsi_sqlite_peers *peers) {
 }
 
 void vsi_sqlite_peers_check(vsi_sqlite_peers *peers) {
+  struct stat side;
   if (!peers) return;
-  if (peers->fd >= 0 && !is_same_file(peers)) leave(peers);
+  if (peers->fd >= 0 && !look_at(peers, &side)) leave(peers);
   if (peers->fd < 0 && !(open_file(peers) && join(peers))) leave(peers); /* the next check tries it again */
   peers->count = peers->fd >= 0 ? count_others(peers) : 0;
   vsi_sqlite_tables_set_peers(peers->tables, peers->count != 0);
@@ -312,7 +309,7 @@ vestry_err vsi_sqlite_peers_create(const vestry_host *host, sqlite3 *db, vsi_sql
 void vsi_sqlite_peers_destroy(vsi_sqlite_peers *peers) {
   if (!peers) return;
   /* A process that opens it meanwhile notices that it was removed, and creates another one. */
-  if (peers->fd >= 0 && !count_others(peers) && is_same_file(peers)) (void)unlink(peers->path);
+  if (peers->fd >= 0 && !count_others(peers)) (void)unlink(peers->path);
   leave(peers);
   vsi_free(peers->host, peers);
 }
