@@ -17,8 +17,7 @@
   OUTER(ROUTES, "vsi_routes.lock", "http/routes/routes.c: lock")                                                       \
   OUTER(SQLITE_WRITER, "vestry_sqlite.writer_lock", "data/sqlite/sqlite.h: writer_lock")                               \
   OUTER(SQLITE, "vestry_sqlite.lock", "data/sqlite/sqlite.h: lock")                                                    \
-  OUTER(SQLITE_INDEX, "vsi_sqlite_index.lock", "data/sqlite/index.c: lock")                                            \
-  OUTER(POSTGRES_INDEX, "vsi_postgres_index.lock", "data/postgres/index.c: lock")                                      \
+  OUTER(READS, "vsi_reads.lock", "data/sql/reads.h: lock")                                                             \
   OUTER(CLUSTER, "vestry_cluster.lock", "cluster/cluster/cluster.h: lock")                                             \
   OUTER(CLUSTER_KEYS, "vsi_keys.lock", "cluster/cluster/keys.h: lock")                                                 \
   OUTER(PRESENCES, "vsi_presences.list_lock", "app/presence/presences.h: list_lock")                                   \

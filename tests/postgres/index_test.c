@@ -27,10 +27,10 @@ static bool is_used(void *ctx, uint64_t number) {
   return uses ? uses(ctx, number) : unused != UINT64_MAX - 1 && number != unused;
 }
 
-static void hit(void *ctx, vsi_postgres_hit *of, size_t count) {
+static void hit(void *ctx, vsi_read_hit *of, size_t count) {
   assert_ptr_equal(ctx, &th);
   for (size_t i = 0; i < count; i++) {
-    of[i].is_used = of[i].number == VSI_POSTGRES_EVERYTHING || is_used(ctx, of[i].number);
+    of[i].is_used = of[i].number == VSI_READS_EVERYTHING || is_used(ctx, of[i].number);
     if (!of[i].is_used) continue;
     if (hits_with) {
       hits_with(ctx, of[i].number, of[i].at_ns);
@@ -122,20 +122,19 @@ static vsi_postgres_keys keys_of(vsi_postgres_key key) {
   return keys;
 }
 
-static vsi_postgres_entry enter(vsi_postgres_ticket *ticket, vsi_postgres_key key, const char *text,
-                                uint64_t *ret_number) {
+static vsi_read_entry enter(vsi_read_ticket *ticket, vsi_postgres_key key, const char *text, uint64_t *ret_number) {
   vsi_postgres_keys keys = keys_of(key);
   vsi_postgres_snapshot snapshot = snapshot_of(text);
-  *ret_number = vsi_postgres_index_number(index_);
+  *ret_number = vsi_reads_number(vsi_postgres_index_reads(index_));
   return vsi_postgres_index_enter(index_, ticket, *ret_number, &keys, &snapshot, true);
 }
 
 /* A render begins and ends. */
 static uint64_t render(vsi_postgres_key key, const char *text) {
-  vsi_postgres_ticket ticket;
+  vsi_read_ticket ticket;
   uint64_t number;
-  vsi_postgres_index_begin(index_, &ticket);
-  assert_int_equal(enter(&ticket, key, text, &number), VSI_POSTGRES_ENTERED);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
+  assert_int_equal(enter(&ticket, key, text, &number), VSI_READS_ENTERED);
   return number;
 }
 
@@ -250,24 +249,24 @@ TEST_CASE(set_whose_snapshot_has_the_commit_is_not_hit) {
 }
 
 TEST_CASE(commit_is_kept_while_older_renders_run) {
-  vsi_postgres_ticket early, late;
+  vsi_read_ticket early, late;
   uint64_t number;
   start();
-  vsi_postgres_index_begin(index_, &early);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &early);
   commit(101, row_of(1));
   see("102:102:");
   assert_int_equal(ring_count(), 1);
-  vsi_postgres_index_begin(index_, &late);
-  assert_int_equal(enter(&early, row_of(1), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &late);
+  assert_int_equal(enter(&early, row_of(1), "101:101:", &number), VSI_READS_OVERTAKEN);
   assert_int_equal(ring_count(), 0); /* the late render sees the commit */
-  assert_int_equal(enter(&late, row_of(1), "102:102:", &number), VSI_POSTGRES_ENTERED);
-  vsi_postgres_index_begin(index_, &early);
+  assert_int_equal(enter(&late, row_of(1), "102:102:", &number), VSI_READS_ENTERED);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &early);
   commit(102, row_of(2));
   see("103:103:");
-  assert_int_equal(enter(&early, row_of(1), "102:102:", &number), VSI_POSTGRES_ENTERED); /* it has read another row */
-  vsi_postgres_index_begin(index_, &early);
+  assert_int_equal(enter(&early, row_of(1), "102:102:", &number), VSI_READS_ENTERED); /* it has read another row */
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &early);
   commit(103, row_of(2));
-  vsi_postgres_index_leave(index_, &early);
+  vsi_reads_leave(vsi_postgres_index_reads(index_), &early);
   see("104:104:");
   assert_int_equal(ring_count(), 0);
   assert_int_equal(hits_count, 0);
@@ -275,13 +274,13 @@ TEST_CASE(commit_is_kept_while_older_renders_run) {
 
 /* The render ended after the record was read and before the commit was visible. */
 TEST_CASE(render_ended_before_visibility_is_hit_later) {
-  vsi_postgres_ticket ticket;
+  vsi_read_ticket ticket;
   uint64_t number;
   start();
-  vsi_postgres_index_begin(index_, &ticket);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
   commit(101, row_of(1));
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_RUNNING);
-  assert_int_equal(enter(&ticket, row_of(1), "101:102:101", &number), VSI_POSTGRES_ENTERED);
+  assert_int_equal(enter(&ticket, row_of(1), "101:102:101", &number), VSI_READS_ENTERED);
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
   see("102:102:");
   assert_int_equal(hits_count, 1);
@@ -289,15 +288,15 @@ TEST_CASE(render_ended_before_visibility_is_hit_later) {
 }
 
 TEST_CASE(split_leaf_is_followed) {
-  vsi_postgres_ticket ticket;
+  vsi_read_ticket ticket;
   uint64_t number;
   start();
   uint64_t entered = render(leaf_of(1), "101:101:");
-  vsi_postgres_index_begin(index_, &ticket);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
   assert_int_equal(vsi_postgres_index_move(index_, INDEX, 1, 2), VESTRY_OK);
   assert_int_equal(vsi_postgres_index_move(index_, INDEX, 2, 3), VESTRY_OK);
   assert_int_equal(vsi_postgres_index_move(index_, INDEX, 2, 3), VESTRY_OK); /* as when a leaf is deleted */
-  assert_int_equal(enter(&ticket, leaf_of(1), "101:101:", &number), VSI_POSTGRES_ENTERED);
+  assert_int_equal(enter(&ticket, leaf_of(1), "101:101:", &number), VSI_READS_ENTERED);
   (void)render(leaf_of(1), "101:101:"); /* began after the moves */
   commit(101, leaf_of(3));
   see("102:102:");
@@ -307,38 +306,38 @@ TEST_CASE(split_leaf_is_followed) {
 
 /* The commit's writes were moved before the render looked them up. */
 TEST_CASE(moved_leaf_applies_to_commits_in_the_ring) {
-  vsi_postgres_ticket ticket;
+  vsi_read_ticket ticket;
   uint64_t number;
   start();
-  vsi_postgres_index_begin(index_, &ticket);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
   commit(101, leaf_of(1));
   see("102:102:");
   assert_int_equal(vsi_postgres_index_move(index_, INDEX, 1, 2), VESTRY_OK);
-  assert_int_equal(enter(&ticket, leaf_of(2), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
+  assert_int_equal(enter(&ticket, leaf_of(2), "101:101:", &number), VSI_READS_OVERTAKEN);
 }
 
 TEST_CASE(start_hits_all_sets_and_again_those_with_old_snapshots) {
-  vsi_postgres_ticket before, during;
+  vsi_read_ticket before, during;
   uint64_t number;
   (void)render(row_of(1), "90:90:");
-  vsi_postgres_index_begin(index_, &before);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &before);
   vsi_postgres_index_start(index_, 100);
   assert_int_equal(hits_count, 1);
-  assert_int_equal(enter(&before, row_of(1), "100:100:", &number), VSI_POSTGRES_OVERTAKEN);
+  assert_int_equal(enter(&before, row_of(1), "100:100:", &number), VSI_READS_OVERTAKEN);
   uint64_t old = render(row_of(2), "98:100:98");
   (void)render(row_of(3), "100:100:");
-  vsi_postgres_index_begin(index_, &during);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &during);
   see("98:100:98");
   assert_int_equal(hits_count, 1);
   see("100:101:");
   assert_int_equal(hits_count, 2);
   assert_int_equal(hits[1], old);
-  assert_int_equal(enter(&during, row_of(4), "98:100:98", &number), VSI_POSTGRES_OVERTAKEN);
+  assert_int_equal(enter(&during, row_of(4), "98:100:98", &number), VSI_READS_OVERTAKEN);
 }
 
 /* Writes and commit of such a transaction may precede the first record. */
 TEST_CASE(each_transaction_open_at_the_start_is_awaited_separately) {
-  vsi_postgres_ticket during;
+  vsi_read_ticket during;
   uint64_t number;
   vsi_postgres_index_start(index_, 100);
   see("96:101:96,97,98");
@@ -347,11 +346,11 @@ TEST_CASE(each_transaction_open_at_the_start_is_awaited_separately) {
   (void)render(row_of(2), "96:101:96,98");
   see("96:101:96,97,98");
   assert_int_equal(hits_count, 0);
-  vsi_postgres_index_begin(index_, &during);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &during);
   see("96:102:96,98"); /* others are still running */
   assert_int_equal(hits_count, 1);
   assert_int_equal(hits[0], first);
-  assert_int_equal(enter(&during, row_of(3), "96:101:96,97,98", &number), VSI_POSTGRES_OVERTAKEN);
+  assert_int_equal(enter(&during, row_of(3), "96:101:96,97,98", &number), VSI_READS_OVERTAKEN);
   (void)render(row_of(1), "96:102:96,98");
   see("96:103:96");
   assert_int_equal(hits_count, 3);
@@ -398,12 +397,12 @@ static vsi_postgres_keys keys_of_page(uint32_t row) {
 }
 
 static uint64_t render_page(uint32_t row, const char *text) {
-  vsi_postgres_ticket ticket;
+  vsi_read_ticket ticket;
   vsi_postgres_keys keys = keys_of_page(row);
   vsi_postgres_snapshot snapshot = snapshot_of(text);
-  const uint64_t number = vsi_postgres_index_number(index_);
-  vsi_postgres_index_begin(index_, &ticket);
-  assert_int_equal(vsi_postgres_index_enter(index_, &ticket, number, &keys, &snapshot, false), VSI_POSTGRES_ENTERED);
+  const uint64_t number = vsi_reads_number(vsi_postgres_index_reads(index_));
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
+  assert_int_equal(vsi_postgres_index_enter(index_, &ticket, number, &keys, &snapshot, false), VSI_READS_ENTERED);
   return number;
 }
 
@@ -413,10 +412,10 @@ static void commit_file(uint32_t xid) {
 
 /* Renders that end free the sets that have ended. */
 static void free_ended(uint32_t count) {
-  vsi_postgres_ticket ticket;
+  vsi_read_ticket ticket;
   for (uint32_t i = 0; i < count; i++) {
-    vsi_postgres_index_begin(index_, &ticket);
-    vsi_postgres_index_leave(index_, &ticket);
+    vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
+    vsi_reads_leave(vsi_postgres_index_reads(index_), &ticket);
   }
 }
 
@@ -529,11 +528,11 @@ static vsi_postgres_waits aside_waits; /* what the thread finds when it has the 
 
 /* A render begins and ends. */
 static void *run_aside(void *ctx) {
-  vsi_postgres_ticket ticket;
+  vsi_read_ticket ticket;
   aside_number = (int)gettid();
-  vsi_postgres_index_begin(index_, &ticket);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
   aside_waits = vsi_postgres_index_waits(index_);
-  vsi_postgres_index_leave(index_, &ticket);
+  vsi_reads_leave(vsi_postgres_index_reads(index_), &ticket);
   was_aside_in = true;
   return NULL;
 }
@@ -582,11 +581,12 @@ TEST_CASE(render_gets_the_lock_during_a_long_walk) {
 /* Sets come and go while a commit is being published. */
 static void *churn(void *ctx) {
   for (uint32_t i = 0; !atomic_load((atomic_bool *)ctx); i++) {
-    vsi_postgres_ticket ticket;
+    vsi_read_ticket ticket;
     vsi_postgres_keys keys = keys_of_page(i % 64);
     vsi_postgres_snapshot snapshot = snapshot_of("101:101:");
-    vsi_postgres_index_begin(index_, &ticket);
-    (void)vsi_postgres_index_enter(index_, &ticket, vsi_postgres_index_number(index_), &keys, &snapshot, true);
+    vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
+    (void)vsi_postgres_index_enter(index_, &ticket, vsi_reads_number(vsi_postgres_index_reads(index_)), &keys,
+                                   &snapshot, true);
   }
   return NULL;
 }
@@ -634,14 +634,14 @@ TEST_CASE(sets_come_and_go_during_a_walk) {
 
 /* Only renders that began before the dropped commits run again. */
 TEST_CASE(full_ring_drops_the_oldest_commits) {
-  vsi_postgres_ticket early, late, last;
+  vsi_read_ticket early, late, last;
   uint64_t number;
   char text[40];
   start();
   uint64_t kept = render(row_of(99), "101:101:");
-  vsi_postgres_index_begin(index_, &early);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &early);
   for (uint32_t i = 0; i < 20; i++) {
-    if (i == 10) vsi_postgres_index_begin(index_, &late);
+    if (i == 10) vsi_reads_begin(vsi_postgres_index_reads(index_), &late);
     commit(101 + i, row_of(50));
     snprintf(text, sizeof text, "%u:%u:", 102 + i, 102 + i);
     vsi_postgres_snapshot snapshot = snapshot_of(text);
@@ -650,10 +650,10 @@ TEST_CASE(full_ring_drops_the_oldest_commits) {
   assert_true(stats_of().over_ring_count > 0);
   assert_int_equal(ring_count(), 10); /* those that the late render needs */
   assert_int_equal(hits_count, 0);
-  vsi_postgres_index_begin(index_, &last);
-  assert_int_equal(enter(&early, row_of(1), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
-  assert_int_equal(enter(&late, row_of(1), "111:111:", &number), VSI_POSTGRES_ENTERED);
-  assert_int_equal(enter(&last, row_of(50), "121:121:", &number), VSI_POSTGRES_ENTERED);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &last);
+  assert_int_equal(enter(&early, row_of(1), "101:101:", &number), VSI_READS_OVERTAKEN);
+  assert_int_equal(enter(&late, row_of(1), "111:111:", &number), VSI_READS_ENTERED);
+  assert_int_equal(enter(&last, row_of(50), "121:121:", &number), VSI_READS_ENTERED);
   assert_int_equal(ring_count(), 0);
   commit(121, row_of(99));
   see("122:122:");
@@ -667,23 +667,23 @@ TEST_CASE(too_many_splits_are_counted_as_a_full_ring) {
   uint64_t number;
   start();
   for (uint32_t round = 1; round <= 2; round++) {
-    vsi_postgres_ticket ticket;
-    vsi_postgres_index_begin(index_, &ticket);
+    vsi_read_ticket ticket;
+    vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
     for (uint32_t i = 0; i <= MOVES; i++)
       assert_int_equal(vsi_postgres_index_move(index_, INDEX, 10 + i, 11 + i), VESTRY_OK);
     vsi_postgres_snapshot snapshot = snapshot_of("101:101:");
     assert_int_equal(vsi_postgres_index_see(index_, &snapshot), round == 1);
     assert_int_equal(stats_of().over_ring_count, round);
-    assert_int_equal(enter(&ticket, row_of(1), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
+    assert_int_equal(enter(&ticket, row_of(1), "101:101:", &number), VSI_READS_OVERTAKEN);
   }
 }
 
 TEST_CASE(full_ring_hits_more_and_misses_nothing) {
-  vsi_postgres_ticket ticket;
+  vsi_read_ticket ticket;
   uint64_t number;
   start();
   uint64_t entered = render(row_of(1), "101:101:");
-  vsi_postgres_index_begin(index_, &ticket);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
   commit(101, row_of(1));
   for (uint32_t i = 0; i < 16; i++) commit(102 + i, row_of(50)); /* none of them is visible */
   assert_int_equal(ring_count(), 0);
@@ -694,11 +694,11 @@ TEST_CASE(full_ring_hits_more_and_misses_nothing) {
   see("118:118:");
   assert_int_equal(hits_count, 2);
   assert_int_equal(hits[1], again);
-  assert_int_equal(enter(&ticket, row_of(1), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
+  assert_int_equal(enter(&ticket, row_of(1), "101:101:", &number), VSI_READS_OVERTAKEN);
 }
 
 TEST_CASE(keys_over_max_bytes_share_one_set) {
-  vsi_postgres_ticket ticket;
+  vsi_read_ticket ticket;
   vsi_postgres_index_destroy(index_);
   assert_int_equal(open_with(4096, 16), VESTRY_OK);
   start();
@@ -706,38 +706,47 @@ TEST_CASE(keys_over_max_bytes_share_one_set) {
     vsi_postgres_keys keys = {.count = 0};
     for (uint32_t i = 0; i < 300; i++) assert_int_equal(vsi_postgres_keys_add(&keys, &th.host, row_of(i)), VESTRY_OK);
     vsi_postgres_snapshot snapshot = snapshot_of("101:101:");
-    if (!is_least) vsi_postgres_index_begin(index_, &ticket), commit(101, row_of(9999)); /* it may have read the row */
+    if (!is_least) {
+      vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
+      commit(101, row_of(9999)); /* it may have read the row */
+    }
     assert_int_equal(vsi_postgres_index_enter(index_, &ticket, 1, &keys, &snapshot, is_least),
-                     is_least ? VSI_POSTGRES_WHOLE : VSI_POSTGRES_LARGE);
+                     is_least ? VSI_READS_WHOLE : VSI_READS_LARGE);
     vsi_postgres_snapshot_finish(&snapshot, &th.host);
   }
+  assert_int_equal(vsi_reads_enter_whole(vsi_postgres_index_reads(index_), &ticket), VSI_READS_WHOLE);
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
   see("102:102:");
   assert_int_equal(hits_count, 1);
-  assert_int_equal(hits[0], VSI_POSTGRES_EVERYTHING);
+  assert_int_equal(hits[0], VSI_READS_EVERYTHING);
+  vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
+  commit(102, row_of(1));
+  see("103:103:"); /* before the render depends on EVERYTHING */
+  assert_int_equal(vsi_reads_enter_whole(vsi_postgres_index_reads(index_), &ticket), VSI_READS_OVERTAKEN);
 }
 
 /* Each allocation fails once. The follower gets an error and starts again, or the set is hit. */
 TEST_CASE(allocation_failure_misses_no_commit) {
   tear_down(state); /* each round has its own host */
   for (long n = 0; test_host_init(&th), true; n++) {
-    vsi_postgres_ticket ticket;
+    vsi_read_ticket ticket;
     uint64_t number;
     assert_int_equal(open_with(1 << 20, 16), VESTRY_OK);
     start();
-    vsi_postgres_index_begin(index_, &ticket);
+    vsi_reads_begin(vsi_postgres_index_reads(index_), &ticket);
     vsi_postgres_keys read = keys_of_page(366), written = keys_of(leaf_of(2));
     vsi_postgres_snapshot snapshot = snapshot_of("101:101:");
-    number = vsi_postgres_index_number(index_);
+    number = vsi_reads_number(vsi_postgres_index_reads(index_));
     test_host_fail_in(&th, n);
     vestry_err error = vsi_postgres_index_move(index_, INDEX, 1, 2);
-    vsi_postgres_entry entry = vsi_postgres_index_enter(index_, &ticket, number, &read, &snapshot, true);
+    vsi_read_entry entry = vsi_postgres_index_enter(index_, &ticket, number, &read, &snapshot, true);
+    if (entry == VSI_READS_WHOLE) entry = vsi_reads_enter_whole(vsi_postgres_index_reads(index_), &ticket);
     if (!error) error = vsi_postgres_index_commit(index_, 101, &written, false);
     if (!error) error = vsi_postgres_index_take(index_);
     bool has_failed = test_host_has_failed(&th);
     test_host_fail_no_more(&th);
     if (!error) see("102:102:");
-    assert_true(error == VESTRY_NO_MEMORY || entry == VSI_POSTGRES_OVERTAKEN || hits_count == 1);
+    assert_true(error == VESTRY_NO_MEMORY || entry == VSI_READS_OVERTAKEN || hits_count == 1);
     vsi_postgres_keys_clear(&written, &th.host);
     vsi_postgres_index_destroy(index_);
     test_host_assert_clean(&th);

@@ -130,9 +130,8 @@ static void commit_much(shown_site *s, vestry_render *render) {
   vsi_sqlite_recording recording;
   pthread_t thread;
   assert_int_equal(vsi_sqlite_tables_find(&database->tables, "name", &use.table), VESTRY_OK);
-  const uint64_t begun = vsi_sqlite_index_begin(database->index);
   vsi_sqlite_reads_begin(&recording, database->host, database, render, 0);
-  recording.begun = begun;
+  vsi_reads_begin(vsi_sqlite_index_reads(database->index), &recording.ticket);
   recording.has_read = true;
   assert_int_equal(vsi_sqlite_uses_add(database->host, &recording.uses, &use), VESTRY_OK);
   vsi_sqlite_reads_end(&recording);

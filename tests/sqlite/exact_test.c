@@ -48,18 +48,7 @@ static size_t renders_of_all(shown_site *s) {
   return sum;
 }
 
-/* Return the number of different queries among the pages that have rendered. */
-static size_t rendered_queries(const shown_site *s) {
-  size_t sum = 0;
-  for (size_t i = 0; i < s->count; i++) {
-    size_t j = 0;
-    while (j < i && !(s->all[j].sql == s->all[i].sql && s->all[j].renders)) j++;
-    sum += j == i && s->all[i].renders;
-  }
-  return sum;
-}
-
-/* Each render that a commit requests is counted, and each read set; renders of the same query share one. */
+/* Each render that a commit requests is counted. */
 TEST_CASE(refreshed_count_counts_each_render) {
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
@@ -71,7 +60,7 @@ TEST_CASE(refreshed_count_counts_each_render) {
     for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) shown_watch(&s, queries[i]);
     (void)renders_of_all(&s);
     vestry_sqlite_stats from = shown_stats(&s);
-    size_t sum = 0, sets = 0;
+    size_t sum = 0;
     for (int i = 0; i < 60; i++) {
       char sql[100];
       sqlite3 *by = i % 3 ? s.writer : s.other;
@@ -80,10 +69,8 @@ TEST_CASE(refreshed_count_counts_each_render) {
       if (i == 40) snprintf(sql, sizeof sql, "CREATE TABLE another(x)"); /* refreshes all readers */
       shown_run(by, sql);
       shown_settle(&s);
-      sets += rendered_queries(&s);
       sum += renders_of_all(&s);
       assert_int_equal(shown_stats(&s).refreshed_count - from.refreshed_count, sum);
-      assert_int_equal(shown_stats(&s).refreshed_sets_count - from.refreshed_sets_count, sets);
     }
     assert_true(sum >= 60 * 3);
     shown_close(&s);
@@ -265,15 +252,49 @@ TEST_CASE(commit_followed_right_after_a_render_is_not_missed) {
   }
 }
 
+/* Columns that the page does not read grow, so that its rows move to other file pages. */
+/* capability: D21 */
+SHOWN_CASE(change_of_a_moved_row_renders_a_page_that_has_read_a_range) {
+  size_t all = shown_watch(s, "SELECT sum(length(body)) FROM message WHERE channel > 7 AND channel < 9");
+  for (int i = 0; i < 8; i++) {
+    char sql[120];
+    snprintf(sql, sizeof sql, "UPDATE message SET likes = hex(zeroblob(%d)) WHERE channel = 8", 200 * (i + 1));
+    shown_run(s->writer, sql);
+    assert_int_equal(shown_renders(s, all), 0);
+    snprintf(sql, sizeof sql, "UPDATE message SET body = body || 'x' WHERE channel = 8 AND id = %d", 20 + 50 * i);
+    shown_run(s->writer, sql);
+    assert_int_equal(shown_renders(s, all), 1);
+  }
+}
+
+static void grow_others(shown_site *s, vestry_render *render) {
+  shown_run(s->writer, "UPDATE name SET text = hex(zeroblob(300)) WHERE id <> 18");
+  assert_int_equal(vestry_sqlite_sync(s->database, NULL), VESTRY_OK);
+}
+
+/* It moves between the reads of a render and its end. */
+/* capability: D21 */
+SHOWN_CASE(change_of_a_row_that_moved_during_the_render_renders_its_page) {
+  shown_run(s->writer, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) INSERT INTO name "
+                       "SELECT i, 'x' FROM n");
+  size_t one = shown_watch(s, "SELECT text FROM name WHERE id = 18");
+  s->behind = grow_others;
+  shown_run(s->writer, "UPDATE name SET text = 'y' WHERE id = 18");
+  assert_int_equal(shown_renders(s, one), 1);
+  s->behind = NULL;
+  shown_run(s->writer, "UPDATE name SET text = 'z' WHERE id = 18");
+  assert_int_equal(shown_renders(s, one), 1);
+  assert_string_equal(s->all[one].text, "z ");
+}
+
 /* Other renders end meanwhile, each with a set of its own, of this number of tables. */
 static void enter(shown_site *s, vestry_render *render, uint32_t count, uint32_t tables_count) {
   enum { TABLES_FROM = 1000 };
   vestry_sqlite *database = s->database;
   for (uint32_t i = 0; i < count; i++) {
     vsi_sqlite_recording recording;
-    uint64_t begun = vsi_sqlite_index_begin(database->index);
     vsi_sqlite_reads_begin(&recording, database->host, database, render, 0);
-    recording.begun = begun;
+    vsi_reads_begin(vsi_sqlite_index_reads(database->index), &recording.ticket);
     recording.has_read = true;
     for (uint32_t j = 0; j < tables_count; j++) {
       const vsi_sqlite_use use = {
@@ -295,9 +316,8 @@ static void enter_rows(shown_site *s, vestry_render *render) {
   assert_int_equal(vsi_sqlite_tables_find(&database->tables, "name", &use.table), VESTRY_OK);
   for (use.key = FIRST_ENTERED; use.key < FIRST_ENTERED + ENTERED; use.key++) {
     vsi_sqlite_recording recording;
-    const uint64_t begun = vsi_sqlite_index_begin(database->index);
     vsi_sqlite_reads_begin(&recording, database->host, database, render, 0);
-    recording.begun = begun;
+    vsi_reads_begin(vsi_sqlite_index_reads(database->index), &recording.ticket);
     recording.has_read = true;
     assert_int_equal(vsi_sqlite_uses_add(database->host, &recording.uses, &use), VESTRY_OK);
     vsi_sqlite_reads_end(&recording);
@@ -306,7 +326,7 @@ static void enter_rows(shown_site *s, vestry_render *render) {
   }
 }
 
-/* The tables by which sets are found grow step by step; the sets stay the same from render to render. */
+/* The tables by which sets are found grow step by step; each render has its own sets, and the former ones are freed. */
 /* capability: D21 */
 TEST_CASE(each_of_many_sets_is_found) {
   shown_site s;
@@ -323,13 +343,13 @@ TEST_CASE(each_of_many_sets_is_found) {
     shown_run(s.writer, sql);
     assert_int_equal(shown_renders(&s, one), id >= FIRST_ENTERED && id < FIRST_ENTERED + ENTERED);
   }
-  assert_int_equal(shown_stats(&s).recorded_bytes, before.recorded_bytes);
-  const uint64_t sets = shown_stats(&s).refreshed_sets_count;
+  assert_in_range(shown_stats(&s).recorded_bytes, before.recorded_bytes, 3 * before.recorded_bytes);
+  const uint64_t sets = shown_stats(&s).refreshed_count;
   shown_run(s.writer, "UPDATE name SET text = 'y'"); /* scattered rows */
   shown_run(s.writer, "WITH RECURSIVE n(i) AS (SELECT 5000 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) "
                       "INSERT INTO name(id) SELECT i FROM n"); /* more rows than sets, which are compared then */
   assert_int_equal(shown_renders(&s, one), 1);
-  assert_in_range(shown_stats(&s).refreshed_sets_count - sets, 30, 50);
+  assert_in_range(shown_stats(&s).refreshed_count - sets, 30, 50);
   s.ahead = NULL;
   shown_close(&s);
 }
@@ -521,7 +541,7 @@ SHOWN_CASE(sets_of_closed_pages_are_freed) {
     s->count = 0;
     if (i == 200) before = shown_stats(s).recorded_bytes;
   }
-  assert_true(shown_stats(s).recorded_bytes < 2 * before);
+  assert_in_range(shown_stats(s).recorded_bytes, 1, 4 * before); /* of one or two sets */
 }
 
 /* The WAL was reset, and its frames overwritten, before they were read. */

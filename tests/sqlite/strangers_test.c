@@ -29,6 +29,23 @@ TEST_CASE(commit_of_another_program_renders_no_moved_page_of_another_table) {
   }
 }
 
+/* The row of the first page may have moved; a page that reads the same file pages after that knows where its row is. */
+/* capability: D22 */
+TEST_CASE(page_opened_after_a_commit_to_its_file_pages_is_exact) {
+  shown_site s;
+  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
+  shown_run(s.writer, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999) INSERT INTO name "
+                      "SELECT i, hex(zeroblob(50)) FROM n");
+  size_t one = shown_watch(&s, "SELECT text FROM name WHERE id = 1");
+  shown_run(s.writer, "UPDATE name SET text = 'other' WHERE id = 3");
+  assert_int_equal(shown_renders(&s, one), 0);
+  size_t two = shown_watch(&s, "SELECT text FROM name WHERE id = 2");
+  shown_run(s.other, "UPDATE name SET text = 'x' WHERE id = 999"); /* on another file page */
+  assert_int_equal(shown_renders(&s, one), 1);
+  assert_int_equal(shown_renders(&s, two), 0);
+  shown_close(&s);
+}
+
 /* A row is removed from an inner page of the tree, and the one before it takes its place. Rows between the two, which
  * do not exist yet, then belong on a leaf that was neither read nor written. */
 /* capability: D22 */

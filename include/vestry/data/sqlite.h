@@ -93,9 +93,8 @@ typedef struct vestry_sqlite_options {
                                        [2,048]; beyond it the render is followed at level TABLES */
   size_t max_bytes;               /**< maximum memory for all recorded reads [256 MiB, about 1.7 million pages that
                                        read one row each]. Beyond it a further render is followed at level TABLES
-                                       without its keys, so that renders of the same tables share a record, for which
-                                       another 64 KiB are reserved. The log reports it once, and again after an eighth
-                                       was free */
+                                       without its keys; such records take at most as much again. The log reports it
+                                       once, and again after an eighth was free */
 } vestry_sqlite_options;
 
 /** Let SQLite record which file pages a render reads, for level FILE_PAGES. This is a setting of the whole process
@@ -154,41 +153,39 @@ VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_
 
 /** Counters since the database was created, and current sizes. */
 typedef struct vestry_sqlite_stats {
-  uint64_t commits_count;        /**< commits of attached connections */
-  uint64_t other_commits_count;  /**< commits of other connections, as far as they could be distinguished */
-  uint64_t refreshed_count;      /**< renders requested because of data that they had read */
-  uint64_t whole_count;          /**< times that everything was refreshed: schema, VACUUM, commits that could not be
+  uint64_t commits_count;       /**< commits of attached connections */
+  uint64_t other_commits_count; /**< commits of other connections, as far as they could be distinguished */
+  uint64_t refreshed_count;     /**< renders requested because of data that they had read */
+  uint64_t whole_count;         /**< times that everything was refreshed: schema, VACUUM, commits that could not be
                                       followed */
-  uint64_t recorded_count;       /**< renders whose reads were recorded */
-  uint64_t table_level_count;    /**< of recorded_count: followed at level TABLES because of max_file_pages
+  uint64_t recorded_count;      /**< renders whose reads were recorded */
+  uint64_t table_level_count;   /**< of recorded_count: followed at level TABLES because of max_file_pages
                                       (over_pages_count) or max_bytes (over_bytes_count), or without the memory or
                                       the means to record its file pages */
-  size_t recorded_bytes;         /**< memory for recorded reads, now */
-  size_t connections_count;      /**< attached connections, now */
-  uint64_t refreshed_sets_count; /**< read sets of the renders in refreshed_count, which may be fewer, because renders
-                                      with equal reads share a set */
-  uint64_t everything_count;     /**< of recorded_count: they render at every commit, because there was no memory, not
-                                      even in the reserve, because a read has failed, or because there were more than
+  size_t recorded_bytes;        /**< memory for recorded reads, now */
+  size_t connections_count;     /**< attached connections, now */
+  uint64_t everything_count;    /**< of recorded_count: they render at every commit, because there was no memory, not
+                                      even for its tables, because a read has failed, or because there were more than
                                       65,536 names of tables */
-  uint64_t large_commits_count;  /**< of commits_count: changed more than 65,536 keys of rows (consecutive ones count as
+  uint64_t large_commits_count; /**< of commits_count: changed more than 65,536 keys of rows (consecutive ones count as
                                       one), or updated more than 65,536 rows, so they also render pages that show other
                                       rows or columns. The log reports the first one */
-  uint64_t over_pages_count;     /**< of table_level_count: the render read more than max_file_pages. The log reports
+  uint64_t over_pages_count;    /**< of table_level_count: the render read more than max_file_pages. The log reports
                                       the first one */
-  uint64_t over_bytes_count;     /**< of table_level_count: the recorded reads had reached max_bytes */
-  uint64_t promoted_count;       /**< of recorded_count: the render looked up more than 64 keys of a table, or by more
+  uint64_t over_bytes_count;    /**< of table_level_count: the recorded reads had reached max_bytes */
+  uint64_t promoted_count;      /**< of recorded_count: the render looked up more than 64 keys of a table, or by more
                                       than 64 parameters of a statement, by a statement whose program (EXPLAIN) has more
                                       than 4,096 operations, or by a column after the 62nd of the table, so it is
                                       followed as one that has read any row of that table. The log reports the first one
                                       beyond each bound, with the table */
-  size_t peers_count;            /**< other processes that follow the file, now */
-  uint64_t peer_commits_count;   /**< of other_commits_count: commits of attached connections in other processes whose
+  size_t peers_count;           /**< other processes that follow the file, now */
+  uint64_t peer_commits_count;  /**< of other_commits_count: commits of attached connections in other processes whose
                                       changed rows are known */
-  vestry_sqlite_level level;     /**< level of renders, never DEFAULT. Single renders and connections can have a lower
+  vestry_sqlite_level level;    /**< level of renders, never DEFAULT. Single renders and connections can have a lower
                                       one: see vestry_sqlite_level */
-  uint64_t over_topics_count;    /**< of commits_count: had more than 4,096 topics, or 256 KiB of their names, so they
+  uint64_t over_topics_count;   /**< of commits_count: had more than 4,096 topics, or 256 KiB of their names, so they
                                       refreshed every page. The log reports the first one */
-  uint64_t over_recent_count;    /**< of recorded_count: run again, because more than 1,024 commits, or 4 MiB of their
+  uint64_t over_recent_count;   /**< of recorded_count: run again, because more than 1,024 commits, or 4 MiB of their
                                       changes, came while the render ran. The log reports the first one */
 } vestry_sqlite_stats;
 

@@ -58,7 +58,7 @@ static const char no_room[] = "53200", conflict[] = "40001";
 typedef struct recording {
   vsi_postgres_recorder is; /* first */
   vestry_postgres *database;
-  vsi_postgres_ticket ticket; /* if it is followed */
+  vsi_read_ticket ticket; /* if it is followed */
   const vestry_render *render;
   unsigned conflicts; /* number of conflicts */
   bool by_tables;
@@ -94,6 +94,10 @@ struct vestry_postgres {
   _Atomic(uint64_t) recorded, table_level, promoted, again, fallbacks, over_bytes, over_keys; /* counters */
 };
 
+static vsi_reads *reads_of(const vestry_postgres *database) {
+  return vsi_postgres_index_reads(database->index);
+}
+
 /* --------------------------------------------------------------------------------------------------- topics ------- */
 
 /* Returns the length of the topic. */
@@ -106,10 +110,10 @@ static size_t write_topic(const vestry_postgres *database, uint64_t number, char
   return len + vsi_hex_number(topic + len, number);
 }
 
-static void refresh(void *ctx, vsi_postgres_hit *hits, size_t count) {
+static void refresh(void *ctx, vsi_read_hit *hits, size_t count) {
   vestry_postgres *database = ctx;
-  vsi_used_topic topics[VSI_POSTGRES_HITS_MOST];
-  char names[VSI_POSTGRES_HITS_MOST][TOPIC_BYTES];
+  vsi_used_topic topics[VSI_READS_HITS_MOST];
+  char names[VSI_READS_HITS_MOST][TOPIC_BYTES];
   for (size_t i = 0; i < count; i++)
     topics[i] = (vsi_used_topic){.name = names[i],
                                  .len = write_topic(database, hits[i].number, names[i]),
@@ -337,8 +341,8 @@ static void begin(vestry_render *render, void *ctx) {
   recording *is = vsi_calloc(database->host, 1, sizeof *is);
   const bool is_followed = is && level_of(database) != VESTRY_POSTGRES_TOPICS;
   if (!is_followed && database->follower) { /* its reads will be unknown */
-    vsi_postgres_index_add_whole(database->index);
-    depend(database, render, VSI_POSTGRES_EVERYTHING);
+    depend(database, render, VSI_READS_EVERYTHING);
+    vsi_reads_add_whole(reads_of(database));
   }
   if (!is) return;
   is->database = database;
@@ -350,7 +354,7 @@ static void begin(vestry_render *render, void *ctx) {
   if (was_torn(database, render)) is->conflicts = CONFLICTS;
   /* A transaction begun before the render may not see earlier commits. */
   is->is.wants_again = is->is.is_unknown = vsi_postgres_own(&database->pool->is);
-  vsi_postgres_index_begin(database->index, &is->ticket);
+  vsi_reads_begin(reads_of(database), &is->ticket);
 }
 
 /* ------------------------------------------------------------------------------------------- end of a render ------ */
@@ -441,18 +445,18 @@ static void note_whole(vestry_postgres *database) {
           database->pool->is.name, database->options.max_bytes);
 }
 
-static vsi_postgres_entry enter(recording *is, vsi_postgres_read_set *f, uint64_t number) {
+static vsi_read_entry enter(recording *is, vsi_postgres_read_set *f, uint64_t number) {
   vestry_postgres *database = is->database;
-  vsi_postgres_entry entry =
+  vsi_read_entry entry =
       vsi_postgres_index_enter(database->index, &is->ticket, number, &f->keys, &f->snapshot, f->by_tables);
-  const bool is_large = entry == VSI_POSTGRES_LARGE;
+  const bool is_large = entry == VSI_READS_LARGE;
   if (is_large) {
     atomic_fetch_add_explicit(&database->table_level, 1, memory_order_relaxed);
     note_over(database, &database->over_bytes, "the reads of renders take more bytes", "max_bytes",
               database->options.max_bytes);
     entry = vsi_postgres_index_enter(database->index, &is->ticket, number, &f->tables, &f->snapshot, true);
   }
-  if (entry != VSI_POSTGRES_WHOLE) return entry;
+  if (entry != VSI_READS_WHOLE) return entry;
   if (!is_large) atomic_fetch_add_explicit(&database->over_bytes, 1, memory_order_relaxed);
   note_whole(database);
   return entry;
@@ -465,30 +469,27 @@ static vsi_postgres_entry enter(recording *is, vsi_postgres_read_set *f, uint64_
 static void settle_reads(recording *is, vestry_render *render) {
   vestry_postgres *database = is->database;
   vsi_postgres_read_set f = {.host = database->host};
-  vsi_postgres_entry entry;
   vestry_err error = is->is_torn          ? VESTRY_OK
                      : is->is.is_unknown  ? VESTRY_UNSUPPORTED
                      : is->is.transaction ? find_read_set(is, bit_of(render), &f)
                                           : VESTRY_BUSY;
   end_transaction(is);
-  uint64_t number = vsi_postgres_index_number(database->index);
+  uint64_t number = vsi_reads_number(reads_of(database));
   if (is->is_torn || error == VESTRY_BUSY) {
     atomic_fetch_add_explicit(&database->again, error == VESTRY_BUSY, memory_order_relaxed);
     if (is->conflicts >= CONFLICTS)
       atomic_fetch_or_explicit(&database->torn, bit_of(render), memory_order_relaxed); /* see was_torn in begin */
     depend(database, render, number);
-    vsi_postgres_index_leave(database->index, &is->ticket);
-    refresh(database, &(vsi_postgres_hit){.number = number}, 1);
-  } else if (error) {
-    depend(database, render, number);
-    depend(database, render, VSI_POSTGRES_EVERYTHING);
-    entry = vsi_postgres_index_enter_whole(database->index, &is->ticket);
-    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, &(vsi_postgres_hit){.number = number}, 1);
+    vsi_reads_leave(reads_of(database), &is->ticket);
+    refresh(database, &(vsi_read_hit){.number = number}, 1);
   } else {
     depend(database, render, number);
-    entry = enter(is, &f, number);
-    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, &(vsi_postgres_hit){.number = number}, 1);
-    if (entry == VSI_POSTGRES_WHOLE) depend(database, render, VSI_POSTGRES_EVERYTHING);
+    vsi_read_entry entry = error ? VSI_READS_WHOLE : enter(is, &f, number);
+    if (entry == VSI_READS_WHOLE) {
+      depend(database, render, VSI_READS_EVERYTHING);
+      entry = vsi_reads_enter_whole(reads_of(database), &is->ticket);
+    }
+    if (entry == VSI_READS_OVERTAKEN) refresh(database, &(vsi_read_hit){.number = number}, 1);
   }
   vsi_postgres_read_set_finish(&f);
 }
@@ -502,7 +503,7 @@ static void end(vestry_render *render, void *ctx) {
   if (is->is.transaction || is->has_rows || is->is_torn || (is->is.is_followed && is->is.is_unknown))
     settle_reads(is, render);
   else if (is->is.is_followed)
-    vsi_postgres_index_leave(database->index, &is->ticket);
+    vsi_reads_leave(reads_of(database), &is->ticket);
   vsi_free(database->host, is);
 }
 
@@ -530,7 +531,7 @@ static vestry_err find_place(const vestry_postgres *database, uint64_t *ret_plac
 
 static vestry_err wait_for(const vestry_postgres *database, uint64_t place, uint64_t until_ns) {
   vestry_err error = vsi_postgres_follower_wait(database->follower, place, until_ns);
-  return error || vsi_postgres_index_wait(database->index, until_ns) ? error : VESTRY_TIMEOUT;
+  return error || vsi_reads_wait(reads_of(database), until_ns) ? error : VESTRY_TIMEOUT;
 }
 
 vestry_err vestry_postgres_settle(vestry_postgres *database, uint64_t timeout_ms, uint64_t *ret_seq) {

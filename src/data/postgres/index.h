@@ -4,21 +4,10 @@
 #ifndef VSI_POSTGRES_INDEX_H
 #define VSI_POSTGRES_INDEX_H
 
-#include <sys/queue.h>
-
 #include "data/postgres/keys.h"
 #include "vestry/data/postgres.h"
 
 typedef struct vsi_postgres_index vsi_postgres_index;
-
-/* A set that a commit matches. It has ended, and its render must run again. */
-typedef struct vsi_postgres_hit {
-  uint64_t number;
-  uint64_t at_ns; /* when the record of the commit was read; 0: unknown */
-  uint16_t kind;  /* for the index itself: of the key */
-  bool is_used;   /* set by the owner: a page needs the set */
-} vsi_postgres_hit;
-enum { VSI_POSTGRES_HITS_MOST = 32 }; /* reported at once */
 
 typedef struct vsi_postgres_index_options {
   const vestry_host *host;
@@ -26,7 +15,7 @@ typedef struct vsi_postgres_index_options {
   size_t max_ring;  /* number of commits kept for running renders */
   /* Commits match these sets. Called under the index's lock, as is is_used. If a commit matches many sets, renders get
    * the lock in between. */
-  void (*hit)(void *ctx, vsi_postgres_hit *hits, size_t count);
+  void (*hit)(void *ctx, vsi_read_hit *hits, size_t count);
   bool (*is_used)(void *ctx, uint64_t number); /* whether a page needs the set */
   uint64_t (*now_ns)(void *ctx);               /* time for a commit, without the lock; 0: not needed */
   /* Notify the receivers that a commit is visible from now on; return whether a receiver waits for a commit. Called
@@ -36,12 +25,6 @@ typedef struct vsi_postgres_index_options {
   void *ctx;
 } vsi_postgres_index_options;
 
-/* A running render. Its owner provides the memory. */
-typedef struct vsi_postgres_ticket {
-  TAILQ_ENTRY(vsi_postgres_ticket) in;
-  uint64_t at;
-} vsi_postgres_ticket;
-
 /* Create an index. OK | NO_MEMORY */
 vestry_err vsi_postgres_index_create(const vsi_postgres_index_options *options, vsi_postgres_index **ret_index);
 /* Free an index. NULL is accepted. */
@@ -49,36 +32,12 @@ void vsi_postgres_index_destroy(vsi_postgres_index *index);
 
 /* ---- renders ---- */
 
-/* Begin a render, before its transaction begins. */
-void vsi_postgres_index_begin(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
-/* End a render that depends on nothing. */
-void vsi_postgres_index_leave(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
-/* Return a number for a set: never 0. */
-uint64_t vsi_postgres_index_number(vsi_postgres_index *index);
-/* The number of the set that every commit matches. */
-enum { VSI_POSTGRES_EVERYTHING = 0 };
-
-/* ENTERED    the next commit that matches the set hits the render
- * OVERTAKEN  such a commit is visible already: the render must run again; nothing was entered
- * LARGE      the set would be too large with these keys. The ticket stays valid: enter fewer keys, with is_least
- * WHOLE      there is no room, but the set EVERYTHING represents it: let the render depend on that, too */
-typedef enum vsi_postgres_entry {
-  VSI_POSTGRES_ENTERED,
-  VSI_POSTGRES_OVERTAKEN,
-  VSI_POSTGRES_LARGE,
-  VSI_POSTGRES_WHOLE
-} vsi_postgres_entry;
-
-/* End a render and enter its set. keys and snapshot are taken over, and are empty afterwards. The topic of that number
- * must have been named. */
-vsi_postgres_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_postgres_ticket *ticket, uint64_t number,
-                                            vsi_postgres_keys *keys, vsi_postgres_snapshot *snapshot, bool is_least);
-
-/* The same for a render with unknown reads: OVERTAKEN or WHOLE. */
-vsi_postgres_entry vsi_postgres_index_enter_whole(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
-
-/* Let a render without a ticket depend on EVERYTHING, before it begins. */
-void vsi_postgres_index_add_whole(vsi_postgres_index *index);
+/* Return the index's reads: renders begin with them, and get numbers for their sets. */
+vsi_reads *vsi_postgres_index_reads(vsi_postgres_index *index);
+/* Enter the set of a render (vsi_reads_enter), whose ticket ends if the result is ENTERED or OVERTAKEN. keys are taken
+ * over, as is snapshot unless the result is LARGE; both are empty then. */
+vsi_read_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_read_ticket *ticket, uint64_t number,
+                                        vsi_postgres_keys *keys, vsi_postgres_snapshot *snapshot, bool is_least);
 
 /* ---- for the follower: one thread ---- */
 
@@ -118,7 +77,4 @@ bool vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapsh
 
 /* Get the counters of commits, refreshes, sets and the ring; the others are 0. */
 void vsi_postgres_index_stats_get(vsi_postgres_index *index, vestry_postgres_stats *stats);
-/* Wait until no render runs that began before this call, or until that time. false: the time is over. For tests. */
-bool vsi_postgres_index_wait(vsi_postgres_index *index, uint64_t until_ns);
-
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "data/sql/reads.h"
 #include "vestry/error.h"
 #include "vestry/host.h"
 
@@ -28,18 +29,12 @@ typedef enum vsi_postgres_kind {
   VSI_POSTGRES_WRITTEN
 } vsi_postgres_kind;
 
-typedef struct vsi_postgres_key {
-  uint32_t relation;
-  uint32_t block;
-  uint16_t offset; /* ROW: of the row. WRITTEN: bits. Other kinds: 0 */
-  uint16_t kind;
-} vsi_postgres_key;
+/* `offset`: ROW: of the row. WRITTEN: bits. Other kinds: 0 */
+typedef vsi_read_key vsi_postgres_key;
 
-/* The kinds whose keys name a part of a relation. All other keys name a whole relation, and many renders share them. */
-static inline bool vsi_postgres_is_part(unsigned kind) {
-  return kind == VSI_POSTGRES_ROW || kind == VSI_POSTGRES_ROWS || kind == VSI_POSTGRES_LEAF ||
-         kind >= VSI_POSTGRES_WRITTEN;
-}
+/* The kinds whose keys name a part of a relation, as bits. All other keys name a whole relation, and many renders share
+ * them. */
+enum { VSI_POSTGRES_PART_KINDS = 1 << VSI_POSTGRES_ROW | 1 << VSI_POSTGRES_ROWS | 1 << VSI_POSTGRES_LEAF };
 /* Return a key that is passed on at once, as two words. Therefore, it is written as two words: a processor that loads a
  * word whose parts were stored just before waits until they are in its cache, and so are all earlier stores. */
 static inline vsi_postgres_key vsi_postgres_key_of(uint32_t relation, uint32_t block, uint32_t offset, uint32_t kind) {

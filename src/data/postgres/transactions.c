@@ -170,7 +170,7 @@ static vestry_err note_kinds(const vsi_postgres_transactions *all, transaction *
                              const uint16_t *kinds) {
   vestry_err error = VESTRY_OK;
   for (; *kinds && !error; kinds++) {
-    const uint32_t block = vsi_postgres_is_part(*kinds) ? touched->block : 0;
+    const uint32_t block = VSI_POSTGRES_PART_KINDS >> *kinds & 1 ? touched->block : 0;
     if (*kinds == VSI_POSTGRES_ROW)
       error = note(all, t, vsi_postgres_written_key(touched->relation, block, touched->offset));
     else

@@ -118,7 +118,6 @@ static vestry_err fill(vestry_sqlite *database) {
 
 static void begin(vestry_render *render, void *ctx) {
   vestry_sqlite *database = ctx;
-  uint64_t begun = vsi_sqlite_index_begin(database->index);
   vsi_sqlite_recording *recording = vsi_calloc(database->host, 1, sizeof *recording);
   if (!recording) { /* its reads will not be known */
     vsi_sqlite_index_enter_all(database->index, render);
@@ -126,7 +125,7 @@ static void begin(vestry_render *render, void *ctx) {
   }
   vsi_sqlite_reads_begin(recording, database->host, database, render,
                          database->records_pages ? database->options.max_file_pages : 0);
-  recording->begun = begun;
+  vsi_reads_begin(vsi_sqlite_index_reads(database->index), &recording->ticket);
   recording->others = atomic_load_explicit(&database->others, memory_order_seq_cst);
   recording->number = 1 + atomic_fetch_add_explicit(&database->renders, 1, memory_order_relaxed);
 }
@@ -134,17 +133,14 @@ static void begin(vestry_render *render, void *ctx) {
 static void end(vestry_render *render, void *ctx) {
   vestry_sqlite *database = ctx;
   vsi_sqlite_recording *recording = vsi_sqlite_reads_of(database);
-  if (!recording) {
-    vsi_sqlite_index_end(database->index);
-    return;
-  }
+  if (!recording) return;
   if (recording->wants_again) vestry_render_again(render);
   if (recording->writer) vsi_sqlite_settle_reset(recording->writer);
   vsi_sqlite_reads_end(recording);
   if (database->records)
     vsi_sqlite_index_enter(database->index, recording);
   else
-    vsi_sqlite_index_end(database->index);
+    vsi_reads_leave(vsi_sqlite_index_reads(database->index), &recording->ticket);
   vsi_sqlite_reads_finish(recording);
   vsi_free(database->host, recording);
 }

@@ -19,8 +19,6 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
       {"vestry_sqlite_commits_large", "Commits that changed too many rows to be followed by row.", NULL, NULL, 0,
        stats.large_commits_count},
       {"vestry_sqlite_refreshed", "Renders caused by commits.", NULL, NULL, 0, stats.refreshed_count},
-      {"vestry_sqlite_refreshed_sets", "Read sets that commits concerned; renders with the same reads share one set.",
-       NULL, NULL, 0, stats.refreshed_sets_count},
       {"vestry_sqlite_refreshed_whole", "Refreshes of all pages.", NULL, NULL, 0, stats.whole_count},
       {records, "Renders with a recorded read set, by level.", "level", "exact", 0,
        stats.recorded_count - stats.table_level_count - stats.everything_count},

@@ -4,6 +4,7 @@
 #ifndef VSI_SQLITE_RECORDING_H
 #define VSI_SQLITE_RECORDING_H
 
+#include "data/sql/reads.h"
 #include "data/sqlite/tables.h"
 #include "vestry/app/page.h"
 
@@ -34,9 +35,9 @@ struct vsi_sqlite_recording {
   const vestry_host *host;
   void *owner; /* identifies the database */
   vestry_render *render;
-  void *writer;      /* a connection that has changed rows in this render */
-  uint64_t number;   /* unique among all recordings of the owner; not 0 */
-  uint64_t begun;    /* number of commits followed before it began */
+  void *writer;    /* a connection that has changed rows in this render */
+  uint64_t number; /* unique among all recordings of the owner; not 0 */
+  vsi_read_ticket ticket;
   bool has_read;     /* it has read something */
   bool reads_all;    /* its reads cannot be determined */
   bool is_untracked; /* it has also read untracked data, for example virtual tables: every change concerns it */
