@@ -375,7 +375,7 @@ static void fill_spares(const vsi_channel *channel, publishing *p) {
  * publish. */
 static vestry_err post_locked(publishing *p, const vsi_member *member) {
   const bool is_plain = member->is_fresh && p->plain != p->event;
-  vsi_delivery *delivery = vsi_delivery_spare(member->connection);
+  vsi_delivery *delivery = vsi_queue_spare(&member->connection->queue);
   if (!delivery && !p->spares) return VESTRY_NO_MEMORY;
   if (!delivery) delivery = p->spare[--p->spares];
   *delivery = is_plain ? (vsi_delivery){.event = vestry_event_ref(p->plain)}

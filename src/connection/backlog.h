@@ -29,12 +29,6 @@ static inline void vsi_delivery_drop_event(vsi_delivery *delivery) {
     vestry_event_unref(delivery->event);
 }
 
-/* Take the delivery that a connection keeps for its next event; NULL: none. The threads that send and settle then do
- * not free each other's memory, which the allocator would scatter. acquire pairs with vsi_delivery_free */
-static inline vsi_delivery *vsi_delivery_spare(vestry_connection *connection) {
-  return atomic_exchange_explicit(&connection->queue.spare, NULL, memory_order_acquire);
-}
-
 /* Make a delivery of an event, whose reference it takes; NULL: no memory. */
 vsi_delivery *vsi_delivery_make(vestry_connection *connection, vestry_event *event);
 /* Free a delivery, or keep it for the next event of the connection. It still holds the event's reference, and the
@@ -42,7 +36,7 @@ vsi_delivery *vsi_delivery_make(vestry_connection *connection, vestry_event *eve
 static inline void vsi_delivery_free(vestry_connection *connection, vsi_delivery *delivery) {
   if (delivery->is_in_event)
     vsi_event_give_room(delivery->event);
-  else /* an idle stream keeps none; release pairs with vsi_delivery_spare */
+  else /* an idle stream keeps none; release pairs with vsi_queue_spare */
     vsi_free(connection->environment->host,
              delivery->is_heartbeat
                  ? delivery

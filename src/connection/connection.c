@@ -13,13 +13,12 @@
 
 #include "base/memory.h"
 #include "base/refs.h"
-#include "connection/backlog.h"
 #include "runtime/runtime.h"
 
 void vsi_connection_discard(vestry_connection *connection) {
   const vsi_environment *environment = connection->environment;
   if (vsi_connection_coder(connection)) vsi_coder_free(connection->coder);
-  vsi_free(environment->host, vsi_delivery_spare(connection));
+  vsi_free(environment->host, vsi_queue_spare(&connection->queue));
   vsi_free(environment->host, connection);
   environment->let_go(environment);
 }

@@ -43,6 +43,12 @@ static inline void vsi_queue_unlock(vsi_queue *queue) {
   vsi_spin_lock_give(&queue->lock);
 }
 
+/* Take the delivery that a queue keeps for its next event; NULL: none. The threads that send and settle then do not
+ * free each other's memory, which the allocator would scatter. acquire pairs with vsi_delivery_free */
+static inline vsi_delivery *vsi_queue_spare(vsi_queue *queue) {
+  return atomic_exchange_explicit(&queue->spare, NULL, memory_order_acquire);
+}
+
 /* Return the waiting delivery that an event supersedes (queue.c); NULL: none. */
 vsi_delivery *vsi_queue_superseded_locked(const vsi_queue *queue, const vestry_event *event);
 

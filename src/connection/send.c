@@ -20,7 +20,7 @@ _Static_assert(sizeof(vsi_delivery) <= VSI_EVENT_ROOM_BYTES, "a delivery has roo
 vsi_delivery *vsi_delivery_make(vestry_connection *connection, vestry_event *event) {
   vsi_delivery *delivery = vsi_event_take_room(event);
   const bool is_in_event = delivery != NULL;
-  if (!is_in_event) delivery = vsi_delivery_spare(connection);
+  if (!is_in_event) delivery = vsi_queue_spare(&connection->queue);
   if (!delivery) delivery = vsi_alloc(connection->environment->host, sizeof *delivery);
   if (delivery) *delivery = (vsi_delivery){.event = event, .is_in_event = is_in_event};
   return delivery;

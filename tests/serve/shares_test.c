@@ -11,7 +11,7 @@
 #include "vestry/dispatch.h"
 
 /* The last one is an application's store. */
-#define TEST_ON_STORES(name) TEST_CASE_EACH(name, "lru", "hash", "naive-lru")
+#define STORES_CASE(name) TEST_CASE_EACH(name, "lru", "hash", "naive-lru")
 
 enum { CAP = 5, TABS = 6 };
 
@@ -53,7 +53,7 @@ static const plan devices = {.key = "page",
                              .more = {{"device/1", "", 1000}, {"device/2", "", 1000}, {"mine", NULL, 100}}};
 
 /* capability: K13 */
-TEST_ON_STORES(stream_over_user_limit_replaces_the_oldest) {
+STORES_CASE(stream_over_user_limit_replaces_the_oldest) {
   site w;
   site_begin(&w, options_of(*state));
   wire ann[8], bob[8], nobody[8];
@@ -90,7 +90,7 @@ TEST_ON_STORES(stream_over_user_limit_replaces_the_oldest) {
 }
 
 /* capability: K13 */
-TEST_ON_STORES(stream_over_limit_replaces_the_least_active) {
+STORES_CASE(stream_over_limit_replaces_the_least_active) {
   site w;
   site_begin(&w, options_of(*state));
   wire tab[CAP + 3];
@@ -120,7 +120,7 @@ TEST_ON_STORES(stream_over_limit_replaces_the_least_active) {
 
 /* A closing stream does not count, although its runner has not processed its end yet. */
 /* capability: K13 */
-TEST_ON_STORES(ending_streams_do_not_count) {
+STORES_CASE(ending_streams_do_not_count) {
   site w;
   site_begin(&w, options_of(*state));
   wire tab[TABS];
@@ -135,7 +135,7 @@ TEST_ON_STORES(ending_streams_do_not_count) {
 /* Six tabs with a limit of five lose their streams and reconnect one after the other, as browsers do: an aborted
  * stream is opened again, a clean end is not. Each tab reconnects once, and then no stream ends. */
 /* capability: K13 */
-TEST_ON_STORES(six_tabs_reconnect_once_each) {
+STORES_CASE(six_tabs_reconnect_once_each) {
   site w;
   site_begin(&w, options_of(*state));
   wire tab[TABS] = {{0}}, again[TABS] = {{0}};
@@ -175,7 +175,7 @@ TEST_ON_STORES(six_tabs_reconnect_once_each) {
 }
 
 /* A stream that ends with its request, or is abandoned, replaces no other stream. */
-TEST_ON_STORES(short_and_abandoned_streams_replace_none) {
+STORES_CASE(short_and_abandoned_streams_replace_none) {
   site w;
   site_begin(&w, options_of(*state));
   wire tab[CAP], action, second;
@@ -200,7 +200,7 @@ static void say(void *ctx, vestry_log_level level, const char *line) {
 }
 
 /* A stream with more keys in a scope than the scope may have entries is refused, and evicts no entry. */
-TEST_ON_STORES(stream_with_more_keys_than_scope_limit_gets_500) {
+STORES_CASE(stream_with_more_keys_than_scope_limit_gets_500) {
   site w;
   vestry_options options = options_of(*state);
   options.bounds = &(vestry_bounds){.max_streams_per_scope_count = CAP, .max_per_scope_count = 3};
@@ -242,7 +242,7 @@ static void *open_many(void *ctx) {
 
 /* However many streams open at once, the limit stays open at the end, and each other stream was replaced once. */
 /* capability: K13 */
-TEST_ON_STORES(concurrent_opens_leave_exactly_the_limit) {
+STORES_CASE(concurrent_opens_leave_exactly_the_limit) {
   site w;
   vestry_options options = options_of(*state);
   options.threads_count = 2;
@@ -270,7 +270,7 @@ TEST_ON_STORES(concurrent_opens_leave_exactly_the_limit) {
 }
 
 /* Whichever allocation fails, a stream that is not stored replaces no other stream. */
-TEST_ON_STORES(failed_allocation_replaces_no_stream) {
+STORES_CASE(failed_allocation_replaces_no_stream) {
   bool opened = false;
   for (long fails = 0; !opened; fails++) {
     site w;
@@ -292,7 +292,7 @@ TEST_ON_STORES(failed_allocation_replaces_no_stream) {
 }
 
 /* The same for the limit of the whole store. */
-TEST_ON_STORES(stream_with_more_keys_than_store_limit_gets_500) {
+STORES_CASE(stream_with_more_keys_than_store_limit_gets_500) {
   site w;
   vestry_options options = options_of(*state);
   options.bounds = &(vestry_bounds){.max_streams_per_scope_count = CAP, .max_count = 3};

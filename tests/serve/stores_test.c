@@ -8,7 +8,7 @@
 #include "store/naive.h"
 #include "vestry/dispatch.h"
 
-#define TEST_ON_STORES(name) TEST_CASE_EACH(name, "hash", "lru", "naive-lru")
+#define STORES_CASE(name) TEST_CASE_EACH(name, "hash", "lru", "naive-lru")
 
 /* -------------------------------------------------------------------------------------------------- the stores ---- */
 
@@ -111,7 +111,7 @@ static uint64_t live(vestry_store *store) {
 /* ----------------------------------------------------------------------------------------------------- by name ---- */
 
 /* capability: P3 */
-TEST_ON_STORES(reply_and_dispatch_name_a_store) {
+STORES_CASE(reply_and_dispatch_name_a_store) {
   site w;
   hook own = {0}, devices = {0};
   test_host_init(&w.th);
@@ -159,7 +159,7 @@ TEST_ON_STORES(reply_and_dispatch_name_a_store) {
 }
 
 /* capability: P3 */
-TEST_ON_STORES(policies_apply_in_the_named_store) {
+STORES_CASE(policies_apply_in_the_named_store) {
   site w;
   test_host_init(&w.th);
   vestry_store *store = make_store(&w.th, *state, (vestry_store_options){.max_count = 0}, NULL);
@@ -282,7 +282,7 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 /* capability: P3 */
-TEST_ON_STORES(creator_makes_the_store_of_the_instance) {
+STORES_CASE(creator_makes_the_store_of_the_instance) {
   site w;
   hook own = {0};
   test_host_init(&w.th);

@@ -8,7 +8,7 @@
 #include "store/naive.h"
 #include "vestry/dispatch.h"
 
-#define TEST_ON_STORES(name) TEST_CASE_EACH(name, "hash", "lru", "naive-lru")
+#define STORES_CASE(name) TEST_CASE_EACH(name, "hash", "lru", "naive-lru")
 
 static const vestry_scope ANN = {"ann", 3}, BOB = {"bob", 3};
 static const plan page = {.key = "page", .keep = true, .policy = VESTRY_KEEP_MANY, .many_count = 100};
@@ -33,7 +33,7 @@ static size_t entries_of(wire *r) {
 }
 
 /* capability: P2 */
-TEST_ON_STORES(put_gives_a_live_stream_another_key) {
+STORES_CASE(put_gives_a_live_stream_another_key) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .store_type = &naive});
   wire r = {0}, other = {0};
@@ -55,7 +55,7 @@ TEST_ON_STORES(put_gives_a_live_stream_another_key) {
 
 /* Streams that are put under a key of their user, and then end by themselves, leave nothing. */
 /* capability: P2 */
-TEST_ON_STORES(a_thousand_logins_leave_no_entry) {
+STORES_CASE(a_thousand_logins_leave_no_entry) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .store_type = &naive});
   for (int i = 0; i < 1000; i++) {
@@ -71,7 +71,7 @@ TEST_ON_STORES(a_thousand_logins_leave_no_entry) {
 }
 
 /* capability: P2 */
-TEST_ON_STORES(detached_stream_stays_open) {
+STORES_CASE(detached_stream_stays_open) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .store_type = &naive});
   wire r = {0}, other = {0};
@@ -103,7 +103,7 @@ TEST_ON_STORES(detached_stream_stays_open) {
 }
 
 /* capability: P2 */
-TEST_ON_STORES(keys_of_a_stream_are_bounded) {
+STORES_CASE(keys_of_a_stream_are_bounded) {
   site w;
   site_begin(&w, (vestry_options){
                      .store = *state, .store_type = &naive, .bounds = &(vestry_bounds){.max_per_stream_count = 5}});
@@ -124,7 +124,7 @@ TEST_ON_STORES(keys_of_a_stream_are_bounded) {
 
 /* A store of the application, which no instance has. */
 /* capability: P2, P3 */
-TEST_ON_STORES(stream_leaves_a_store_of_the_application) {
+STORES_CASE(stream_leaves_a_store_of_the_application) {
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_store *store;

@@ -9,7 +9,8 @@
 #include "vestry/channel.h"
 #include "vestry/dispatch.h"
 
-#define TEST_ON_STORES(name) TEST_CASE_EACH(name, "hash", "lru")
+#define STORES_CASE(name)    TEST_CASE_EACH(name, "hash", "lru")
+#define ALLSTORES_CASE(name) TEST_CASE_EACH(name, "hash", "lru", "naive-lru")
 
 static const vestry_scope ANON = {"anon-17", 7}, ANN = {"ann", 3};
 
@@ -60,7 +61,7 @@ static void record_gone(const vestry_purged *purged, void *ctx) {
 }
 
 /* capability: P2 */
-TEST_ON_STORES(keys_of_the_old_scope_follow) {
+STORES_CASE(keys_of_the_old_scope_follow) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user, .purge = record_gone});
   wire r, other;
@@ -99,7 +100,7 @@ TEST_ON_STORES(keys_of_the_old_scope_follow) {
 
 /* A thousand users log in on an open page, which then closes by itself: neither entries nor memory stay behind. */
 /* capability: P2 */
-TEST_ON_STORES(a_thousand_logins_leave_no_memory) {
+STORES_CASE(a_thousand_logins_leave_no_memory) {
   enum { WARM = 100, LOGINS = 1000 }; /* the tables of the instance have their size after the first ones */
   site w;
   site_begin(&w, (vestry_options){
@@ -131,7 +132,7 @@ TEST_ON_STORES(a_thousand_logins_leave_no_memory) {
 }
 
 /* capability: P2 */
-TEST_ON_STORES(maximum_of_a_key_holds_in_the_new_scope) {
+STORES_CASE(maximum_of_a_key_holds_in_the_new_scope) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   wire old, r[10];
@@ -149,7 +150,7 @@ TEST_ON_STORES(maximum_of_a_key_holds_in_the_new_scope) {
   test_host_assert_clean(&w.th);
 }
 
-TEST_ON_STORES(long_keys_follow) {
+STORES_CASE(long_keys_follow) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   static char bytes[3000];
@@ -186,7 +187,7 @@ static void *remove_when_allocated(void *ctx, void *memory, size_t size_bytes) {
   return at;
 }
 
-TEST_ON_STORES(key_that_leaves_while_it_is_read_does_not_follow) {
+STORES_CASE(key_that_leaves_while_it_is_read_does_not_follow) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   static char bytes[1000];
@@ -208,7 +209,7 @@ TEST_ON_STORES(key_that_leaves_while_it_is_read_does_not_follow) {
 }
 
 /* A stream may have as many keys as allowed, and each is in both scopes for a moment. */
-TEST_ON_STORES(stream_with_the_maximum_of_keys_moves) {
+STORES_CASE(stream_with_the_maximum_of_keys_moves) {
   site w;
   site_begin(
       &w, (vestry_options){.store = *state, .scope = by_user, .bounds = &(vestry_bounds){.max_per_stream_count = 20}});
@@ -230,7 +231,7 @@ TEST_ON_STORES(stream_with_the_maximum_of_keys_moves) {
 /* ------------------------------------------------------------------------------------------- caps and channels ---- */
 
 /* capability: P2 */
-TEST_ON_STORES(limit_of_streams_counts_in_the_new_scope) {
+STORES_CASE(limit_of_streams_counts_in_the_new_scope) {
   site w;
   site_begin(&w, (vestry_options){
                      .store = *state, .scope = by_user, .bounds = &(vestry_bounds){.max_streams_per_scope_count = 2}});
@@ -287,7 +288,7 @@ TEST_CASE(failed_change_leaves_the_stream_as_it_was) {
 }
 
 /* Whatever the store refuses, and at which of the keys, no stream of the new scope ends for a change that fails. */
-TEST_ON_STORES(failed_change_ends_no_other_stream) {
+STORES_CASE(failed_change_ends_no_other_stream) {
   static const plan one = {.key = "page", .keep = true, .policy = VESTRY_KEEP_MANY, .many_count = 100};
   for (size_t most = 1; most <= 4; most++) {
     site w;
@@ -312,7 +313,7 @@ static vestry_err join_board(const vestry_request *req, vestry_reply *reply, voi
 }
 
 /* capability: P2 */
-TEST_ON_STORES(channels_stay) {
+STORES_CASE(channels_stay) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   wire r = {.datastar = true, .headers = {{"X-User", "anon-17"}}};
@@ -341,7 +342,7 @@ static vestry_err record_scope(vestry_dispatch_context *context, const json_t *a
 }
 
 /* capability: P2 */
-TEST_ON_STORES(effect_of_the_end_gets_the_new_scope) {
+STORES_CASE(effect_of_the_end_gets_the_new_scope) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "sse-closed", record_scope, NULL), VESTRY_OK);
@@ -385,7 +386,7 @@ TEST_CASE(invalid_changes_are_refused) {
   wires_end(&w, &r);
 }
 
-TEST_ON_STORES(allocation_failure_changes_nothing) {
+STORES_CASE(allocation_failure_changes_nothing) {
   bool has_failed = true;
   for (long number = 0; has_failed; number++) {
     site w;
@@ -411,7 +412,7 @@ TEST_ON_STORES(allocation_failure_changes_nothing) {
 /* ------------------------------------------------------------------------------------------ the end of a scope ---- */
 
 /* capability: P2 */
-TEST_CASE_EACH(closed_scope_ends_its_streams_whatever_their_keys, "hash", "lru", "naive-lru") {
+ALLSTORES_CASE(closed_scope_ends_its_streams_whatever_their_keys) {
   site w;
   const vestry_store_type naive = {&naive_lru_ops, NULL};
   site_begin(&w, (vestry_options){.store = *state, .store_type = &naive, .scope = by_user});
@@ -467,7 +468,7 @@ static void close_listed(const vestry_listed *listed, void *ctx) {
 
 /* A log-out that knows no keys: by the listed keys, or by the scope. */
 /* capability: P2 */
-TEST_ON_STORES(streams_of_a_user_end_without_their_keys) {
+STORES_CASE(streams_of_a_user_end_without_their_keys) {
   enum { PAGES = 40 }; /* of each of two users; each key has two streams */
   for (int by_scope = 0; by_scope < 2; by_scope++) {
     site w;
@@ -500,7 +501,7 @@ TEST_ON_STORES(streams_of_a_user_end_without_their_keys) {
 }
 
 /* capability: P2 */
-TEST_ON_STORES(closed_scope_includes_streams_that_have_moved_there) {
+STORES_CASE(closed_scope_includes_streams_that_have_moved_there) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   wire in = {.datastar = true, .headers = {{"X-User", "anon-17"}}},
@@ -516,7 +517,7 @@ TEST_ON_STORES(closed_scope_includes_streams_that_have_moved_there) {
 }
 
 /* A log-out with an empty user name must not end the streams of all clients without an owner. */
-TEST_ON_STORES(unnamed_scope_is_not_closed) {
+STORES_CASE(unnamed_scope_is_not_closed) {
   site w;
   site_begin(&w, (vestry_options){.store = *state, .scope = by_user});
   wire r;
