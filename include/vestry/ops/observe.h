@@ -34,45 +34,18 @@ typedef bool (*vestry_observe_may_fn)(const vestry_request *req, void *ctx);
 /** Maximum number of bytes of an event that a tail shows. */
 #define VESTRY_TAIL_EVENT_BYTES 65536
 
-/** The beginning or the end of a tail. A tail is a request that shows the events sent to one stream. */
-typedef struct vestry_tail_info {
-  uint64_t tail_id;          /**< unique number of the tail, from 1 */
-  uint64_t stream_id;        /**< the stream */
-  bool is_over;              /**< the tail has ended */
-  const vestry_request *req; /**< the request that reads the tail, valid during the call; NULL: it has ended */
-  uint64_t shown_count;      /**< number of events shown; 0 at the beginning */
-  uint64_t left_out_count;   /**< number of events left out because the reader was slow */
-} vestry_tail_info;
-
-/** Called when a tail begins, on the serving thread, and when it has ended, on any thread; for example to log it. No
- *  lock held; must not block. */
-typedef void (*vestry_on_tail_fn)(const vestry_tail_info *info, void *ctx);
-
-/** Removes data from an event that readers of tails must not see. Called on a thread of the runtime, possibly on
- *  several at once, no lock held.
- *  event  a copy of the event before encoding, with a terminator; change it in place
- *  Returns  its new length, at most len; 0: the event is not shown */
-typedef size_t (*vestry_redact_fn)(char *event, size_t len, void *ctx);
-
 /** Options of an observer: its sources, and the requests with access. */
 typedef struct vestry_observe_options {
   vestry_pages *pages;     /**< borrowed until vestry_observe_destroy, as is cluster; NULL: none */
   vestry_cluster *cluster; /**< NULL: none */
   vestry_metrics_fn more;  /**< adds metrics of the application; NULL: none */
   void *more_ctx;
-  /** Decides which requests have access to the mounted paths, regardless of token and trusts_loopback. NULL: requests
-   *  with the token, and those that trusts_loopback admits; without either all get 403 */
+  /** Decides which requests have access to the mounted paths, regardless of token and trusts_loopback. Tails, which
+   *  show the content of events, also require the token or trusts_loopback. NULL: requests with the token, and those
+   *  that trusts_loopback admits; without either all get 403 */
   vestry_observe_may_fn may;
   void *may_ctx;
   uint32_t ready_ms; /**< maximum time that GET {prefix}/ready waits for the delivery of its probe; 0: 1,000 */
-  /** Decides which requests with access may also read tails. NULL: those with the token, and those that trusts_loopback
-   *  admits */
-  vestry_observe_may_fn may_tail;
-  void *may_tail_ctx;
-  vestry_on_tail_fn on_tail; /**< NULL: tails are not reported */
-  void *on_tail_ctx;
-  vestry_redact_fn redact; /**< NULL: events are shown unchanged */
-  void *redact_ctx;
   /** Maximum number of stored closes, of about 280 bytes each. 0: 10,000; at most 1,000,000. The observers of an
    *  instance share the closes, so the first one's number counts. */
   size_t closes_count;
@@ -349,12 +322,6 @@ typedef void (*vestry_close_info_fn)(const vestry_close_info *info, void *ctx);
  *  Threads  any; takes a lock briefly, allocates nothing */
 VESTRY_API vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_query *query,
                                             vestry_close_info_fn fn, void *ctx, uint64_t *ret_next);
-
-/** Count the streams that have ended since the first observer of the instance was created, by cause.
- *  counts  indexed by vestry_cause; 0 for an index that is no cause
- *  Returns  OK | INVALID (an argument)
- *  Threads  any; takes a lock briefly */
-VESTRY_API vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[VESTRY_CAUSES_MAX]);
 
 /* --------------------------------------------------------------------------------------------------- channels ----- */
 

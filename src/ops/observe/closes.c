@@ -268,13 +268,3 @@ void vsi_closes_count(vsi_closes *closes, vsi_close_counts *ret_counts) {
   memcpy(ret_counts->all_consoles, closes->consoles_by_cause, sizeof closes->consoles_by_cause);
   vsi_mutex_unlock(&closes->lock);
 }
-
-vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[VESTRY_CAUSES_MAX]) {
-  if (!observe) return VESTRY_INVALID;
-  if (!counts) return vsi_mistake(observe->v->host, "vestry_observe_close_counts", "counts is NULL");
-  vsi_closes *closes = observe->closes;
-  vsi_mutex_lock(&closes->lock);
-  memcpy(counts, closes->by_cause, sizeof closes->by_cause);
-  vsi_mutex_unlock(&closes->lock);
-  return VESTRY_OK;
-}

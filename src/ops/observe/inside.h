@@ -121,8 +121,7 @@ struct vestry_observe {
   char token[VSI_MAY_TOKEN_MOST + 1];
   vsi_probe *probe;
   vsi_showings showings;
-  _Atomic(uint64_t) tails_count; /* relaxed: ids of tails */
-  _Atomic(bool) was_full;        /* relaxed: the program had too many series, and the log has a line about it */
+  _Atomic(bool) was_full; /* relaxed: the program had too many series, and the log has a line about it */
   vsi_closes *closes;
   bool is_mounted;
 };

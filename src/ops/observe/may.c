@@ -84,6 +84,5 @@ bool vsi_may_see(const vestry_observe_options *options, const vestry_request *re
 }
 
 bool vsi_may_see_tails(const vestry_observe_options *options, const vestry_request *req) {
-  if (!vsi_may_see(options, req)) return false;
-  return options->may_tail ? options->may_tail(req, options->may_tail_ctx) : may_by_default(options, req);
+  return vsi_may_see(options, req) && may_by_default(options, req);
 }

@@ -202,6 +202,10 @@ uint64_t vsi_tail_take_left_out(vsi_tail *tail) {
   return count;
 }
 
+uint64_t vsi_tail_stream_id(const vsi_tail *tail) {
+  return vsi_connection_id(tail->connection);
+}
+
 vestry_cause vsi_tail_cause(vsi_tail *tail) {
   vsi_mutex_lock(&lock);
   const vestry_cause cause = tail->cause;

@@ -35,6 +35,7 @@ typedef struct vsi_tail_event {
 bool vsi_tail_take(vsi_tail *tail, vsi_tail_event *ret_event);
 /* Return the number of events omitted since the last call. Any thread. */
 uint64_t vsi_tail_take_left_out(vsi_tail *tail);
+uint64_t vsi_tail_stream_id(const vsi_tail *tail);
 /* Return the cause for which the stream has ended; NONE: it has not. Read it before taking the last event. Any
  * thread. */
 vestry_cause vsi_tail_cause(vsi_tail *tail);

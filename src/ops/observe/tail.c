@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A viewer of a tail is a stream with a watch. Its steps take the events that wait in the tail, redact them and send
- * them, on a thread of the runtime other than the runner of the observed stream. A viewer that reads slowly slows only
+/* A viewer of a tail is a stream with a watch. Its steps take the events that wait in the tail and send them, on a
+ * thread of the runtime other than the runner of the observed stream. A viewer that reads slowly slows only
  * its own steps. Events for which the tail, or later the viewer's queue, has no room are left out and counted, and the
  * viewer receives that number. An event becomes larger as JSON, so a step stops when the queue is half full. */
 #include <string.h>
@@ -17,19 +17,11 @@ enum { EVENTS_A_STEP = 32, LOOK_MS = 1000, ROOM_MS = 100 /* after which a half-f
 typedef struct tail_view {
   vsi_showing showing; /* first member */
   vsi_tail *tail;
-  vestry_tail_info info;
   uint64_t unreported_count; /* of left-out events, which the viewer has not received */
   uint64_t ends_ns;
 } tail_view;
 
 /* --------------------------------------------------------------------------------------------- events ------------- */
-
-static void audit(tail_view *viewer, const vestry_request *req, bool is_over) {
-  const vestry_observe_options *options = &viewer->showing.observe->options;
-  viewer->info.req = req;
-  viewer->info.is_over = is_over;
-  if (options->on_tail) options->on_tail(&viewer->info, options->on_tail_ctx);
-}
 
 static bool is_without_room(vestry_err error) {
   return error == VESTRY_FULL || error == VESTRY_TOO_LARGE;
@@ -38,7 +30,7 @@ static bool is_without_room(vestry_err error) {
 static vestry_err send_begin(const tail_view *viewer, vestry_connection *connection) {
   vsi_json_writer json;
   vsi_json_begin_object(&json, viewer->showing.observe->v->host);
-  vsi_json_count(&json, "stream", viewer->info.stream_id);
+  vsi_json_count(&json, "stream", vsi_tail_stream_id(viewer->tail));
   vsi_json_count(&json, "ends_in_ms", VESTRY_TAIL_MS);
   return vsi_json_send(&json, connection, "begin");
 }
@@ -54,13 +46,8 @@ static vestry_err send_end(const tail_view *viewer, vestry_connection *connectio
   return is_without_room(error) ? VESTRY_OK : error; /* the tail ends in any case */
 }
 
-static void leave_out(tail_view *viewer, uint64_t count) {
-  viewer->info.left_out_count += count;
-  viewer->unreported_count += count;
-}
-
 static vestry_err send_left_out(tail_view *viewer, vestry_connection *connection) {
-  leave_out(viewer, vsi_tail_take_left_out(viewer->tail));
+  viewer->unreported_count += vsi_tail_take_left_out(viewer->tail);
   if (!viewer->unreported_count) return VESTRY_OK;
   vsi_json_writer json;
   vsi_json_begin_object(&json, viewer->showing.observe->v->host);
@@ -71,41 +58,19 @@ static vestry_err send_left_out(tail_view *viewer, vestry_connection *connection
   return error;
 }
 
-/* text: the bytes of the event, redacted. */
-static vestry_err send_text(tail_view *viewer, vestry_connection *connection, const char *text, size_t len,
-                            const vsi_tail_event *event) {
+static vestry_err send_event(tail_view *viewer, vestry_connection *connection, const vsi_tail_event *event) {
   vsi_json_writer json;
-  const bool is_cut = len > VESTRY_TAIL_EVENT_BYTES;
-  const size_t shown = is_cut ? vsi_utf8_trim(text, VESTRY_TAIL_EVENT_BYTES) : len;
+  const vestry_slice bytes = vestry_event_bytes(event->event);
+  const bool is_cut = bytes.len > VESTRY_TAIL_EVENT_BYTES;
   vsi_json_begin_object(&json, viewer->showing.observe->v->host);
-  vsi_json_text(&json, "text", text, shown);
-  vsi_json_count(&json, "bytes", vestry_event_bytes(event->event).len);
+  vsi_json_text(&json, "text", bytes.data, is_cut ? vsi_utf8_trim(bytes.data, VESTRY_TAIL_EVENT_BYTES) : bytes.len);
+  vsi_json_count(&json, "bytes", bytes.len);
   vsi_json_bool(&json, "cut", is_cut);
   vsi_json_bool(&json, "written", event->was_written);
   vestry_err error = vsi_json_send(&json, connection, "event");
-  if (is_without_room(error)) {
-    leave_out(viewer, 1);
-    return VESTRY_OK;
-  }
-  viewer->info.shown_count++;
-  return error;
-}
-
-/* The application redacts a copy. */
-static vestry_err send_event(tail_view *viewer, vestry_connection *connection, const vsi_tail_event *event) {
-  const vestry_observe_options *options = &viewer->showing.observe->options;
-  const vestry_slice bytes = vestry_event_bytes(event->event);
-  if (!options->redact) return send_text(viewer, connection, bytes.data, bytes.len, event);
-  const vestry_host *host = viewer->showing.observe->v->host;
-  char *copy = vsi_alloc(host, bytes.len + 1);
-  if (!copy) return VESTRY_NO_MEMORY;
-  memcpy(copy, bytes.data, bytes.len);
-  copy[bytes.len] = '\0';
-  const size_t len = options->redact(copy, bytes.len, options->redact_ctx);
-  vestry_err error = VESTRY_OK;
-  if (len) error = send_text(viewer, connection, copy, len < bytes.len ? len : bytes.len, event);
-  vsi_free(host, copy);
-  return error;
+  if (!is_without_room(error)) return error;
+  viewer->unreported_count++;
+  return VESTRY_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------ steps ----------- */
@@ -156,7 +121,6 @@ static void end(vestry_cause cause, void *ctx) {
   tail_view *viewer = ctx;
   (void)cause;
   vsi_tail_end(viewer->tail);
-  audit(viewer, NULL, true);
   vsi_showing_destroy(&viewer->showing);
 }
 
@@ -167,8 +131,6 @@ static vestry_err make(vestry_observe *observe, vestry_connection *connection, t
   vestry_err error = vsi_showing_create(observe, sizeof(tail_view), &showing);
   if (error) return error;
   tail_view *made = (tail_view *)showing;
-  made->info = (vestry_tail_info){.stream_id = vsi_connection_id(connection)};
-  made->info.tail_id = atomic_fetch_add_explicit(&observe->tails_count, 1, memory_order_relaxed) + 1;
   error = vsi_tail_begin(connection, &made->tail);
   if (error)
     vsi_showing_destroy(showing);
@@ -198,7 +160,6 @@ vestry_err vsi_observe_tail(const vestry_request *req, vestry_reply *reply, void
   vestry_err error = connection ? make(observe, connection, &viewer) : VESTRY_NOT_FOUND;
   vestry_connection_unref(connection);
   if (error) return answer(reply, error);
-  audit(viewer, req, false);
   vestry_reply_any_client(reply);
   return vestry_reply_watch(
       reply,
