@@ -43,7 +43,7 @@ static void start_on(receiver *e, vestry_nats_options options, const char *subje
   const char *servers[] = {the.server.url};
   options.host = &the.th.host;
   if (!options.servers) options.servers = servers, options.servers_count = 1;
-  options.reconnect_ms = 10;
+  options.reconnect_max_ms = 50;
   options.reconnect_max_ms = 20;
   vestry_broker broker;
   assert_int_equal(vestry_nats_create(&options, &broker), VESTRY_OK);
@@ -338,19 +338,12 @@ TEST_CASE(server_certificate_must_match_ca_and_host) {
   assert_refused(wrong);
   wrong.tls_ca_file = NULL; /* the CAs of the system */
   assert_refused(wrong);
-  wrong = right;
-  wrong.tls_host = "other.example";
-  assert_refused(wrong);
-  right.tls_host = "localhost";
-  assert_accepted(right);
   /* The address has another name than the certificate. */
   char number[64];
   snprintf(number, sizeof number, "tls://127.0.0.1:%d", the.server.port);
   const char *const by_number = number;
   wrong = (vestry_nats_options){.servers = &by_number, .servers_count = 1, .tls_ca_file = path_of[CA]};
   assert_refused(wrong);
-  wrong.tls_host = "localhost";
-  assert_accepted(wrong);
   nats_server_kill(&the.server); /* a server without TLS is refused */
   nats_server_start(&the.server, NULL);
   assert_refused(right);
@@ -484,7 +477,6 @@ TEST_CASE(invalid_settings_are_refused_and_logged) {
       {{.tls_key_file = "f"}, "tls_certificate_file and tls_key_file"},
       {{.tls_certificate_file = "f"}, "tls_certificate_file and tls_key_file"},
       {{.ping_ms = 600001}, "ping_ms is 600001, but must be from 1 to 600000"},
-      {{.pings_out = 1001}, "pings_out is 1001, but must be from 1 to 1000"},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     vestry_nats_options options = bad[i].options;
@@ -527,8 +519,8 @@ TEST_CASE(every_nats_status_maps_to_an_error) {
 static vestry_err run_broker(test_host *th, void *ctx) {
   const char *servers[] = {the.server.url};
   vestry_broker broker;
-  vestry_err error = vestry_nats_create(
-      &(vestry_nats_options){.host = &th->host, .servers = servers, .servers_count = 1, .reconnect_ms = 1}, &broker);
+  vestry_err error =
+      vestry_nats_create(&(vestry_nats_options){.host = &th->host, .servers = servers, .servers_count = 1}, &broker);
   if (error) return error;
   receiver e;
   receiver_init(&e, broker);

@@ -429,7 +429,6 @@ static vestry_err begin(int argc, char **argv) {
       .servers = &url,
       .servers_count = 1,
       .name = name,
-      .connect_ms = setting(argc, argv, "connect_ms", 0),
       .ping_ms = setting(argc, argv, "ping_ms", 0),
       .reconnect_max_ms = setting(argc, argv, "reconnect_max_ms", 0),
   };

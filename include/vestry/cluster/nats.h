@@ -8,7 +8,7 @@
  *  The broker connects to the given addresses only, not to servers that a server announces. It retries without end,
  *  also if its credentials are rejected, if its user may not subscribe to a subject, or after the server has refused a
  *  message because its user may not publish it. While it is disconnected, publish fails; messages still in the send
- *  queue are dropped. A dead server is detected after ping_ms * (pings_out + 1), 3 s by default, and a network that
+ *  queue are dropped. A dead server is detected after ping_ms * 3, 3 s by default, and a network that
  *  transports data of the server only, after 10 to 15 * ping_ms; until then publish returns OK, and the end of the
  *  broker can take 5 * ping_ms. The state is never MAYBE_LOST: if a function of the events is slow, messages wait in
  *  the server, which disconnects beyond its bounds (max_pending, write_deadline), and the state is DOWN.
@@ -26,7 +26,7 @@ extern "C" {
 
 /** Options of a NATS broker. Zero is the default. Times are at most 600,000 ms. All texts are copied. Files are checked
  *  by vestry_nats_create and read again for each connection, so that they can be renewed.
- *  stop and destroy wait for a running attempt to connect, which takes at most connect_ms and the time to resolve the
+ *  stop and destroy wait for a running attempt to connect, which takes at most 2 s and the time to resolve the
  *  name. The TLS handshake of libnats 3.4 has no time limit. libnats ignores SIGPIPE for the process, from create
  *  on. */
 typedef struct vestry_nats_options {
@@ -46,16 +46,11 @@ typedef struct vestry_nats_options {
                                                         none. Implies tls */
   const char *tls_certificate_file, *tls_key_file; /**< PEM files of the client's certificate and key; both or none.
                                                         Imply tls */
-  const char *tls_host;                            /**< expected name in the server's certificate; NULL: the host of the
-                                                        address. Implies tls */
 
-  uint64_t connect_ms;       /**< timeout of one attempt to connect; 0: 2,000 */
   uint64_t ping_ms;          /**< interval of pings; 0: 1,000 */
-  uint32_t pings_out;        /**< maximum number of unanswered pings, at most 1,000; 0: 2 */
   uint64_t write_ms;         /**< a connection whose socket accepts no bytes for this time is closed; 0: 1,000 */
-  uint64_t reconnect_ms;     /**< first pause after all servers were tried; 0: 50. Each pause is extended at random to
-                                  at most twice its length */
-  uint64_t reconnect_max_ms; /**< maximum pause; pauses double up to it; 0: 1,000 */
+  uint64_t reconnect_max_ms; /**< maximum pause after all servers were tried. Pauses begin with 50 ms, double up to it,
+                                  and are extended at random to at most twice their length; 0: 1,000 */
 
   size_t max_send_queue_bytes; /**< maximum size of unwritten messages, plus 128 bytes for each; beyond it publish
                                     returns FULL. 0: 8 MiB */

@@ -214,7 +214,7 @@ static natsStatus subscribe_all(linking *l) {
   natsStatus s = NATS_OK;
   for (size_t i = 0; !s && i < broker->subjects_count; i++) s = subscribe(l, i);
   if (!s) s = probe(l);
-  if (!s) s = natsConnection_FlushTimeout(l->connection, (int64_t)broker->settings.options.connect_ms);
+  if (!s) s = natsConnection_FlushTimeout(l->connection, VSI_NATS_CONNECT_MS);
   if (!s && is_refused(l)) s = NATS_NOT_PERMITTED; /* a refusal arrives before the response */
   if (s) return s;
   vsi_mutex_lock(&broker->io);
@@ -383,7 +383,7 @@ static void serve(linking *l) {
     if (stops || is_over) return;
     if (is_there(l, &ponged_ns)) answered_ns = vsi_monotonic_ns();
     if (is_refused(l)) return; /* on_error may come late: an application can block its thread */
-    if (vsi_monotonic_ns() - answered_ns > ping_ns * (options->pings_out + 1)) return;
+    if (vsi_monotonic_ns() - answered_ns > ping_ns * (VSI_NATS_PINGS_OUT + 1)) return;
     /* A network may transport the server's data, and nothing to the server. */
     if (vsi_monotonic_ns() - ponged_ns > ping_ns * PONGLESS_PINGS) {
       vsi_log_repeated(broker->host, &broker->complaints, vsi_log_reason("pings"), VESTRY_LOG_WARN,
@@ -424,14 +424,14 @@ static void live(linking *l) {
   vsi_nats_broker *broker = l->broker;
   bool is_down_silent = false;
   const vestry_nats_options *options = &broker->settings.options;
-  for (uint64_t ms = options->reconnect_ms; !is_stopping(broker);) {
+  for (uint64_t ms = VSI_NATS_RECONNECT_MS; !is_stopping(broker);) {
     if (!come_up(l)) {
       drop_all(l);
       pause_ms(broker, ms);
       ms = ms * 2 < options->reconnect_max_ms ? ms * 2 : options->reconnect_max_ms;
       continue;
     }
-    ms = options->reconnect_ms;
+    ms = VSI_NATS_RECONNECT_MS;
     if (l->has_complained || !is_down_silent) vsi_log(broker->host, VESTRY_LOG_INFO, "nats: up");
     l->has_complained = false;
     request_report(broker, &broker->up_waits);
@@ -450,7 +450,7 @@ void *vsi_nats_link_run(void *argument) {
   linking l = {.broker = broker};
   size_t count = broker->settings.options.servers_count;
   while (!(l.order = vsi_alloc(broker->host, count * sizeof *l.order)) && !is_stopping(broker))
-    pause_ms(broker, broker->settings.options.reconnect_ms);
+    pause_ms(broker, VSI_NATS_RECONNECT_MS);
   for (size_t i = 0; l.order && i < count; i++) l.order[i] = i;
   if (l.order) live(&l);
   drop_all(&l);

@@ -28,11 +28,8 @@ static const char *find_conflict(const vestry_nats_options *o) {
 static vestry_err check(const vestry_host *host, const vestry_nats_options *o) {
   const vsi_option_range ranges[] = {
       {"servers_count", o->servers_count, 1, 1000},
-      {"connect_ms", o->connect_ms, 1, MAX_MS},
       {"ping_ms", o->ping_ms, 1, MAX_MS},
-      {"pings_out", o->pings_out, 1, 1000},
       {"write_ms", o->write_ms, 1, MAX_MS},
-      {"reconnect_ms", o->reconnect_ms, 1, MAX_MS},
       {"reconnect_max_ms", o->reconnect_max_ms, 1, MAX_MS},
   };
   const char *conflict = find_conflict(o);
@@ -48,13 +45,9 @@ static void fill_in(vestry_nats_options *o) {
   if (!o->servers_count) o->servers = nearest, o->servers_count = 1;
   DEFAULT(host, vestry_host_default());
   DEFAULT(name, "vestry");
-  DEFAULT(connect_ms, 2000);
   DEFAULT(ping_ms, 1000);
-  DEFAULT(pings_out, 2);
   DEFAULT(write_ms, 1000);
-  DEFAULT(reconnect_ms, 50);
   DEFAULT(reconnect_max_ms, 1000);
-  if (o->reconnect_max_ms < o->reconnect_ms) o->reconnect_max_ms = o->reconnect_ms;
   DEFAULT(max_send_queue_bytes, (size_t)8 << 20);
 }
 
@@ -65,7 +58,7 @@ static natsStatus set_common(natsOptions *nats, const vestry_nats_options *o) {
   if (!s) s = natsOptions_SetSendAsap(nats, true); /* no thread that waits a millisecond for more */
   if (!s) s = natsOptions_SetIgnoreDiscoveredServers(nats, true);
   if (!s) s = natsOptions_SetName(nats, o->name);
-  if (!s) s = natsOptions_SetTimeout(nats, (int64_t)o->connect_ms);
+  if (!s) s = natsOptions_SetTimeout(nats, VSI_NATS_CONNECT_MS);
   if (!s) s = natsOptions_SetPingInterval(nats, 0); /* libnats would close a connection while other threads use it */
   if (!s) s = natsOptions_SetWriteDeadline(nats, (int64_t)o->write_ms);
   return s;
@@ -139,10 +132,8 @@ static vestry_err copy_texts(vsi_nats_settings *s) {
   const struct {
     const char *from;
     char **to;
-  } texts[] = {{o->tls_host, &s->tls_host},
-               {o->tls_ca_file, &s->ca_file},
-               {o->tls_certificate_file, &s->certificate_file},
-               {o->tls_key_file, &s->key_file}};
+  } texts[] = {
+      {o->tls_ca_file, &s->ca_file}, {o->tls_certificate_file, &s->certificate_file}, {o->tls_key_file, &s->key_file}};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     if (texts[i].from && !(*texts[i].to = vsi_strdup(s->host, texts[i].from, strlen(texts[i].from))))
       return VESTRY_NO_MEMORY;
@@ -155,7 +146,7 @@ vestry_err vsi_nats_settings_init(vsi_nats_settings *s, const vestry_nats_option
   if (check(s->options.host ? s->options.host : vestry_host_default(), &s->options)) return VESTRY_INVALID;
   fill_in(&s->options);
   s->host = s->options.host;
-  s->tls = s->options.tls || s->options.tls_ca_file || s->options.tls_certificate_file || s->options.tls_host;
+  s->tls = s->options.tls || s->options.tls_ca_file || s->options.tls_certificate_file;
   vestry_err error = copy_texts(s);
   if (!error) error = make_nats(s);
   if (error) vsi_nats_settings_finish(s);
@@ -166,7 +157,7 @@ void vsi_nats_settings_finish(vsi_nats_settings *s) {
   natsOptions_Destroy(s->nats);
   for (size_t i = 0; s->servers && i < s->options.servers_count; i++) vsi_free(s->host, s->servers[i]);
   vsi_free(s->host, s->servers);
-  char *const texts[] = {s->tls_host, s->ca_file, s->certificate_file, s->key_file};
+  char *const texts[] = {s->ca_file, s->certificate_file, s->key_file};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) vsi_free(s->host, texts[i]);
   memset(s, 0, sizeof *s);
 }
@@ -194,7 +185,7 @@ natsStatus vsi_nats_settings_choose(vsi_nats_settings *s, size_t server) {
   if (status || !s->tls) return status;
   char host[HOST_MAX];
   host_of(s->servers[server], host);
-  return set_tls(s, s->tls_host ? s->tls_host : host);
+  return set_tls(s, host);
 }
 
 vestry_err vsi_nats_error(natsStatus status) {

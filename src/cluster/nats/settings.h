@@ -7,12 +7,15 @@
 
 #include "vestry/cluster/nats.h"
 
+/* Timeout of one attempt to connect; maximum number of unanswered pings; first pause after all servers were tried. */
+enum { VSI_NATS_CONNECT_MS = 2000, VSI_NATS_PINGS_OUT = 2, VSI_NATS_RECONNECT_MS = 50 };
+
 typedef struct vsi_nats_settings {
   const vestry_host *host;
   vestry_nats_options options; /* with the defaults; of its texts only those below are valid */
   natsOptions *nats;           /* for one connection after the other, on one thread */
   char **servers;              /* servers_count of them */
-  char *tls_host, *ca_file, *certificate_file, *key_file;
+  char *ca_file, *certificate_file, *key_file;
   bool tls;
 } vsi_nats_settings;
 
