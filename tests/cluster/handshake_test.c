@@ -14,7 +14,7 @@ typedef struct eavesdropper {
   vestry_broker broker;
   uint64_t victim;
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
-  unsigned char first[512], last[512]; /* HELLOs of the victim */
+  unsigned char first[512], last[512]; /* HEARTBEATs of the victim */
   size_t first_len, last_len;
 } eavesdropper;
 
@@ -68,7 +68,7 @@ NODES_CASE(replayed_hello_ejects_no_node) {
   e.broker.ops->destroy(e.broker.broker);
 }
 
-/* The first HELLO before a restart is replayed to a node that knows of no earlier run, as if it were new. */
+/* The first HEARTBEAT before a restart is replayed to a node that knows of no earlier run, as if it were new. */
 TEST_CASE(replayed_first_hello_takes_no_name) {
   nodes n;
   eavesdropper e;
@@ -194,7 +194,7 @@ TEST_CASE(restarted_node_is_a_member_within_a_second) {
 
 /* ------------------------------------------------------------------------------------------ another version ------- */
 
-/* Write a HELLO as a node of an earlier or later version does: the seal is the same in all versions. */
+/* Write a message as a node of an earlier or later version does: the seal is the same in all versions. */
 static size_t write_hello_of_version(const node *to, uint8_t version, unsigned char *message) {
   memset(message, 0, 64);
   message[0] = 'v';
@@ -227,14 +227,14 @@ NODES_CASE(other_versions_are_logged_once_a_minute_each) {
     vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);
     nodes_settle(n);
     assert_int_equal(n->th.log_lines, lines + 2);
-    assert_non_null(strstr(n->th.last_log, "version 7"));
+    assert_non_null(strstr(n->th.last_log, "version 8"));
   }
   nodes_pass_ms(n, 60000);
   (void)write_hello_of_version(a, VSI_WIRE_VERSION + 1, message);
   vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);
   nodes_settle(n);
   assert_int_equal(n->th.log_lines, lines + 3);
-  assert_non_null(strstr(n->th.last_log, "version 7"));
+  assert_non_null(strstr(n->th.last_log, "version 8"));
   /* A message without a valid seal is not counted as another version. */
   message[50] ^= 1;
   vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);

@@ -7,12 +7,12 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-enum { HASHES = 300, NODES = 3, ROUNDS = 60000 };
+enum { HASHES = 300, NODES = 3, ROUNDS = 60000, ROOM = 2048 };
 
 typedef struct both {
   test_host th;
   vsi_keys *keys;
-  vsi_key_change changes[VSI_KEYS_WAITING];
+  vsi_key_change changes[ROOM];
   size_t here[HASHES];
   bool reported[HASHES], there[HASHES][NODES];
   uint64_t state;
@@ -23,12 +23,13 @@ static uint64_t chance(both *b, uint64_t below) {
   return (b->state >> 33) % below;
 }
 
-/* Many hashes belong at the same slots at any size of the table (64 · 3/2 · 3/2 …), so they are adjacent. Odd hashes
- * are channels. */
+/* Many hashes have the same bucket among own keys, and the same segment among copies. Odd hashes are channels. */
 static uint64_t hash_of(size_t i) {
-  const uint64_t all_capacities = 64 * 243, high = (uint64_t)i << 39;
-  uint64_t half = high + all_capacities - high % all_capacities + i % 20;
-  return half << 1 | (i & 1);
+  return (uint64_t)(i % 20) << 47 | (uint64_t)i << 9 | (i & 1);
+}
+
+static size_t number_of(uint64_t hash) {
+  return (size_t)(hash >> 9 & 0xFFFF);
 }
 
 static void begin(both *b) {
@@ -45,53 +46,65 @@ static void end(both *b) {
 }
 
 static void announce(both *b) {
-  size_t count;
-  if (vsi_keys_take(b->keys, b->changes, &count, &(uint64_t){0})) {
-    for (size_t i = 0; i < HASHES; i++) b->reported[i] = b->here[i] > 0;
-    return;
-  }
-  for (size_t i = 0; i < count; i++) {
-    size_t at = (size_t)(b->changes[i].hash >> 40);
-    assert_int_equal(b->changes[i].hash, hash_of(at));
-    assert_int_not_equal(b->reported[at], !b->changes[i].is_gone); /* without REPLACE, only changes are announced */
-    b->reported[at] = !b->changes[i].is_gone;
+  bool has_more = true;
+  while (has_more) {
+    size_t count = vsi_keys_take(b->keys, b->changes, 100, &has_more, &(uint64_t){0});
+    for (size_t i = 0; i < count; i++) {
+      size_t at = number_of(b->changes[i].hash);
+      assert_int_equal(b->changes[i].hash, hash_of(at));
+      assert_int_not_equal(b->reported[at], !b->changes[i].is_gone); /* without REPLACE, only changes are announced */
+      b->reported[at] = !b->changes[i].is_gone;
+    }
   }
   for (size_t i = 0; i < HASHES; i++) assert_int_equal(b->reported[i], b->here[i] > 0);
 }
 
-typedef struct listing {
-  bool has[HASHES];
-  bool is_over;
-} listing;
+static void list(both *b, bool has[HASHES]) {
+  uint64_t at = 0;
+  do {
+    size_t count = vsi_keys_list(b->keys, b->changes, 64, &at);
+    assert_true(count <= 64);
+    for (size_t i = 0; i < count; i++) {
+      assert_false(has[number_of(b->changes[i].hash)]);
+      has[number_of(b->changes[i].hash)] = true;
+    }
+  } while (at);
+}
 
-static void list(const vsi_key_change *changes, size_t count, bool is_last, void *ctx) {
-  listing *all = ctx;
-  assert_false(all->is_over);
-  assert_true(count <= 7);
-  for (size_t i = 0; i < count; i++) {
-    assert_false(all->has[changes[i].hash >> 40]);
-    all->has[changes[i].hash >> 40] = true;
-  }
-  all->is_over = is_last;
+static size_t own_count(const both *b) {
+  size_t count = 0;
+  for (size_t i = 0; i < VSI_KEYS_MAPS; i++) count += b->keys->own[i].count;
+  return count;
+}
+
+static size_t copied(const both *b) {
+  size_t count = 0;
+  for (size_t i = 0; i < VSI_KEYS_SEGMENTS; i++) count += b->keys->segments[i].used;
+  return count;
 }
 
 static void check(both *b) {
-  listing all = {.is_over = false};
+  bool has[HASHES] = {false};
   uint64_t count, sum, own_sum = 0, own_count = 0;
   uint32_t shared = 0;
-  vsi_keys_list(b->keys, b->changes, 7, list, &all);
-  assert_true(all.is_over);
+  list(b, has);
   for (size_t i = 0; i < HASHES; i++) {
-    uint64_t others = 0;
-    for (size_t n = 0; n < NODES; n++) others |= (uint64_t)b->there[i][n] << n;
-    assert_int_equal(vsi_keys_others(b->keys, hash_of(i)), others);
-    assert_int_equal(vsi_keys_holders(b->keys, hash_of(i)), (size_t)__builtin_popcountll(others) + (b->here[i] > 0));
-    assert_int_equal(all.has[i], b->reported[i]);
+    vsi_bits others = {0};
+    for (size_t n = 0; n < NODES; n++)
+      if (b->there[i][n]) vsi_bits_add(&others, n);
+    const vsi_bits known = vsi_keys_others(b->keys, hash_of(i));
+    assert_memory_equal(&known, &others, sizeof known);
+    const size_t others_count = vsi_bits_count(&others);
+    assert_int_equal(vsi_keys_holders(b->keys, hash_of(i)), others_count + (b->here[i] > 0));
+    assert_int_equal(has[i], b->reported[i]);
     if (b->reported[i]) own_sum += hash_of(i), own_count++;
-    shared += b->here[i] && others && !(hash_of(i) & VSI_KEYS_CHANNEL);
+    shared += b->here[i] && others_count && !(hash_of(i) & VSI_KEYS_CHANNEL);
   }
-  assert_int_equal(atomic_load(&b->keys->shared_count), shared);
-  vsi_keys_announced_sum(b->keys, &count, &sum);
+  if (b->keys->unswept_count || b->keys->has_dropped)
+    assert_true(atomic_load(&b->keys->shared_count) >= shared);
+  else
+    assert_int_equal(atomic_load(&b->keys->shared_count), shared);
+  vsi_keys_sum_of(b->keys, VSI_KEYS_OWN, &count, &sum);
   assert_int_equal(count, own_count);
   assert_int_equal(sum, own_sum);
   for (unsigned n = 0; n < NODES; n++) {
@@ -140,6 +153,7 @@ BOTH_CASE(key_table_matches_a_naive_one) {
       }
       if (chance(b, 4) == 0) announce(b);
     }
+    if (chance(b, 4) == 0) (void)vsi_keys_sweep(b->keys);
     if (round % 500 == 0) check(b);
   }
   for (size_t i = 0; i < HASHES; i++)
@@ -148,26 +162,55 @@ BOTH_CASE(key_table_matches_a_naive_one) {
   memset(b->there, 0, sizeof b->there);
   announce(b);
   check(b);
-  assert_int_equal(b->keys->used, 0); /* no entry remains for a key without streams */
+  while (vsi_keys_sweep(b->keys)) continue;
+  check(b);
+  assert_int_equal(own_count(b) + copied(b), 0); /* no entry remains for a key without streams */
 }
 
-BOTH_CASE(excess_changes_are_announced_as_a_full_list) {
-  bool is_first;
-  size_t count;
-  for (uint64_t i = 0; i < VSI_KEYS_WAITING + 10; i++) {
-    assert_int_equal(vsi_keys_come(b->keys, i << 8, &is_first), VESTRY_OK);
+BOTH_CASE(many_changes_are_announced_in_pieces) {
+  enum { KEYS = 20000, STEP = 1 << 20 };
+  bool is_first, has_more = true;
+  size_t count = 0;
+  for (uint64_t i = 0; i < KEYS; i++) {
+    assert_int_equal(vsi_keys_come(b->keys, i * STEP, &is_first), VESTRY_OK);
     assert_int_equal(is_first, i == 0);
   }
-  assert_true(vsi_keys_take(b->keys, b->changes, &count, &(uint64_t){0}));
-  assert_int_equal(count, 0);
-  uint64_t sum;
-  uint64_t reported;
-  vsi_keys_announced_sum(b->keys, &reported, &sum);
-  assert_int_equal(reported, VSI_KEYS_WAITING + 10);
-  for (uint64_t i = 0; i < VSI_KEYS_WAITING + 10; i++) vsi_keys_leave(b->keys, i << 8, 0, &is_first);
-  assert_true(vsi_keys_take(b->keys, b->changes, &count, &(uint64_t){0}));
-  assert_int_equal(b->keys->used, 0);
-  assert_true(vsi_keys_memory_bytes(b->keys) <= (VSI_KEYS_WAITING + 10) * 74);
+  assert_int_equal(vsi_keys_come(b->keys, 1, &is_first), VESTRY_OK);
+  assert_true(is_first); /* channels are announced sooner */
+  while (has_more) count += vsi_keys_take(b->keys, b->changes, ROOM, &has_more, &(uint64_t){0});
+  assert_int_equal(count, KEYS + 1);
+  assert_true(vsi_keys_memory_bytes(b->keys) <= KEYS * 56);
+  for (uint64_t i = 0; i < KEYS; i++) vsi_keys_leave(b->keys, i * STEP, 0, &is_first);
+  for (has_more = true; has_more;) (void)vsi_keys_take(b->keys, b->changes, ROOM, &has_more, &(uint64_t){0});
+  assert_int_equal(own_count(b), 1);
+}
+
+/* Copies are dropped again and again, more often than there are tags, and their memory is used again. */
+BOTH_CASE(dropped_copies_leave_nothing) {
+  enum { TURNS = 10000, KEYS = 20000, LAST = VSI_NODES_MAX - 1 };
+  size_t refused = 0;
+  for (uint64_t i = 1; i <= TURNS; i++) {
+    vestry_err error = vsi_keys_apply(b->keys, LAST, (vsi_key_change){i << 20, 0, false}, false, NULL, NULL);
+    assert_true(!error || error == VESTRY_NO_MEMORY); /* all tags are waiting for the sweep */
+    refused += error != VESTRY_OK;
+    vsi_keys_forget(b->keys, LAST);
+    if (i % VSI_KEYS_TAGS == 0)
+      while (vsi_keys_sweep(b->keys)) continue;
+    assert_int_equal(vsi_keys_holders(b->keys, i << 20), 0);
+  }
+  assert_true(refused > 0 && refused < 10);
+  for (uint64_t i = 0; i < KEYS; i++)
+    for (unsigned node = 0; node < 2; node++)
+      assert_int_equal(
+          vsi_keys_apply(b->keys, node * LAST, (vsi_key_change){i * 7919 << 8, 0, false}, false, NULL, NULL),
+          VESTRY_OK);
+  assert_true(vsi_keys_memory_bytes(b->keys) <= 2 * KEYS * 16);
+  vsi_keys_forget(b->keys, 0);
+  vsi_keys_forget(b->keys, LAST);
+  assert_int_equal(vsi_keys_holders(b->keys, 7919 << 8), 0);
+  while (vsi_keys_sweep(b->keys)) continue;
+  assert_int_equal(copied(b), 0);
+  assert_true(vsi_keys_memory_bytes(b->keys) <= VSI_KEYS_SEGMENTS * 8 * 8 + 8192);
 }
 
 /* Receive a key with a stamp from another node, and return the stream that must be closed. */
@@ -205,8 +248,7 @@ BOTH_CASE(later_of_two_replacing_streams_stays) {
 
 /* The stamp is the time on the cluster's clock. Streams that do not REPLACE are recorded as present. */
 BOTH_CASE(replace_is_stamped_with_the_cluster_clock) {
-  size_t count;
-  bool is_first;
+  bool is_first, has_more;
   uint64_t since;
   uint64_t now = vsi_keys_clock(b->keys);
   vsi_keys_advance_clock(b->keys, now - 5);
@@ -217,8 +259,7 @@ BOTH_CASE(replace_is_stamped_with_the_cluster_clock) {
   assert_int_equal(vsi_keys_clock(b->keys), now + 5000);
   vsi_keys_advance_clock(b->keys, UINT64_MAX);
   assert_int_equal(vsi_keys_clock(b->keys), now + 5000);
-  assert_false(vsi_keys_take(b->keys, b->changes, &count, &since));
-  assert_int_equal(count, 1);
+  assert_int_equal(vsi_keys_take(b->keys, b->changes, ROOM, &has_more, &since), 1);
   assert_int_equal(b->changes[0].stamp, now + 5000);
   /* With streams that do not REPLACE, next to others or alone. */
   assert_int_equal(vsi_keys_come(b->keys, 2, &is_first), VESTRY_OK);
@@ -230,12 +271,11 @@ BOTH_CASE(replace_is_stamped_with_the_cluster_clock) {
   assert_true(receive_key(b, 4, now + 6000, true, true).has_others); /* it has already gone */
   /* A stream that has gone before it was announced: it is still announced, because other nodes may have streams of the
    * key. */
-  assert_int_equal(vsi_keys_take(b->keys, b->changes, &count, &since), false);
+  (void)vsi_keys_take(b->keys, b->changes, ROOM, &has_more, &since);
   (void)receive_key(b, 6, 0, false, true);
   assert_int_equal(vsi_keys_come(b->keys, 6, &is_first), VESTRY_OK);
   vsi_keys_replaced(b->keys, 6, 80, &is_first);
   vsi_keys_leave(b->keys, 6, 80, &is_first);
-  assert_false(vsi_keys_take(b->keys, b->changes, &count, &since));
-  assert_int_equal(count, 1);
+  assert_int_equal(vsi_keys_take(b->keys, b->changes, ROOM, &has_more, &since), 1);
   assert_true(b->changes[0].is_gone && b->changes[0].stamp == now + 6001);
 }

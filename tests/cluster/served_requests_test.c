@@ -17,7 +17,7 @@ static struct {
 /* Add another request from the other node. Called with the lock held. */
 static void feed_one(void) {
   vestry_cluster *cluster = feed.at->cluster;
-  vsi_peer *peer = &cluster->peers[0];
+  vsi_peer *peer = cluster->peers[0];
   const vsi_wire_request ask = {.id = 1, .name = {{NULL, 0}, {"\1\2", 2}}, .effects = {"[]", 2}};
   vsi_buffer body;
   vsi_buffer_init(&body, cluster->host);
@@ -36,7 +36,7 @@ static void feed_one(void) {
 
 /* This node publishes only answers: after each answer another request arrives. */
 static vestry_err publish_and_feed(void *broker, const char *subject, const void *data, size_t len) {
-  vsi_peer *peer = &feed.at->cluster->peers[0];
+  vsi_peer *peer = feed.at->cluster->peers[0];
   if (feed.fed == FED_MOST) return VESTRY_OK;
   feed_one();
   if (feed.fed == NEWS_AT) {

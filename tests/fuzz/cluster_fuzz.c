@@ -52,7 +52,8 @@ static void prove(vestry_cluster *cluster, const vsi_wire_message *message, bool
   const vsi_peer *peer = vsi_peers_find(cluster, message->from);
   vsi_wire_message proof = *message;
   proof.turn = 0;
-  if (!peer || !vsi_peer_lives(peer) || peer->epoch != message->epoch) (void)vsi_members_prove(cluster, &proof, &name);
+  if (!peer || !vsi_peer_lives(peer) || peer->epoch != message->epoch)
+    (void)vsi_members_prove(cluster, &proof, &name, 0);
   vsi_cluster_unlock(cluster);
 }
 

@@ -58,7 +58,7 @@ typedef struct vestry_cluster vestry_cluster;
 
 /** Maximum length of a node's name in bytes; maximum number of nodes in a cluster, this one included. */
 #define VESTRY_NODE_MAX_BYTES    ((size_t)64)
-#define VESTRY_CLUSTER_MAX_COUNT ((size_t)65)
+#define VESTRY_CLUSTER_MAX_COUNT ((size_t)1025)
 
 /** State of a node, as this node sees it. */
 typedef enum vestry_member_state {
@@ -67,7 +67,7 @@ typedef enum vestry_member_state {
   VESTRY_MEMBER_SUSPECT, /**< no heartbeat for suspect_ms; it still gets remote requests */
   VESTRY_MEMBER_DEAD,    /**< no heartbeat for dead_ms; it gets none */
   VESTRY_MEMBER_LEFT,    /**< it has announced that it leaves */
-  VESTRY_MEMBER_REFUSED, /**< of this node only: its name was in use, or the cluster was full. It neither sends nor
+  VESTRY_MEMBER_REFUSED, /**< of this node only: its name was in use. It neither sends nor
                               receives; all other nodes are DEAD to it, and remote requests return IO */
   VESTRY_MEMBER_DRAINING /**< it drains (vestry/drain.h): it accepts no new streams, and still gets remote requests for
                               those that it has. SUSPECT, DEAD or LEFT follows */
@@ -195,7 +195,7 @@ typedef struct vestry_cluster_stats {
                                             refused_count */
   uint64_t other_version_count;    /**< malformed messages of nodes with this secret and another version of the
                                             format */
-  uint64_t placeless_count;        /**< nodes that were refused because the cluster was full; each start of a process
+  uint64_t placeless_count;        /**< nodes that are ignored because the cluster is full; each start of a process
                                             counts. While such a node exists, and up to dead_ms after its last message,
                                             vestry_dispatch returns TIMEOUT instead of NOT_FOUND */
 } vestry_cluster_stats;

@@ -125,7 +125,7 @@ void vsi_grace_end_locked(vsi_presence_member *one) {
 static void go_locked(vestry_presence *presence, vsi_presence_member *one) {
   vsi_grace_end_locked(one);
   vsi_presence_member_own_locked(presence, one, false);
-  if (!one->others) vsi_presence_member_leave_locked(presence, one);
+  if (vsi_bits_is_empty(&one->others)) vsi_presence_member_leave_locked(presence, one);
 }
 
 void vsi_grace_shorten_locked(vestry_presence *presence) {

@@ -311,7 +311,7 @@ void vestry_presence_stats_get(vestry_presence *presence, vestry_presence_stats 
   stats.here_count = presence->here_count;
   stats.own_count = presence->own_count;
   stats.refused_count = presence->refused_count;
-  stats.is_partial = presence->crowded_out != 0;
+  stats.is_partial = !vsi_bits_is_empty(&presence->crowded_out);
   const vsi_presence_watch *watch = presence->watch;
   vsi_mutex_unlock(&presence->lock);
   if (watch && !watch->knows_all(watch->ctx)) stats.is_partial = true;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "base/bits.h"
 #include "base/keyed_hash.h"
 #include "base/map.h"
 #include "base/mutex.h"
@@ -16,8 +17,7 @@
 #include "vestry/app/presence.h"
 #include "vestry/host.h"
 
-/* Each other node has a number below this, which is also its bit in a mask. */
-enum { VSI_PRESENCE_NODES_MAX = 64, VSI_PRESENCE_NAME_MAX = 64, VSI_PRESENCE_WHO_MAX = 255 };
+enum { VSI_PRESENCE_NAME_MAX = 64, VSI_PRESENCE_WHO_MAX = 255 };
 
 /* Functions that a presence calls. The presence's lock is held, except where noted. */
 typedef struct vsi_presence_watch {
@@ -57,17 +57,17 @@ struct vsi_presence_member {
   vsi_place *at;
   vsi_ring at_place, unreported, gone; /* links in three lists, while is_here, is_unreported, is_gone */
   vsi_presence_member *next_waiting;   /* in the list of members to announce */
-  uint64_t others, unsure; /* masks of nodes: those that have the member; those of them that have begun a new list, and
-                              not yet listed the member */
-  size_t streams_count;    /* on this node */
-  uint64_t leaves_ns;      /* time when it leaves this node, if it has no streams */
-  bool is_own;             /* it has streams on this node, or is in the grace time */
-  bool is_here, is_gone;   /* is_here: is_own, or another node has it; is_gone: in the grace time */
-  bool is_reported;        /* the value of is_here that on_change last received */
-  bool is_unreported;      /* is_here differs from it, so the member is in the list of unreported changes */
+  size_t streams_count;                /* on this node */
+  uint64_t leaves_ns;                  /* time when it leaves this node, if it has no streams */
+  bool is_own;                         /* it has streams on this node, or is in the grace time */
+  bool is_here, is_gone;               /* is_here: is_own, or another node has it; is_gone: in the grace time */
+  bool is_reported;                    /* the value of is_here that on_change last received */
+  bool is_unreported;                  /* is_here differs from it, so the member is in the list of unreported changes */
   bool is_being_reported;
   bool is_spread, is_waiting; /* is_spread: announced to other nodes as is_own, unless it is too large for a message;
                                  is_waiting: in the list of members to announce */
+  vsi_bits others, unsure;    /* other nodes: those that have the member; those of them that have begun a new list, and
+                                 not yet listed the member */
   char user[];
 };
 
@@ -97,9 +97,10 @@ struct vestry_presence {
   vsi_ring gone, unreported;       /* lists of members: by leaves_ns; by the order of their unreported changes */
   const vsi_presence_watch *watch; /* NULL: changes go to on_change only */
   vsi_presence_member *first_waiting, *last_waiting;
-  uint64_t spread_count, spread_sum;   /* number of announced members, and the sum of their hashes */
-  uint64_t crowded_out, refused_count; /* mask of nodes with members for which there was no room; number of members */
-  bool is_cut, is_cut_logged;          /* is_cut: a member was not announced, because it is too large for a message */
+  uint64_t spread_count, spread_sum; /* number of announced members, and the sum of their hashes */
+  vsi_bits crowded_out;              /* nodes with members for which there was no room */
+  uint64_t refused_count;            /* such members */
+  bool is_cut, is_cut_logged;        /* is_cut: a member was not announced, because it is too large for a message */
 };
 /* Create the tables, and draw the key of their hashes. OK | NO_MEMORY | IO (no randomness). After a failure, too, the
  * presence must be freed. */

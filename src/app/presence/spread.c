@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: one member on several nodes; members that are unsure while a node lists its members anew */
 /* Presence across nodes. Each node announces its members: users with streams on that node, or in their grace time
- * there. The other nodes keep a bit for each node that has a member. A member is here while any of its bits or is_own
+ * there. The other nodes keep the set of nodes that have a member. A member is here while it has such a node, or is_own
  * is set. So no node changes the state of another one, and a user with tabs on two nodes is one member.
  *
  * Members that have changed are in a list, each at most once; the link is a part of the member, so this needs no
@@ -157,23 +157,23 @@ void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_su
 
 /* ----------------------------------------------------------------------------------- members of other nodes ------- */
 
-static void drop_locked(vestry_presence *presence, vsi_presence_member *one, uint64_t bit) {
-  one->others &= ~bit;
-  one->unsure &= ~bit;
-  if (one->is_here && !one->is_own && !one->others) vsi_presence_member_leave_locked(presence, one);
+static void drop_locked(vestry_presence *presence, vsi_presence_member *one, unsigned node) {
+  vsi_bits_remove(&one->others, node);
+  vsi_bits_remove(&one->unsure, node);
+  if (one->is_here && !one->is_own && vsi_bits_is_empty(&one->others)) vsi_presence_member_leave_locked(presence, one);
 }
 
-static void hold_locked(vestry_presence *presence, vsi_presence_member *one, uint64_t bit) {
-  one->others |= bit;
-  one->unsure &= ~bit;
+static void hold_locked(vestry_presence *presence, vsi_presence_member *one, unsigned node) {
+  vsi_bits_add(&one->others, node);
+  vsi_bits_remove(&one->unsure, node);
   if (!one->is_here) vsi_presence_member_come_locked(presence, one);
 }
 
 /* Add a member that another node has announced and this node does not know. */
 static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const vestry_scoped_key *place,
-                              const char *user, uint64_t bit) {
+                              const char *user, unsigned node) {
   if (presence->members.count + presence->reserved_count >= presence->max_count) {
-    presence->crowded_out |= bit;
+    vsi_bits_add(&presence->crowded_out, node);
     presence->refused_count++;
     return VESTRY_OK;
   }
@@ -188,28 +188,28 @@ static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const ve
   vsi_presence_grow_locked(presence);
   if (made) vsi_place_enter_locked(presence, made);
   vsi_presence_member_enter_locked(presence, at ? at : made, one);
-  hold_locked(presence, one, bit);
+  hold_locked(presence, one, node);
   return VESTRY_OK;
 }
 
 static vestry_err apply_locked(vestry_presence *presence, const vestry_scoped_key *place,
-                               const vsi_presence_update *update, uint64_t bit) {
+                               const vsi_presence_update *update, unsigned node) {
   vsi_place *at = vsi_place_find_locked(presence, place);
   vsi_presence_member *one = vsi_presence_member_find_locked(presence, at, update->user);
-  if (update->is_here && !one) return meet_locked(presence, at, place, update->user, bit);
+  if (update->is_here && !one) return meet_locked(presence, at, place, update->user, node);
   if (update->is_here)
-    hold_locked(presence, one, bit);
+    hold_locked(presence, one, node);
   else if (one)
-    drop_locked(presence, one, bit);
+    drop_locked(presence, one, node);
   return VESTRY_OK;
 }
 
-static vestry_err apply(vestry_presence *presence, const vsi_presence_update *update, uint64_t bit) {
+static vestry_err apply(vestry_presence *presence, const vsi_presence_update *update, unsigned node) {
   vsi_scoped_key place;
   vestry_err error = vsi_place_pack_encoded(presence, update->place, &place);
   if (error) return error == VESTRY_NO_MEMORY ? error : VESTRY_MALFORMED;
   vsi_mutex_lock(&presence->lock);
-  error = apply_locked(presence, &place.key, update, bit);
+  error = apply_locked(presence, &place.key, update, node);
   vsi_mutex_unlock(&presence->lock);
   vsi_scoped_key_finish(&place);
   return error;
@@ -222,32 +222,29 @@ vestry_err vsi_presences_apply(vsi_presences *all, unsigned node, const vsi_pres
   vsi_mutex_lock(&all->list_lock);
   vestry_presence *presence = LIST_FIRST(&all->list);
   while (presence && strcmp(presence->name, update->presence) != 0) presence = LIST_NEXT(presence, in);
-  if (presence) error = apply(presence, update, UINT64_C(1) << node);
+  if (presence) error = apply(presence, update, node);
   vsi_mutex_unlock(&all->list_lock);
   return error;
 }
 
-static void doubt_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
+static void doubt_one(vestry_presence *presence, vsi_presence_member *one, void *node) {
   (void)presence;
-  one->unsure |= one->others & *(const uint64_t *)ctx;
+  if (vsi_bits_has(&one->others, *(unsigned *)node)) vsi_bits_add(&one->unsure, *(unsigned *)node);
 }
 
 void vsi_presences_doubt(vsi_presences *all, unsigned node) {
-  uint64_t bit = UINT64_C(1) << node;
   for (vestry_presence *presence = NULL; (presence = next_locked(all, presence));) {
-    each_locked(presence, doubt_one, &bit);
-    presence->crowded_out &= ~bit;
+    each_locked(presence, doubt_one, &node);
+    vsi_bits_remove(&presence->crowded_out, node);
   }
 }
 
-static void sweep_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
-  uint64_t bit = *(const uint64_t *)ctx;
-  if (one->unsure & bit) drop_locked(presence, one, bit);
+static void sweep_one(vestry_presence *presence, vsi_presence_member *one, void *node) {
+  if (vsi_bits_has(&one->unsure, *(unsigned *)node)) drop_locked(presence, one, *(unsigned *)node);
 }
 
 void vsi_presences_sweep(vsi_presences *all, unsigned node) {
-  uint64_t bit = UINT64_C(1) << node;
-  each(all, sweep_one, &bit);
+  each(all, sweep_one, &node);
 }
 
 void vsi_presences_forget(vsi_presences *all, unsigned node) {
@@ -260,7 +257,7 @@ bool vsi_presences_have_room_again(vsi_presences *all, unsigned node) {
   for (vestry_presence *presence = NULL; (presence = next_locked(all, presence));) {
     /* Only when an eighth is free. Otherwise the node would list all members again for each one that leaves. */
     size_t limit = presence->max_count - presence->max_count / 8;
-    any |= (presence->crowded_out >> node & 1) && presence->members.count + presence->reserved_count < limit;
+    any |= vsi_bits_has(&presence->crowded_out, node) && presence->members.count + presence->reserved_count < limit;
   }
   return any;
 }

@@ -7,13 +7,16 @@
  *   keys.c            which node holds which key          replaced.c         streams that other nodes have replaced
  *   recent.c          messages that some nodes got
  *   remote_request.c  requests to other nodes             served_requests.c  requests of other nodes
- *   announce.c        announcements to all nodes          receiver.c         received messages
- *   renewals.c        leases of other nodes' streams      create.c           create and destroy, hooks, counters
+ *   announcements.c          announcements on their way          announce.c         refreshes, events, the timer of all
+ *   receiver.c        received messages                   renewals.c         leases of other nodes' streams
+ *   create.c          create and destroy, hooks, counters
  *
- * Links. All messages from one node to another are published to the receiver's subject and are numbered, so they arrive
- * in order. A loss is a jump in the numbers. It is found at the next message or heartbeat, because a heartbeat contains
- * the last number that was assigned. A message that could not be sent also uses up a number, unless its sender got an
- * error. So a full or disconnected broker, and a member that was dead for a while, need no special message.
+ * Links. A message to one node is published to the receiver's subject, one to all nodes to a common subject. The
+ * messages on each subject are numbered, so they arrive in order; those of two subjects have no common order. A loss is
+ * a jump in the numbers. It is found at the next message or heartbeat, because a heartbeat contains the last number
+ * that was assigned: one to all nodes that of the common subject, one to a node that of its subject. A message that
+ * could not be sent also uses up a number, unless its sender got an error. So a full or disconnected broker, and a
+ * member that was dead for a while, need no special message.
  *
  * Runs. Each start of a node draws a random epoch, which identifies this run. A message names the run of its sender and
  * that of its receiver. A run counts once it has proven that it is still alive (heartbeat.c). Each of its messages
@@ -43,6 +46,7 @@
 enum {
   VSI_RECENT_CHANNELS = 4096,
   VSI_RECENT_BITS = 1 << 19,
+  VSI_CHANGES_A_MESSAGE = 2048,
   VSI_CLOSING_MAX = 1024,
   VSI_RENEWALS_MAX = 1024,
   VSI_OLDER_MAX = 256,
@@ -58,7 +62,7 @@ enum {
  * late. */
 typedef struct vsi_recent {
   uint64_t hash; /* 0: several keys */
-  uint64_t sent; /* nodes that got it, a bit each */
+  vsi_bits sent; /* nodes that got it */
   uint64_t at_ns;
 } vsi_recent;
 
@@ -81,6 +85,19 @@ typedef struct vsi_renewals {
   vsi_map waiting;                   /* entries of `all` in use, by the first bytes of the lease */
   vsi_renewal all[VSI_RENEWALS_MAX]; /* used from the beginning; the map has their number */
 } vsi_renewals;
+
+/* Announcements on their way (announcements.c). */
+typedef struct vsi_announcements {
+  vsi_buffer waiting;  /* messages: kind (1), flags (1), length (4), body */
+  size_t at;           /* the first of them that was not sent to all of its nodes */
+  bool is_sent_to_all; /* it was sent to the subject of all nodes */
+  size_t sent_to;      /* and to those nodes of list_to that are before this one */
+  bool is_listing;     /* a full announcement is under way */
+  bool is_list_over;   /* its last message was made */
+  vsi_bits list_to;    /* the nodes that get it */
+  uint64_t list_at;    /* position in the list of keys */
+  size_t list_bytes;   /* maximum size of a run, and of a message */
+} vsi_announcements;
 
 /* QUICK: requests of other nodes run no function of the application here (served_requests.c). */
 typedef enum vsi_quickness { VSI_QUICKNESS_UNKNOWN, VSI_SLOW, VSI_QUICK } vsi_quickness;
@@ -111,7 +128,7 @@ struct vestry_cluster {
   vsi_channels_watch channels_watch;
   vsi_presences *presences; /* of the instance */
   vsi_presence_watch presence_watch;
-  vestry_timer *heartbeat, *flush, *deadline;
+  vestry_timer *heartbeat, *flush, *keys_flush, *deadline;
   vestry_actor *actor; /* performs requests of other nodes, and calls the application */
 
   vsi_keys keys;
@@ -120,24 +137,27 @@ struct vestry_cluster {
   vsi_mutex lock;
   pthread_cond_t quiet; /* the actor is not running */
   /* All below is guarded by the lock. */
-  vsi_peer peers[VSI_NODES_MAX];
-  size_t peers_count;
+  vsi_peer *peers[VSI_NODES_MAX];
+  size_t peers_count, peers_most; /* their number, and its maximum */
   bool is_up;
   uint64_t up_ns;   /* time of the last change of is_up, or when this node last went on after it had stood still */
   uint64_t beat_ns; /* time of the last heartbeat of this node */
   bool has_ended, has_left, is_refused, is_running;
   bool has_own_change, has_own_gap;
-  vsi_gaps own_gaps;      /* in messages of unknown senders */
-  bool has_unflushed;     /* messages were published after the last flush */
-  size_t put_count;       /* messages for the actor since its last notification */
-  size_t row_count;       /* dispatches that the broker's thread has performed in the current row of messages */
-  uint64_t turn;          /* of the last message sent */
+  vsi_gaps own_gaps;         /* in messages of unknown senders */
+  bool has_unflushed;        /* messages were published after the last flush */
+  size_t put_count;          /* messages for the actor since its last notification */
+  size_t row_count;          /* dispatches that the broker's thread has performed in the current row of messages */
+  uint64_t turn;             /* of the last message sent */
+  uint64_t all_seq;          /* last number assigned to a message to all nodes */
+  uint64_t announced_ns;     /* time of the last announcement of keys */
+  size_t beat_at;            /* node that gets the next heartbeat to it alone */
+  _Atomic(uint32_t) keys_ms; /* time for which changes of keys wait. relaxed: a time */
   uint64_t proofs_before; /* number of proofs assumed for nodes without a slot: above those of all nodes that had one */
   uint64_t twin_proofs;   /* proofs of other nodes with this node's name */
   uint64_t placeless_ns;  /* last proof of a run without a slot; 0: none */
   uint64_t placeless_epoch;
   char placeless[VESTRY_NODE_MAX_BYTES + 1]; /* its name, to be logged; "": none */
-  bool is_one_too_many;                      /* reason of is_refused: the cluster is full */
   uint64_t twin_epoch;                       /* run of a node with this node's name that must give up; 0: none */
   uint8_t other_version;     /* version of the format that another node with the secret uses, to be logged; 0: none */
   size_t small_payload;      /* the broker's maximum, below VSI_PAYLOAD_LEAST, to be logged; 0: nothing to log */
@@ -155,7 +175,8 @@ struct vestry_cluster {
   vsi_recent recent[VSI_RECENT_CHANNELS];
   uint64_t recent_bits[2][VSI_RECENT_BITS / 64]; /* two filters, used in turns: since recent_since_ns, and before */
   uint64_t recent_since_ns;
-  vsi_key_change changes[VSI_KEYS_WAITING]; /* buffer of the announcing thread */
+  vsi_announcements announcements;
+  vsi_key_change changes[VSI_CHANGES_A_MESSAGE]; /* buffer of the announcing thread */
   /* Streams that other nodes have replaced (replaced.c). The actor closes them. */
   vestry_handle closing[VSI_CLOSING_MAX];
   size_t closing_count;
@@ -192,21 +213,24 @@ static inline void vsi_cluster_notify(vestry_cluster *cluster) {
 static inline void vsi_cluster_announce_soon(vestry_cluster *cluster) {
   (void)vestry_timer_set(cluster->flush, VSI_FLUSH_MS, 0); /* CLOSED: the runtime is ending */
 }
-
-static inline unsigned vsi_peer_index(const vestry_cluster *cluster, const vsi_peer *peer) {
-  return (unsigned)(peer - cluster->peers);
+/* Announce changes of keys with those of the next time. */
+static inline void vsi_cluster_announce_keys(vestry_cluster *cluster) {
+  (void)vestry_timer_set(cluster->keys_flush, atomic_load_explicit(&cluster->keys_ms, memory_order_relaxed), 0);
 }
-static inline uint64_t vsi_peer_bit(const vestry_cluster *cluster, const vsi_peer *peer) {
-  return UINT64_C(1) << vsi_peer_index(cluster, peer);
+
+static inline vsi_bits vsi_peer_bit(const vsi_peer *peer) {
+  vsi_bits set = {0};
+  vsi_bits_add(&set, peer->index);
+  return set;
 }
 
 /* Hash a key, or a channel's name, in the store's form. All nodes get the same hash. One bit separates the two
  * kinds. */
 static inline uint64_t vsi_cluster_hash_key(const vestry_cluster *cluster, const vestry_scoped_key *key) {
-  return vsi_siphash_1_3(cluster->hash_key, key->data, key->len) & ~VSI_KEYS_CHANNEL;
+  return vsi_siphash_1_3(cluster->hash_key, key->data, key->len) & VSI_KEYS_HASH & ~VSI_KEYS_CHANNEL;
 }
 static inline uint64_t vsi_cluster_hash_channel(const vestry_cluster *cluster, const void *name, size_t len) {
-  return vsi_siphash_1_3(cluster->hash_key, name, len) | VSI_KEYS_CHANNEL;
+  return (vsi_siphash_1_3(cluster->hash_key, name, len) & VSI_KEYS_HASH) | VSI_KEYS_CHANNEL;
 }
 
 /* Convert a key to its name in messages: the scope and the encoded key; and back. Returns as
@@ -246,7 +270,7 @@ void vsi_cluster_state(vestry_broker_state state, void *cluster);
 /* Channels and keys to which messages were recently sent, but not to all nodes. They are kept while another node may
  * announce late that it has members or streams of them. The caller holds the lock. */
 
-void vsi_recent_note(vestry_cluster *cluster, uint64_t hash, uint64_t sent);
+void vsi_recent_note(vestry_cluster *cluster, uint64_t hash, const vsi_bits *sent);
 /* Return whether, since since_ns, a message was sent that a node did not get. */
 bool vsi_recent_was_without(const vestry_cluster *cluster, uint64_t hash, unsigned node, uint64_t since_ns);
 /* Check a node that announces now that it has members of a channel. true: it has missed a message. Reported once. */

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cluster/cluster/announce.h"
-#include "cluster/cluster/digests.h"
+#include "cluster/cluster/announcements.h"
 #include "cluster/cluster/heartbeat.h"
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
@@ -31,7 +31,7 @@ vestry_member_state vestry_cluster_member(vestry_cluster *cluster, const char *n
   vsi_cluster_lock(cluster);
   if (strcmp(node, cluster->name) == 0) state = own_state(cluster);
   for (size_t i = 0; i < cluster->peers_count && state == VESTRY_MEMBER_NONE; i++)
-    if (strcmp(node, cluster->peers[i].name) == 0) state = cluster->peers[i].state;
+    if (strcmp(node, cluster->peers[i]->name) == 0) state = cluster->peers[i]->state;
   vsi_cluster_unlock(cluster);
   return state;
 }
@@ -54,7 +54,7 @@ vestry_err vsi_cluster_members(vestry_cluster *cluster, vsi_cluster_member_fn fn
   vsi_cluster_lock(cluster);
   describe(cluster, cluster->name, own_state(cluster), &cluster->own_gaps, &members[count++]);
   for (size_t i = 0; i < cluster->peers_count && count < VESTRY_CLUSTER_MAX_COUNT; i++) {
-    const vsi_peer *peer = &cluster->peers[i];
+    const vsi_peer *peer = cluster->peers[i];
     if (peer->state != VESTRY_MEMBER_NONE) describe(cluster, peer->name, peer->state, &peer->gaps, &members[count++]);
   }
   vsi_cluster_unlock(cluster);
@@ -76,16 +76,17 @@ void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret
   uint64_t sum, count;
   vsi_cluster_lock(cluster);
   vestry_cluster_stats stats = cluster->stats;
-  stats.alive_count = (size_t)__builtin_popcountll(vsi_peers_alive(cluster));
-  stats.unsynced_count = (size_t)__builtin_popcountll(vsi_peers_unsynced(cluster));
-  vsi_keys_announced_sum(&cluster->keys, &stats.keys_count, &sum);
+  const vsi_bits alive = vsi_peers_alive(cluster), unsynced = vsi_peers_unsynced(cluster);
+  stats.alive_count = vsi_bits_count(&alive);
+  stats.unsynced_count = vsi_bits_count(&unsynced);
+  vsi_keys_sum_of(&cluster->keys, VSI_KEYS_OWN, &stats.keys_count, &sum);
   for (unsigned i = 0; i < cluster->peers_count; i++) {
     vsi_keys_sum_of(&cluster->keys, i, &count, &sum);
     stats.others_keys_count += count;
   }
   vsi_presences_sum(cluster->presences, &stats.present_count, &sum);
   for (size_t i = 0; i < cluster->peers_count; i++)
-    if (vsi_peer_lives(&cluster->peers[i])) stats.others_present_count += cluster->peers[i].present_count;
+    if (vsi_peer_lives(cluster->peers[i])) stats.others_present_count += cluster->peers[i]->present_count;
   stats.keys_bytes = vsi_keys_memory_bytes(&cluster->keys);
   stats.remote_bytes = atomic_load_explicit(&cluster->remote_bytes, memory_order_relaxed);
   vsi_cluster_unlock(cluster);
@@ -95,17 +96,26 @@ void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret
 /* Hooks in the instance: functions that the instance calls for other nodes, and watches of its store, channels and
  * presences. */
 
+/* Let a change of a key be announced. Channels do not wait for long, because a node that joins one late has a gap. */
+static void announce(vestry_cluster *cluster, uint64_t hash, bool is_first) {
+  if (!is_first) return;
+  if (hash & VSI_KEYS_CHANNEL)
+    vsi_cluster_announce_soon(cluster);
+  else
+    vsi_cluster_announce_keys(cluster);
+}
+
 static vestry_err come(vestry_cluster *cluster, uint64_t hash) {
   bool is_first;
   vestry_err error = vsi_keys_come(&cluster->keys, hash, &is_first);
-  if (is_first) vsi_cluster_announce_soon(cluster);
+  announce(cluster, hash, is_first);
   return error;
 }
 
 static void leave(vestry_cluster *cluster, uint64_t hash, vestry_handle handle) {
   bool is_first;
   vsi_keys_leave(&cluster->keys, hash, handle, &is_first);
-  if (is_first) vsi_cluster_announce_soon(cluster);
+  announce(cluster, hash, is_first);
 }
 
 static vestry_err key_comes(const vestry_scoped_key *key, vestry_keep_policy policy, void *cluster) {
@@ -123,8 +133,9 @@ static void key_came(const vestry_scoped_key *key, vestry_keep_policy policy, ve
   if (!handle) {
     key_left(key, 0, ctx);
   } else if (policy == VESTRY_KEEP_REPLACE) {
-    vsi_keys_replaced(&cluster->keys, vsi_cluster_hash_key(cluster, key), handle, &is_first);
-    if (is_first) vsi_cluster_announce_soon(cluster);
+    const uint64_t hash = vsi_cluster_hash_key(cluster, key);
+    vsi_keys_replaced(&cluster->keys, hash, handle, &is_first);
+    announce(cluster, hash, is_first);
   }
 }
 
@@ -142,7 +153,8 @@ static vestry_err broadcast(const vestry_scoped_key *name, vestry_event *event, 
 
 static bool is_held(const vestry_scoped_key *key, void *ctx) {
   vestry_cluster *cluster = ctx;
-  return vsi_keys_others(&cluster->keys, vsi_cluster_hash_key(cluster, key)) != 0;
+  const vsi_bits others = vsi_keys_others(&cluster->keys, vsi_cluster_hash_key(cluster, key));
+  return !vsi_bits_is_empty(&others);
 }
 
 /* Send the next heartbeat at once, because it has the flag DRAINS. */
@@ -159,14 +171,15 @@ static void presence_waits(void *cluster) {
 static void presence_begins(void *ctx) {
   vestry_cluster *cluster = ctx;
   vsi_cluster_lock(cluster);
-  for (size_t i = 0; i < cluster->peers_count; i++) vsi_peer_must_sync(&cluster->peers[i]);
+  for (size_t i = 0; i < cluster->peers_count; i++) vsi_peer_must_sync(cluster->peers[i]);
   vsi_cluster_unlock(cluster);
 }
 
 static bool presence_is_known(void *ctx) {
   vestry_cluster *cluster = ctx;
   vsi_cluster_lock(cluster);
-  bool are = vsi_peers_are_known(cluster) && !vsi_peers_unsynced(cluster);
+  const vsi_bits unsynced = vsi_peers_unsynced(cluster);
+  bool are = vsi_peers_are_known(cluster) && vsi_bits_is_empty(&unsynced);
   vsi_cluster_unlock(cluster);
   return are;
 }
@@ -237,7 +250,10 @@ static void free_cluster(void *ctx) {
   for (size_t i = 0; i < cluster->allow_count; i++) vsi_free(host, cluster->allow[i]);
   vsi_free(host, cluster->allow);
   vsi_buffer_finish(&cluster->refreshes);
-  for (size_t i = 0; i < cluster->peers_count; i++) vsi_digests_drop(cluster, &cluster->peers[i]);
+  vsi_buffer_finish(&cluster->announcements.waiting);
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    vsi_free(host, cluster->peers[i]);
+  }
   vsi_remote_requests_free(cluster);
   vsi_renewals_finish(cluster);
   vsi_keys_finish(&cluster->keys);
@@ -302,6 +318,7 @@ static vestry_err take_options(vestry_cluster *cluster, const vestry_cluster_opt
   name_subjects(cluster, options);
   cluster->begun_ns = cluster->beat_ns = vsi_now_ns(cluster->host);
   cluster->proofs_before = 1;
+  cluster->peers_most = VSI_NODES_MAX;
   if (vsi_siphash_key_random(cluster->host, &cluster->challenge_key)) return VESTRY_IO;
   if (cluster->host->random(cluster->host->ctx, &cluster->epoch, sizeof cluster->epoch)) return VESTRY_IO;
   cluster->epoch |= 1; /* not 0, which means none */
@@ -313,6 +330,7 @@ static vestry_err fill(vestry_cluster *cluster, const vestry_cluster_options *op
   if (!error) error = vsi_keys_init(&cluster->keys, cluster->host);
   if (!error) error = vestry_timer_create(cluster->runtime, vsi_heartbeat_due, cluster, &cluster->heartbeat);
   if (!error) error = vestry_timer_create(cluster->runtime, vsi_announce_due, cluster, &cluster->flush);
+  if (!error) error = vestry_timer_create(cluster->runtime, vsi_announce_due, cluster, &cluster->keys_flush);
   if (!error) error = vestry_timer_create(cluster->runtime, vsi_remote_requests_due, cluster, &cluster->deadline);
   if (!error) error = vsi_renewals_init(cluster, derive(options, 6));
   if (error) return error;
@@ -364,6 +382,8 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   vsi_mutex_init(&cluster->lock, VSI_LOCK_CLUSTER);
   pthread_cond_init(&cluster->quiet, NULL);
   vsi_buffer_init(&cluster->refreshes, cluster->host);
+  vsi_buffer_init(&cluster->announcements.waiting, cluster->host);
+  atomic_init(&cluster->keys_ms, VSI_FLUSH_MS);
   vsi_ring_init(&cluster->remote_requests);
   vestry_err error = vsi_presences_use(v, &cluster->presences);
   if (!error) error = fill(cluster, &options);
@@ -389,6 +409,7 @@ void vestry_cluster_destroy(vestry_cluster *cluster) {
   cluster->broker.ops->stop(cluster->broker.broker);
   vestry_timer_destroy(cluster->heartbeat);
   vestry_timer_destroy(cluster->flush);
+  vestry_timer_destroy(cluster->keys_flush);
   vestry_timer_destroy(cluster->deadline);
   vsi_renewals_stop(cluster);
   vsi_cluster_lock(cluster);

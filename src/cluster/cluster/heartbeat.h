@@ -11,13 +11,13 @@
 void vsi_handshake_prompt(vestry_cluster *cluster, const vsi_wire_message *message);
 /* Handle a HANDSHAKE. false: it had no effect. */
 bool vsi_handshake_take(vestry_cluster *cluster, const vsi_wire_message *message);
-/* Handle a HELLO or HANDSHAKE of another node with this node's name. */
+/* Handle a HEARTBEAT or HANDSHAKE of another node with this node's name. */
 void vsi_handshake_twin(vestry_cluster *cluster, const vsi_wire_message *message);
 
 /* Heartbeats. */
 
-/* Announce to all nodes that this node exists. */
-void vsi_heartbeat_send_hello(vestry_cluster *cluster);
+/* Send a HEARTBEAT to all nodes. */
+void vsi_heartbeat_send(vestry_cluster *cluster);
 /* Handle a HEARTBEAT of another node. */
 void vsi_heartbeat_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 /* Run by the timer, every heartbeat. */

@@ -6,10 +6,15 @@
  * the other nodes copy it. No node changes the set of another node, so no agreement is needed: a copy is correct or
  * late, and the digest (the number of keys and the sum of their hashes) shows which.
  *
- * One table contains this node's set and all copies, so that one lookup finds whether a key is here and elsewhere. An
- * entry remains while any node holds the key, or while this node still has to announce that it no longer does. Two keys
- * with the same hash are one key in the digest. Then nodes get a request in vain, or nodes are queried for a key that
- * no node has. The receiver finds streams by the full key, so no wrong stream is reached.
+ * This node's set is a map. An entry remains while this node has streams of the key, or still has to announce that
+ * it no longer does. All copies together are a second table, with an entry for each pair of a key and a node, so that
+ * one lookup finds all nodes of a key. Two keys with the same hash are one key in the digest. Then nodes get a request
+ * in vain, or nodes are queried for a key that no node has. The receiver finds streams by the full key, so no wrong
+ * stream is reached.
+ *
+ * The table of copies has an entry's node as a tag. To drop a copy, its tag is taken away from the node, so its entries
+ * mean nothing from then on. A sweep removes them, one segment at a time. A tag is used again after a sweep that began
+ * when it had been dropped already.
  *
  * The count of a key goes up before a stream is put under the key, and down after a stream was removed. So it is never
  * too low. A change is found when announcements are sent, by comparing the count with what was announced last. So a
@@ -33,37 +38,71 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/memory.h"
 
-enum { FIRST_CAPACITY = 64, COUNT_MOST = (1 << 21) - 1 };
+enum { FIRST_CAPACITY = 8, MAP_BITS = 4, COUNT_MOST = (1 << 21) - 1, TAG_BITS = 64 - VSI_KEYS_HASH_BITS };
 
 vestry_err vsi_keys_init(vsi_keys *keys, const vestry_host *host) {
   memset(keys, 0, sizeof *keys);
   keys->host = host;
-  keys->capacity = FIRST_CAPACITY;
-  keys->entries = vsi_calloc(host, keys->capacity, sizeof *keys->entries);
-  if (!keys->entries) return VESTRY_NO_MEMORY;
   vsi_mutex_init(&keys->lock, VSI_LOCK_CLUSTER_KEYS);
+  STAILQ_INIT(&keys->waiting);
+  for (size_t i = 1; i < VSI_KEYS_TAGS; i++) keys->node_of[i] = VSI_KEYS_FREE;
+  keys->node_of[0] = VSI_KEYS_DROPPED; /* never used: a tag of 0 means none */
+  for (size_t i = 0; i < VSI_KEYS_MAPS; i++)
+    if (vsi_map_reserve(&keys->own[i], host, 1)) return VESTRY_NO_MEMORY;
   return VESTRY_OK;
 }
 
 void vsi_keys_finish(vsi_keys *keys) {
-  if (!keys->entries) return;
-  vsi_free(keys->host, keys->entries);
+  if (!keys->host) return;
+  for (size_t i = 0; i < VSI_KEYS_SEGMENTS; i++) vsi_free(keys->host, keys->segments[i].entries);
+  for (size_t i = 0; i < VSI_KEYS_MAPS; i++) vsi_map_free_all(&keys->own[i], keys->host, offsetof(vsi_own_key, in));
   vsi_mutex_finish(&keys->lock);
-  keys->entries = NULL;
 }
 
-/* --------------------------------------------------------------------------------------------------- the table ---- */
+/* ---------------------------------------------------------------------------------------------------- own keys ---- */
 
-/* The home of a hash, where the search for it begins, is given by its remainder and not by its high bits. The reason:
- * another node sends its hashes in the order of its table. If the high bits gave the home, the hashes would arrive in
- * ascending order, and a smaller table here would fill up at one end, where searches would become long.
- *
- * The lowest bit is not used, because it only marks names of channels (VSI_KEYS_CHANNEL). The table grows by half when
- * 7/8 of it are used. So while keys are being added, a key takes at most 55 bytes (32 bytes * 8/7 * 1.5). */
-static size_t home_of(size_t capacity, uint64_t hash) {
-  return (size_t)((hash >> 1) % capacity);
+static uint64_t hash_of(const vsi_own_key *own) {
+  return own->in.hash >> TAG_BITS;
+}
+
+static vsi_map *map_of(vsi_keys *keys, uint64_t hash) {
+  return &keys->own[(hash >> 1) % VSI_KEYS_MAPS];
+}
+
+static vsi_own_key *find_own_locked(vsi_keys *keys, uint64_t hash) {
+  return VSI_MAP_OWNER(vsi_map_first(map_of(keys, hash), hash << TAG_BITS), vsi_own_key, in);
+}
+
+/* Find or add an own key. NULL: out of memory. */
+static vsi_own_key *hold_own_locked(vsi_keys *keys, uint64_t hash) {
+  vsi_own_key *own = find_own_locked(keys, hash);
+  if (own) return own;
+  vsi_map *map = map_of(keys, hash);
+  (void)vsi_map_reserve(map, keys->host, map->count + 1); /* without memory it becomes slower */
+  own = vsi_calloc(keys->host, 1, sizeof *own);
+  if (own) vsi_map_add(map, &own->in, hash << TAG_BITS);
+  return own;
+}
+
+static void free_if_unused_locked(vsi_keys *keys, vsi_own_key *own) {
+  if (own->count || own->is_announced || own->is_waiting) return;
+  vsi_map_remove(map_of(keys, hash_of(own)), &own->in);
+  vsi_free(keys->host, own);
+}
+
+/* ------------------------------------------------------------------------------------------- table of copies ------ */
+
+/* Own keys are listed in the order of their upper bits; segments and homes are given by the others, so that a copy does
+ * not fill up at one end. */
+static vsi_key_segment *segment_of(vsi_keys *keys, uint64_t hash) {
+  return &keys->segments[(hash >> 1) % VSI_KEYS_SEGMENTS];
+}
+
+static size_t home_of(size_t capacity, uint64_t entry) {
+  return (size_t)((entry >> (TAG_BITS + 1)) / VSI_KEYS_SEGMENTS % capacity);
 }
 
 /* Return the place after this one; the first place follows the last. */
@@ -76,94 +115,140 @@ static size_t distance(size_t capacity, size_t from, size_t to) {
   return to >= from ? to - from : to + capacity - from;
 }
 
-static vsi_key_entry *place_of(vsi_key_entry *entries, size_t capacity, uint64_t hash) {
-  size_t at = home_of(capacity, hash);
-  while (entries[at].is_used && entries[at].hash != hash) at = behind(capacity, at);
-  return &entries[at];
+static bool is_dropped(const vsi_keys *keys, uint64_t entry) {
+  return keys->node_of[entry % VSI_KEYS_TAGS] >= VSI_NODES_MAX;
 }
 
-static vsi_key_entry *find_locked(vsi_keys *keys, uint64_t hash) {
-  vsi_key_entry *entry = place_of(keys->entries, keys->capacity, hash);
-  return entry->is_used ? entry : NULL;
+/* Return the place of an entry, or the free one where it belongs. The segment has a free place. */
+static uint64_t *place_of(const vsi_key_segment *segment, uint64_t entry) {
+  size_t at = home_of(segment->capacity, entry);
+  while (segment->entries[at] && segment->entries[at] != entry) at = behind(segment->capacity, at);
+  return &segment->entries[at];
 }
 
-static bool grow_locked(vsi_keys *keys) {
-  size_t capacity = keys->capacity + keys->capacity / 2;
-  vsi_key_entry *entries = vsi_calloc(keys->host, capacity, sizeof *entries);
-  if (!entries) return false;
-  for (size_t i = 0; i < keys->capacity; i++)
-    if (keys->entries[i].is_used) *place_of(entries, capacity, keys->entries[i].hash) = keys->entries[i];
-  vsi_free(keys->host, keys->entries);
-  keys->entries = entries;
-  keys->capacity = capacity;
+/* Return the next other node that holds a key, from place *at on, which is moved along; VSI_NODES_MAX: there are no
+ * more. */
+static unsigned next_holder_locked(vsi_keys *keys, uint64_t hash, size_t *at) {
+  const vsi_key_segment *segment = segment_of(keys, hash);
+  if (!segment->used) return VSI_NODES_MAX;
+  if (*at == SIZE_MAX) *at = home_of(segment->capacity, hash << TAG_BITS);
+  for (uint64_t entry; (entry = segment->entries[*at]) != 0;) {
+    *at = behind(segment->capacity, *at);
+    if (entry >> TAG_BITS == hash && !is_dropped(keys, entry)) return keys->node_of[entry % VSI_KEYS_TAGS];
+  }
+  return VSI_NODES_MAX;
+}
+
+static bool is_elsewhere_locked(vsi_keys *keys, uint64_t hash) {
+  return next_holder_locked(keys, hash, &(size_t){SIZE_MAX}) < VSI_NODES_MAX;
+}
+
+/* Update whether an own key is shared. */
+static void share_locked(vsi_keys *keys, vsi_own_key *entry) {
+  const uint64_t hash = hash_of(entry);
+  bool is = entry->count && !(hash & VSI_KEYS_CHANNEL) && is_elsewhere_locked(keys, hash);
+  if (is == (bool)entry->is_shared) return;
+  entry->is_shared = is;
+  /* seq_cst: a key that begins to be shared is counted here before vsi_keys_was_hit looks for a dispatch, and a
+   * dispatch is recorded (vsi_keys_hit) before the count is read (instance/elsewhere.h). So at least one of the two
+   * sees the other. */
+  if (is)
+    atomic_fetch_add_explicit(&keys->shared_count, 1, memory_order_seq_cst);
+  else
+    atomic_fetch_sub_explicit(&keys->shared_count, 1, memory_order_seq_cst);
+}
+
+static void share_hash_locked(vsi_keys *keys, uint64_t hash) {
+  vsi_own_key *own = find_own_locked(keys, hash);
+  if (own) share_locked(keys, own);
+}
+
+/* Move the entries of a segment into a table of another size, without those of dropped copies. false: out of memory. */
+static bool rebuild_locked(vsi_keys *keys, vsi_key_segment *segment, size_t capacity) {
+  vsi_key_segment was = *segment, made = {.capacity = (uint32_t)capacity};
+  made.entries = vsi_calloc(keys->host, capacity, sizeof *made.entries);
+  if (!made.entries) return false;
+  for (size_t i = 0; i < was.capacity; i++) {
+    if (!was.entries[i] || is_dropped(keys, was.entries[i])) continue;
+    *place_of(&made, was.entries[i]) = was.entries[i];
+    made.used++;
+  }
+  *segment = made;
+  for (size_t i = 0; i < was.capacity; i++)
+    if (was.entries[i] && is_dropped(keys, was.entries[i])) share_hash_locked(keys, was.entries[i] >> TAG_BITS);
+  vsi_free(keys->host, was.entries);
   return true;
 }
 
-/* Find or add the entry of a key. NULL: out of memory. */
-static vsi_key_entry *hold_locked(vsi_keys *keys, uint64_t hash) {
-  vsi_key_entry *entry = place_of(keys->entries, keys->capacity, hash);
-  if (entry->is_used) return entry;
-  if (keys->used >= keys->capacity / 8 * 7) {
-    if (!grow_locked(keys)) return NULL;
-    entry = place_of(keys->entries, keys->capacity, hash);
+/* Give a tag to the copy of a node. 0: none is free until the next sweep ends. */
+static uint16_t tag_locked(vsi_keys *keys, unsigned node) {
+  for (unsigned i = 0; i < VSI_KEYS_TAGS && !keys->copies[node].tag; i++) {
+    keys->last_tag = (keys->last_tag + 1) % VSI_KEYS_TAGS;
+    if (keys->node_of[keys->last_tag] != VSI_KEYS_FREE) continue;
+    keys->node_of[keys->last_tag] = (uint16_t)node;
+    keys->copies[node].tag = (uint16_t)keys->last_tag;
   }
-  *entry = (vsi_key_entry){.hash = hash, .is_used = 1};
-  keys->used++;
-  return entry;
+  return keys->copies[node].tag;
 }
 
-/* Free an unused entry. It leaves a hole, at which searches would stop; so later entries whose home is not behind the
- * hole are moved into it. */
-static void free_if_unused_locked(vsi_keys *keys, vsi_key_entry *entry) {
-  if (entry->count || entry->others || entry->is_announced || entry->is_waiting) return;
-  size_t capacity = keys->capacity, hole = (size_t)(entry - keys->entries);
-  for (size_t at = behind(capacity, hole); keys->entries[at].is_used; at = behind(capacity, at)) {
-    size_t home = home_of(capacity, keys->entries[at].hash);
+/* Add an entry to a node's copy. OK | EXISTS | NO_MEMORY */
+static vestry_err add_locked(vsi_keys *keys, unsigned node, uint64_t hash) {
+  vsi_key_segment *segment = segment_of(keys, hash);
+  const uint64_t entry = hash << TAG_BITS | tag_locked(keys, node);
+  if (!(entry % VSI_KEYS_TAGS)) return VESTRY_NO_MEMORY;
+  if (segment->capacity && *place_of(segment, entry)) return VESTRY_EXISTS;
+  if (segment->used >= segment->capacity / 8 * 7) {
+    const size_t more = segment->capacity / 2;
+    if (!rebuild_locked(keys, segment, segment->capacity + (more ? more : FIRST_CAPACITY))) return VESTRY_NO_MEMORY;
+  }
+  *place_of(segment, entry) = entry;
+  segment->used++;
+  keys->copies[node].count++;
+  keys->copies[node].sum += hash;
+  return VESTRY_OK;
+}
+
+/* Remove an entry of a node's copy, if it is there. It leaves a hole, at which searches would stop; so later entries
+ * whose home is not behind the hole are moved into it. */
+static void remove_locked(vsi_keys *keys, unsigned node, uint64_t hash) {
+  vsi_key_segment *segment = segment_of(keys, hash);
+  const size_t capacity = segment->capacity;
+  uint64_t *place = capacity ? place_of(segment, hash << TAG_BITS | keys->copies[node].tag) : NULL;
+  if (!place || !*place) return;
+  size_t hole = (size_t)(place - segment->entries);
+  for (size_t at = behind(capacity, hole); segment->entries[at]; at = behind(capacity, at)) {
+    size_t home = home_of(capacity, segment->entries[at]);
     if (distance(capacity, home, at) < distance(capacity, hole, at)) continue;
-    keys->entries[hole] = keys->entries[at];
+    segment->entries[hole] = segment->entries[at];
     hole = at;
   }
-  keys->entries[hole].is_used = 0;
-  keys->used--;
+  segment->entries[hole] = 0;
+  segment->used--;
+  keys->copies[node].count--;
+  keys->copies[node].sum -= hash;
 }
 
 /* -------------------------------------------------------------------------------------------- this node's keys ---- */
 
-static bool is_shared(const vsi_key_entry *entry) {
-  return entry->count && entry->others && !(entry->hash & VSI_KEYS_CHANNEL);
-}
-
-/* Update shared_count after a change of an entry; was: its state before the change. */
-static void recount_locked(vsi_keys *keys, const vsi_key_entry *entry, bool was) {
-  bool is = is_shared(entry);
-  /* seq_cst: a key that begins to be shared is counted here before vsi_keys_was_hit looks for a dispatch, and a
-   * dispatch is recorded (vsi_keys_hit) before the count is read (instance/elsewhere.h). So at least one of the two
-   * sees the other. */
-  if (is && !was) atomic_fetch_add_explicit(&keys->shared_count, 1, memory_order_seq_cst);
-  if (was && !is) atomic_fetch_sub_explicit(&keys->shared_count, 1, memory_order_seq_cst);
-}
-
-static void await_locked(vsi_keys *keys, vsi_key_entry *entry, bool *ret_first) {
-  *ret_first = false;
-  if (entry->is_waiting || keys->has_more_waiting) return;
-  *ret_first = keys->waiting_count == 0;
-  if (*ret_first) keys->waiting_ns = vsi_now_ns(keys->host);
-  if (keys->waiting_count == VSI_KEYS_WAITING) {
-    keys->has_more_waiting = true;
-    return;
-  }
+static void await_locked(vsi_keys *keys, vsi_own_key *entry, bool *ret_first) {
+  if (entry->is_waiting) return;
+  const bool is_channel = hash_of(entry) & VSI_KEYS_CHANNEL, is_first = STAILQ_EMPTY(&keys->waiting);
+  *ret_first = is_first || (is_channel && !keys->has_waiting_channel);
+  if (is_first) keys->waiting_ns = vsi_now_ns(keys->host);
+  keys->has_waiting_channel |= is_channel;
   entry->is_waiting = 1;
-  keys->waiting[keys->waiting_count++] = entry->hash;
+  STAILQ_INSERT_TAIL(&keys->waiting, entry, waiting);
 }
 
 vestry_err vsi_keys_come(vsi_keys *keys, uint64_t hash, bool *ret_first) {
   *ret_first = false;
   vsi_mutex_lock(&keys->lock);
-  vsi_key_entry *entry = hold_locked(keys, hash);
+  vsi_own_key *entry = hold_own_locked(keys, hash);
   if (entry && entry->count < COUNT_MOST) {
-    bool was = is_shared(entry);
-    if (entry->count++ == 0 && !entry->is_announced) await_locked(keys, entry, ret_first);
-    recount_locked(keys, entry, was);
+    if (entry->count++ == 0) {
+      if (!entry->is_announced) await_locked(keys, entry, ret_first);
+      share_locked(keys, entry);
+    }
   } else {
     entry = NULL;
   }
@@ -195,8 +280,11 @@ void vsi_keys_advance_clock(vsi_keys *keys, uint64_t clock_ms) {
   uint64_t own_ms = clock_locked(keys), more_ms = clock_ms > own_ms ? clock_ms - own_ms : 0;
   if (more_ms && clock_ms >> (CLOCK_BITS - 1) == 0) {
     keys->ahead_ms += more_ms;
-    for (size_t i = 0; more_ms > CLOCK_JUMP_MS && i < keys->capacity; i++)
-      if (keys->entries[i].is_used && keys->entries[i].stamp) keys->entries[i].stamp += more_ms;
+    for (size_t i = 0; more_ms > CLOCK_JUMP_MS && i < VSI_KEYS_MAPS; i++)
+      for (vsi_map_link *at = NULL; (at = vsi_map_after(&keys->own[i], at)) != NULL;) {
+        vsi_own_key *own = VSI_MAP_OWNER(at, vsi_own_key, in);
+        if (own->stamp) own->stamp += more_ms;
+      }
   }
   vsi_mutex_unlock(&keys->lock);
 }
@@ -204,7 +292,7 @@ void vsi_keys_advance_clock(vsi_keys *keys, uint64_t clock_ms) {
 void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first) {
   *ret_first = false;
   vsi_mutex_lock(&keys->lock);
-  vsi_key_entry *entry = find_locked(keys, hash);
+  vsi_own_key *entry = find_own_locked(keys, hash);
   if (entry && entry->count && keys->left[handle % VSI_KEYS_LEFT] != handle) {
     uint64_t clock_ms = clock_locked(keys);
     entry->handle = handle;
@@ -218,15 +306,14 @@ void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *r
   *ret_first = false;
   vsi_mutex_lock(&keys->lock);
   if (handle) keys->left[handle % VSI_KEYS_LEFT] = handle;
-  vsi_key_entry *entry = find_locked(keys, hash);
+  vsi_own_key *entry = find_own_locked(keys, hash);
   if (entry && entry->count) {
-    bool was = is_shared(entry);
     if (--entry->count == 0) {
       entry->handle = 0;
       if (!entry->is_waiting) entry->stamp = 0;
       if (entry->is_announced) await_locked(keys, entry, ret_first);
+      share_locked(keys, entry);
     }
-    recount_locked(keys, entry, was);
     free_if_unused_locked(keys, entry);
   }
   vsi_mutex_unlock(&keys->lock);
@@ -234,106 +321,89 @@ void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *r
 
 bool vsi_keys_are_here(vsi_keys *keys, uint64_t hash) {
   vsi_mutex_lock(&keys->lock);
-  const vsi_key_entry *entry = find_locked(keys, hash);
+  const vsi_own_key *entry = find_own_locked(keys, hash);
   bool are = entry && entry->count > 0;
   vsi_mutex_unlock(&keys->lock);
   return are;
 }
 
-uint64_t vsi_keys_others(vsi_keys *keys, uint64_t hash) {
+vsi_bits vsi_keys_others(vsi_keys *keys, uint64_t hash) {
+  vsi_bits others = {0};
+  size_t at = SIZE_MAX;
   vsi_mutex_lock(&keys->lock);
-  const vsi_key_entry *entry = find_locked(keys, hash);
-  uint64_t others = entry ? entry->others : 0;
+  for (unsigned node; (node = next_holder_locked(keys, hash, &at)) < VSI_NODES_MAX;) vsi_bits_add(&others, node);
   vsi_mutex_unlock(&keys->lock);
   return others;
 }
 
 size_t vsi_keys_holders(vsi_keys *keys, uint64_t hash) {
-  vsi_mutex_lock(&keys->lock);
-  const vsi_key_entry *entry = find_locked(keys, hash);
-  size_t count = entry ? (size_t)__builtin_popcountll(entry->others) + (entry->count > 0) : 0;
-  vsi_mutex_unlock(&keys->lock);
-  return count;
+  vsi_bits others = vsi_keys_others(keys, hash);
+  return vsi_bits_count(&others) + vsi_keys_are_here(keys, hash);
 }
 
 size_t vsi_keys_memory_bytes(vsi_keys *keys) {
   vsi_mutex_lock(&keys->lock);
-  size_t bytes = keys->capacity * sizeof *keys->entries;
+  size_t bytes = 0;
+  for (size_t i = 0; i < VSI_KEYS_MAPS; i++)
+    bytes += keys->own[i].count * sizeof(vsi_own_key) + (sizeof(vsi_map_link *) << keys->own[i].bits);
+  for (size_t i = 0; i < VSI_KEYS_SEGMENTS; i++) bytes += keys->segments[i].capacity * sizeof(uint64_t);
   vsi_mutex_unlock(&keys->lock);
   return bytes;
 }
 
 /* ------------------------------------------------------------------------------------------------- announcing ----- */
 
-static void announce_locked(vsi_keys *keys, vsi_key_entry *entry) {
+static void announce_locked(vsi_keys *keys, vsi_own_key *entry) {
   bool is_here = entry->count > 0;
   entry->is_waiting = 0;
   if (is_here != (bool)entry->is_announced) {
-    keys->count += is_here ? 1 : UINT64_MAX;
-    keys->sum += is_here ? entry->hash : -entry->hash;
+    keys->copies[VSI_KEYS_OWN].count += is_here ? 1 : UINT64_MAX;
+    keys->copies[VSI_KEYS_OWN].sum += is_here ? hash_of(entry) : -hash_of(entry);
   }
   entry->is_announced = is_here;
 }
 
-/* The stamp is needed for one announcement only, because a stream that has left replaces nothing afterwards. */
-static void forget_stamp_locked(vsi_key_entry *entry) {
-  if (!entry->count) entry->stamp = 0;
-}
-
-/* Mark everything as announced, and free the entries that this leaves unused. */
-static void announce_all_locked(vsi_keys *keys) {
-  for (size_t i = 0; i < keys->capacity; i++)
-    if (keys->entries[i].is_used) {
-      announce_locked(keys, &keys->entries[i]);
-      forget_stamp_locked(&keys->entries[i]);
-    }
-  for (size_t i = 0; i < keys->capacity;) { /* freeing an entry may move another one to its place */
-    size_t used = keys->used;
-    if (keys->entries[i].is_used) free_if_unused_locked(keys, &keys->entries[i]);
-    if (used == keys->used) i++;
-  }
-  keys->waiting_count = 0;
-  keys->has_more_waiting = false;
-}
-
-bool vsi_keys_take(vsi_keys *keys, vsi_key_change changes[VSI_KEYS_WAITING], size_t *ret_count,
-                   uint64_t *ret_since_ns) {
+size_t vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, bool *more, uint64_t *ret_since_ns) {
   size_t count = 0;
   vsi_mutex_lock(&keys->lock);
-  if (keys->waiting_count) *ret_since_ns = keys->waiting_ns;
-  const bool announces_all = keys->has_more_waiting;
-  if (announces_all) announce_all_locked(keys);
-  for (size_t i = 0; i < keys->waiting_count; i++) {
-    vsi_key_entry *entry = find_locked(keys, keys->waiting[i]);
-    if (!entry || !entry->is_waiting) continue;
-    bool was_announced = entry->is_announced;
-    announce_locked(keys, entry);
+  if (!STAILQ_EMPTY(&keys->waiting)) *ret_since_ns = keys->waiting_ns;
+  for (vsi_own_key *own; count < room && (own = STAILQ_FIRST(&keys->waiting)) != NULL;) {
+    const bool was_announced = own->is_announced;
+    STAILQ_REMOVE_HEAD(&keys->waiting, waiting);
+    announce_locked(keys, own);
     /* The stamp of a REPLACE is announced even if the node had announced the key before. */
-    if (was_announced != entry->is_announced || (entry->stamp && (was_announced || entry->others)))
-      changes[count++] = (vsi_key_change){entry->hash, entry->stamp, !entry->is_announced};
-    forget_stamp_locked(entry);
-    free_if_unused_locked(keys, entry);
+    if (was_announced != own->is_announced ||
+        (own->stamp && (was_announced || is_elsewhere_locked(keys, hash_of(own)))))
+      changes[count++] = (vsi_key_change){hash_of(own), own->stamp, !own->is_announced};
+    /* The stamp is needed for one announcement only, because a stream that has left replaces nothing afterwards. */
+    if (!own->count) own->stamp = 0;
+    free_if_unused_locked(keys, own);
   }
-  keys->waiting_count = 0;
+  *more = !STAILQ_EMPTY(&keys->waiting);
+  keys->has_waiting_channel &= *more;
   vsi_mutex_unlock(&keys->lock);
-  *ret_count = count;
-  return announces_all;
+  return count;
 }
 
-void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_keys_list_fn fn, void *ctx) {
+/* The upper bits of a hash choose its bucket, so a position in a map stays right when the map grows. The upper bits of
+ * *at are the index of the map, the others the position. */
+size_t vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, uint64_t *at) {
   size_t count = 0;
   vsi_mutex_lock(&keys->lock);
-  for (size_t at = 0; at < keys->capacity; at++) {
-    const vsi_key_entry *entry = &keys->entries[at];
-    if (!entry->is_used || !entry->is_announced) continue;
-    if (count == room) {
-      fn(changes, count, false, ctx);
-      count = 0;
+  do {
+    const vsi_map *map = &keys->own[*at >> (64 - MAP_BITS)];
+    vsi_map_link *const first = *vsi_map_bucket(map, *at << MAP_BITS);
+    size_t chain = 0;
+    for (vsi_map_link *link = first; link; link = link->next) chain++;
+    if (count && count + chain > room) break;
+    for (vsi_map_link *link = first; link && count < room; link = link->next) {
+      const vsi_own_key *own = VSI_MAP_OWNER(link, vsi_own_key, in);
+      if (own->is_announced) changes[count++] = (vsi_key_change){hash_of(own), own->stamp, false};
     }
-    changes[count++] = (vsi_key_change){entry->hash, entry->stamp, false};
-  }
-  fn(changes, count, true, ctx);
+    *at += UINT64_C(1) << (64 - MAP_BITS - map->bits); /* 0 behind the last map */
+  } while (*at);
   vsi_mutex_unlock(&keys->lock);
+  return count;
 }
 
 /* -------------------------------------------------------------------------------------------------- dispatches ---- */
@@ -341,7 +411,7 @@ void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_key
 enum { HIT_KEPT_MS = 10000 };
 
 static uint32_t half_of(uint64_t hash) {
-  return (uint32_t)(hash >> 32) | 1;
+  return (uint32_t)(hash >> 16) | 1;
 }
 
 void vsi_keys_hit(vsi_keys *keys, uint64_t hash, uint64_t now_ns) {
@@ -369,16 +439,8 @@ bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t
 
 /* ------------------------------------------------------------------------------------------- other nodes' keys ---- */
 
-static void drop_locked(vsi_keys *keys, unsigned node, vsi_key_entry *entry) {
-  bool was = is_shared(entry);
-  entry->others &= ~(UINT64_C(1) << node);
-  keys->of_others[node]--;
-  keys->sum_of_others[node] -= entry->hash;
-  recount_locked(keys, entry, was);
-}
-
 /* Determine the streams to close here. false: there are some, and has_room is false. */
-static bool replace_locked(vsi_key_entry *entry, vsi_key_change change, bool its_id_wins, bool has_room,
+static bool replace_locked(vsi_own_key *entry, vsi_key_change change, bool its_id_wins, bool has_room,
                            vsi_keys_replaced_here *replaced) {
   bool loses = entry->stamp < change.stamp || (entry->stamp == change.stamp && its_id_wins);
   if (!change.stamp || !entry->count || (entry->handle && !loses)) return true;
@@ -389,71 +451,76 @@ static bool replace_locked(vsi_key_entry *entry, vsi_key_change change, bool its
   return true;
 }
 
-static bool hold_other_locked(vsi_keys *keys, unsigned node, vsi_key_entry *entry) {
-  uint64_t bit = UINT64_C(1) << node;
-  bool was = is_shared(entry), is_new = !(entry->others & bit);
-  if (is_new) {
-    keys->of_others[node]++;
-    keys->sum_of_others[node] += entry->hash;
-  }
-  entry->others |= bit;
-  recount_locked(keys, entry, was);
-  return is_new;
-}
-
 vestry_err vsi_keys_apply(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
                           vsi_keys_replaced_here *ret_replaced, bool *ret_is_new) {
-  bool is_closed = true, is_new = false;
+  bool is_closed = true;
+  vestry_err error = VESTRY_EXISTS;
   vsi_keys_replaced_here replaced = {0, false};
   vsi_mutex_lock(&keys->lock);
   if (change.stamp > keys->highest_stamp) keys->highest_stamp = change.stamp;
-  vsi_key_entry *entry = change.is_gone ? find_locked(keys, change.hash) : hold_locked(keys, change.hash);
-  if (entry) is_closed = replace_locked(entry, change, its_id_wins, ret_replaced != NULL, &replaced);
-  if (entry && !change.is_gone) {
-    is_new = hold_other_locked(keys, node, entry);
-  } else if (entry && entry->others >> node & 1) {
-    drop_locked(keys, node, entry);
-    free_if_unused_locked(keys, entry);
+  if (change.is_gone)
+    remove_locked(keys, node, change.hash);
+  else
+    error = add_locked(keys, node, change.hash);
+  vsi_own_key *own = find_own_locked(keys, change.hash);
+  if (own) {
+    if (error != VESTRY_NO_MEMORY)
+      is_closed = replace_locked(own, change, its_id_wins, ret_replaced != NULL, &replaced);
+    share_locked(keys, own);
   }
   vsi_mutex_unlock(&keys->lock);
-  if (ret_is_new) *ret_is_new = is_new;
+  if (ret_is_new) *ret_is_new = !error;
   if (ret_replaced) *ret_replaced = replaced;
   if (!is_closed) return VESTRY_FULL;
-  return entry || change.is_gone ? VESTRY_OK : VESTRY_NO_MEMORY;
+  return error == VESTRY_EXISTS ? VESTRY_OK : error;
 }
 
 void vsi_keys_forget(vsi_keys *keys, unsigned node) {
-  uint64_t bit = UINT64_C(1) << node;
   vsi_mutex_lock(&keys->lock);
-  for (size_t i = 0; i < keys->capacity && keys->of_others[node];) {
-    vsi_key_entry *entry = &keys->entries[i];
-    size_t used = keys->used;
-    if (entry->is_used && (entry->others & bit)) {
-      drop_locked(keys, node, entry);
-      free_if_unused_locked(keys, entry);
-    }
-    if (used == keys->used) i++;
-  }
+  vsi_key_copy *copy = &keys->copies[node];
+  if (copy->tag) keys->node_of[copy->tag] = copy->count ? VSI_KEYS_DROPPED : VSI_KEYS_FREE;
+  keys->has_dropped |= copy->count > 0;
+  *copy = (vsi_key_copy){0};
   vsi_mutex_unlock(&keys->lock);
 }
 
-void vsi_keys_announced_sum(vsi_keys *keys, uint64_t *ret_count, uint64_t *ret_sum) {
+/* Change the state of all tags that have it. */
+static void turn_tags_locked(vsi_keys *keys, unsigned from, unsigned to) {
+  for (size_t i = 1; i < VSI_KEYS_TAGS; i++)
+    if (keys->node_of[i] == from) keys->node_of[i] = (uint16_t)to;
+}
+
+/* Remove the entries of dropped copies from a segment. false: out of memory. */
+static bool sweep_locked(vsi_keys *keys, vsi_key_segment *segment) {
+  size_t left = 0;
+  for (size_t i = 0; i < segment->capacity; i++) left += segment->entries[i] && !is_dropped(keys, segment->entries[i]);
+  return left == segment->used || rebuild_locked(keys, segment, left + left / 2 + FIRST_CAPACITY);
+}
+
+bool vsi_keys_sweep(vsi_keys *keys) {
   vsi_mutex_lock(&keys->lock);
-  *ret_count = keys->count;
-  *ret_sum = keys->sum;
+  if (!keys->unswept_count && keys->has_dropped) {
+    turn_tags_locked(keys, VSI_KEYS_DROPPED, VSI_KEYS_SWEPT);
+    keys->has_dropped = false;
+    keys->unswept_count = VSI_KEYS_SEGMENTS;
+  }
+  bool goes_on = keys->unswept_count && sweep_locked(keys, &keys->segments[keys->unswept_count - 1]);
+  if (goes_on && --keys->unswept_count == 0) turn_tags_locked(keys, VSI_KEYS_SWEPT, VSI_KEYS_FREE);
+  bool has_more = goes_on && (keys->unswept_count || keys->has_dropped);
   vsi_mutex_unlock(&keys->lock);
+  return has_more;
 }
 
 void vsi_keys_sum_of(vsi_keys *keys, unsigned node, uint64_t *ret_count, uint64_t *ret_sum) {
   vsi_mutex_lock(&keys->lock);
-  *ret_count = keys->of_others[node];
-  *ret_sum = keys->sum_of_others[node];
+  *ret_count = keys->copies[node].count;
+  *ret_sum = keys->copies[node].sum;
   vsi_mutex_unlock(&keys->lock);
 }
 
 bool vsi_keys_are_waiting(vsi_keys *keys) {
   vsi_mutex_lock(&keys->lock);
-  bool any = keys->waiting_count > 0;
+  bool any = !STAILQ_EMPTY(&keys->waiting);
   vsi_mutex_unlock(&keys->lock);
   return any;
 }

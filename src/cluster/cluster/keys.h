@@ -5,31 +5,48 @@
 #define VSI_CLUSTER_KEYS_H
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
+#include "base/bits.h"
+#include "base/map.h"
 #include "base/mutex.h"
-#include "cluster/cluster/peer.h"
-#include "cluster/cluster/wire.h"
 #include "vestry/cluster/cluster.h"
 #include "vestry/store.h"
 
-/* Maximum number of other nodes. Each has an index below it, and a bit in a mask. */
-enum { VSI_NODES_MAX = 64 };
+/* Maximum number of other nodes. Each has an index below it. */
+enum { VSI_NODES_MAX = VSI_BITS_MAX, VSI_KEYS_OWN = VSI_NODES_MAX };
 
-/* Bit that is set in the hashes of channels' names. The names are stored like keys of streams, but are not counted as
- * shared. */
+/* Bits of a key's hash. The lowest one is set in the hashes of channels' names, which are stored like keys of streams,
+ * but are not counted as shared. */
+enum { VSI_KEYS_HASH_BITS = 52 };
 #define VSI_KEYS_CHANNEL UINT64_C(1)
+#define VSI_KEYS_HASH    ((UINT64_C(1) << VSI_KEYS_HASH_BITS) - 1)
 
-/* State of one key: 32 bytes. */
-typedef struct vsi_key_entry {
-  uint64_t hash;
-  uint64_t others;           /* nodes that hold it, a bit each */
-  vestry_handle handle;      /* of the stream here that last replaced all others (REPLACE); 0: none */
-  uint64_t stamp : 40;       /* time of that REPLACE, on the cluster clock, in ms */
-  uint64_t count : 21;       /* number of streams here */
-  uint64_t is_announced : 1; /* the other nodes have this node's key in their copies */
-  uint64_t is_waiting : 1;   /* a change is waiting to be announced */
-  uint64_t is_used : 1;
-} vsi_key_entry;
+/* A key of this node. */
+typedef struct vsi_own_key {
+  vsi_map_link in;                   /* first member; by the key's hash, in its upper bits */
+  STAILQ_ENTRY(vsi_own_key) waiting; /* a change is waiting to be announced */
+  vestry_handle handle;              /* of the stream that last replaced all others (REPLACE); 0: none */
+  uint64_t stamp : 40;               /* time of that REPLACE, on the cluster clock, in ms */
+  uint64_t count : 21;               /* number of streams */
+  uint64_t is_announced : 1;         /* the other nodes have it in their copies */
+  uint64_t is_waiting : 1;
+  uint64_t is_shared : 1; /* other nodes hold it, too; false for channels */
+} vsi_own_key;
+
+/* Keys of other nodes. An entry is a hash and, in its lower bits, the tag of the copy that has it: 8 bytes; 0: none.
+ * The copies are in segments, so that a segment grows, and is swept, in a short time. */
+enum { VSI_KEYS_TAGS = 1 << (64 - VSI_KEYS_HASH_BITS), VSI_KEYS_SEGMENTS = 1024 };
+typedef struct vsi_key_segment {
+  uint64_t *entries; /* open addressing, linear probing */
+  uint32_t capacity, used;
+} vsi_key_segment;
+
+/* The copy of another node's keys. */
+typedef struct vsi_key_copy {
+  uint64_t count, sum; /* its digest: number of keys, sum of their hashes */
+  uint16_t tag;        /* 0: none yet */
+} vsi_key_copy;
 
 /* One change, as it is announced: a hash and a word, 16 bytes. */
 typedef struct vsi_key_change {
@@ -38,7 +55,7 @@ typedef struct vsi_key_change {
   bool is_gone;
 } vsi_key_change;
 
-enum { VSI_KEYS_WAITING = 4096, VSI_KEYS_LEFT = 1024, VSI_KEYS_HITS = 16384 };
+enum { VSI_KEYS_LEFT = 1024, VSI_KEYS_HITS = 16384, VSI_KEYS_MAPS = 16 };
 
 typedef struct vsi_keys {
   const vestry_host *host;
@@ -48,18 +65,23 @@ typedef struct vsi_keys {
   _Atomic(uint64_t) hits[VSI_KEYS_HITS];
   vsi_mutex lock;
   /* All below is guarded by the lock. */
-  vsi_key_entry *entries; /* open addressing, linear probing */
-  size_t capacity, used;
-  uint64_t ahead_ms;      /* cluster clock minus this node's clock */
-  uint64_t highest_stamp; /* highest stamp that another node has announced (REPLACE, keys.c) */
-  uint64_t count, sum;    /* digest of this node's announced keys: their number, and the sum of their hashes */
-  uint64_t of_others[VSI_NODES_MAX], sum_of_others[VSI_NODES_MAX];
-  uint64_t waiting[VSI_KEYS_WAITING]; /* hashes of keys whose changes are waiting to be announced */
-  size_t waiting_count;
+  vsi_map own[VSI_KEYS_MAPS]; /* vsi_own_key; several, so that each grows in a short time */
+  STAILQ_HEAD(, vsi_own_key) waiting;
+  bool has_waiting_channel;          /* one of them is a channel */
   uint64_t waiting_ns;               /* time since the first of them has been waiting */
   vestry_handle left[VSI_KEYS_LEFT]; /* streams that have left recently, each in the slot of its handle */
-  bool has_more_waiting;             /* waiting[] was full: everything must be announced to all nodes */
+  uint64_t ahead_ms;                 /* cluster clock minus this node's clock */
+  uint64_t highest_stamp;            /* highest stamp that another node has announced (REPLACE, keys.c) */
+  vsi_key_segment segments[VSI_KEYS_SEGMENTS];
+  vsi_key_copy copies[VSI_NODES_MAX + 1]; /* VSI_KEYS_OWN: the digest of this node's announced keys */
+  uint16_t node_of[VSI_KEYS_TAGS];        /* of a tag: an index of a node, or VSI_KEYS_… below */
+  unsigned last_tag;                      /* that was given to a copy */
+  unsigned unswept_count;                 /* segments that the current sweep has not passed yet */
+  bool has_dropped;                       /* a copy was dropped since the last sweep began */
 } vsi_keys;
+
+/* States of a tag without a node: it is free; its copy was dropped, and entries are left; a sweep removes them. */
+enum { VSI_KEYS_FREE = VSI_NODES_MAX, VSI_KEYS_DROPPED, VSI_KEYS_SWEPT };
 
 /* Streams of this node that a newer stream on another node replaces. */
 typedef struct vsi_keys_replaced_here {
@@ -71,7 +93,8 @@ typedef struct vsi_keys_replaced_here {
 vestry_err vsi_keys_init(vsi_keys *keys, const vestry_host *host);
 void vsi_keys_finish(vsi_keys *keys);
 
-/* Count a stream before it is put under a key. *ret_first: this is the first change that waits. OK | NO_MEMORY */
+/* Count a stream before it is put under a key. *ret_first: this is the first change that waits, or the first one of a
+ * channel. OK | NO_MEMORY */
 vestry_err vsi_keys_come(vsi_keys *keys, uint64_t hash, bool *ret_first);
 /* Record that a stream has replaced all others of its key (REPLACE), unless it has left again. *ret_first as above. */
 void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first);
@@ -81,17 +104,17 @@ void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *r
 /* Return whether streams are here, or about to be put. */
 bool vsi_keys_are_here(vsi_keys *keys, uint64_t hash);
 /* Return the other nodes that hold a key; and the number of nodes that hold it, this one included. */
-uint64_t vsi_keys_others(vsi_keys *keys, uint64_t hash);
+vsi_bits vsi_keys_others(vsi_keys *keys, uint64_t hash);
 size_t vsi_keys_holders(vsi_keys *keys, uint64_t hash);
 size_t vsi_keys_memory_bytes(vsi_keys *keys);
 
-/* Take the waiting changes, together with the `count` and `sum` that include them; they count as announced.
- * ret_since_ns: time since the oldest has been waiting. Returns true if too many were waiting: everything must be
- * announced to all nodes. */
-bool vsi_keys_take(vsi_keys *keys, vsi_key_change changes[VSI_KEYS_WAITING], size_t *ret_count, uint64_t *ret_since_ns);
-/* List all announced keys, room at a time, under the lock, so that the table does not change meanwhile. */
-typedef void (*vsi_keys_list_fn)(const vsi_key_change *changes, size_t count, bool is_last, void *ctx);
-void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_keys_list_fn fn, void *ctx);
+/* Take waiting changes, at most room of them, together with the `count` and `sum` that include them; they count as
+ * announced. ret_since_ns: time since the oldest has been waiting; untouched if none waits. Returns their number;
+ * *more: others are left. */
+size_t vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, bool *more, uint64_t *ret_since_ns);
+/* List announced keys, at most room of them, from *at on, which begins with 0 and is moved along; 0 again: the list is
+ * over. Keys that come or leave between two calls are listed or not. Returns their number. */
+size_t vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, uint64_t *at);
 
 /* Record a dispatch to a key of this node, now or a few ms ago. Call it before reading shared_count, which decides
  * whether other nodes are queried. */
@@ -114,11 +137,13 @@ uint64_t vsi_keys_clock(vsi_keys *keys);
 void vsi_keys_advance_clock(vsi_keys *keys, uint64_t clock_ms);
 /* Convert a time of this node's clock to the cluster clock, in ms. */
 uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns);
-/* Drop all keys of a node. */
+/* Drop all keys of a node, in constant time. vsi_keys_sweep then frees their memory; each call takes a short time.
+ * Returns whether more is left; false also without memory, so it is called again later. */
 void vsi_keys_forget(vsi_keys *keys, unsigned node);
+bool vsi_keys_sweep(vsi_keys *keys);
 
-/* Get the digest of this node's announced keys, and of another node's: number of keys, sum of their hashes. */
-void vsi_keys_announced_sum(vsi_keys *keys, uint64_t *ret_count, uint64_t *ret_sum);
+/* Get the digest of another node's announced keys, or of this node's (VSI_KEYS_OWN): number of keys, sum of their
+ * hashes. */
 void vsi_keys_sum_of(vsi_keys *keys, unsigned node, uint64_t *ret_count, uint64_t *ret_sum);
 
 /* Return whether changes are waiting to be announced. */

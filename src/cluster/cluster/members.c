@@ -15,7 +15,6 @@
  * that an event was sent without it, because the announcement was in transit. A node that has left does not check for
  * that (receiver.c). So this node reports a gap if it has announced keys within suspect_ms or has changes that wait. */
 #include "cluster/cluster/members.h"
-#include "cluster/cluster/digests.h"
 
 #include <string.h>
 
@@ -25,6 +24,7 @@
 #include "app/stream/lease.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cluster/cluster/announcements.h"
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/keys.h"
 #include "cluster/cluster/message.h"
@@ -33,7 +33,7 @@
 
 vsi_peer *vsi_peers_find(vestry_cluster *cluster, uint64_t id) {
   for (size_t i = 0; i < cluster->peers_count; i++)
-    if (cluster->peers[i].id == id) return &cluster->peers[i];
+    if (cluster->peers[i]->id == id) return cluster->peers[i];
   return NULL;
 }
 
@@ -42,18 +42,18 @@ bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer) {
   return vsi_peer_lives(peer) && silence_ns < 2 * cluster->heartbeat_ns && silence_ns < cluster->suspect_ns;
 }
 
-uint64_t vsi_peers_alive(const vestry_cluster *cluster) {
-  uint64_t mask = 0;
+vsi_bits vsi_peers_alive(const vestry_cluster *cluster) {
+  vsi_bits alive = {0};
   for (size_t i = 0; i < cluster->peers_count; i++)
-    if (vsi_peer_lives(&cluster->peers[i])) mask |= UINT64_C(1) << i;
-  return mask;
+    if (vsi_peer_lives(cluster->peers[i])) vsi_bits_add(&alive, i);
+  return alive;
 }
 
-uint64_t vsi_peers_unsynced(const vestry_cluster *cluster) {
-  uint64_t mask = 0;
+vsi_bits vsi_peers_unsynced(const vestry_cluster *cluster) {
+  vsi_bits unsynced = {0};
   for (size_t i = 0; i < cluster->peers_count; i++)
-    if (vsi_peer_lives(&cluster->peers[i]) && !cluster->peers[i].is_synced) mask |= UINT64_C(1) << i;
-  return mask;
+    if (vsi_peer_lives(cluster->peers[i]) && !cluster->peers[i]->is_synced) vsi_bits_add(&unsynced, i);
+  return unsynced;
 }
 
 /* Return how long this node has stood still: how much later than heartbeat_ms its heartbeat comes. 0: less than
@@ -82,7 +82,7 @@ bool vsi_peers_are_known(const vestry_cluster *cluster) {
 bool vsi_members_is_accepted(const vestry_cluster *cluster) {
   bool has_peers = false;
   for (size_t i = 0; i < cluster->peers_count; i++) {
-    const vsi_peer *peer = &cluster->peers[i];
+    const vsi_peer *peer = cluster->peers[i];
     if (!vsi_peer_lives(peer)) continue;
     has_peers = true;
     if (!peer->accepted_ns || peer->accepted_ns < cluster->up_ns) return false;
@@ -106,9 +106,8 @@ typedef struct changes {
   bool has_gap, has_state, has_joined;
   uint64_t lost_count;
   vestry_member_state state;
-  uint8_t other_version; /* version of the format that another node uses; 0: none */
-  size_t small_payload;  /* the broker's maximum, if it is too small; 0: it is not */
-  bool is_one_too_many;
+  uint8_t other_version;                     /* version of the format that another node uses; 0: none */
+  size_t small_payload;                      /* the broker's maximum, if it is too small; 0: it is not */
   char placeless[VESTRY_NODE_MAX_BYTES + 1]; /* a node without a slot; "": none */
 } changes;
 
@@ -125,7 +124,6 @@ static bool take_changes(vestry_cluster *cluster, changes *n) {
   if (n->has_state) memcpy(n->node, cluster->name, sizeof n->node);
   n->other_version = cluster->other_version;
   n->small_payload = cluster->small_payload;
-  n->is_one_too_many = cluster->is_one_too_many;
   memcpy(n->placeless, cluster->placeless, sizeof n->placeless);
   cluster->placeless[0] = '\0';
   cluster->has_own_gap = cluster->has_own_change = false;
@@ -133,7 +131,7 @@ static bool take_changes(vestry_cluster *cluster, changes *n) {
   cluster->small_payload = 0;
   vsi_gaps *gaps = &cluster->own_gaps;
   for (size_t i = 0; i < cluster->peers_count && !n->has_gap && !n->has_state; i++) {
-    vsi_peer *peer = &cluster->peers[i];
+    vsi_peer *peer = cluster->peers[i];
     n->has_gap = peer->has_gap;
     n->has_state = peer->has_change;
     n->has_joined = peer->has_joined;
@@ -162,16 +160,10 @@ static void report_changes(vestry_cluster *cluster, const changes *n) {
             "dispatches to other nodes fail (TOO_LARGE); raise it (max_payload of nats-server) to %d or more",
             cluster->name, n->small_payload, VSI_PAYLOAD_LEAST);
   if (n->placeless[0])
-    vsi_log_repeated(
-        cluster->host, &cluster->repeated, VSI_CLUSTER_PLACELESS, VESTRY_LOG_WARN,
-        "cluster: no slot for node %s, because a cluster has at most %zu nodes; the youngest node is refused",
-        n->placeless, VESTRY_CLUSTER_MAX_COUNT);
-  if (n->has_state && n->state == VESTRY_MEMBER_REFUSED && n->is_one_too_many)
-    vsi_log(cluster->host, VESTRY_LOG_ERROR,
-            "cluster: this node, %s, was refused, because the cluster already has %zu nodes, the maximum; stop a node, "
-            "and restart this one",
-            n->node, VESTRY_CLUSTER_MAX_COUNT);
-  else if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
+    vsi_log_repeated(cluster->host, &cluster->repeated, VSI_CLUSTER_PLACELESS, VESTRY_LOG_WARN,
+                     "cluster: node %s is ignored, because a cluster has at most %zu nodes; stop a node", n->placeless,
+                     cluster->peers_most + 1);
+  if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
     vsi_log(cluster->host, VESTRY_LOG_ERROR,
             "cluster: this node was refused, because another node has its name, %s; choose another name", n->node);
   if (n->has_joined)
@@ -220,15 +212,12 @@ static void set_state(vestry_cluster *cluster, vsi_peer *peer, vestry_member_sta
 
 /* Drop the keys and members of presences that the node had announced. */
 static void forget(vestry_cluster *cluster, vsi_peer *peer) {
-  vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
+  vsi_keys_forget(&cluster->keys, peer->index);
+  vsi_cluster_notify(cluster); /* to sweep them */
   vsi_presences_of_node_forget(cluster, peer);
 }
 
 /* -------------------------------------------------------------------------------------------------- runs ---------- */
-
-bool vsi_members_are_full(const vestry_cluster *cluster) {
-  return cluster->peers_count == VSI_NODES_MAX && vsi_peers_alive(cluster) == UINT64_MAX;
-}
 
 /* The name is stored for a log message, once for each run. */
 void vsi_members_note_placeless(vestry_cluster *cluster, uint64_t epoch, const vestry_slice *name) {
@@ -242,28 +231,35 @@ void vsi_members_note_placeless(vestry_cluster *cluster, uint64_t epoch, const v
   vsi_cluster_notify(cluster);
 }
 
-/* Find a slot for another node: a new one, or that of the node which has been gone longest. NULL: live nodes have
- * all. */
+/* Find a slot for another node: a new one, or that of the node which has been gone longest. NULL: live nodes have all,
+ * or memory is missing. */
 static vsi_peer *find_place(vestry_cluster *cluster) {
-  if (cluster->peers_count < VSI_NODES_MAX) return &cluster->peers[cluster->peers_count++];
   vsi_peer *found = NULL;
+  if (cluster->peers_count < cluster->peers_most && (found = vsi_calloc(cluster->host, 1, sizeof *found)) != NULL) {
+    found->index = (unsigned)cluster->peers_count;
+    return cluster->peers[cluster->peers_count++] = found;
+  }
   for (size_t i = 0; i < cluster->peers_count; i++) {
-    vsi_peer *peer = &cluster->peers[i];
+    vsi_peer *peer = cluster->peers[i];
     if (!vsi_peer_lives(peer) && (!found || peer->received_ns < found->received_ns)) found = peer;
   }
   return found;
 }
 
 /* Begin another run of a node, or the first one. */
-static void begin_run(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+static void begin_run(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, uint64_t all_seq) {
   bool is_same = peer->id == message->from && peer->epoch;
   const bool has_joined = !is_same || peer->has_joined;
   if (!is_same && peer->epoch && peer->proofs >= cluster->proofs_before) cluster->proofs_before = peer->proofs + 1;
   forget(cluster, peer);
-  vsi_digests_drop(cluster, peer);
-  vsi_peer fresh = {.id = message->from,
+  vsi_announcements_leave_out(cluster, peer);
+  vsi_peer fresh = {.index = peer->index,
+                    .id = message->from,
                     .epoch = message->epoch,
                     .wants_all = true,
+                    .has_news = true,
+                    .all_seq = all_seq,
+                    .all_turn = message->turn,
                     .proofs = cluster->proofs_before,
                     .has_joined = has_joined};
   /* Numbers begin at the clock, above all numbers assigned before to any node. If this run was abandoned for another
@@ -281,25 +277,27 @@ static void begin_run(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
 }
 
 void vsi_members_record(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
-  peer->in_turn = message->turn;
+  *(message->to ? &peer->in_turn : &peer->all_turn) = message->turn;
   peer->received_ns = vsi_now_ns(cluster->host);
   if (message->kind == VSI_WIRE_HANDSHAKE || message->kind == VSI_WIRE_HEARTBEAT)
     peer->drains |= (message->flags & VSI_WIRE_DRAINS) != 0;
   set_state(cluster, peer, peer->drains ? VESTRY_MEMBER_DRAINING : VESTRY_MEMBER_ALIVE);
 }
 
-vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *message, const vestry_slice *name) {
+vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *message, const vestry_slice *name,
+                            uint64_t all_seq) {
   vsi_peer *peer = vsi_peers_find(cluster, message->from);
   bool is_same_run = peer && peer->epoch == message->epoch;
   if (peer && !is_same_run && vsi_peer_is_well(cluster, peer)) return NULL;
   if (!peer) peer = find_place(cluster);
   if (!peer) return NULL;
   if (!is_same_run) {
-    begin_run(cluster, peer, message);
+    begin_run(cluster, peer, message, all_seq);
     memcpy(peer->name, name->data, name->len);
     peer->name[name->len] = '\0';
   } else if (peer->state == VESTRY_MEMBER_DEAD) {
     vsi_members_lose(cluster, peer, 0);
+    if (peer->all_seq < all_seq) peer->all_seq = all_seq;
     peer->wants_all = true;
     vsi_cluster_announce_soon(cluster);
   }
@@ -332,66 +330,80 @@ static uint64_t put_off(uint64_t time_ns, uint64_t by_ns, uint64_t now_ns) {
 void vsi_members_judge(vestry_cluster *cluster) {
   const uint64_t now_ns = vsi_now_ns(cluster->host), stood_ns = pause_ns(cluster, now_ns);
   cluster->beat_ns = now_ns;
-  if (stood_ns) cluster->up_ns = now_ns; /* it may not know nodes that have started meanwhile */
+  if (stood_ns) {
+    cluster->up_ns = now_ns; /* it may not know nodes that have started meanwhile */
+    cluster->announced_ns = put_off(cluster->announced_ns, stood_ns, now_ns);
+  }
   for (size_t i = 0; i < cluster->peers_count; i++) {
-    vsi_peer *peer = &cluster->peers[i];
-    if (stood_ns && vsi_peer_lives(peer)) {
-      peer->received_ns = put_off(peer->received_ns, stood_ns, now_ns);
-      peer->announced_ns = put_off(peer->announced_ns, stood_ns, now_ns);
-    }
+    vsi_peer *peer = cluster->peers[i];
+    if (stood_ns && vsi_peer_lives(peer)) peer->received_ns = put_off(peer->received_ns, stood_ns, now_ns);
     judge(cluster, peer, now_ns);
   }
 }
 
 /* ------------------------------------------------------------------------------------------------ numbers --------- */
 
-/* Report the numbers between the last one that arrived and seq as lost. */
-static void lose_up_to(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq) {
-  uint64_t lost = seq - peer->in_seq;
+/* Report the numbers between the last one of a series and seq as lost. */
+static void lose_up_to(vestry_cluster *cluster, vsi_peer *peer, uint64_t *in_seq, uint64_t seq) {
+  uint64_t lost = seq - *in_seq;
   vsi_members_lose(cluster, peer, lost < LOST_MOST ? lost : 0);
-  peer->in_seq = seq;
+  *in_seq = seq;
+}
+
+static uint64_t *series_of(vsi_peer *peer, const vsi_wire_message *message) {
+  return message->to ? &peer->in_seq : &peer->all_seq;
 }
 
 bool vsi_members_count(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
-  if (message->seq <= peer->in_seq) {
+  uint64_t *in_seq = series_of(peer, message);
+  if (message->seq <= *in_seq) {
     cluster->stats.duplicates_count++;
     return false;
   }
-  if (message->seq > peer->in_seq + 1) lose_up_to(cluster, peer, message->seq - 1);
-  peer->in_seq = message->seq;
+  if (message->seq > *in_seq + 1) lose_up_to(cluster, peer, in_seq, message->seq - 1);
+  *in_seq = message->seq;
   return true;
 }
 
-bool vsi_members_catch_up(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq) {
-  if (seq < peer->in_seq) return false;
-  if (seq > peer->in_seq) lose_up_to(cluster, peer, seq);
+bool vsi_members_catch_up(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  uint64_t *in_seq = series_of(peer, message);
+  if (message->seq < *in_seq) return false;
+  if (message->seq > *in_seq) lose_up_to(cluster, peer, in_seq, message->seq);
   return true;
 }
 
 /* ------------------------------------------------------------------------------------------------ leaving --------- */
 
 void vsi_members_leave(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
-  (void)vsi_members_catch_up(cluster, peer, message->seq);
-  if (vsi_keys_are_waiting(&cluster->keys) || vsi_now_ns(cluster->host) - peer->announced_ns < cluster->suspect_ns)
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  const uint64_t all_seq = vsi_wire_number(&reader, 8);
+  (void)vsi_members_catch_up(cluster, peer, message);
+  if (all_seq > peer->all_seq) lose_up_to(cluster, peer, &peer->all_seq, all_seq);
+  if (vsi_keys_are_waiting(&cluster->keys) || vsi_now_ns(cluster->host) - cluster->announced_ns < cluster->suspect_ns)
     vsi_members_lose(cluster, peer, 0);
   forget(cluster, peer);
   set_state(cluster, peer, VESTRY_MEMBER_LEFT);
 }
 
 void vsi_members_send_goodbye(vestry_cluster *cluster) {
-  (void)vsi_message_send_bare(cluster, vsi_peers_alive(cluster), VSI_WIRE_GOODBYE, false);
+  const vsi_bits alive = vsi_peers_alive(cluster);
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put(&buffer, cluster->all_seq, 8);
+  vsi_wire_end(&buffer);
+  (void)vsi_message_send_each(cluster, &alive, &buffer, VSI_WIRE_GOODBYE, 0, false);
+  vsi_buffer_finish(&buffer);
   cluster->has_left = true;
   vsi_presences_end(cluster->presences); /* no more announcements of presences */
 }
 
-void vsi_members_give_up(vestry_cluster *cluster, bool one_too_many) {
+void vsi_members_give_up(vestry_cluster *cluster) {
   vsi_members_send_goodbye(cluster);
   for (size_t i = 0; i < cluster->peers_count; i++) {
-    vsi_peer *peer = &cluster->peers[i];
+    vsi_peer *peer = cluster->peers[i];
     forget(cluster, peer);
     if (vsi_peer_lives(peer)) set_state(cluster, peer, VESTRY_MEMBER_DEAD); /* its messages are ignored from now on */
   }
   cluster->is_refused = cluster->has_own_change = true;
-  cluster->is_one_too_many = one_too_many;
   vsi_cluster_notify(cluster);
 }

@@ -3,6 +3,7 @@
 #ifndef VSI_CLUSTER_MEMBERS_H
 #define VSI_CLUSTER_MEMBERS_H
 
+#include "base/bits.h"
 #include "cluster/cluster/peer.h"
 #include "cluster/cluster/wire.h"
 #include "vestry/cluster/cluster.h"
@@ -11,9 +12,9 @@
 vsi_peer *vsi_peers_find(vestry_cluster *cluster, uint64_t id);
 /* Return whether a message of a node arrived so recently that no other run with its name is considered. */
 bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer);
-/* Return the live nodes, a bit each; and the live nodes whose keys are not known completely. */
-uint64_t vsi_peers_alive(const vestry_cluster *cluster);
-uint64_t vsi_peers_unsynced(const vestry_cluster *cluster);
+/* Return the live nodes; and the live nodes whose keys are not known completely. */
+vsi_bits vsi_peers_alive(const vestry_cluster *cluster);
+vsi_bits vsi_peers_unsynced(const vestry_cluster *cluster);
 /* Return whether all live nodes are known: this node has been connected for two heartbeats without standing still, and
  * every node has a slot. */
 bool vsi_peers_are_known(const vestry_cluster *cluster);
@@ -23,20 +24,20 @@ uint8_t vsi_members_own_flags(const vestry_cluster *cluster);
 /* Report that messages of a node were lost, and request a full announcement; lost_count 0: unknown number. */
 void vsi_members_lose(vestry_cluster *cluster, vsi_peer *peer, uint64_t lost_count);
 
-/* Accept a proof: the run is alive, again or from now on, with this name. NULL: no slot is free, or another run of the
- * node is well. */
-vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *message, const vestry_slice *name);
-/* Return whether live nodes have all slots, so that an unknown node gets none. */
-bool vsi_members_are_full(const vestry_cluster *cluster);
+/* Accept a proof: the run is alive, again or from now on, with this name; all_seq: the last number of its messages to
+ * all nodes.
+ * NULL: no slot is free, or another run of the node is well. */
+vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *message, const vestry_slice *name,
+                            uint64_t all_seq);
 /* Record a run that has proven itself and has no slot. */
 void vsi_members_note_placeless(vestry_cluster *cluster, uint64_t epoch, const vestry_slice *name);
 /* Record a message of an accepted run: its turn, its time, and whether the node drains. */
 void vsi_members_record(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 /* Count a numbered message. false: it has arrived before. */
 bool vsi_members_count(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
-/* Check a node's last assigned number for a gap at the end. false: the message is older than others that have
- * arrived. */
-bool vsi_members_catch_up(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq);
+/* Check the last number that a node has assigned for a gap at the end. false: the message is older than others that
+ * have arrived. */
+bool vsi_members_catch_up(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 /* Note to which run of this node another node has sent a message. */
 void vsi_members_note_receiver(vestry_cluster *cluster, const vsi_wire_message *message);
 /* Return whether all live nodes accept this run as the node of its name: since this node was last connected or stood
@@ -50,8 +51,8 @@ void vsi_members_leave(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
 void vsi_members_judge(vestry_cluster *cluster);
 
 void vsi_members_send_goodbye(vestry_cluster *cluster);
-/* End the participation of this node: another node has its name, or (one_too_many) the cluster is full. */
-void vsi_members_give_up(vestry_cluster *cluster, bool one_too_many);
+/* End the participation of this node, because another node has its name. */
+void vsi_members_give_up(vestry_cluster *cluster);
 
 /* Reports to the application: members, gaps, other versions of the format. */
 

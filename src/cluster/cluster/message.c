@@ -53,34 +53,46 @@ vestry_err vsi_message_post(vestry_cluster *cluster, const char *subject, vsi_bu
   return cluster->broker.ops->publish(cluster->broker.broker, subject, buffer->data, buffer->len);
 }
 
-vestry_err vsi_message_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind,
-                            uint8_t flags, bool gap_on_failure) {
-  uint64_t before = peer->out_seq;
-  if (vsi_wire_is_numbered(kind)) peer->out_seq++;
-  const vsi_wire_message message = {.kind = (uint8_t)kind, .flags = flags, .to = peer->epoch, .seq = peer->out_seq};
-  vestry_err error = vsi_message_post(cluster, peer->subject, buffer, message);
-  if (error && (!gap_on_failure || error == VESTRY_TOO_LARGE)) peer->out_seq = before;
+/* Send a message of a series of numbers; *seq: the last number of the series. to: epoch of the receiver; 0: all. */
+static vestry_err send_numbered(vestry_cluster *cluster, const char *subject, uint64_t to, uint64_t *seq,
+                                vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags, bool gap_on_failure) {
+  const uint64_t before = *seq;
+  if (vsi_wire_is_numbered(kind)) ++*seq;
+  const vsi_wire_message message = {.kind = (uint8_t)kind, .flags = flags, .to = to, .seq = *seq};
+  vestry_err error = vsi_message_post(cluster, subject, buffer, message);
+  if (error && (!gap_on_failure || error == VESTRY_TOO_LARGE)) *seq = before;
   cluster->stats.sent_count += !error;
   cluster->stats.send_failed_count += error != VESTRY_OK;
   return error;
 }
 
-vestry_err vsi_message_send_all(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind,
-                                uint8_t flags, bool gap_on_failure) {
+vestry_err vsi_message_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind,
+                            uint8_t flags, bool gap_on_failure) {
+  peer->has_news |= vsi_wire_is_numbered(kind);
+  return send_numbered(cluster, peer->subject, peer->epoch, &peer->out_seq, buffer, kind, flags, gap_on_failure);
+}
+
+vestry_err vsi_message_send_to_all(vestry_cluster *cluster, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags,
+                                   bool gap_on_failure) {
+  return send_numbered(cluster, cluster->all_subject, 0, &cluster->all_seq, buffer, kind, flags, gap_on_failure);
+}
+
+vestry_err vsi_message_send_each(vestry_cluster *cluster, const vsi_bits *to, vsi_buffer *buffer, vsi_wire_kind kind,
+                                 uint8_t flags, bool gap_on_failure) {
   vestry_err first = VESTRY_OK;
   for (size_t i = 0; i < cluster->peers_count; i++) {
-    if (!(mask >> i & 1)) continue;
-    vestry_err error = vsi_message_send(cluster, &cluster->peers[i], buffer, kind, flags, gap_on_failure);
+    if (!vsi_bits_has(to, i)) continue;
+    vestry_err error = vsi_message_send(cluster, cluster->peers[i], buffer, kind, flags, gap_on_failure);
     if (!first) first = error;
   }
   return first;
 }
 
-vestry_err vsi_message_send_bare(vestry_cluster *cluster, uint64_t mask, vsi_wire_kind kind, bool gap_on_failure) {
+vestry_err vsi_message_send_bare(vestry_cluster *cluster, vsi_peer *peer, vsi_wire_kind kind, bool gap_on_failure) {
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_end(&buffer);
-  vestry_err error = vsi_message_send_all(cluster, mask, &buffer, kind, 0, gap_on_failure);
+  vestry_err error = vsi_message_send(cluster, peer, &buffer, kind, 0, gap_on_failure);
   vsi_buffer_finish(&buffer);
   return error;
 }

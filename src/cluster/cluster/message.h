@@ -3,6 +3,7 @@
 #ifndef VSI_CLUSTER_MESSAGE_H
 #define VSI_CLUSTER_MESSAGE_H
 
+#include "base/bits.h"
 #include "cluster/cluster/peer.h"
 #include "cluster/cluster/wire.h"
 
@@ -17,10 +18,13 @@ vestry_err vsi_message_post(vestry_cluster *cluster, const char *subject, vsi_bu
  * its sender gets the error. */
 vestry_err vsi_message_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind,
                             uint8_t flags, bool gap_on_failure);
-/* Send a message to all nodes of a mask. Returns the first error. */
-vestry_err vsi_message_send_all(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind,
-                                uint8_t flags, bool gap_on_failure);
-/* Send a message without a body to all nodes of a mask. Returns the first error. */
-vestry_err vsi_message_send_bare(vestry_cluster *cluster, uint64_t mask, vsi_wire_kind kind, bool gap_on_failure);
+/* Send a message to each node of a set. Returns the first error. */
+vestry_err vsi_message_send_each(vestry_cluster *cluster, const vsi_bits *to, vsi_buffer *buffer, vsi_wire_kind kind,
+                                 uint8_t flags, bool gap_on_failure);
+/* Send one message to all nodes, which has a number of their common series. As vsi_message_send. */
+vestry_err vsi_message_send_to_all(vestry_cluster *cluster, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags,
+                                   bool gap_on_failure);
+/* Send a message without a body. */
+vestry_err vsi_message_send_bare(vestry_cluster *cluster, vsi_peer *peer, vsi_wire_kind kind, bool gap_on_failure);
 
 #endif

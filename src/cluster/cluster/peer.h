@@ -13,9 +13,8 @@ typedef struct vsi_gaps {
 } vsi_gaps;
 
 typedef struct vsi_peer {
+  unsigned index;                       /* constant: its place among the peers */
   uint64_t id, epoch;                   /* id: hash of its name. epoch 0: this slot was never used */
-  uint64_t begun_ns;                    /* start of its run on this node's clock, late by the transit time of its
-                                           proof */
   char name[VESTRY_NODE_MAX_BYTES + 1]; /* received with the proof */
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vestry_member_state state;
@@ -25,22 +24,23 @@ typedef struct vsi_peer {
   uint64_t proofs;      /* number of proofs of all runs of the node. It is part of a challenge, so that each is accepted
                            once */
   uint64_t out_seq;     /* last number assigned to a message to it */
+  bool has_news;        /* it was, since the last heartbeat to it alone */
   uint64_t in_seq;      /* last number that arrived from it, or is known to be lost */
   uint64_t in_turn;     /* turn of the last message that arrived from it */
-  uint64_t announced_ns;  /* time of the last announcement of keys to it */
-  uint64_t verified_ns;   /* time when the copy of its keys was last known to be complete */
-  bool drains;            /* it has announced that it drains; never reset */
-  bool has_met;           /* it has sent a message to this run of this node */
-  bool is_synced;         /* its keys are known */
-  bool is_syncing;        /* a full announcement is arriving, without a gap so far */
-  bool must_sync;         /* announcements may be lost: a full one is needed, even if the digests agree */
-  bool wants_all;         /* it must get a full announcement */
-  bool is_announcing_all; /* messages now being made are part of a full announcement */
-  struct vsi_digest *digests, *last_digest; /* announcements that wait to be sent to it */
-  uint64_t all_ns;                          /* time of the last full announcement to it */
-  size_t run_bytes;                         /* maximum size of a run of announcements to it; 0: none was sent yet */
-  size_t digests_bytes, digests_most;       /* their size, and its maximum beside WAITING_BYTES */
-  uint64_t present_count, present_sum;      /* members of presences there, as announced, and the sum of their hashes */
+  uint64_t all_seq, all_turn; /* the same for its messages to all nodes */
+  uint64_t verified_ns;       /* time when the copy of its keys was last known to be complete */
+  bool drains;                /* it has announced that it drains; never reset */
+  bool has_met;               /* it has sent a message to this run of this node */
+  bool is_synced;             /* its keys are known */
+  bool is_syncing;            /* a full announcement is arriving, without a gap so far */
+  bool must_sync;             /* announcements may be lost: a full one is needed, even if the digests agree */
+  uint64_t listed_ns;         /* time when a part of one arrived last */
+  uint64_t ignored_seq;       /* last change that was ignored during a list, which must include it (announcements.c) */
+  uint64_t synced_seq;        /* number up to which the last list has all changes */
+  bool wants_all;             /* it must get a full announcement */
+  uint64_t all_ns;            /* time of the last full announcement to it */
+  size_t run_bytes;           /* maximum size of a run of it; 0: none was sent yet */
+  uint64_t present_count, present_sum; /* members of presences there, as announced, and the sum of their hashes */
   /* Changes that must be reported to the application. */
   bool has_gap, has_change, has_joined; /* has_joined: it got this slot */
   uint64_t lost_count;

@@ -22,8 +22,8 @@
 #include "app/presence/spread.h"
 #include "base/memory.h"
 #include "base/probe.h"
+#include "cluster/cluster/announcements.h"
 #include "cluster/cluster/cluster.h"
-#include "cluster/cluster/digests.h"
 #include "cluster/cluster/heartbeat.h"
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
@@ -34,7 +34,7 @@
 
 /* Return whether a dispatch to a key may have been sent without the node that announces the key now. */
 static bool may_have_missed(vestry_cluster *cluster, const vsi_peer *peer, uint64_t hash, uint64_t since_ns) {
-  unsigned node = vsi_peer_index(cluster, peer);
+  const unsigned node = peer->index;
   return vsi_keys_was_hit(&cluster->keys, hash, since_ns, vsi_now_ns(cluster->host)) ||
          vsi_remote_requests_pass_by(cluster, hash, node) || vsi_recent_was_without(cluster, hash, node, since_ns);
 }
@@ -46,10 +46,10 @@ static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_c
                               bool *has_missed) {
   vsi_keys_replaced_here replaced = {0, false};
   bool has_room = vsi_replaced_have_room(cluster), is_new;
-  vestry_err error = vsi_keys_apply(&cluster->keys, vsi_peer_index(cluster, peer), change, peer->id > cluster->id,
-                                    has_room ? &replaced : NULL, &is_new);
+  vestry_err error =
+      vsi_keys_apply(&cluster->keys, peer->index, change, peer->id > cluster->id, has_room ? &replaced : NULL, &is_new);
   if (change.hash & VSI_KEYS_CHANNEL)
-    *has_missed |= !change.is_gone && vsi_recent_look_back(cluster, change.hash, vsi_peer_index(cluster, peer));
+    *has_missed |= !change.is_gone && vsi_recent_look_back(cluster, change.hash, peer->index);
   else
     *has_missed |= is_new && may_have_missed(cluster, peer, change.hash, since_ns);
   vsi_replaced_note(cluster, change, replaced);
@@ -70,14 +70,16 @@ static uint64_t since_when(vestry_cluster *cluster, const vsi_peer *peer, uint64
 /* Handle a KEYS message. Under the lock. */
 static void keys_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
-  uint64_t since_ns = since_when(cluster, peer, vsi_wire_number(&reader, 8));
+  uint64_t since_ns = since_when(cluster, peer, vsi_wire_number(&reader, 8)),
+           included_seq = vsi_wire_number(&reader, 8);
   if (message->flags & VSI_WIRE_FIRST) {
-    vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
+    vsi_keys_forget(&cluster->keys, peer->index);
+    vsi_cluster_notify(cluster); /* to sweep them */
     peer->is_synced = false;
   }
   bool has_missed = false;
   while (reader.left >= VSI_WIRE_CHANGE) {
-    uint64_t hash = vsi_wire_number(&reader, 8), word = vsi_wire_number(&reader, 8);
+    uint64_t hash = vsi_wire_number(&reader, 8) & VSI_KEYS_HASH, word = vsi_wire_number(&reader, 8);
     const vsi_key_change change = {hash, word >> 1 & ((UINT64_C(1) << 40) - 1), word & 1};
     vestry_err error = take_change(cluster, peer, change, since_ns, &has_missed);
     if (error) peer->is_synced = peer->is_syncing = false;
@@ -85,10 +87,14 @@ static void keys_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
   }
   if (has_missed) /* if this message cannot be sent, the other node finds that its number is missing, which is a gap as
                      well */
-    (void)vsi_message_send_bare(cluster, vsi_peer_bit(cluster, peer), VSI_WIRE_MISSED, true);
-  if ((message->flags & VSI_WIRE_LAST) && peer->is_syncing) {
+    (void)vsi_message_send_bare(cluster, peer, VSI_WIRE_MISSED, true);
+  if (!(message->flags & VSI_WIRE_LAST) || !peer->is_syncing) return;
+  if (peer->ignored_seq > included_seq) {
+    vsi_peer_must_sync(peer);
+  } else {
+    peer->synced_seq = included_seq;
     peer->verified_ns = vsi_now_ns(cluster->host);
-    vsi_presences_sweep(cluster->presences, vsi_peer_index(cluster, peer));
+    vsi_presences_sweep(cluster->presences, peer->index);
     peer->is_syncing = peer->must_sync = false;
     peer->is_synced = true;
   }
@@ -116,7 +122,7 @@ typedef struct receiving {
 
 /* Handle a message of a run that counts. Under the lock. */
 static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, receiving *ret) {
-  if (!peer->has_met) {
+  if (message->to && !peer->has_met) {
     peer->has_met = true; /* earlier messages of it were not addressed to this run, or were of its former run */
     vsi_members_lose(cluster, peer, 0);
     peer->in_seq = message->seq - vsi_wire_is_numbered(message->kind);
@@ -129,8 +135,12 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     peer->wants_all = true;
     vsi_cluster_announce_soon(cluster);
     break;
-  case VSI_WIRE_KEYS: keys_take(cluster, peer, message); break;
-  case VSI_WIRE_PRESENT: vsi_presences_of_node_take(cluster, peer, message); break;
+  case VSI_WIRE_KEYS:
+    if (vsi_announcement_counts(cluster, peer, message)) keys_take(cluster, peer, message);
+    break;
+  case VSI_WIRE_PRESENT:
+    if (vsi_announcement_counts(cluster, peer, message)) vsi_presences_of_node_take(cluster, peer, message);
+    break;
   case VSI_WIRE_MISSED: /* how many messages were missed is unknown. This node's copy of the sender's keys is right, so
                            no full announcement is needed */
     vsi_peer_lose(peer, 0);
@@ -142,7 +152,6 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   case VSI_WIRE_EVENT:
   case VSI_WIRE_REFRESH:
   case VSI_WIRE_PUBLISH: ret->is_to_do = vsi_served_take(cluster, peer, message, ret->may_do); break;
-  case VSI_WIRE_HELLO:
   case VSI_WIRE_HANDSHAKE:
   case VSI_WIRE_KINDS: break;
   }
@@ -153,12 +162,11 @@ static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *mes
   vestry_cluster_stats *stats = &cluster->stats;
   vsi_peer *peer = vsi_peers_find(cluster, message->from);
   bool is_known_run = peer && peer->epoch == message->epoch;
-  if (message->kind == VSI_WIRE_HELLO || !is_known_run || !vsi_peer_lives(peer)) {
-    bool is_taken = message->kind == VSI_WIRE_HANDSHAKE ? vsi_handshake_take(cluster, message)
-                                                        : is_known_run && vsi_peer_lives(peer);
-    if (message->kind != VSI_WIRE_HANDSHAKE) vsi_handshake_prompt(cluster, message);
-    *(is_taken ? &stats->taken_count : &stats->stale_count) += 1;
-  } else if (message->turn <= peer->in_turn) {
+  if (!is_known_run || !vsi_peer_lives(peer)) {
+    const bool is_handshake = message->kind == VSI_WIRE_HANDSHAKE;
+    if (!is_handshake) vsi_handshake_prompt(cluster, message);
+    *(is_handshake && vsi_handshake_take(cluster, message) ? &stats->taken_count : &stats->stale_count) += 1;
+  } else if (message->turn <= (message->to ? peer->in_turn : peer->all_turn)) {
     stats->duplicates_count++;
   } else if (message->kind == VSI_WIRE_HANDSHAKE) {
     *(vsi_handshake_take(cluster, message) ? &stats->taken_count : &stats->stale_count) += 1;
@@ -192,7 +200,7 @@ void vsi_cluster_received(const char *subject, const void *data, size_t len, voi
   left.may_do = broker->ops->has_more != NULL;
   left.has_more = left.may_do && broker->ops->has_more(broker->broker);
   bool is_well = !vsi_wire_open(data, len, cluster->seal_key, &message);
-  is_well = is_well && (message.kind == VSI_WIRE_HELLO) == !message.to;
+  is_well = is_well && vsi_wire_may_go(message.kind, !message.to);
   vsi_cluster_lock(cluster);
   bool takes = !cluster->is_refused && !cluster->has_ended;
   if (!is_well) {
@@ -226,7 +234,8 @@ void vsi_cluster_state(vestry_broker_state state, void *ctx) {
     if (cluster->is_up) {
       cluster->has_own_gap = true; /* a node may have sent messages and left meanwhile, and will never be known */
       vsi_cluster_notify(cluster);
-      vsi_heartbeat_send_hello(cluster);
+      vsi_heartbeat_send(cluster);
+      vsi_cluster_announce_soon(cluster);
     }
   }
   vsi_cluster_unlock(cluster);

@@ -61,28 +61,28 @@ static bool may_have_been_sent(const vestry_cluster *cluster, uint64_t hash) {
 
 /* -------------------------------------------------------------------------------- the nodes that got a message ---- */
 
-void vsi_recent_note(vestry_cluster *cluster, uint64_t hash, uint64_t sent) {
+void vsi_recent_note(vestry_cluster *cluster, uint64_t hash, const vsi_bits *sent) {
   vsi_recent *recent = place_of(cluster, hash);
   uint64_t now_ns = vsi_now_ns(cluster->host);
   set_bits(cluster, hash, now_ns);
   bool is_old = !recent->at_ns || now_ns - recent->at_ns > kept_ns(cluster);
   if (is_old)
-    *recent = (vsi_recent){hash, sent, now_ns};
+    *recent = (vsi_recent){hash, *sent, now_ns};
   else
-    *recent = (vsi_recent){recent->hash == hash ? hash : 0, recent->sent & sent, now_ns};
+    *recent = (vsi_recent){recent->hash == hash ? hash : 0, vsi_bits_both(recent->sent, sent), now_ns};
 }
 
 bool vsi_recent_was_without(const vestry_cluster *cluster, uint64_t hash, unsigned node, uint64_t since_ns) {
   const vsi_recent *recent = place_of(cluster, hash);
   if (!may_have_been_sent(cluster, hash)) return false;
   return recent->at_ns && recent->at_ns >= since_ns && (!recent->hash || recent->hash == hash) &&
-         !(recent->sent >> node & 1);
+         !vsi_bits_has(&recent->sent, node);
 }
 
 bool vsi_recent_look_back(vestry_cluster *cluster, uint64_t hash, unsigned node) {
   uint64_t now_ns = vsi_now_ns(cluster->host);
   if (!vsi_recent_was_without(cluster, hash, node, now_ns > kept_ns(cluster) ? now_ns - kept_ns(cluster) : 0))
     return false;
-  place_of(cluster, hash)->sent |= UINT64_C(1) << node;
+  vsi_bits_add(&place_of(cluster, hash)->sent, node);
   return true;
 }

@@ -8,25 +8,14 @@
  * twice.
  *
  * Order. The requests of this node for one key must arrive in order, but a node of the second round gets its message
- * later. So a younger request is deferred while an older request of the key may still have to go to a node to which the
- * younger one would go at once. A younger request that goes only to nodes to which all older ones went is not deferred,
- * because links keep the order of requests and of responses.
+ * later. So the requests of a key form a line until no further round is needed. Only the first of the line may begin
+ * its second round. A younger one begins its first round only if it goes to nodes to which all older ones went, because
+ * links keep the order of requests and of responses. Once a request has to wait, the line is closed: each younger one
+ * waits, too, until it follows one that has begun as the first of the line.
  *
- * A request passes through these steps:
- *
- *     deferred ──no older request is in its way──→ first round ──a node has a stream, or failed──→ finished
- *                                                      │                                             ↑
- *                                      no node has a stream                                          │
- *                                                      ↓                                             │
- *                       deferred ──it is the first of its line──→ second round ──every response──────┘
- *
- * Lines. The requests for one key form a line, with two lists:
- * - begun: requests of the first round, oldest first, that may need the second round;
- * - held: requests behind them that are deferred and have not begun.
- *
- * Only the first request of the line may begin its second round; any other is deferred in its place. The line stores
- * the set of nodes to which all begun requests went (common). So the decision whether to defer a request takes constant
- * time, and when a request ends only the head of the line is checked.
+ *     in line ──open, or the first──→ first round ──a node has a stream, or failed──→ finished
+ *                                          │                                             ↑
+ *                             no node has a stream ──it is the first──→ second round ────┘
  *
  * All requests have the same timeout, so they are due in the order in which they began. At most max_waiting_count wait;
  * one more gets FULL. */
@@ -34,6 +23,7 @@
 
 #include <semaphore.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "app/bus/bus.h"
 #include "base/hash.h"
@@ -53,18 +43,17 @@ typedef struct vsi_remote_request {
   vsi_map_link in;                 /* first member; by its id */
   struct vsi_remote_request *next; /* in the list of finished requests */
   vsi_ring by_age;                 /* in the list of all requests, by age */
-  struct vsi_line *line;           /* line of its key; NULL: no order is needed */
-  vsi_ring in_line;                /* in one of the line's lists */
-  uint64_t id, hash, due_ns;       /* hash: of the key */
-  uint64_t sent_to, awaited;       /* nodes to which it was sent, and those that must still respond; a bit each */
-  bool has_begun;                  /* its first round was sent */
-  bool is_held;                    /* deferred behind an older request of its key; no response is awaited */
-  bool is_in_line;                 /* in a list of the line: deferred, or begun and not sent to all nodes */
-  bool was_sent;                   /* to at least one node */
-  bool is_found;                   /* streams were found here: only nodes that are known to hold the key get it */
-  bool goes_to_all;                /* no further round is needed */
-  uint8_t flags;                   /* flags of its message */
-  uint32_t count;                  /* number of connections so far */
+  struct vsi_line *line;           /* in which it is; NULL: none */
+  STAILQ_ENTRY(vsi_remote_request) in_line;
+  uint64_t id, hash, due_ns; /* hash: of the key */
+  vsi_bits sent_to;          /* nodes to which it was sent */
+  vsi_bits awaited;          /* nodes that must still respond */
+  bool has_begun;            /* its first round was sent */
+  bool was_sent;             /* to at least one node */
+  bool is_found;             /* streams were found here: only nodes that are known to hold the key get it */
+  bool goes_to_all;          /* no further round is needed */
+  uint8_t flags;             /* flags of its message */
+  uint32_t count;            /* number of connections so far */
   vestry_err error;
   vestry_answer_fn on_answer;
   void *ctx;
@@ -73,14 +62,12 @@ typedef struct vsi_remote_request {
   vestry_span span;   /* valid if is_followed */
 } vsi_remote_request;
 
-/* The requests of one key. */
+/* The requests of one key that may need another round, oldest first. */
 typedef struct vsi_line {
-  vsi_map_link in;    /* first member; by the key's hash */
-  size_t count;       /* number of requests of the key */
-  vsi_ring begun;     /* requests that may need a second round, oldest first */
-  vsi_ring held;      /* deferred requests that have not begun, oldest first */
-  size_t again_count; /* number of requests in begun that need a second round and are deferred */
-  uint64_t common;    /* nodes to which all requests in begun went (at least these) */
+  vsi_map_link in; /* first member; by the key's hash */
+  STAILQ_HEAD(, vsi_remote_request) requests;
+  vsi_bits common; /* nodes to which all begun requests went (at least these) */
+  bool is_closed;  /* one of the requests waits for those before it */
 } vsi_line;
 
 /* -------------------------------------------------------------------------------------------- waiting requests ---- */
@@ -90,52 +77,33 @@ static vsi_remote_request *oldest(const vestry_cluster *cluster) {
   return vsi_ring_is_empty(all) ? NULL : VSI_RING_OWNER(all->next, vsi_remote_request, by_age);
 }
 
-static vsi_remote_request *first_of(const vsi_ring *list) {
-  return vsi_ring_is_empty(list) ? NULL : VSI_RING_OWNER(list->next, vsi_remote_request, in_line);
-}
-
-static void append(vsi_ring *list, vsi_remote_request *request) {
-  vsi_ring_add_last(list, &request->in_line);
-  request->is_in_line = true;
-}
-
 static vsi_line *line_of(const vestry_cluster *cluster, uint64_t hash) {
   return VSI_MAP_OWNER(vsi_map_first(&cluster->lines, hash), vsi_line, in);
 }
 
-/* Create a line. OK | NO_MEMORY */
-static vestry_err make_line(vestry_cluster *cluster, uint64_t hash, vsi_line **ret_line) {
-  if (vsi_map_reserve(&cluster->lines, cluster->host, cluster->lines.count + 1)) return VESTRY_NO_MEMORY;
-  vsi_line *line = vsi_calloc(cluster->host, 1, sizeof *line);
-  if (!line) return VESTRY_NO_MEMORY;
-  vsi_ring_init(&line->begun);
-  vsi_ring_init(&line->held);
-  vsi_map_add(&cluster->lines, &line->in, hash);
-  *ret_line = line;
-  return VESTRY_OK;
-}
-
-/* Put a request into the line of its key, which is created if needed. OK | NO_MEMORY */
+/* Put a request into the line of its key, which is created if the request may need another round. OK | NO_MEMORY */
 static vestry_err enter_line(vestry_cluster *cluster, vsi_remote_request *request) {
   vsi_line *line = line_of(cluster, request->hash);
-  if (!line && make_line(cluster, request->hash, &line)) return VESTRY_NO_MEMORY;
+  if (!line && request->goes_to_all) return VESTRY_OK;
+  if (!line) {
+    if (vsi_map_reserve(&cluster->lines, cluster->host, cluster->lines.count + 1)) return VESTRY_NO_MEMORY;
+    line = vsi_calloc(cluster->host, 1, sizeof *line);
+    if (!line) return VESTRY_NO_MEMORY;
+    STAILQ_INIT(&line->requests);
+    vsi_map_add(&cluster->lines, &line->in, request->hash);
+  }
   request->line = line;
-  line->count++;
+  STAILQ_INSERT_TAIL(&line->requests, request, in_line);
   return VESTRY_OK;
 }
 
-/* Remove a request from the list that it is in. */
-static void step_out(vsi_remote_request *request) {
-  vsi_line *line = request->line;
-  if (!line || !request->is_in_line) return;
-  vsi_ring_remove(&request->in_line);
-  request->is_in_line = false;
-  line->again_count -= request->has_begun && request->is_held;
-  request->is_held = false;
+static void leave_line(vsi_remote_request *request) {
+  if (request->line) STAILQ_REMOVE(&request->line->requests, request, vsi_remote_request, in_line);
+  request->line = NULL;
 }
 
 static void free_line_if_empty(vestry_cluster *cluster, vsi_line *line) {
-  if (!line || line->count) return;
+  if (!line || !STAILQ_EMPTY(&line->requests)) return;
   vsi_map_remove(&cluster->lines, &line->in);
   vsi_free(cluster->host, line);
 }
@@ -158,13 +126,12 @@ static void count_end(vestry_cluster *cluster, const vsi_remote_request *request
 
 /* End a request. The caller then releases its line. */
 static void end(vestry_cluster *cluster, vsi_remote_request *request, vestry_err error, vsi_remote_request **done) {
+  leave_line(request);
   vsi_map_remove(&cluster->requests, &request->in);
   vsi_ring_remove(&request->by_age);
-  step_out(request);
-  if (request->line) request->line->count--;
   /* A node that has opened a stream of the key meanwhile did not get this request. It has a gap when it announces the
    * stream. */
-  if (request->count && !request->goes_to_all) vsi_recent_note(cluster, request->hash, request->sent_to);
+  if (request->count && !request->goes_to_all) vsi_recent_note(cluster, request->hash, &request->sent_to);
   request->error = error;
   count_end(cluster, request);
   request->next = *done;
@@ -201,56 +168,46 @@ void vsi_remote_requests_finish(vestry_cluster *cluster, vsi_remote_request *don
 
 /* ------------------------------------------------------------------------------------------------- sending -------- */
 
-static uint64_t nodes_to_query(vestry_cluster *cluster, const vsi_remote_request *request) {
-  uint64_t alive = vsi_peers_alive(cluster);
-  if (request->has_begun) return alive & ~request->sent_to;
-  uint64_t holders = vsi_keys_others(&cluster->keys, request->hash) & alive;
-  return request->is_found ? holders : holders | vsi_peers_unsynced(cluster);
+static vsi_bits nodes_to_query(vestry_cluster *cluster, const vsi_remote_request *request) {
+  const vsi_bits alive = vsi_peers_alive(cluster), unsynced = vsi_peers_unsynced(cluster);
+  if (request->has_begun) return vsi_bits_less(alive, &request->sent_to);
+  const vsi_bits holders = vsi_bits_both(vsi_keys_others(&cluster->keys, request->hash), &alive);
+  return request->is_found ? holders : vsi_bits_any(holders, &unsynced);
 }
 
-/* Return whether a request must be deferred: an older one of its key may still have to go to a node of the mask. */
-static bool must_wait(const vsi_remote_request *request, uint64_t mask) {
-  const vsi_line *line = request->line;
-  if (!line) return false;
-  if (request->has_begun) return first_of(&line->begun) != request;
-  const vsi_remote_request *held = first_of(&line->held);
-  return (held && held != request) || line->again_count || (first_of(&line->begun) && (mask & ~line->common));
+static bool is_first(const vsi_remote_request *request) {
+  return !request->line || STAILQ_FIRST(&request->line->requests) == request;
 }
 
-static void hold(vsi_remote_request *request) {
-  if (request->is_held) return;
-  request->is_held = true;
-  if (request->has_begun)
-    request->line->again_count++;
-  else
-    append(&request->line->held, request);
+/* Return whether a request must wait, because an older one of its key may still have to go to a node of `to`. */
+static bool must_wait(const vsi_remote_request *request, const vsi_bits *to) {
+  if (is_first(request)) return false;
+  const vsi_bits others = vsi_bits_less(*to, &request->line->common);
+  return request->has_begun || request->line->is_closed || !vsi_bits_is_empty(&others);
 }
 
 /* Send a request: in the first round to the nodes that may hold the key, in the second to all others. */
-static void send_to(vestry_cluster *cluster, vsi_remote_request *request, uint64_t mask) {
+static void send_to(vestry_cluster *cluster, vsi_remote_request *request, const vsi_bits *to) {
   vsi_line *line = request->line;
-  step_out(request);
+  if (line) line->common = is_first(request) ? *to : vsi_bits_both(line->common, to);
   request->goes_to_all |= request->has_begun;
   request->has_begun = true;
-  if (line && !request->goes_to_all) {
-    line->common = first_of(&line->begun) ? line->common & mask : mask;
-    append(&line->begun, request);
-  }
   for (size_t i = 0; i < cluster->peers_count; i++) {
-    if (!(mask >> i & 1)) continue;
+    if (!vsi_bits_has(to, i)) continue;
     vestry_err error =
-        vsi_message_send(cluster, &cluster->peers[i], &request->message, VSI_WIRE_REQUEST, request->flags, false);
+        vsi_message_send(cluster, cluster->peers[i], &request->message, VSI_WIRE_REQUEST, request->flags, false);
     if (!error)
-      request->awaited |= UINT64_C(1) << i, request->was_sent = true;
+      vsi_bits_add(&request->awaited, i), request->was_sent = true;
     else if (!request->error)
       request->error = error;
   }
-  request->sent_to |= mask;
+  request->sent_to = vsi_bits_any(request->sent_to, to);
 }
 
 bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node) {
   const vsi_line *line = line_of(cluster, hash);
-  return line && first_of(&line->begun) && !(line->common >> node & 1);
+  const vsi_remote_request *first = line ? STAILQ_FIRST(&line->requests) : NULL;
+  return first && first->has_begun && !vsi_bits_has(&line->common, node);
 }
 
 static vestry_err conclude(const vestry_cluster *cluster, const vsi_remote_request *request) {
@@ -260,20 +217,19 @@ static vestry_err conclude(const vestry_cluster *cluster, const vsi_remote_reque
   return cluster->is_up && !cluster->is_refused ? VESTRY_TIMEOUT : VESTRY_IO;
 }
 
-/* Send a request to its next nodes, unless it must be deferred. Returns whether it is finished; *ret_error: its
- * result. */
+/* Send a request to its next nodes, unless it must wait. Returns whether it is finished; *ret_error: its result. */
 static bool go_on(vestry_cluster *cluster, vsi_remote_request *request, vestry_err *ret_error) {
-  while (!request->awaited) {
+  while (vsi_bits_is_empty(&request->awaited)) {
     if (request->has_begun && (request->goes_to_all || request->count || request->error)) {
       *ret_error = conclude(cluster, request);
       return true;
     }
-    uint64_t mask = nodes_to_query(cluster, request);
-    if (must_wait(request, mask)) {
-      hold(request);
+    const vsi_bits to = nodes_to_query(cluster, request);
+    if (must_wait(request, &to)) {
+      request->line->is_closed = true;
       return false;
     }
-    send_to(cluster, request, mask);
+    send_to(cluster, request, &to);
   }
   return false;
 }
@@ -303,18 +259,23 @@ static vestry_err write_request(vsi_remote_request *request, const vsi_remote_qu
   return error;
 }
 
-/* Advance the requests of a line after one has ended or was sent to all nodes. May free the line. */
+/* Advance a request. Returns whether it is still in its line. */
+static bool advance_one(vestry_cluster *cluster, vsi_remote_request *request, vsi_remote_request **done) {
+  vestry_err error;
+  const bool is_over = go_on(cluster, request, &error);
+  if (!is_over && !request->goes_to_all) return true;
+  leave_line(request);
+  if (is_over) end(cluster, request, error, done);
+  return false;
+}
+
+/* Advance the requests of a line after one has left it. May free the line. */
 static void release(vestry_cluster *cluster, vsi_line *line, vsi_remote_request **done) {
-  while (line) {
-    vsi_remote_request *first = first_of(&line->begun),
-                       *request = first && first->is_held ? first : first_of(&line->held);
-    vestry_err error;
-    if (!request) break;
-    bool is_over = go_on(cluster, request, &error);
-    if (is_over)
-      end(cluster, request, error, done);
-    else if (request->is_held)
-      break;
+  for (vsi_remote_request *next, *request = line ? STAILQ_FIRST(&line->requests) : NULL; request; request = next) {
+    const bool had_begun = request->has_begun;
+    next = STAILQ_NEXT(request, in_line);
+    if (!had_begun && is_first(request)) line->is_closed = false;
+    if (advance_one(cluster, request, done) && (had_begun || line->is_closed)) break;
   }
   free_line_if_empty(cluster, line);
 }
@@ -322,10 +283,7 @@ static void release(vestry_cluster *cluster, vsi_line *line, vsi_remote_request 
 /* Advance a request that begins, or that a node has answered. */
 static void advance(vestry_cluster *cluster, vsi_remote_request *request, vsi_remote_request **done) {
   vsi_line *line = request->line;
-  vestry_err error;
-  bool is_over = go_on(cluster, request, &error), goes_to_all = request->goes_to_all;
-  if (is_over) end(cluster, request, error, done);
-  if (is_over || goes_to_all) release(cluster, line, done);
+  if (!advance_one(cluster, request, done)) release(cluster, line, done);
 }
 
 /* Enter a request and send its first round. Under the lock. OK | NO_MEMORY */
@@ -386,9 +344,8 @@ void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, cons
   vestry_err error = (vestry_err)vsi_wire_number(&reader, 1);
   uint32_t count = (uint32_t)vsi_wire_number(&reader, 4);
   vsi_remote_request *request = find(cluster, id);
-  uint64_t bit = vsi_peer_bit(cluster, peer);
-  if (reader.has_failed || !request || !(request->awaited & bit)) return; /* too late */
-  request->awaited &= ~bit;
+  if (reader.has_failed || !request || !vsi_bits_has(&request->awaited, peer->index)) return; /* too late */
+  vsi_bits_remove(&request->awaited, peer->index);
   request->count = request->count > UINT32_MAX - count ? UINT32_MAX : request->count + count;
   bool is_no = error == VESTRY_NOT_FOUND && !count;
   if (error && !is_no && !request->error) request->error = error > VESTRY_BUSY ? VESTRY_FAILED : error;
@@ -570,7 +527,9 @@ static vestry_err publish(vestry_cluster *cluster, const vestry_scoped_key *key,
   uint8_t flags = vsi_wire_put_trace(&buffer, vsi_trace_carried(cluster->host));
   vsi_wire_end(&buffer);
   vsi_cluster_lock(cluster);
-  vestry_err error = vsi_message_send_all(cluster, vsi_peers_alive(cluster), &buffer, VSI_WIRE_PUBLISH, flags, true);
+  const vsi_bits alive = vsi_peers_alive(cluster);
+  vestry_err error =
+      vsi_bits_is_empty(&alive) ? VESTRY_OK : vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_PUBLISH, flags, true);
   vsi_cluster_unlock(cluster);
   vsi_buffer_finish(&buffer);
   vestry_err here = vsi_publish_here(cluster->v, key, data, len);

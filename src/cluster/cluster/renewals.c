@@ -93,7 +93,7 @@ static void send_to(vestry_cluster *cluster, vsi_peer *peer) {
 static void send_locked(vestry_cluster *cluster) {
   vsi_renewals *renewals = &cluster->renewals;
   for (size_t i = 0; i < cluster->peers_count; i++)
-    if (vsi_peer_lives(&cluster->peers[i])) send_to(cluster, &cluster->peers[i]);
+    if (vsi_peer_lives(cluster->peers[i])) send_to(cluster, cluster->peers[i]);
   while (renewals->waiting.count) vsi_map_remove(&renewals->waiting, &renewals->all[renewals->waiting.count - 1].in);
 }
 

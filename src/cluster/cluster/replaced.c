@@ -43,7 +43,7 @@ static bool close_known(vestry_cluster *cluster) {
 /* Request full announcements after a failed allocation; they come with the next heartbeats. */
 static void have_it_announced_again(vestry_cluster *cluster) {
   vsi_cluster_lock(cluster);
-  for (size_t i = 0; i < cluster->peers_count; i++) cluster->peers[i].must_sync = true;
+  for (size_t i = 0; i < cluster->peers_count; i++) cluster->peers[i]->must_sync = true;
   vsi_cluster_unlock(cluster);
 }
 

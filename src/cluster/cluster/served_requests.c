@@ -328,8 +328,9 @@ void vsi_served_run(vestry_actor *actor, void *ctx) {
   vestry_cluster *cluster = ctx;
   bool may_run = begin_run(cluster), has_more = false;
   vsi_cluster_inside++;
-  for (int i = 0; may_run && i <= VSI_NODES_MAX && (has_more = vsi_members_report(cluster)); i++) continue;
+  for (int i = 0; may_run && i <= RUN_MAX && (has_more = vsi_members_report(cluster)); i++) continue;
   if (may_run) has_more |= vsi_replaced_close_some(cluster);
+  if (may_run) has_more |= vsi_keys_sweep(&cluster->keys);
   int left = RUN_MAX;
   for (work *w = (work *)vestry_actor_receive(actor), *next; w; w = next) {
     next = --left ? (work *)vestry_actor_receive(actor) : NULL;

@@ -9,16 +9,15 @@
 #include "base/trace.h"
 #include "event/layout.h"
 
-enum { VSI_WIRE_VERSION = 7, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
+enum { VSI_WIRE_VERSION = 8, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
 
 typedef enum vsi_wire_kind {
-  VSI_WIRE_HELLO = 1, /* to all nodes: the sender exists. Proves nothing */
-  VSI_WIRE_HANDSHAKE, /* to one node: request a proof of liveness, give one, or both */
+  VSI_WIRE_HANDSHAKE = 2, /* to one node: request a proof of liveness, give one, or both */
   /* The kinds below count only from a run of a node that has proven itself. */
-  VSI_WIRE_HEARTBEAT, /* to one node: digest of the sender's keys, number of messages sent */
-  VSI_WIRE_GOODBYE,   /* to one node: the sender leaves; number of messages sent */
+  VSI_WIRE_HEARTBEAT, /* to all nodes: digest of the sender's keys; to one node: number of messages sent to it */
+  VSI_WIRE_GOODBYE,   /* to one node: the sender leaves; numbers of messages sent */
   VSI_WIRE_RESYNC,    /* to one node: request for an announcement of all keys */
-  /* The kinds below are numbered, for each receiver. */
+  /* The kinds below are numbered, for each receiver, and for all nodes together. */
   VSI_WIRE_KEYS, /* changes of the sender's keys */
   VSI_WIRE_REQUEST,
   VSI_WIRE_ANSWER,
@@ -33,14 +32,13 @@ typedef enum vsi_wire_kind {
 } vsi_wire_kind;
 
 /* Flags of a full announcement, which consists of PRESENT messages and KEYS messages after them. FIRST: the first
- * message of each kind; LAST: the last one of KEYS. */
-enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
+ * message of each kind; LAST: the last one of KEYS; LISTED: all of them. */
+enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2, VSI_WIRE_LISTED = 4 };
 /* Flags of HANDSHAKE and HEARTBEAT:
  * - DRAINS: the sender drains
  * - YIELD (HANDSHAKE): the receiver is the later of two nodes of one name and must give up
- * - FULL (HANDSHAKE): the cluster is full and the receiver is its youngest node: it must give up
  * - ACCEPTED (HANDSHAKE): the other nodes accept the sender's run as the node of its name */
-enum { VSI_WIRE_DRAINS = 1, VSI_WIRE_YIELD = 2, VSI_WIRE_FULL = 4, VSI_WIRE_ACCEPTED = 8 };
+enum { VSI_WIRE_DRAINS = 1, VSI_WIRE_YIELD = 2, VSI_WIRE_ACCEPTED = 8 };
 /* Flag of HEARTBEAT: some announcements that its digest includes have not been sent yet. */
 enum { VSI_WIRE_MORE = 2 };
 /* Flag of REQUEST: the first effect that fails is the last one performed. */
@@ -53,6 +51,12 @@ enum { VSI_WIRE_TRACED = 128, VSI_WIRE_TRACE = 24 };
 static inline bool vsi_wire_is_numbered(vsi_wire_kind kind) {
   return kind >= VSI_WIRE_KEYS && kind != VSI_WIRE_RENEW;
 }
+/* Return whether messages of a kind can have all nodes as their receivers, and whether they can have one. */
+static inline bool vsi_wire_may_go(uint8_t kind, bool to_all) {
+  if (!to_all) return kind != VSI_WIRE_REFRESH && kind != VSI_WIRE_PUBLISH;
+  return kind == VSI_WIRE_HEARTBEAT || kind == VSI_WIRE_KEYS || kind == VSI_WIRE_PRESENT || kind == VSI_WIRE_REFRESH ||
+         kind == VSI_WIRE_PUBLISH;
+}
 /* Size of one change in KEYS: a hash and a word, 8 bytes each. */
 enum { VSI_WIRE_CHANGE = 16 };
 
@@ -60,8 +64,8 @@ typedef struct vsi_wire_message {
   uint8_t kind, flags;
   uint64_t from, epoch; /* the sender: the hash of its name, and its run */
   uint64_t to;          /* epoch of the receiver; 0: all nodes */
-  uint64_t seq;         /* sequence number on this link. HEARTBEAT, GOODBYE, RESYNC and RENEW have the last number that
-                           was assigned; HELLO and HANDSHAKE have 0 */
+  uint64_t seq;         /* sequence number on this link, or of the messages to all nodes. HEARTBEAT, GOODBYE, RESYNC and
+                           RENEW have the last number that was assigned; HANDSHAKE has 0 */
   uint64_t turn;        /* increases with each message of a run, whichever node receives it, so that repetitions are
                            detected */
   const unsigned char *body;

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: changes to all nodes, and a list of everything to those that need it */
+/* Announcements: KEYS and PRESENT.
+ *
+ * A change is one message to all nodes. A node that lacks some needs a full announcement: a list of all members of
+ * presences and all keys. At most one list is under way; nodes that need another one wait for the next. The list is
+ * made and sent a few messages at a time, between which changes are sent. So no lock is held for long, the broker keeps
+ * room for other messages, and nothing is stored that the table of keys has. The list is sent to each node that needs
+ * it, and so are the changes until its end, because two subjects have no common order. Such a node ignores the changes
+ * to all meanwhile. The last message of the list has the number up to which it includes them; if the node has ignored a
+ * later one, it needs another list.
+ *
+ * Messages that the broker does not accept wait here. Meanwhile nothing else is announced, because keys wait in their
+ * table, each once.
+ *
+ * A server can end the connection of a receiver for which too many bytes wait (max_pending of nats-server). Then the
+ * receiver requests a full announcement again, which would end its connection again. Therefore each full announcement
+ * that follows another one within AGAIN_NS is sent in runs and in messages of half the size, down to
+ * RUN_LEAST_BYTES. */
+#include "cluster/cluster/announcements.h"
+
+#include <string.h>
+
+#include "app/presence/spread.h"
+#include "cluster/cluster/cluster.h"
+#include "cluster/cluster/message.h"
+
+/* Bytes that one call sends, and their minimum while a list is under way. */
+enum { RUN_MOST_BYTES = 1 << 19, RUN_LEAST_BYTES = 4096 };
+#define AGAIN_NS (UINT64_C(10000000000))
+
+/* Size of a waiting message besides its body: kind, flags, length. */
+enum { WAITING_HEAD = 6 };
+
+bool vsi_announcements_wait(const vestry_cluster *cluster) {
+  return cluster->announcements.waiting.len > 0;
+}
+
+void vsi_announcements_leave_out(vestry_cluster *cluster, const vsi_peer *peer) {
+  vsi_bits_remove(&cluster->announcements.list_to, peer->index);
+}
+
+/* After a failure all nodes need a list. */
+static void give_up(vestry_cluster *cluster) {
+  vsi_announcements *own = &cluster->announcements;
+  vsi_buffer_finish(&own->waiting);
+  *own = (vsi_announcements){.waiting = {.host = cluster->host}};
+  for (size_t i = 0; i < cluster->peers_count; i++) cluster->peers[i]->wants_all = true;
+}
+
+static void put(vestry_cluster *cluster, vsi_wire_kind kind, uint8_t flags, const vsi_buffer *body) {
+  vsi_buffer *waiting = &cluster->announcements.waiting;
+  vsi_wire_put(waiting, kind, 1);
+  vsi_wire_put(waiting, flags, 1);
+  vsi_wire_put(waiting, body->len, 4);
+  vsi_buffer_append(waiting, body->data, body->len);
+  if (body->error) waiting->error = body->error;
+}
+
+/* Send a message to the nodes of the list that have not got it yet. OK | FULL */
+static vestry_err send_to_listed(vestry_cluster *cluster, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags) {
+  vsi_announcements *own = &cluster->announcements;
+  for (; own->sent_to < cluster->peers_count; own->sent_to++) {
+    vsi_peer *peer = cluster->peers[own->sent_to];
+    if (!vsi_bits_has(&own->list_to, peer->index)) continue;
+    vestry_err error = vsi_peer_lives(peer) ? vsi_message_send(cluster, peer, buffer, kind, flags, false) : VESTRY_IO;
+    if (error == VESTRY_FULL) return error;
+    if (!error) continue;
+    vsi_bits_remove(&own->list_to, peer->index);
+    peer->wants_all = true;
+  }
+  return VESTRY_OK;
+}
+
+/* Send the first waiting message to all of its nodes. OK | as the broker's publish: it is sent again later */
+static vestry_err send_first(vestry_cluster *cluster, vsi_wire_kind kind, uint8_t flags, const char *body, size_t len) {
+  vsi_announcements *own = &cluster->announcements;
+  vestry_err error = VESTRY_OK;
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_buffer_append(&buffer, body, len);
+  vsi_wire_end(&buffer);
+  if (!(flags & VSI_WIRE_LISTED) && !own->is_sent_to_all)
+    error = vsi_message_send_to_all(cluster, &buffer, kind, flags, false);
+  own->is_sent_to_all |= !error;
+  if (!error) error = send_to_listed(cluster, &buffer, kind, flags);
+  vsi_buffer_finish(&buffer);
+  if (error) return error;
+  own->is_sent_to_all = false;
+  own->sent_to = 0;
+  return VESTRY_OK;
+}
+
+/* Send the waiting messages, as long as *left bytes allow. false: some are left. */
+static bool send_waiting(vestry_cluster *cluster, size_t *left) {
+  vsi_announcements *own = &cluster->announcements;
+  vsi_buffer *waiting = &own->waiting;
+  while (!waiting->error && own->at < waiting->len) {
+    vsi_wire_reader reader = vsi_wire_read(waiting->data + own->at, waiting->len - own->at);
+    const vsi_wire_kind kind = (vsi_wire_kind)vsi_wire_number(&reader, 1);
+    const uint8_t flags = (uint8_t)vsi_wire_number(&reader, 1);
+    const size_t len = (size_t)vsi_wire_number(&reader, 4);
+    const size_t each = 1 + vsi_bits_count(&own->list_to);
+    if (!*left) return false;
+    vestry_err error = send_first(cluster, kind, flags, (const char *)reader.at, len);
+    if (error == VESTRY_TOO_LARGE || error == VESTRY_NO_MEMORY) { /* the broker's maximum has changed */
+      give_up(cluster);
+      return false;
+    }
+    if (error) return false;
+    *left -= *left / each < len ? *left : len * each;
+    own->at += WAITING_HEAD + len;
+  }
+  if (waiting->error) {
+    give_up(cluster);
+    return false;
+  }
+  vsi_buffer_clear(waiting);
+  own->at = 0;
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------------- keys ----- */
+
+/* Return the maximum size of the body of a message, of at most `bytes` in all. */
+static size_t body_bytes(const vestry_cluster *cluster, size_t bytes) {
+  const size_t most = cluster->broker.ops->max_payload(cluster->broker.broker), frame = VSI_WIRE_HEAD + VSI_WIRE_SEAL;
+  if (bytes > most) bytes = most;
+  return bytes > frame ? bytes - frame : 0;
+}
+
+static size_t changes_a_message(const vestry_cluster *cluster, size_t bytes) {
+  const size_t body = body_bytes(cluster, bytes), count = body > 16 ? (body - 16) / VSI_WIRE_CHANGE : 0;
+  return count < VSI_CHANGES_A_MESSAGE ? count : VSI_CHANGES_A_MESSAGE;
+}
+
+/* clock_ms: time of the oldest change, on the cluster clock; 0: unknown. */
+static void put_changes(vestry_cluster *cluster, uint8_t flags, uint64_t clock_ms, size_t count) {
+  vsi_buffer body;
+  vsi_buffer_init(&body, cluster->host);
+  vsi_wire_put(&body, clock_ms, 8);
+  vsi_wire_put(&body, cluster->all_seq, 8);
+  for (size_t i = 0; i < count; i++) {
+    vsi_wire_put(&body, cluster->changes[i].hash, 8);
+    vsi_wire_put(&body, cluster->changes[i].stamp << 1 | cluster->changes[i].is_gone, 8);
+  }
+  put(cluster, VSI_WIRE_KEYS, flags, &body);
+  vsi_buffer_finish(&body);
+  cluster->announced_ns = vsi_now_ns(cluster->host);
+}
+
+/* Send waiting changes of keys. Returns as send_waiting. */
+static bool announce_keys(vestry_cluster *cluster, size_t *left) {
+  const size_t room = changes_a_message(cluster, SIZE_MAX);
+  bool has_more = room > 0, goes_on = true;
+  while (goes_on && has_more) {
+    uint64_t waited_ns = vsi_now_ns(cluster->host);
+    const size_t count = vsi_keys_take(&cluster->keys, cluster->changes, room, &has_more, &waited_ns);
+    if (count) put_changes(cluster, 0, vsi_keys_clock_at(&cluster->keys, waited_ns), count);
+    goes_on = send_waiting(cluster, left);
+  }
+  return goes_on;
+}
+
+/* ---------------------------------------------------------------------------------------------- presences --------- */
+
+/* Members are treated like keys. The presences know their own members (app/presence/spread.c); this code makes messages
+ * about them. */
+
+/* Maximum size of a message with several members; size of a message besides its members and the name of their presence;
+ * size of a member besides who and place. */
+enum { MESSAGE_BYTES = 16384, FRAME_BYTES = VSI_WIRE_HEAD + 1 + VSI_WIRE_SEAL, MEMBER_BYTES = 4 };
+
+bool vsi_presences_fit(const vestry_cluster *cluster, size_t bytes) {
+  return FRAME_BYTES + MEMBER_BYTES + bytes <= cluster->broker.ops->max_payload(cluster->broker.broker);
+}
+
+/* A message being made. */
+typedef struct announcing {
+  vestry_cluster *cluster;
+  uint8_t flags;
+  size_t most; /* maximum size of a body that has several members */
+  vsi_buffer body;
+  char name[VSI_PRESENCE_NAME_MAX + 1]; /* of the presence that the message is about */
+} announcing;
+
+static void put_message(announcing *t) {
+  put(t->cluster, VSI_WIRE_PRESENT, t->flags, &t->body);
+  vsi_buffer_clear(&t->body);
+  t->flags &= (uint8_t)~VSI_WIRE_FIRST;
+}
+
+static void put_update(const vsi_presence_update *update, void *ctx) {
+  announcing *t = ctx;
+  const size_t len = strlen(update->user), more = MEMBER_BYTES + len + update->place.len;
+  if (t->body.len && (t->body.len + more > t->most || strcmp(t->name, update->presence) != 0)) put_message(t);
+  if (!t->body.len) {
+    const size_t name_len = strlen(update->presence);
+    memcpy(t->name, update->presence, name_len + 1);
+    vsi_wire_put(&t->body, name_len, 1);
+    vsi_buffer_append(&t->body, t->name, name_len);
+  }
+  vsi_wire_put(&t->body, update->is_here, 1);
+  vsi_wire_put(&t->body, len, 1);
+  vsi_wire_put(&t->body, update->place.len, 2);
+  vsi_buffer_append(&t->body, update->user, len);
+  vsi_buffer_append(&t->body, update->place.data, update->place.len);
+}
+
+/* Put messages about all members (flags: LISTED, FIRST), or about changes. */
+static void put_members(vestry_cluster *cluster, uint8_t flags, size_t bytes) {
+  announcing t = {.cluster = cluster, .flags = flags, .most = body_bytes(cluster, bytes)};
+  vsi_buffer_init(&t.body, cluster->host);
+  if (flags)
+    vsi_presences_list(cluster->presences, put_update, &t);
+  else
+    vsi_presences_take(cluster->presences, put_update, &t);
+  if (t.body.len || t.flags & VSI_WIRE_FIRST) put_message(&t); /* an empty list must be sent, too */
+  vsi_buffer_finish(&t.body);
+}
+
+/* --------------------------------------------------------------------------------------------------- lists -------- */
+
+/* Begin a list, if a node needs one. */
+static void begin_list(vestry_cluster *cluster) {
+  vsi_announcements *own = &cluster->announcements;
+  const uint64_t now_ns = vsi_now_ns(cluster->host);
+  own->is_listing = false;
+  own->list_bytes = RUN_MOST_BYTES;
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    vsi_peer *peer = cluster->peers[i];
+    if (!peer->wants_all || !vsi_peer_lives(peer)) continue;
+    const bool is_again = peer->run_bytes && now_ns - peer->all_ns < AGAIN_NS;
+    peer->run_bytes = is_again ? peer->run_bytes / 2 : RUN_MOST_BYTES;
+    if (peer->run_bytes < RUN_LEAST_BYTES) peer->run_bytes = RUN_LEAST_BYTES;
+    if (peer->run_bytes < own->list_bytes) own->list_bytes = peer->run_bytes;
+    peer->all_ns = now_ns;
+    peer->wants_all = false;
+    vsi_bits_add(&own->list_to, i);
+    own->is_listing = true;
+  }
+  own->list_at = 0;
+  own->is_list_over = false;
+  if (own->is_listing)
+    put_members(cluster, VSI_WIRE_LISTED | VSI_WIRE_FIRST,
+                own->list_bytes < MESSAGE_BYTES ? own->list_bytes : MESSAGE_BYTES);
+}
+
+static bool go_on_with_list(vestry_cluster *cluster, size_t *left) {
+  vsi_announcements *own = &cluster->announcements;
+  if (!own->is_listing) begin_list(cluster);
+  if (*left > own->list_bytes) *left = own->list_bytes;
+  bool goes_on = send_waiting(cluster, left);
+  const size_t room = changes_a_message(cluster, own->list_bytes);
+  while (goes_on && own->is_listing && room) {
+    if (own->is_list_over) {
+      own->is_listing = false;
+      own->list_to = (vsi_bits){{0}};
+      break;
+    }
+    uint8_t flags = VSI_WIRE_LISTED | (own->list_at ? 0 : VSI_WIRE_FIRST);
+    const size_t count = vsi_keys_list(&cluster->keys, cluster->changes, room, &own->list_at);
+    own->is_list_over = !own->list_at;
+    if (own->is_list_over) flags |= VSI_WIRE_LAST;
+    put_changes(cluster, flags, 0, count);
+    goes_on = send_waiting(cluster, left);
+  }
+  return goes_on;
+}
+
+void vsi_announcements_send(vestry_cluster *cluster) {
+  size_t left = RUN_MOST_BYTES;
+  bool goes_on = send_waiting(cluster, &left);
+  if (goes_on) {
+    put_members(cluster, 0, MESSAGE_BYTES);
+    goes_on = send_waiting(cluster, &left) && announce_keys(cluster, &left) && go_on_with_list(cluster, &left);
+  }
+  if (!goes_on && cluster->is_up) vsi_cluster_announce_soon(cluster);
+}
+
+/* ------------------------------------------------------------------------------------ announcements received ------ */
+
+bool vsi_announcement_counts(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  if (message->to && message->kind == VSI_WIRE_PRESENT && message->flags & VSI_WIRE_FIRST) {
+    peer->is_synced = false;
+    peer->is_syncing = true;
+    peer->ignored_seq = 0;
+  }
+  if (message->to) {
+    peer->listed_ns = vsi_now_ns(cluster->host);
+    return peer->is_syncing;
+  }
+  if (!peer->is_syncing) return message->seq > peer->synced_seq;
+  peer->ignored_seq = message->seq;
+  return false;
+}
+
+/* Read and apply one change. false: it is malformed, or memory is missing. */
+static bool take_one(vestry_cluster *cluster, vsi_peer *peer, const char *name, vsi_wire_reader *reader) {
+  char user[VSI_PRESENCE_WHO_MAX + 1];
+  vsi_presence_update update = {.presence = name, .user = user, .is_here = vsi_wire_number(reader, 1) == 1};
+  size_t len = vsi_wire_number(reader, 1);
+  update.place.len = vsi_wire_number(reader, 2);
+  const unsigned char *bytes = vsi_wire_bytes(reader, len);
+  update.place.data = vsi_wire_bytes(reader, update.place.len);
+  if (reader->has_failed || memchr(bytes, 0, len)) return false;
+  memcpy(user, bytes, len);
+  user[len] = '\0';
+  uint64_t hash = vsi_presence_update_hash(&update);
+  peer->present_count += update.is_here ? 1 : UINT64_MAX;
+  peer->present_sum += update.is_here ? hash : -hash;
+  return !vsi_presences_apply(cluster->presences, peer->index, &update);
+}
+
+void vsi_presences_of_node_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  if (message->flags & VSI_WIRE_FIRST) {
+    vsi_presences_doubt(cluster->presences, peer->index);
+    peer->present_count = peer->present_sum = 0;
+  }
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  if (!reader.left) return;
+  char name[VSI_PRESENCE_NAME_MAX + 1];
+  size_t len = vsi_wire_number(&reader, 1);
+  const unsigned char *bytes = vsi_wire_bytes(&reader, len);
+  bool is_well = bytes && len && len <= VSI_PRESENCE_NAME_MAX && !memchr(bytes, 0, len);
+  if (is_well) {
+    memcpy(name, bytes, len);
+    name[len] = '\0';
+  }
+  while (is_well && reader.left) is_well = take_one(cluster, peer, name, &reader);
+  if (is_well) return;
+  vsi_peer_must_sync(peer);
+}
+
+void vsi_presences_of_node_forget(vestry_cluster *cluster, vsi_peer *peer) {
+  vsi_presences_forget(cluster->presences, peer->index);
+  peer->present_count = peer->present_sum = 0;
+}
