@@ -139,7 +139,6 @@ TEST_CASE(members_join_publish_and_leave) {
   bench_finish(&r.b);
 }
 
-/* A stream keeps the delivery that it has settled for its next event, and one only. */
 TEST_CASE(settled_delivery_stays_with_its_stream) {
   room r;
   room_begin(&r, NULL, 0, LISTENERS);

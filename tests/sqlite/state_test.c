@@ -333,7 +333,6 @@ USER_CASE(dropped_session_is_an_error) {
 }
 
 /* Commits to a table behind a view would not be known by the name of the table. */
-/* A part that has its version is not examined again. */
 USER_CASE(view_in_place_of_a_table_is_an_error_of_its_statements) {
   vestry_sql_sessions *sessions;
   vestry_session_record record = {.user = "ann"};

@@ -42,7 +42,7 @@ static vestry_err follow(all *a, const char *url) {
 static vestry_err create(all *a, const char *path, const char *url) {
   static const char *const servers[] = {"nats://127.0.0.1:1"};
   static const char secret[] = "none but this process has any use for it";
-  const vestry_nats_options nats = {.servers = servers, .servers_count = 1, .reconnect_ms = 60000};
+  const vestry_nats_options nats = {.servers = servers, .servers_count = 1};
   const vestry_sqlite_pool_options pool = {.path = path, .schema = "CREATE TABLE t(x)", .schema_version = 1};
   vestry_err error = vestry_create(NULL, &a->v);
   if (!error) error = vestry_pages_create(a->v, NULL, &a->pages);
