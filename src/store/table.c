@@ -24,13 +24,6 @@ static size_t lay_out(char *memory, size_t groups_count, bool has_extra, vsi_arr
   return 0;
 }
 
-static void begin_arrays(const vsi_table *table, vsi_shard *shard) {
-  lay_out(table->empty, 1, false, shard->in, &shard->extra);
-  shard->in->room = shard->fresh = VSI_HEADS;
-  shard->lists = shard->free = 0;
-  shard->has_extra = false;
-}
-
 VSI_SELDOM vestry_err vsi_visit_resize(vsi_store_visit *visit, uint32_t groups_count, bool has_extra) {
   vsi_table *table = visit->table;
   vsi_shard *shard = visit->shard;
@@ -73,10 +66,13 @@ VSI_SELDOM vestry_err vsi_visit_grow(vsi_store_visit *visit) {
 }
 
 VSI_SELDOM void vsi_table_shrink(vsi_table *table, vsi_shard *shard) {
-  if (!shard->memory || shard->busy) return;
+  if (shard->in->entries && (!shard->memory || shard->busy)) return; /* NULL: the shard is new */
   vsi_free(table->host, shard->memory);
   shard->memory = NULL;
-  begin_arrays(table, shard);
+  lay_out(table->empty, 1, false, shard->in, &shard->extra);
+  shard->in->room = shard->fresh = VSI_HEADS;
+  shard->lists = shard->free = 0;
+  shard->has_extra = false;
 }
 
 /* ---------------------------------------------------------------------------------------------------- visits ---- */
@@ -239,7 +235,7 @@ static vestry_err make_shards(vsi_table *table) {
     vsi_shard *shard = &table->shards[table->shards_count];
     shard->number = table->shards_count;
     shard->in = &table->arrays[table->shards_count];
-    begin_arrays(table, shard);
+    vsi_table_shrink(table, shard);
     atomic_init(&table->oldest[shard->number], VSI_TICK_NONE);
   }
   for (uint32_t i = 0; i < VSI_HEADS; i++) table->arrays->cold[i].in = (vsi_links){i, i};
