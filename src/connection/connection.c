@@ -95,17 +95,13 @@ const vestry_host *vsi_connection_host(const vestry_connection *connection) {
   return connection->environment->host;
 }
 
-static void hurry(vestry_connection *connection, uint8_t how) {
+void vsi_connection_hurry(vestry_connection *connection, uint8_t how) {
   /* A closed connection has no runner. relaxed: if it closes after this load, one notify has no effect. */
   if (atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_CLOSED) return;
   (void)atomic_fetch_or_explicit(&connection->hurry, how, memory_order_relaxed); /* the notify publishes it */
   /* The connection has a cause, and its queue is shut or will be at once, so the queue no longer grows. */
   if (how == VSI_HURRY_NOW) vsi_queue_shut(&connection->queue, connection->environment->budget);
   vsi_actor_notify(&connection->actor);
-}
-
-void vsi_connection_hurry(vestry_connection *connection) {
-  hurry(connection, VSI_HURRY_NOW);
 }
 
 bool vsi_connection_is_forked(const vestry_connection *connection) {
@@ -122,8 +118,8 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
    * sees the writes before it. */
   if (!atomic_compare_exchange_strong_explicit(&connection->cause, &none, (uint8_t)cause, memory_order_acq_rel,
                                                memory_order_acquire)) {
-    if (vsi_cause_is_of_peer(cause)) hurry(connection, VSI_HURRY_NOW); /* the peer is gone: do not wait for it */
-    if (cause == VESTRY_CAUSE_SHUTDOWN) hurry(connection, VSI_HURRY_SOON);
+    if (vsi_cause_is_of_peer(cause)) vsi_connection_hurry(connection, VSI_HURRY_NOW); /* it is gone */
+    if (cause == VESTRY_CAUSE_SHUTDOWN) vsi_connection_hurry(connection, VSI_HURRY_SOON);
     return false;
   }
   vsi_queue_shut(&connection->queue, vsi_cause_flushes(cause) ? NULL : connection->environment->budget);
@@ -149,16 +145,11 @@ void vsi_connection_await_written(vestry_connection *connection) {
   vsi_actor_notify(&connection->actor);
 }
 
-/* Return the coder; NULL: there is none, or the connection is still OPENING. While it is OPENING, other threads may
- * find it before its coder is set. */
-static const vsi_coder *coder_of(const vestry_connection *connection) {
+/* While a connection is OPENING, other threads may find it before its coder is set. */
+vsi_coding_kind vsi_connection_coding_kind(const vestry_connection *connection) {
   /* acquire pairs with the release of the state after the coder was set (runner.c) */
   bool has_begun = atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPENING;
-  return has_begun ? vsi_connection_coder(connection) : NULL;
-}
-
-vsi_coding_kind vsi_connection_coding_kind(const vestry_connection *connection) {
-  const vsi_coder *coder = coder_of(connection);
+  const vsi_coder *coder = has_begun ? vsi_connection_coder(connection) : NULL;
   return coder ? coder->coding->kind : VSI_CODING_IDENTITY;
 }
 
@@ -181,7 +172,7 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .state = vsi_connection_state(connection),
       .cause = vsi_connection_cause(connection),
   };
-  if (coder_of(connection)) stats.followed_count = READ(coder->followed_count);
+  if (vsi_connection_coding_kind(connection) != VSI_CODING_IDENTITY) stats.followed_count = READ(coder->followed_count);
 #undef READ
   vsi_queue_load(&connection->queue, &stats.queued_count, &stats.queued_bytes, NULL);
   stats.accepted_bytes = stats.written_bytes + stats.discarded_bytes + stats.conflated_bytes + stats.queued_bytes;

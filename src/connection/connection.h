@@ -264,9 +264,9 @@ void vsi_connection_call_close_nodes(vestry_connection *connection, vestry_cause
  * connection end.) */
 bool vsi_connection_is_forked(const vestry_connection *connection);
 
-/* End the connection now: discard events that are not written, and do not wait for a clean end. It must have a cause.
- * Any thread. */
-void vsi_connection_hurry(vestry_connection *connection);
+/* Shorten the end of a connection that has a cause. how: VSI_HURRY_…; NOW: discard events that are not written. Any
+ * thread. */
+void vsi_connection_hurry(vestry_connection *connection, uint8_t how);
 
 /* Return the coding of a stream; NULL: a plain stream. Any thread, from the start on. */
 static inline vsi_coding *vsi_connection_coding(const vestry_connection *connection) {

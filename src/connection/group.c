@@ -361,7 +361,7 @@ static void relieve(const vsi_environment *environment) {
       /* A connection that is ending already keeps its cause, and may still wait for its peer. Such an end is
        * hurried. */
       if (vsi_budget_is_pressed(budget) && !vestry_connection_close(largest[i], VESTRY_CAUSE_BUDGET))
-        vsi_connection_hurry(largest[i]);
+        vsi_connection_hurry(largest[i], VSI_HURRY_NOW);
       vestry_connection_unref(largest[i]);
     }
   }

@@ -111,8 +111,9 @@ static VSI_SELDOM vestry_err init_any(vsi_scoped_key *scoped, const vsi_keyed_ha
                                       vestry_scope scope, const vestry_key *key) {
   if (!key || (!scope.data && scope.len)) return VESTRY_INVALID;
   if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
-  size_t key_len;
-  vestry_err error = vsi_key_measure(key, &key_len);
+  const bool is_checked = key->parts == key;
+  size_t key_len = key->len;
+  vestry_err error = is_checked ? VESTRY_OK : vsi_key_measure(key, &key_len);
   if (error) return error;
   scoped->host = host;
   scoped->heap = NULL;
@@ -125,7 +126,10 @@ static VSI_SELDOM vestry_err init_any(vsi_scoped_key *scoped, const vsi_keyed_ha
   *lens = (uint32_t)(scope.len << 16 | key_len);
   uint64_t *words = (uint64_t *)(void *)(lens + 1), *key_at = pack_scope(words, scope);
   words[count - 1] = 0; /* the padding */
-  error = vestry_key_encode(key, key_at, key_len, &key_len);
+  if (is_checked)
+    memcpy(key_at, key->data, key_len);
+  else
+    error = vestry_key_encode(key, key_at, key_len, &key_len);
   seal(scoped, hash, lens, words, count);
   return error;
 }

@@ -125,11 +125,12 @@ static inline vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_k
   if (__builtin_expect(key->len != hash->low, 0)) vsi_scoped_key_hash_again(scoped, hash);
   return VESTRY_OK;
 }
-/* The same for an encoded key. */
+/* The same for an encoded key that was checked, marked by a pointer to itself. */
 static inline vestry_err vsi_scoped_key_init_encoded(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
                                                      const vestry_host *host, vestry_scope scope,
                                                      vestry_slice encoded) {
-  const vestry_key key = vestry_key_encoded(encoded.data, encoded.len);
+  vestry_key key = vestry_key_encoded(encoded.data, encoded.len);
+  if (encoded.len && encoded.len <= VESTRY_KEY_MAX_BYTES) key.parts = &key;
   return vsi_scoped_key_pack(scoped, hash, host, scope, &key);
 }
 

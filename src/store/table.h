@@ -93,7 +93,7 @@ static inline vsi_shard *vsi_table_shard(const vsi_table *table, uint64_t hash) 
 }
 
 /* Give a new shard the arrays that empty shards share, and an empty shard, unless an operation uses some of its
- * numbers; the memory of its own arrays is freed. */
+ * numbers. The memory of its former arrays is freed. */
 void vsi_table_shrink(vsi_table *table, vsi_shard *shard);
 
 /* ---------------------------------------------------------------------------------------------------- visits ---- */

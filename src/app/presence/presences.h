@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "base/bits.h"
+#include "app/presence/bits.h"
 #include "base/keyed_hash.h"
 #include "base/map.h"
 #include "base/mutex.h"

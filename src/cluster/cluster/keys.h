@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-#include "base/bits.h"
+#include "app/presence/bits.h"
 #include "base/map.h"
 #include "base/mutex.h"
 #include "vestry/cluster/cluster.h"

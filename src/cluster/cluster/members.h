@@ -3,7 +3,7 @@
 #ifndef VSI_CLUSTER_MEMBERS_H
 #define VSI_CLUSTER_MEMBERS_H
 
-#include "base/bits.h"
+#include "app/presence/bits.h"
 #include "cluster/cluster/peer.h"
 #include "cluster/cluster/wire.h"
 #include "vestry/cluster/cluster.h"

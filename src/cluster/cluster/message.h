@@ -3,7 +3,7 @@
 #ifndef VSI_CLUSTER_MESSAGE_H
 #define VSI_CLUSTER_MESSAGE_H
 
-#include "base/bits.h"
+#include "app/presence/bits.h"
 #include "cluster/cluster/peer.h"
 #include "cluster/cluster/wire.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A set of numbers below VSI_BITS_MAX, a bit each. Zeroes are an empty set. */
-#ifndef VSI_BASE_BITS_H
-#define VSI_BASE_BITS_H
+#ifndef VSI_PRESENCE_BITS_H
+#define VSI_PRESENCE_BITS_H
 
 #include <stdbool.h>
 #include <stddef.h>
