@@ -28,7 +28,6 @@
 #include "app/page/topic.h"
 #include "base/ascii.h"
 #include "base/hash.h"
-#include "base/hex.h"
 #include "base/log.h"
 #include "base/wait.h"
 #include "data/postgres/follower.h"
@@ -48,7 +47,6 @@ enum {
   SETTLE_MS = 1000,
   TRIES = 3,
   CONFLICTS = 2, /* after this many conflicts a render reads at level TABLES */
-  TOPIC_BYTES = 48,
   UNCOVERED_MOST = 32
 };
 
@@ -100,23 +98,13 @@ static vsi_reads *reads_of(const vestry_postgres *database) {
 
 /* --------------------------------------------------------------------------------------------------- topics ------- */
 
-/* Returns the length of the topic. */
-static size_t write_topic(const vestry_postgres *database, uint64_t number, char topic[TOPIC_BYTES]) {
-  static const char prefix[] = "postgres/";
-  size_t len = sizeof prefix - 1;
-  memcpy(topic, prefix, len);
-  len += vsi_hex_number(topic + len, (uintptr_t)database);
-  topic[len++] = '/';
-  return len + vsi_hex_number(topic + len, number);
-}
-
 static void refresh(void *ctx, vsi_read_hit *hits, size_t count) {
   vestry_postgres *database = ctx;
   vsi_used_topic topics[VSI_READS_HITS_MOST];
-  char names[VSI_READS_HITS_MOST][TOPIC_BYTES];
+  char names[VSI_READS_HITS_MOST][VSI_READS_TOPIC_BYTES];
   for (size_t i = 0; i < count; i++)
     topics[i] = (vsi_used_topic){.name = names[i],
-                                 .len = write_topic(database, hits[i].number, names[i]),
+                                 .len = vsi_reads_topic("postgres", database, hits[i].number, names[i]),
                                  .change = {.kind = VESTRY_REFRESH_DATABASE, .at_ns = hits[i].at_ns}};
   const uint64_t seq = vsi_pages_refresh_used(database->pages, topics, count);
   for (size_t i = 0; i < count; i++) hits[i].is_used = topics[i].is_used;
@@ -143,16 +131,16 @@ static uint64_t now_ns(void *ctx) {
 
 static bool is_used(void *ctx, uint64_t number) {
   const vestry_postgres *database = ctx;
-  char topic[TOPIC_BYTES];
+  char topic[VSI_READS_TOPIC_BYTES];
   bool is_used;
-  write_topic(database, number, topic);
+  (void)vsi_reads_topic("postgres", database, number, topic);
   (void)vestry_topic_fragments(database->pages, topic, &is_used);
   return is_used;
 }
 
 static void depend(const vestry_postgres *database, vestry_render *render, uint64_t number) {
-  char topic[TOPIC_BYTES];
-  write_topic(database, number, topic);
+  char topic[VSI_READS_TOPIC_BYTES];
+  (void)vsi_reads_topic("postgres", database, number, topic);
   (void)vestry_render_topic(render, topic); /* an error stays in the render */
 }
 

@@ -31,7 +31,9 @@
 #ifndef VSI_SQL_READS_H
 #define VSI_SQL_READS_H
 
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/queue.h>
 
 #include "base/mutex.h"
@@ -187,6 +189,16 @@ typedef struct vsi_reads {
 
 VESTRY_API void vsi_reads_init(vsi_reads *reads, const vsi_reads_options *options);
 VESTRY_API void vsi_reads_finish(vsi_reads *reads);
+/* Return a number for a set: never 0. */
+VESTRY_API uint64_t vsi_reads_number(vsi_reads *reads);
+/* Write the topic that the render of a set names: the kind of database, the object that has the index, and the number
+ * of the set. Returns its length. */
+enum { VSI_READS_TOPIC_BYTES = 48 };
+static inline size_t vsi_reads_topic(const char *kind, const void *of, uint64_t number,
+                                     char topic[VSI_READS_TOPIC_BYTES]) {
+  return (size_t)snprintf(topic, VSI_READS_TOPIC_BYTES, "%s/%" PRIxPTR "/%" PRIx64, kind, (uintptr_t)of, number);
+}
+
 /* Take the lock, to which walks give way. The thread that walks takes the mutex itself. */
 VESTRY_API void vsi_reads_lock(vsi_reads *reads);
 VESTRY_API void vsi_reads_unlock(vsi_reads *reads);
@@ -198,9 +210,7 @@ VESTRY_API void vsi_reads_begin(vsi_reads *reads, vsi_read_ticket *ticket);
 VESTRY_API void vsi_reads_leave(vsi_reads *reads, vsi_read_ticket *ticket);
 /* End a render, under the lock. */
 VESTRY_API void vsi_reads_end(vsi_reads *reads, vsi_read_ticket *ticket);
-/* Return a number for a set: never 0. */
-VESTRY_API uint64_t vsi_reads_number(vsi_reads *reads);
-/* The same for a render without a ticket, before it begins: the next commit hits it. */
+/* Let the next commit hit everything, because a render without a ticket is about to begin. */
 VESTRY_API void vsi_reads_add_whole(vsi_reads *reads);
 
 /* ENTERED    the next commit that concerns the set hits the render

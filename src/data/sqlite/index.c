@@ -58,13 +58,11 @@
 
 #include "app/page/topic.h"
 #include "base/hash.h"
-#include "base/hex.h"
 #include "base/log.h"
 #include "data/sqlite/program.h"
 #include "data/sqlite/written.h"
 
 enum {
-  TOPIC_BYTES = 48,
   KEYED = 256, /* other tables share an entry */
   RECENT_MAX = 1024,
   RECENT_BYTES = 4 << 20,
@@ -166,27 +164,17 @@ static const uint32_t *pages_of(const shared *of) {
 
 /* --------------------------------------------------------------------------------------------------- topics ------- */
 
-/* Write the topic that the render of a set names. Returns its length. */
-static size_t write_topic(const vsi_sqlite_index *index, uint64_t number, char topic[TOPIC_BYTES]) {
-  static const char prefix[] = "sqlite/";
-  size_t len = sizeof prefix - 1;
-  memcpy(topic, prefix, len);
-  len += vsi_hex_number(topic + len, (uintptr_t)index);
-  topic[len++] = '/';
-  return len + vsi_hex_number(topic + len, number);
-}
-
 static void depend(const vsi_sqlite_index *index, vestry_render *render, uint64_t number) {
-  char topic[TOPIC_BYTES];
-  write_topic(index, number, topic);
+  char topic[VSI_READS_TOPIC_BYTES];
+  (void)vsi_reads_topic("sqlite", index, number, topic);
   (void)vestry_render_topic(render, topic); /* an error stays in the render */
 }
 
 static bool is_used(void *ctx, uint64_t number) {
   const vsi_sqlite_index *index = ctx;
-  char topic[TOPIC_BYTES];
+  char topic[VSI_READS_TOPIC_BYTES];
   bool has_topic;
-  write_topic(index, number, topic);
+  (void)vsi_reads_topic("sqlite", index, number, topic);
   (void)vestry_topic_fragments(index->pages, topic, &has_topic);
   return has_topic;
 }
@@ -208,10 +196,10 @@ static vestry_change change_of(const vsi_sqlite_index *index, const vsi_read_hit
 static void hit(void *ctx, vsi_read_hit *hits, size_t count) {
   vsi_sqlite_index *index = ctx;
   vsi_used_topic topics[VSI_READS_HITS_MOST];
-  char names[VSI_READS_HITS_MOST][TOPIC_BYTES], numbers[VSI_READS_HITS_MOST][12];
+  char names[VSI_READS_HITS_MOST][VSI_READS_TOPIC_BYTES], numbers[VSI_READS_HITS_MOST][12];
   for (size_t i = 0; i < count; i++)
     topics[i] = (vsi_used_topic){.name = names[i],
-                                 .len = write_topic(index, hits[i].number, names[i]),
+                                 .len = vsi_reads_topic("sqlite", index, hits[i].number, names[i]),
                                  .change = change_of(index, &hits[i], numbers[i])};
   const uint64_t seq = vsi_pages_refresh_used(index->pages, topics, count);
   if (seq) index->seq = seq;
@@ -702,9 +690,9 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
     entry = vsi_reads_enter_whole(&index->reads, &recording->ticket);
   }
   if (entry != VSI_READS_OVERTAKEN) return;
-  char topic[TOPIC_BYTES], number[12];
+  char topic[VSI_READS_TOPIC_BYTES], number[12];
   const vestry_change change = change_of(index, &of, number);
-  write_topic(index, of.number, topic);
+  (void)vsi_reads_topic("sqlite", index, of.number, topic);
   (void)vestry_refresh_for(index->pages, topic, &change, NULL);
 }
 
