@@ -66,6 +66,8 @@ static const one_case cases[] = {
         "SELECT f()", "UPDATE t SET v = 1; REFRESH MATERIALIZED VIEW mv", "some ")},
     {OF(ONE "CREATE MATERIALIZED VIEW mv AS SELECT * FROM t; CREATE UNIQUE INDEX ON mv(id);" CATCHES("mv", "f"),
         by_index, "SELECT f()", "UPDATE t SET v = 1; REFRESH MATERIALIZED VIEW mv", "some ")},
+    {OF(ONE "CREATE MATERIALIZED VIEW mv AS SELECT * FROM t; CREATE UNIQUE INDEX ON mv(id);" CATCHES("mv", "f"),
+        by_index, "SELECT f()", "DELETE FROM t; REFRESH MATERIALIZED VIEW CONCURRENTLY mv", "some ")},
     {OF(ONE "CREATE VIEW x AS SELECT id, v FROM t;" CATCHES("x", "f"), NULL, "SELECT f()",
         "CREATE OR REPLACE VIEW x AS SELECT id, v + 1 AS v FROM t", "some ")},
     {OF(ONE "CREATE VIEW x AS SELECT id, v FROM t;" CATCHES("x", "f"), NULL, "SELECT f()",

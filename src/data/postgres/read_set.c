@@ -21,9 +21,10 @@
  *
  * A subtransaction that is rolled back (of a savepoint, or of a PL/pgSQL block with EXCEPTION) releases its locks of
  * relations that were not used before. Its locks of rows stay, and so do its counts. Therefore, at level TABLES, and
- * for a materialized view, which has no locks of rows, relations that were scanned count as used; and so does every
- * view. The check examines each relation of the database. Therefore, it is only made if there may have been such a
- * subtransaction: if a function is in a language that catches errors, or a statement has a savepoint.
+ * for a materialized view, which has no locks of rows, relations that were scanned count as used, also if only their
+ * indexes were; and so does every view. The check examines each relation of the database. Therefore, it is only made if
+ * there may have been such a subtransaction: if a function is in a language that catches errors, or a statement has a
+ * savepoint.
  *
  * An index that is not a B-tree may be written without a record in the WAL. A transaction that has read it depends on
  * new versions of the table's rows. A materialized view is read without locks of rows.
@@ -67,10 +68,10 @@ const char vsi_postgres_begin_tables[] =
   "SELECT $2::bool OR EXISTS(SELECT 1 FROM pg_proc WHERE oid >= 16384::oid AND prolang NOT IN (12::oid, 13::oid, "     \
   "14::oid)) AS can_catch OFFSET 0"
 #define CAUGHT                                                                                                         \
-  "SELECT coalesce(i.indrelid, c.oid), NULL, false FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid "      \
-  "WHERE one.can_catch AND c.oid >= 16384::oid AND CASE WHEN c.relkind = 'm' OR ($1::bool AND c.relkind IN ('r', "     \
-  "'t', 'i')) THEN pg_stat_get_xact_numscans(c.oid) + pg_stat_get_xact_tuples_returned(c.oid) + "                      \
-  "pg_stat_get_xact_tuples_fetched(c.oid) > 0 ELSE false END"
+  "SELECT t.oid, NULL, false FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_class t ON t.oid = " \
+  "coalesce(i.indrelid, c.oid) WHERE one.can_catch AND c.oid >= 16384::oid AND CASE WHEN t.relkind = 'm' OR "          \
+  "($1::bool AND c.relkind IN ('r', 't', 'i')) THEN pg_stat_get_xact_numscans(c.oid) + "                               \
+  "pg_stat_get_xact_tuples_returned(c.oid) + pg_stat_get_xact_tuples_fetched(c.oid) > 0 ELSE false END"
 /* The number of locks of rows and pages of a table before they are replaced by a lock of the table; entries of its
  * indexes, and rows that came through them. */
 #define ROW_LOCKS                                                                                                      \
