@@ -38,7 +38,6 @@
   INNERMOST(SESSION, "a session's lock", "app/session/record.h: lock")                                                 \
   INNERMOST(CONNECTION, "a connection's lock", "connection/queue.h: lock")                                             \
   INNERMOST(JOB_QUEUE, "a pool queue's lock", "runtime/pool.h: lock")                                                  \
-  INNERMOST(PARK, "park_lock", "runtime/pool.h: park_lock")                                                            \
   INNERMOST(BUS, "vsi_bus.lock", "app/bus/bus.c: lock")                                                                \
   INNERMOST(CHANNELS, "vsi_channels.lock", "channel/channels.c: lock")                                                 \
   INNERMOST(HISTORIES, "vsi_histories.lock", "app/history/histories.c: lock")                                          \

@@ -24,8 +24,7 @@
  * thread that enters makes the same transition from IDLE to RUNNING without a run. Notifies that arrive meanwhile get a
  * run afterwards. A run that has queued a send (sends.c) returns while the actor stays RUNNING; vsi_actor_sent, on the
  * same thread, is the end of that run. A thread that notifies many actors may queue those that become READY later, with
- * one lock for all (vsi_notices): no other thread queues them meanwhile. If there are many, as in a broadcast, one job
- * of the pool runs several of the streams among them (a bundle), because their runs are short.
+ * one lock for all (vsi_notices): no other thread queues them meanwhile.
  *
  * - Exclusion: only READY → RUNNING and IDLE → RUNNING admit a thread, by a compare-and-swap, which one thread wins.
  *   Exactly one transition at a time leads to READY, and its thread schedules the actor exactly once. So an actor is in
@@ -68,46 +67,7 @@ static void schedule(vsi_actor *actor, vsi_notices *notices) {
   notices->count++;
 }
 
-/* A job that runs several READY streams, one after the other. To take a job from a queue costs as much as a third of a
- * short run, and the queue's links would have to be fetched one by one. The run of any other actor may take long, so it
- * stays a separate job. BUNDLES_FROM: fewer notices stay separate jobs, so that all workers get some of them. */
-enum { BUNDLE_SIZE = 16, BUNDLES_FROM = 2 * BUNDLE_SIZE, FETCHED_AHEAD = 3 };
-typedef struct bundle {
-  vsi_actor actor; /* first: a job is an actor. Only `class` and `pool` are used */
-  uint32_t count;
-  vsi_actor *all[BUNDLE_SIZE];
-} bundle;
-static const vsi_actor_class bundle_class;
-
-/* Put the streams of notices into bundles. Without memory they stay separate jobs. */
-static void gather(vsi_notices *notices) {
-  vsi_jobs all;
-  bundle *open = NULL;
-  STAILQ_INIT(&all);
-  STAILQ_CONCAT(&all, &notices->jobs);
-  notices->count = 0;
-  for (vsi_actor *actor; (actor = (vsi_actor *)STAILQ_FIRST(&all)) != NULL;) {
-    STAILQ_REMOVE_HEAD(&all, in);
-    const bool is_stream = actor->class->sent;
-    if (is_stream && !open && (open = vsi_alloc(notices->pool->host, sizeof *open)) != NULL) {
-      vsi_actor_init(&open->actor, &bundle_class, notices->pool);
-      open->count = 0;
-      STAILQ_INSERT_TAIL(&notices->jobs, &open->actor.job, in);
-      notices->count++;
-    }
-    if (is_stream && open) {
-      open->all[open->count++] = actor;
-      if (open->count == BUNDLE_SIZE) open = NULL;
-    } else {
-      STAILQ_INSERT_TAIL(&notices->jobs, &actor->job, in);
-      notices->count++;
-    }
-  }
-}
-
 void vsi_notices_send(vsi_notices *notices) {
-  /* A step of a stepped pool stays one run. */
-  if (notices->count >= BUNDLES_FROM && notices->pool->workers_count) gather(notices);
   if (notices->count) vsi_pool_submit(notices->pool, &notices->jobs, notices->count);
   vsi_notices_init(notices);
 }
@@ -187,23 +147,23 @@ static bool run_ready(vsi_actor *actor, bool is_job) {
   return !actor->is_sending && end_run(actor, is_job);
 }
 
-static void run_bundle(bundle *b) {
-  (void)vsi_pool_flush(b->actor.pool, b->count);
-  for (size_t i = 0; i < b->count + FETCHED_AHEAD; i++) {
-    if (i < b->count) vsi_job_fetch(&b->all[i]->job);
-    if (i >= FETCHED_AHEAD) (void)run_ready(b->all[i - FETCHED_AHEAD], false);
-  }
-  vsi_free(b->actor.pool->host, b);
+bool vsi_actor_run(vsi_actor *actor) {
+  return run_ready(actor, false);
 }
 
-bool vsi_actor_run_job(vsi_job *job) {
-  vsi_actor *actor = (vsi_actor *)job;
-  if (actor->class == &bundle_class) {
-    run_bundle((bundle *)actor);
-    return false;
+bool vsi_actor_job_is_short(const vsi_job *job) {
+  return ((const vsi_actor *)job)->class->sent;
+}
+
+/* The lines of the next runs are fetched meanwhile, because a short run mostly waits for them. */
+void vsi_actor_run_jobs(vsi_job *const *jobs, size_t count) {
+  enum { FETCHED_AHEAD = 3 };
+  (void)vsi_pool_flush(((vsi_actor *)jobs[0])->pool, vsi_actor_job_is_short(jobs[0]) ? (uint32_t)count : 0);
+  for (size_t i = 1; i < count && i < FETCHED_AHEAD; i++) vsi_job_fetch(jobs[i]);
+  for (size_t i = 0; i < count; i++) {
+    if (i + FETCHED_AHEAD < count) vsi_job_fetch(jobs[i + FETCHED_AHEAD]);
+    (void)run_ready((vsi_actor *)jobs[i], i + 1 == count);
   }
-  if (!actor->class->wake) (void)vsi_pool_flush(actor->pool, actor->class->sent ? 1 : 0);
-  return run_ready(actor, true);
 }
 
 void vsi_actor_sent(const vsi_send *all, size_t count) {

@@ -84,9 +84,9 @@ void vsi_actor_sent(const vsi_send *all, size_t count);
 
 /* Run a READY actor once, on this thread. Returns true if it was notified meanwhile and is READY again (an actor of the
  * pool was queued again, another one was woken again); false if it is IDLE or was not READY. */
-bool vsi_actor_run_job(vsi_job *job); /* as vsi_pool_init requires */
-static inline bool vsi_actor_run(vsi_actor *actor) {
-  return vsi_actor_run_job(&actor->job);
-}
+bool vsi_actor_run(vsi_actor *actor);
+/* As vsi_pool_init requires. A short run is one that may queue sends. */
+void vsi_actor_run_jobs(vsi_job *const *jobs, size_t count);
+bool vsi_actor_job_is_short(const vsi_job *job);
 
 #endif

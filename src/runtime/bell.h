@@ -48,8 +48,8 @@ static inline void vsi_bell_sleep(vsi_bell *bell) {
 /* Ring. Any thread, also after the workers have ended. Returns false if no worker watches the bell, and it was not rung
  * before: the caller must call vsi_pool_rung. */
 static inline bool vsi_bell_ring(vsi_bell *bell) {
-  /* [S1] of pool.c */
-  const uint32_t former = atomic_exchange_explicit(&bell->state, VSI_BELL_RUNG, memory_order_seq_cst);
+  /* release pairs with the worker that answers */
+  const uint32_t former = atomic_exchange_explicit(&bell->state, VSI_BELL_RUNG, memory_order_acq_rel);
   if (__builtin_expect(former == VSI_BELL_WATCHED, 1)) vsi_bell_wake(bell);
   return former != VSI_BELL_QUIET;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: work stealing and parking */
+/* essay: the queue of jobs and the workers that sleep */
 #include "runtime/pool.h"
 
 #include <stdio.h>
@@ -9,47 +9,32 @@
 #include "base/memory.h"
 #include "base/thread.h"
 
-/* A pool of worker threads that run jobs, with work stealing.
+/* A pool of worker threads that run the jobs of one queue, first in, first out. So no job is overtaken, and none waits
+ * for ever: a job that is submitted while it runs goes to the end.
  *
- * Each worker has a queue; jobs that other threads submit go into the queue `outside`. A worker takes a job from its
- * own queue, then from `outside`, then from the other workers, one job at a time. Queues are first in, first out, and a
- * job that is submitted while it runs goes to the end, so it cannot delay others in its queue for ever. Every
- * FAIR_TURNS turns, a worker checks `outside` and one other queue first, so that it cannot delay those either.
+ * A worker takes one job at a time, or several if all are short (the streams of a broadcast), because to take a job
+ * costs as much as a third of a short run. It takes at most its share of the queue, so that the others get some.
  *
- * Parking. A worker that finds nothing sleeps. This invariant ensures that no job is forgotten:
- *
- *      while a worker is parked:  queued jobs  <=  wake-ups granted and not yet used  +  workers looking for work
- *
- * where a worker is looking from its wake-up, or the end of a run, until it has taken a job or parked. Each step keeps
- * the invariant:
- *   submit    queued + n. It then grants n wake-ups, or fewer if no worker is parked any more.
- *   resubmit  queued + 1, and a run has ended: looking + 1. No wake-up is needed, so a single busy job does not wake
- *             the idle workers of the pool.
- *   take      queued - 1, looking - 1. One at a time: a thief that moved several jobs would hide them on the way.
- *   wake      a granted wake-up becomes a worker looking.
- *   park      looking - 1, allowed only if nothing is queued. This step races with submit: the worker first counts
- *             itself as parked [P1] and then reads every queue's length [P2]; the submitter first writes the length
- *             [S1] and then reads the count [S2]. All four are seq_cst. So in their single order either P1 comes
- *             before S2, and the submitter grants a wake-up, or S1 comes before P2, and the worker does not sleep.
+ * No job is forgotten: while jobs are in the queue, a worker is awake that looks into it before it sleeps, or a stepped
+ * pool is stepped. Both sides hold the lock of the queue. A worker puts itself into the list of parked workers only if
+ * the queue is empty, and a submit takes as many workers out of the list as it puts jobs into the queue. A job that a
+ * worker submits again at the end of its run needs no further worker, so that a single busy job does not wake the idle
+ * ones.
  *
  * A parked worker sleeps on a futex: on its own, or on the one of the bell (bell.h) if no other worker sleeps there. A
- * wake-up is granted to a specific worker: the granting thread takes it out of the list, under park_lock, and ends the
+ * wake-up is granted to a specific worker: the granting thread takes it out of the list, under the lock, and ends the
  * state WATCHED of its futex. So the wake-up is not lost if that worker does not sleep yet. It goes to the worker that
- * parked last, whose caches are the warmest. A worker that sleeps on its own futex does not take park_lock again when
- * it wakes up; glibc's conditions would take the lock as if it were contended, so that its release is a system call.
+ * parked last, whose caches are the warmest.
  *
- * A bell that was rung is one more queued job, which its answer takes. Its state is written by a ring, like the length
- * of a queue [S1], and read before a worker sleeps [P2]. Two transitions end its state WATCHED, and only one of them
- * takes place: a granted wake-up, or a ring, which wakes the watcher for itself without park_lock. A watcher that the
- * ring has woken stays in the list until it takes the lock; a thread that finds it there meanwhile removes it, and
- * grants the wake-up to another worker. Only the watcher itself ends its role, when it is awake. If another worker
- * watched earlier, the state would be WATCHED again, and the former watcher would sleep on.
+ * A ring of the bell is one more job. A worker looks at the bell under the lock, before it takes a job or parks. Two
+ * transitions end the state WATCHED of the bell, and only one of them takes place: a granted wake-up, or a ring, which
+ * wakes the watcher for itself without the lock. A watcher that the ring has woken stays in the list until it takes the
+ * lock; a thread that finds it there meanwhile removes it, and grants the wake-up to another worker. A ring that finds
+ * no watcher takes the lock and wakes a parked worker (vsi_pool_rung). Only the watcher itself ends its role, when it
+ * is awake. If another worker watched earlier, the state would be WATCHED again, and the former watcher would sleep on.
  *
- * Stopping. A worker leaves if the pool is stopping and it finds all queues empty after it counted itself as parked.
- * Jobs that another worker submits later, from inside its last run, stay in that worker's queue and are run by it. Jobs
- * that other threads submit later are in `outside` and are run by the thread that stops or destroys the runtime. */
-
-enum { FAIR_TURNS = 16 };
+ * Stopping. A worker leaves if the pool is stopping and the queue is empty. Jobs that a worker submits later, from its
+ * last run, are run by it, and jobs of other threads by the thread that stops or destroys the runtime. */
 
 /* The worker of this thread; NULL: this thread is no worker. Without it, each submit would have to search for the
  * calling thread. */
@@ -60,98 +45,84 @@ static vsi_pool_worker *worker_here(const vsi_pool *pool) {
   return this_worker && this_worker->pool == pool ? this_worker : NULL;
 }
 
-static bool anything_queued(vsi_pool *pool) {
-  vsi_bell *bell = atomic_load_explicit(&pool->bell, memory_order_relaxed); /* written under park_lock */
-  if (bell && atomic_load_explicit(&bell->state, memory_order_seq_cst) == VSI_BELL_RUNG) return true; /* [P2] */
-  if (atomic_load_explicit(&pool->outside.length, memory_order_seq_cst)) return true;                 /* [P2] */
-  for (uint32_t i = 0; i < pool->workers_count; i++)
-    if (atomic_load_explicit(&pool->workers[i].queue.length, memory_order_seq_cst)) return true; /* [P2] */
-  return false;
-}
-
-/* Move the state of the bell. Returns false if it is another one. */
+/* Move the state of a bell. Returns false if it is another one. acq_rel pairs with the ring, and with the worker that
+ * sleeps on it. */
 static bool move_bell(vsi_bell *bell, uint32_t from, uint32_t to) {
-  return atomic_compare_exchange_strong_explicit(&bell->state, &from, to, memory_order_seq_cst, memory_order_relaxed);
+  return atomic_compare_exchange_strong_explicit(&bell->state, &from, to, memory_order_acq_rel, memory_order_relaxed);
 }
 
-/* Take a worker out of the list. Returns false if the bell has woken it, for the ring. */
-static bool unpark_this_locked(vsi_pool_worker *worker) {
-  vsi_pool *pool = worker->pool;
-  SLIST_REMOVE(&pool->parked_workers, worker, vsi_pool_worker, in_parked);
+/* Take a worker out of the list. Returns the bell that wakes it; NULL: the bell was rung, and has woken it. */
+static vsi_bell *unpark_locked(vsi_pool_worker *worker) {
+  SLIST_REMOVE(&worker->pool->parked_workers, worker, vsi_pool_worker, in_parked);
   worker->is_parked = false;
-  atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
-  uint32_t watched = VSI_BELL_WATCHED;
-  return atomic_compare_exchange_strong_explicit(&worker->sleeps_on->state, &watched, VSI_BELL_QUIET,
-                                                 memory_order_seq_cst, memory_order_relaxed);
+  worker->pool->parked_count--;
+  return move_bell(worker->sleeps_on, VSI_BELL_WATCHED, VSI_BELL_QUIET) ? worker->sleeps_on : NULL;
 }
 
-/* Wake the worker that parked last, if one is parked. */
-static void wake_one(vsi_pool *pool) {
-  vsi_bell *bell = NULL;
-  vsi_mutex_lock(&pool->park_lock);
-  for (vsi_pool_worker *worker; !bell && (worker = SLIST_FIRST(&pool->parked_workers)) != NULL;)
-    if (unpark_this_locked(worker)) bell = worker->sleeps_on;
-  vsi_wake *wake = pool->wake;
-  vsi_mutex_unlock(&pool->park_lock);
-  if (wake) vsi_wake_signal(wake);
-  if (bell) vsi_bell_wake(bell);
-}
-
-/* Sleep until woken. Returns false if the worker must leave. */
-static bool park(vsi_pool_worker *worker) {
-  vsi_pool *pool = worker->pool;
-  vsi_mutex_lock(&pool->park_lock);
-  SLIST_INSERT_HEAD(&pool->parked_workers, worker, in_parked);
-  worker->is_parked = true;
-  atomic_fetch_add_explicit(&pool->parked, 1, memory_order_seq_cst); /* [P1] */
-  vsi_bell *bell = pool->is_watched ? NULL : atomic_load_explicit(&pool->bell, memory_order_relaxed);
-  const bool watches = bell && move_bell(bell, VSI_BELL_QUIET, VSI_BELL_WATCHED);
-  pool->is_watched |= watches;
-  if (!watches) {
-    bell = &worker->own;
-    (void)move_bell(bell, VSI_BELL_QUIET, VSI_BELL_WATCHED);
+/* Wake workers for `count` jobs or a ring, those that parked last first. Short jobs need no more workers than run short
+ * jobs or look for jobs already, up to one for each processor, because a short run does not wait. Unlocks the queue. */
+static void wake_and_unlock(vsi_pool *pool, size_t count) {
+  enum { WOKEN_MOST = 8 };
+  vsi_bell *woken[WOKEN_MOST];
+  const vsi_job *first = pool->parked_count ? STAILQ_FIRST(&pool->queue.jobs) : NULL;
+  if (first && pool->is_short(first) && !pool->stopping) {
+    const uint32_t awake_count = pool->workers_count - pool->parked_count - pool->long_count;
+    const uint32_t more_count = awake_count < pool->short_most ? pool->short_most - awake_count : 0;
+    if (count > more_count) count = more_count;
   }
+  for (;; vsi_mutex_lock(&pool->queue.lock)) {
+    size_t woken_count = 0;
+    vsi_pool_worker *worker;
+    while (woken_count < count && woken_count < WOKEN_MOST && (worker = SLIST_FIRST(&pool->parked_workers)) != NULL)
+      if ((woken[woken_count] = unpark_locked(worker)) != NULL) woken_count++;
+    vsi_mutex_unlock(&pool->queue.lock);
+    for (size_t i = 0; i < woken_count; i++) vsi_bell_wake(woken[i]);
+    count -= woken_count;
+    if (!count || woken_count < WOKEN_MOST) return;
+  }
+}
+
+/* Sleep until woken. The lock of the queue is held, and not held meanwhile. */
+static void park_locked(vsi_pool_worker *worker) {
+  vsi_pool *pool = worker->pool;
+  const bool watches = pool->bell && !pool->is_watched;
+  vsi_bell *bell = watches ? pool->bell : &worker->own;
+  if (!move_bell(bell, VSI_BELL_QUIET, VSI_BELL_WATCHED)) return; /* rung meanwhile */
   worker->sleeps_on = bell;
-  const bool has_work = anything_queued(pool), sleeps = !has_work && !pool->stopping;
-  const bool was_rung = !sleeps && !unpark_this_locked(worker);
-  if (watches && !sleeps) pool->is_watched = false;
-  vsi_mutex_unlock(&pool->park_lock);
-  if (was_rung) wake_one(pool); /* the ring relies on this worker, and so does the other work that it has found */
-  if (!sleeps) return has_work || was_rung;
+  worker->is_parked = true;
+  pool->is_watched |= watches;
+  pool->parked_count++;
+  SLIST_INSERT_HEAD(&pool->parked_workers, worker, in_parked);
+  vsi_mutex_unlock(&pool->queue.lock);
   /* acquire pairs with the transition that ends the state */
   while (atomic_load_explicit(&bell->state, memory_order_acquire) == VSI_BELL_WATCHED) vsi_bell_sleep(bell);
-  if (!watches) return true;
-  vsi_mutex_lock(&pool->park_lock);
-  if (worker->is_parked) (void)unpark_this_locked(worker); /* the ring has woken it */
-  pool->is_watched = false;
-  vsi_mutex_unlock(&pool->park_lock);
-  return true;
+  vsi_mutex_lock(&pool->queue.lock);
+  if (worker->is_parked) (void)unpark_locked(worker); /* the ring has woken it */
+  if (watches) pool->is_watched = false;
 }
 
-static void answer(vsi_pool_worker *worker, vsi_bell *bell) {
-  if (!move_bell(bell, VSI_BELL_RUNG, VSI_BELL_QUIET)) return; /* another worker was faster */
+/* Answer the bell, if it was rung. The lock of the queue is held, and not held during the answer. */
+static bool answer_locked(vsi_pool_worker *worker) {
+  vsi_bell *bell = worker->pool->bell;
+  if (!bell || !move_bell(bell, VSI_BELL_RUNG, VSI_BELL_QUIET)) return false;
+  worker->pool->long_count++;
+  vsi_mutex_unlock(&worker->pool->queue.lock);
   worker->is_answering = true;
   bell->answer(bell);
   worker->is_answering = false;
+  vsi_mutex_lock(&worker->pool->queue.lock);
+  worker->pool->long_count--;
+  return true;
 }
 
-static vsi_job *take(vsi_pool_worker *worker) {
-  vsi_pool *pool = worker->pool;
-  vsi_job *job = NULL;
-  vsi_bell *bell = atomic_load_explicit(&pool->bell, memory_order_acquire);
-  /* relaxed: [P2] corrects a miss before a worker sleeps */
-  if (bell && atomic_load_explicit(&bell->state, memory_order_relaxed) == VSI_BELL_RUNG) answer(worker, bell);
-  uint32_t turn = worker->turn++;
-  if (turn % FAIR_TURNS == 0) {
-    job = vsi_job_queue_pop(&pool->outside);
-    if (!job) job = vsi_job_queue_pop(&pool->workers[turn / FAIR_TURNS % pool->workers_count].queue);
-    if (job) return job;
-  }
-  job = vsi_job_queue_pop(&worker->queue);
-  if (!job) job = vsi_job_queue_pop(&pool->outside);
-  for (uint32_t i = 1; i < pool->workers_count && !job; i++)
-    job = vsi_job_queue_pop(&pool->workers[(worker->index + i) % pool->workers_count].queue);
-  return job;
+/* Take a job, or several short ones. Returns their number. */
+static size_t take_locked(vsi_pool *pool, vsi_job *taken[VSI_JOBS_AT_ONCE]) {
+  const size_t share = 1 + vsi_job_queue_length(&pool->queue) / (2 * (size_t)pool->short_most);
+  size_t count = 0;
+  do taken[count++] = vsi_job_queue_take_locked(&pool->queue);
+  while (count < share && count < VSI_JOBS_AT_ONCE && !STAILQ_EMPTY(&pool->queue.jobs) && pool->is_short(taken[0]) &&
+         pool->is_short(STAILQ_FIRST(&pool->queue.jobs)));
+  return count;
 }
 
 /* ------------------------------------------------------------------------------------------------- lag ---------- */
@@ -182,17 +153,42 @@ static void note_lag(vsi_pool *pool, const vsi_job *job) {
 
 /* ------------------------------------------------------------------------------------ running and submitting ------ */
 
+/* Take jobs and run them. The lock of the queue is held, and not held meanwhile. Returns whether there were any. */
+static bool run_some_locked(vsi_pool *pool) {
+  vsi_job *taken[VSI_JOBS_AT_ONCE];
+  if (STAILQ_EMPTY(&pool->queue.jobs)) return false;
+  const bool is_long = !pool->is_short(STAILQ_FIRST(&pool->queue.jobs));
+  const size_t count = take_locked(pool, taken);
+  pool->long_count += is_long;
+  wake_and_unlock(pool, !STAILQ_EMPTY(&pool->queue.jobs));
+  for (size_t i = 0; i < count; i++) note_lag(pool, taken[i]);
+  pool->run(taken, count);
+  vsi_mutex_lock(&pool->queue.lock);
+  pool->long_count -= is_long;
+  return true;
+}
+
 static void *work(void *argument) {
   vsi_pool_worker *worker = argument;
+  vsi_pool *pool = worker->pool;
+  bool may_have_sends = false;
   this_worker = worker;
-  do {
-    vsi_job *job;
-    while ((job = take(worker)) != NULL || vsi_pool_flush(worker->pool, 0)) {
-      if (!job) continue;
-      note_lag(worker->pool, job);
-      worker->pool->run(job);
+  vsi_mutex_lock(&pool->queue.lock);
+  for (;;) {
+    if (answer_locked(worker) || run_some_locked(pool)) {
+      may_have_sends = worker->deferred;
+    } else if (may_have_sends) {
+      vsi_mutex_unlock(&pool->queue.lock);
+      (void)vsi_pool_flush(pool, 0);
+      may_have_sends = false;
+      vsi_mutex_lock(&pool->queue.lock);
+    } else if (pool->stopping) {
+      break;
+    } else {
+      park_locked(worker);
     }
-  } while (park(worker));
+  }
+  vsi_mutex_unlock(&pool->queue.lock);
   if (worker->deferred) worker->deferred->destroy(worker->deferred);
   this_worker = NULL;
   return NULL;
@@ -231,56 +227,55 @@ void vsi_pool_submit(vsi_pool *pool, vsi_jobs *jobs, size_t count) {
   if (__builtin_expect(atomic_load_explicit(&pool->observers_count, memory_order_relaxed) != 0, 0))
     mark(pool, STAILQ_FIRST(jobs));
   vsi_pool_worker *worker = worker_here(pool);
-  vsi_job_queue_push(worker ? &worker->queue : &pool->outside, jobs, count);
+  size_t wakes_count = count;
   if (worker && worker->is_answering) { /* as for a resubmit */
     worker->is_answering = false;
-    count--;
+    wakes_count--;
   }
-  for (; count && atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0; count--) wake_one(pool); /* [S2] */
+  vsi_mutex_lock(&pool->queue.lock);
+  vsi_job_queue_put_locked(&pool->queue, jobs, count);
+  vsi_wake *wake = pool->wake;
+  wake_and_unlock(pool, wakes_count);
+  if (wake) vsi_wake_signal(wake);
 }
 
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job) {
-  vsi_pool_worker *worker = worker_here(pool);
-  vsi_job_queue_push_one(worker ? &worker->queue : &pool->outside, job);
+  vsi_job_queue_push_one(&pool->queue, job);
 }
 
 void vsi_pool_rung(vsi_pool *pool) {
-  if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
+  vsi_mutex_lock(&pool->queue.lock);
+  wake_and_unlock(pool, 1);
 }
 
 void vsi_pool_set_bell(vsi_pool *pool, vsi_bell *bell) {
-  vsi_mutex_lock(&pool->park_lock);
-  atomic_store_explicit(&pool->bell, bell, memory_order_release); /* pairs with `take` */
-  vsi_mutex_unlock(&pool->park_lock);
-  wake_one(pool); /* it parks again, on the bell */
+  vsi_mutex_lock(&pool->queue.lock);
+  pool->bell = bell;
+  wake_and_unlock(pool, 1); /* it parks again, on the bell */
 }
 
 /* Run one job. Returns false if there was none. */
 static bool run_first(vsi_pool *pool) {
-  vsi_job *job = vsi_job_queue_pop(&pool->outside);
+  vsi_mutex_lock(&pool->queue.lock);
+  vsi_job *job = vsi_job_queue_take_locked(&pool->queue);
+  vsi_mutex_unlock(&pool->queue.lock);
   if (!job) return vsi_pool_flush(pool, 0);
   note_lag(pool, job);
-  pool->run(job);
+  pool->run(&job, 1);
   return true;
 }
 
 void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake) {
-  vsi_mutex_lock(&pool->park_lock);
-  if (!pool->wake) { /* once set, it is read without the lock */
-    /* The event loop that steps the pool counts as one parked worker, so each submit calls wake_one, which signals
-     * it. */
-    pool->wake = wake;
-    atomic_store_explicit(&pool->parked, 1, memory_order_seq_cst);
-  }
-  vsi_mutex_unlock(&pool->park_lock);
+  vsi_mutex_lock(&pool->queue.lock);
+  pool->wake = wake;
+  vsi_mutex_unlock(&pool->queue.lock);
 }
 
 bool vsi_pool_run_or_clear(vsi_pool *pool) {
   if (run_first(pool)) return true;
   if (!pool->wake) return false; /* set by the thread that steps the runtime, or before it began to step */
   vsi_wake_clear(pool->wake);
-  /* [C3] of wake.c: seq_cst, like [S1] */
-  return atomic_load_explicit(&pool->outside.length, memory_order_seq_cst) && run_first(pool);
+  return run_first(pool); /* [C3] of wake.c */
 }
 
 bool vsi_pool_drain(vsi_pool *pool) {
@@ -291,28 +286,23 @@ bool vsi_pool_drain(vsi_pool *pool) {
 
 /* Make the first `count` workers leave when there are no jobs left, and join them. */
 static void join_workers(vsi_pool *pool, uint32_t count) {
-  vsi_mutex_lock(&pool->park_lock);
-  pool->stopping = true;
-  vsi_mutex_unlock(&pool->park_lock);
-  for (uint32_t i = 0; i < count; i++) wake_one(pool); /* no worker parks any more */
+  vsi_mutex_lock(&pool->queue.lock);
+  pool->stopping = true; /* no worker parks any more */
+  wake_and_unlock(pool, count);
   for (uint32_t i = 0; i < count; i++) pthread_join(pool->workers[i].thread, NULL);
 }
 
 vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, vsi_home *home, uint32_t workers_count,
-                         bool (*run)(vsi_job *job)) {
+                         void (*run)(vsi_job *const *jobs, size_t count), bool (*is_short)(const vsi_job *job)) {
   vsi_pool_worker *workers = NULL;
   if (workers_count && !(workers = vsi_calloc(host, workers_count, sizeof *workers))) return VESTRY_NO_MEMORY;
-  *pool = (vsi_pool){.host = host, .home = home, .run = run, .workers = workers, .workers_count = workers_count};
-  vsi_job_queue_init(&pool->outside);
-  vsi_mutex_init(&pool->park_lock, VSI_LOCK_PARK);
-  /* All queues before the first thread, because workers read each other's. */
-  for (uint32_t i = 0; i < workers_count; i++) {
-    workers[i].pool = pool;
-    workers[i].index = i;
-    vsi_job_queue_init(&workers[i].queue);
-  }
+  *pool = (vsi_pool){
+      .host = host, .home = home, .run = run, .is_short = is_short, .workers = workers, .workers_count = workers_count};
+  pool->short_most = vsi_processors(1, workers_count);
+  vsi_job_queue_init(&pool->queue);
   for (uint32_t i = 0; i < workers_count; i++) {
     char name[16];
+    workers[i].pool = pool;
     snprintf(name, sizeof name, "vestry-%u", (unsigned)(i & 0xFFFF));
     if (vsi_thread_start(host, &workers[i].thread, name, work, &workers[i]) != VESTRY_OK) {
       join_workers(pool, i);
@@ -329,8 +319,6 @@ void vsi_pool_stop(vsi_pool *pool) {
 
 void vsi_pool_finish(vsi_pool *pool) {
   if (pool->deferred) pool->deferred->destroy(pool->deferred);
-  for (uint32_t i = 0; i < pool->workers_count; i++) vsi_mutex_finish(&pool->workers[i].queue.lock);
-  vsi_mutex_finish(&pool->outside.lock);
-  vsi_mutex_finish(&pool->park_lock);
+  vsi_mutex_finish(&pool->queue.lock);
   vsi_free(pool->host, pool->workers);
 }

@@ -46,7 +46,7 @@ static inline void vsi_job_fetch(const vsi_job *job) {
 typedef struct vsi_job_queue {
   vsi_mutex lock;         /* innermost */
   vsi_jobs jobs;          /* guarded by lock */
-  _Atomic(size_t) length; /* written under lock, read without it */
+  _Atomic(size_t) length; /* written under lock, relaxed: a thread that misses a job is woken, or runs again, for it */
 } vsi_job_queue;
 
 static inline void vsi_job_queue_init(vsi_job_queue *queue) {
@@ -55,33 +55,39 @@ static inline void vsi_job_queue_init(vsi_job_queue *queue) {
   atomic_init(&queue->length, 0);
 }
 
+static inline size_t vsi_job_queue_length(const vsi_job_queue *queue) {
+  return atomic_load_explicit(&queue->length, memory_order_relaxed);
+}
+
 /* Append all jobs of a list. */
-static inline void vsi_job_queue_push(vsi_job_queue *queue, vsi_jobs *jobs, size_t count) {
-  vsi_mutex_lock(&queue->lock);
+static inline void vsi_job_queue_put_locked(vsi_job_queue *queue, vsi_jobs *jobs, size_t count) {
   STAILQ_CONCAT(&queue->jobs, jobs);
-  size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed);  /* the lock is held */
-  atomic_store_explicit(&queue->length, length + count, memory_order_seq_cst); /* [S1] of pool.c */
-  vsi_mutex_unlock(&queue->lock);
+  atomic_store_explicit(&queue->length, vsi_job_queue_length(queue) + count, memory_order_relaxed);
 }
 
 static inline void vsi_job_queue_push_one(vsi_job_queue *queue, vsi_job *job) {
   vsi_jobs jobs;
   STAILQ_INIT(&jobs);
   STAILQ_INSERT_TAIL(&jobs, job, in);
-  vsi_job_queue_push(queue, &jobs, 1);
+  vsi_mutex_lock(&queue->lock);
+  vsi_job_queue_put_locked(queue, &jobs, 1);
+  vsi_mutex_unlock(&queue->lock);
+}
+
+/* NULL: empty. */
+static inline vsi_job *vsi_job_queue_take_locked(vsi_job_queue *queue) {
+  vsi_job *job = STAILQ_FIRST(&queue->jobs);
+  if (!job) return NULL;
+  STAILQ_REMOVE_HEAD(&queue->jobs, in);
+  vsi_job_fetch(STAILQ_FIRST(&queue->jobs)); /* the next take, under the lock, needs it, and then its run */
+  atomic_store_explicit(&queue->length, vsi_job_queue_length(queue) - 1, memory_order_relaxed);
+  return job;
 }
 
 static inline vsi_job *vsi_job_queue_pop(vsi_job_queue *queue) {
-  /* relaxed: [P2] of pool.c corrects a miss before a worker sleeps */
-  if (atomic_load_explicit(&queue->length, memory_order_relaxed) == 0) return NULL;
+  if (!vsi_job_queue_length(queue)) return NULL;
   vsi_mutex_lock(&queue->lock);
-  vsi_job *job = STAILQ_FIRST(&queue->jobs);
-  if (job) {
-    STAILQ_REMOVE_HEAD(&queue->jobs, in);
-    vsi_job_fetch(STAILQ_FIRST(&queue->jobs)); /* the next pop, under the lock, needs it, and then its run */
-    size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* the lock is held */
-    atomic_store_explicit(&queue->length, length - 1, memory_order_relaxed);    /* too high for a moment does no harm */
-  }
+  vsi_job *job = vsi_job_queue_take_locked(queue);
   vsi_mutex_unlock(&queue->lock);
   return job;
 }
@@ -98,52 +104,54 @@ typedef struct vsi_deferred {
 typedef struct vsi_pool_worker {
   struct vsi_pool *pool;
   pthread_t thread;
-  uint32_t index;
-  uint32_t turn;          /* used by the worker only, like the next members */
-  bool is_answering;      /* a bell, and has submitted no job meanwhile */
-  vsi_deferred *deferred; /* NULL: none yet */
-  vsi_job_queue queue;
-  vsi_bell own;   /* WATCHED: no wake-up was granted; never rung */
-  bool is_parked; /* guarded by park_lock, like the next two members: it is in the list of parked workers */
+  bool is_answering;      /* a bell, and has submitted no job meanwhile; used by the worker only */
+  vsi_deferred *deferred; /* NULL: none yet; used by the worker only */
+  vsi_bell own;           /* WATCHED: the worker sleeps; never rung */
+  /* Guarded by the lock of the queue: */
+  bool is_parked; /* it is in the list of parked workers */
   SLIST_ENTRY(vsi_pool_worker) in_parked;
   vsi_bell *sleeps_on; /* while parked: `own`, or the bell of the pool */
-  char padding[64];    /* keeps the queues of two workers on different cache lines */
 } vsi_pool_worker;
+
+/* The most jobs that a worker takes at once. */
+enum { VSI_JOBS_AT_ONCE = 16 };
 
 typedef struct vsi_pool {
   const vestry_host *host;
   vsi_home *home; /* the runtime frees it after the pool */
-  bool (*run)(vsi_job *job);
+  void (*run)(vsi_job *const *jobs, size_t count);
+  bool (*is_short)(const vsi_job *job);
   vsi_pool_worker *workers; /* NULL: stepped */
   uint32_t workers_count;
-  char apart[64];        /* all threads write `outside`: no other data may share its cache lines */
-  vsi_job_queue outside; /* jobs submitted by threads that are no workers */
+  uint32_t short_most; /* number of workers that run short jobs at once: one for each processor */
+  char apart[64];      /* all threads write the queue: no other data may share its cache lines */
+  vsi_job_queue queue;
+  /* Guarded by the lock of the queue: the workers that sleep and were not woken yet, except perhaps by the bell. */
+  SLIST_HEAD(, vsi_pool_worker) parked_workers;
+  uint32_t parked_count;
+  uint32_t long_count; /* workers that run a job that is not short, or answer the bell */
+  bool is_watched;     /* a worker has begun to sleep on the bell, and is not awake again */
+  bool stopping;
+  vsi_bell *bell; /* NULL: none */
+  vsi_wake *wake; /* of a stepped pool in an event loop; NULL: none */
   char behind[64];
   vsi_deferred *deferred; /* of a stepped pool, for the thread that steps; NULL: none yet */
   _Atomic(bool) batches;  /* whether streams may batch their sends; relaxed, becomes false once */
   _Atomic(uint64_t) batches_count, batched_count; /* batches, and sends in them; relaxed */
   _Atomic(uint64_t) rings_lost_count;             /* failures that concern one thread for a while (sends.c); relaxed */
-
-  vsi_mutex park_lock; /* innermost */
-  /* Guarded by park_lock: the workers that sleep and were not woken yet, except perhaps by the bell. */
-  SLIST_HEAD(, vsi_pool_worker) parked_workers;
-  _Atomic(uint32_t) parked; /* length of this list; written under park_lock */
-  bool stopping;            /* guarded by park_lock */
-  bool is_watched;          /* guarded by park_lock: a worker has begun to sleep on the bell, and is not awake again */
-  _Atomic(vsi_bell *) bell; /* NULL: none. Written once, under park_lock */
   /* The time that jobs wait to be run, measured for one marked job at a time. */
   _Atomic(uint32_t) observers_count; /* relaxed: soon after it is not 0, some jobs are marked */
   _Atomic(vsi_job *) marked;         /* NULL: none. The submitting thread marks a job before it queues it */
   uint64_t marked_ns;                /* of the marked job: written by the submitting thread, read by the thread that
                                         runs it */
   vsi_histogram lag;                 /* a histogram of short times */
-  vsi_wake *wake; /* of a stepped pool in an event loop, which counts as parked; guarded by park_lock; NULL: none */
 } vsi_pool;
 
-/* Start `workers_count` threads; 0: stepped. home: borrowed. run: runs one job, which is in no queue then and may be
- * submitted again meanwhile; its result is not used here. OK | NO_MEMORY | IO; on failure nothing is left. */
+/* Start `workers_count` threads; 0: stepped. home: borrowed. run: runs jobs, in their order, which are in no queue then
+ * and may be submitted again meanwhile; several at once only if all are short. is_short: of a job in the queue; called
+ * under the lock. OK | NO_MEMORY | IO; on failure nothing is left. */
 vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, vsi_home *home, uint32_t workers_count,
-                         bool (*run)(vsi_job *job));
+                         void (*run)(vsi_job *const *jobs, size_t count), bool (*is_short)(const vsi_job *job));
 /* Run all jobs, and join the threads. Once; jobs submitted afterwards wait for vsi_pool_drain. */
 void vsi_pool_stop(vsi_pool *pool);
 /* Free a pool that was stopped; does not run jobs. */

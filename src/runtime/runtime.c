@@ -46,7 +46,8 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
   runtime->host = host;
   vsi_home *home = create_home();
   vestry_err error =
-      home ? vsi_pool_init(&runtime->pool, host, home, workers_count, vsi_actor_run_job) : VESTRY_NO_MEMORY;
+      home ? vsi_pool_init(&runtime->pool, host, home, workers_count, vsi_actor_run_jobs, vsi_actor_job_is_short)
+           : VESTRY_NO_MEMORY;
   if (!error && (own.io == VESTRY_RUNTIME_IO_BATCHED || (threaded && own.io == VESTRY_RUNTIME_IO_AUTOMATIC)))
     vsi_pool_batch(&runtime->pool, own.io == VESTRY_RUNTIME_IO_BATCHED);
   if (!error && (error = vsi_ticker_init(&runtime->ticker, host, threaded)) != VESTRY_OK) {

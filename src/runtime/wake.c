@@ -3,8 +3,8 @@
  *
  * No readiness is missed. A thread that submits first queues the job [S1], then exchanges is_ready for true [S2], and
  * writes the event if it was false. A thread that steps and finds nothing reads the event [C1], stores false [C2], and
- * then checks the queue once more [C3]. S1 and S2, and C2 and C3, are seq_cst. If S2 reads true, it comes before C2, so
- * S1 comes before C3, which finds the job. If it reads false, the event is written.
+ * then looks into the queue once more [C3]. S1 and C3 hold the lock of the queue. If S1 comes first, C3 finds the job.
+ * Otherwise C2 comes before S2, because C3 is between them, so S2 reads false, and the event is written.
  *
  * The descriptor is not readable for longer than necessary. While is_ready is true, the event is written, or one thread
  * is about to write it: only S2 sets is_ready to true, and C2, which follows a read, sets it to false. So if a read
@@ -41,7 +41,7 @@ void vsi_wake_finish(vsi_wake *wake) {
 }
 
 void vsi_wake_signal(vsi_wake *wake) {
-  if (!atomic_exchange_explicit(&wake->is_ready, true, memory_order_seq_cst)) /* [S2] */
+  if (!atomic_exchange_explicit(&wake->is_ready, true, memory_order_acq_rel)) /* [S2] */
     (void)eventfd_write(wake->event, 1); /* cannot fail: the value is 0, or 1 for a moment */
 }
 
@@ -50,7 +50,7 @@ void vsi_wake_clear(vsi_wake *wake) {
   /* a thread that signals now writes the event */
   if (!atomic_load_explicit(&wake->is_ready, memory_order_relaxed)) return;
   if (eventfd_read(wake->event, &count) != 0) return;                  /* [C1] the write is still to come */
-  atomic_store_explicit(&wake->is_ready, false, memory_order_seq_cst); /* [C2] */
+  atomic_store_explicit(&wake->is_ready, false, memory_order_release); /* [C2] */
 }
 
 void vsi_wake_in(vsi_wake *wake, uint64_t duration_ns) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The pool and the runtime that owns it: fairness, stealing, parking, start and stop. */
+/* The pool and the runtime that owns it: fairness, parking, start and stop. */
 #include "runtime/pool.h"
 
 #include <sched.h>
@@ -232,47 +232,8 @@ TEST_CASE(busy_actor_does_not_starve_external_notifies) {
   latch_finish(&h.started);
 }
 
-/* One worker is in a long run while its own queue holds a ready actor; the other worker has a busy actor and is never
- * idle. The waiting actor must still run. */
-typedef struct stuck {
-  latch entered, leave;
-  task *waiting;
-} stuck;
-
-static void get_stuck(task *t) {
-  stuck *s = t->ctx;
-  vsi_actor_notify(&s->waiting->actor); /* into this worker's own queue */
-  latch_add(&s->entered);
-  latch_wait(&s->leave, 1);
-}
-
-TEST_CASE(busy_actor_does_not_starve_a_blocked_workers_queue) {
-  vestry_runtime *runtime = runtime_of(2);
-  hog h = {.enough = false};
-  latch_init(&h.started);
-  task busy, waiting, blocker;
-  stuck s = {.waiting = &waiting};
-  latch_init(&s.entered);
-  latch_init(&s.leave);
-  task_init(&busy, runtime, run_hog, &h);
-  task_init(&waiting, runtime, stop_hog, &h);
-  task_init(&blocker, runtime, get_stuck, &s);
-  vsi_actor_notify(&busy.actor);
-  latch_wait(&h.started, 1);
-  vsi_actor_notify(&blocker.actor);
-  latch_wait(&s.entered, 1);
-  WAIT_WHILE(!atomic_load(&h.enough) && !atomic_load(&h.gave_up));
-  latch_add(&s.leave);
-  vestry_runtime_destroy(runtime);
-  assert_int_equal(waiting.runs, 1);
-  assert_false(h.gave_up);
-  latch_finish(&h.started);
-  latch_finish(&s.entered);
-  latch_finish(&s.leave);
-}
-
-/* Idle workers take what a busy one has queued. Each task waits until all run at once, so none could end if they stayed
- * in one worker's queue. */
+/* Idle workers take what a busy one has queued. Each task waits until all run at once, so none could end if a worker
+ * took several of them. */
 enum { CROWD = 6 };
 
 typedef struct crowd {
@@ -292,7 +253,7 @@ static void call_crowd(task *t) {
   join_crowd(t);
 }
 
-TEST_CASE(idle_workers_steal_queued_actors) {
+TEST_CASE(idle_workers_take_queued_actors) {
   for (int round = 0; round < 50; round++) {
     vestry_runtime *runtime = runtime_of(CROWD);
     crowd c;
@@ -306,8 +267,122 @@ TEST_CASE(idle_workers_steal_queued_actors) {
   }
 }
 
+/* Jobs of a pool without actors: a group is what one worker takes at once. */
+enum { SHORT_JOBS = 60, GROUPS = 2 * SHORT_JOBS };
+
+typedef struct taken {
+  vsi_job jobs[SHORT_JOBS]; /* first; every tenth is not short */
+  vsi_job blocker;
+  latch entered, leave, ended;
+  size_t next, groups_count, groups[GROUPS];
+} taken;
+
+static taken *taken_now;
+
+static bool job_is_short(const vsi_job *job) {
+  return job != &taken_now->blocker && (job - taken_now->jobs) % 10 != 9;
+}
+
+static void note_group(vsi_job *const *jobs, size_t count) {
+  taken *t = taken_now;
+  if (*jobs == &t->blocker) {
+    latch_add(&t->entered);
+    latch_wait(&t->leave, 1);
+    return;
+  }
+  for (size_t i = 0; i < count; i++) assert_ptr_equal(jobs[i], &t->jobs[t->next++]);
+  for (size_t i = 0; i < count && count > 1; i++) assert_true(job_is_short(jobs[i]));
+  t->groups[t->groups_count++] = count;
+  for (size_t i = 0; i < count; i++) latch_add(&t->ended);
+}
+
+/* A worker takes several short jobs at once, its share of them at most, and a job that is not short alone. */
+TEST_CASE(short_jobs_are_taken_together_and_in_order) {
+  static taken t;
+  test_host th;
+  vsi_home home = true;
+  vsi_pool pool;
+  vsi_jobs jobs;
+  test_host_init(&th);
+  taken_now = &t;
+  latch_init(&t.entered);
+  latch_init(&t.leave);
+  latch_init(&t.ended);
+  assert_int_equal(vsi_pool_init(&pool, &th.host, &home, 1, note_group, job_is_short), VESTRY_OK);
+  STAILQ_INIT(&jobs);
+  STAILQ_INSERT_TAIL(&jobs, &t.blocker, in);
+  vsi_pool_submit(&pool, &jobs, 1);
+  latch_wait(&t.entered, 1);
+  for (size_t i = 0; i < SHORT_JOBS; i++) STAILQ_INSERT_TAIL(&jobs, &t.jobs[i], in);
+  vsi_pool_submit(&pool, &jobs, SHORT_JOBS);
+  latch_add(&t.leave);
+  latch_wait(&t.ended, SHORT_JOBS);
+  vsi_pool_stop(&pool);
+  vsi_pool_finish(&pool);
+  for (size_t i = 0, left = SHORT_JOBS; i < t.groups_count; left -= t.groups[i++])
+    assert_in_range(t.groups[i], 1, 1 + left / 2 < VSI_JOBS_AT_ONCE ? 1 + left / 2 : VSI_JOBS_AT_ONCE);
+  assert_in_range(t.groups_count, 12, 20);
+  latch_finish(&t.entered);
+  latch_finish(&t.leave);
+  latch_finish(&t.ended);
+  test_host_assert_clean(&th);
+}
+
 static void tell(task *t) {
   latch_add(t->ctx);
+}
+
+/* Runs that last until they are told to end. */
+typedef struct stuck {
+  latch entered, leave;
+} stuck;
+
+static void wait_for_leave(task *t) {
+  stuck *s = t->ctx;
+  latch_add(&s->entered);
+  latch_wait(&s->leave, 1);
+}
+
+static uint32_t parked_count(vsi_pool *pool) {
+  uint32_t count = 0;
+  vsi_pool_worker *worker;
+  vsi_mutex_lock(&pool->queue.lock);
+  SLIST_FOREACH(worker, &pool->parked_workers, in_parked) count++;
+  vsi_mutex_unlock(&pool->queue.lock);
+  return count;
+}
+
+static void short_sent(const vsi_send *all, size_t count) {}
+
+/* Short jobs wake a worker for each processor at most, and further ones if these are in long runs. */
+TEST_CASE(short_jobs_run_beside_workers_in_long_runs) {
+  enum { LONG = 5 };
+  vestry_runtime *runtime = runtime_of(LONG + 1);
+  stuck s;
+  latch told;
+  task blockers[LONG], last;
+  static const vsi_actor_class short_class = {
+      .run = task_run, .ref = task_hold, .unref = task_hold, .sent = short_sent};
+  latch_init(&s.entered);
+  latch_init(&s.leave);
+  latch_init(&told);
+  for (int i = 0; i < LONG; i++) {
+    task_init(&blockers[i], runtime, wait_for_leave, &s);
+    vsi_actor_notify(&blockers[i].actor);
+  }
+  latch_wait(&s.entered, LONG);
+  for (int i = 1; i <= 100; i++) {
+    task_init(&last, runtime, tell, &told);
+    vsi_actor_init(&last.actor, &short_class, &runtime->pool);
+    vsi_actor_notify(&last.actor);
+    latch_wait(&told, (unsigned long)i);
+    UNTIL(parked_count(&runtime->pool) == 1);
+  }
+  latch_add(&s.leave);
+  vestry_runtime_destroy(runtime);
+  latch_finish(&s.entered);
+  latch_finish(&s.leave);
+  latch_finish(&told);
 }
 
 /* Workers go to sleep between two notifies; after a lost wake-up, the test would hang here. */
@@ -588,15 +663,10 @@ static void ring(bell_box *b) {
   if (!vsi_bell_ring(&b->bell)) vsi_pool_rung(&b->runtime->pool);
 }
 
-/* Whether all workers sleep, one of them on the bell. A worker that has counted itself as parked may still find work;
- * it has decided when it gives up the lock. */
+/* Whether all workers sleep, one of them on the bell. */
 static bool all_sleep(bell_box *b) {
   vsi_pool *pool = &b->runtime->pool;
-  vsi_mutex_lock(&pool->park_lock);
-  const bool do_sleep =
-      atomic_load(&pool->parked) == pool->workers_count && atomic_load(&b->bell.state) == VSI_BELL_WATCHED;
-  vsi_mutex_unlock(&pool->park_lock);
-  return do_sleep;
+  return parked_count(pool) == pool->workers_count && atomic_load(&b->bell.state) == VSI_BELL_WATCHED;
 }
 
 typedef struct parked_then {
@@ -606,7 +676,7 @@ typedef struct parked_then {
 
 static void count_parked(task *t) {
   parked_then *p = t->ctx;
-  atomic_store(&p->parked, atomic_load(&t->actor.pool->parked));
+  atomic_store(&p->parked, parked_count(t->actor.pool));
   atomic_fetch_add(&p->runs, 1);
 }
 
@@ -630,12 +700,6 @@ TEST_CASE(bell_wakes_one_worker) {
   }
 }
 
-static void wait_for_leave(task *t) {
-  stuck *s = t->ctx;
-  latch_add(&s->entered);
-  latch_wait(&s->leave, 1);
-}
-
 /* Ring while one worker is in a long run: the free one answers, and then sleeps on the bell. */
 static void ring_the_free_worker(bell_box *b) {
   for (int i = 0; i < 50; i++) {
@@ -650,7 +714,7 @@ TEST_CASE(bell_is_watched_and_answered_by_any_free_worker) {
   vestry_runtime *runtime = runtime_of(2);
   bell_box b;
   task blockers[2];
-  stuck s[2] = {{.waiting = NULL}, {.waiting = NULL}};
+  stuck s[2];
   give_bell(&b, runtime, NULL);
   for (int i = 0; i < 2; i++) {
     latch_init(&s[i].entered);

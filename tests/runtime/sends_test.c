@@ -139,34 +139,6 @@ HOST_CASE(numbers_of_many_streams_arrive_in_order) {
   if (had_ring) assert_int_equal(batched_count, MANY * ROUNDS);
 }
 
-/* Notices of many streams run each of them, in few jobs, or without memory in a job each. */
-static vestry_err run_noticed(test_host *th, void *ctx) {
-  enum { STREAMS = 100 };
-  static stream streams[STREAMS];
-  long *ret_allocations_count = ctx;
-  vestry_runtime *runtime = NULL;
-  const vestry_runtime_options options = {.host = &th->host, .threads_count = 2, .io = VESTRY_RUNTIME_IO_PLAIN};
-  vestry_err error = vestry_runtime_create(&options, &runtime);
-  if (error) return error;
-  for (unsigned i = 0; i < STREAMS; i++) stream_init(&streams[i], runtime, 1);
-  const long before = atomic_load(&th->allocations);
-  notify_together(streams, STREAMS);
-  *ret_allocations_count = atomic_load(&th->allocations) - before;
-  for (unsigned i = 0; i < STREAMS; i++) UNTIL(atomic_load(&streams[i].sent_count) == 1);
-  vestry_runtime_destroy(runtime);
-  for (unsigned i = 0; i < STREAMS; i++) {
-    assert_int_equal(read_numbers(&streams[i], 0), 1);
-    stream_finish(&streams[i]);
-  }
-  return VESTRY_OK;
-}
-
-TEST_CASE(many_noticed_streams_share_jobs) {
-  long allocations_count = 0;
-  test_host_fail_each(run_noticed, &allocations_count, true);
-  assert_int_equal(allocations_count, (100 + 15) / 16);
-}
-
 /* Until the batch is sent, nothing has arrived. It is sent when nothing else is to do, and when it is full. */
 TEST_CASE(a_step_without_work_sends_the_batch) {
   static stream streams[MANY];
