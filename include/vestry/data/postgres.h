@@ -196,8 +196,8 @@ typedef struct vestry_postgres_pool_options {
  *  Threads  any; blocks on the network */
 VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *options,
                                                   vestry_sql_pool **ret_pool);
-/** Errors of PostgreSQL in addition to those of vestry/data/sql.h. The log also has the SQLSTATE; "..." replaces
- *  quotations of the server that are not names in the statement. A conflict after which vestry_sql_act begins again is
+/** Errors of PostgreSQL in addition to those of vestry/data/sql.h. The log also has the SQLSTATE; a
+ *  message of the server ends at its first quotation or number. A conflict after which vestry_sql_act begins again is
  *  counted, but not logged.
  *  - TIMEOUT: a statement took longer than statement_ms
  *  - EXISTS: a unique value exists already (23505). In a serializable transaction another transaction may have added it

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Converting failures of PostgreSQL to error codes and log lines. The server's messages can quote values of the
- * application, so most of this file determines which part of a message may be shown. */
+/* Converting failures of PostgreSQL to error codes and log lines, without the values of the application that its
+ * messages can quote. */
 #include "data/postgres/fault.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/ascii.h"
 #include "data/sql/syntax.h"
 
 static bool is(const char *state, const char *prefix) {
@@ -51,36 +51,11 @@ static int line_of(const char *text) {
 
 /* --------------------------------------------------------------------------- messages of the server --------------- */
 
-enum { SHOWN_BYTES = 400 };
+enum { SHOWN_BYTES = 400, NEAR_BYTES = 64 };
 
 static const char *field_of(const PGresult *result, int field) {
   const char *text = PQresultErrorField(result, field);
   return text ? text : "";
-}
-
-/* Return whether a word of the text is this name. */
-static bool has_word(const char *text, const char *name, size_t len) {
-  for (const char *at = text; (at = strstr(at, name)) != NULL; at++) {
-    const bool begins = at == text || !vsi_sql_is_word(at[-1]);
-    if (begins && !vsi_sql_is_word(at[len])) return true;
-  }
-  return false;
-}
-
-/* Return whether a text is a name in the statement, or the name of a table, column or constraint according to the
- * server. */
-static bool is_name(const PGresult *result, const char *shown, const char *text, size_t len) {
-  static const int fields[] = {PG_DIAG_TABLE_NAME, PG_DIAG_COLUMN_NAME, PG_DIAG_CONSTRAINT_NAME, PG_DIAG_DATATYPE_NAME,
-                               PG_DIAG_SCHEMA_NAME};
-  char name[128];
-  if (!len || len >= sizeof name) return false;
-  for (size_t i = 0; i < len; i++)
-    if (!vsi_sql_is_word(text[i])) return false;
-  memcpy(name, text, len);
-  name[len] = '\0';
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-    if (strcmp(field_of(result, fields[i]), name) == 0) return true;
-  return has_word(shown, name, len);
 }
 
 /* Return a replacement for messages that can quote any value: about data that do not fit (22), and of functions that
@@ -91,64 +66,37 @@ static const char *replacement(const PGresult *result, const char *state) {
   return is(state, "22") ? "a value is invalid" : is_function ? "a function has raised an error" : NULL;
 }
 
-/* Append a text; it is cut if there is not enough room. */
-static void put(char message[SHOWN_BYTES], const char *text, size_t len) {
-  const size_t has = strlen(message), room = SHOWN_BYTES - 1 - has;
-  if (len > room) len = room;
-  memcpy(message + has, text, len);
-  message[has + len] = '\0';
+/* Return the place of an error in the statement, where a token begins; NULL: unknown, or inside of a literal. */
+static const char *place_of(const PGresult *result, const char *sql) {
+  long left = strtol(field_of(result, PG_DIAG_STATEMENT_POSITION), NULL, 10); /* in characters, from 1 */
+  const char *place = sql, *at = sql, *text;
+  if (left <= 0 || !strchr(sql, ' ')) return NULL; /* not a statement */
+  for (; *place && (left > 1 || (*place & 0xC0) == 0x80); place++) left -= (place[1] & 0xC0) != 0x80;
+  while (at < place) vsi_sql_next(VSI_SQL_POSTGRES, at, &at, &text);
+  return at == place && *at ? at : NULL;
 }
 
-/* Return whether a quotation begins here. The server uses the language of its lc_messages. */
-static bool is_quote(const char *at) {
-  static const char *const quotes[] = {"\"",
-                                       "'",
-                                       "`",
-                                       "\xC2\xAB",
-                                       "\xC2\xBB",
-                                       "\xE2\x80\x98",
-                                       "\xE2\x80\x99",
-                                       "\xE2\x80\x9A",
-                                       "\xE2\x80\x9C",
-                                       "\xE2\x80\x9D",
-                                       "\xE2\x80\x9E",
-                                       "\xE2\x80\xB9",
-                                       "\xE2\x80\xBA",
-                                       "\xE3\x80\x8C",
-                                       "\xE3\x80\x8D"};
-  for (size_t i = 0; i < sizeof quotes / sizeof *quotes; i++)
-    if (is(at, quotes[i])) return true;
-  return false;
-}
-
-/* Return the end of a quotation if it is a name that may be shown; otherwise NULL. */
-static const char *skip_name(const PGresult *result, const char *shown, const char *at) {
-  const size_t len = strcspn(at + 1, "\"");
-  const bool is_shown = *at == '"' && at[1 + len] && is_name(result, shown, at + 1, len);
-  return is_shown ? at + len + 2 : NULL;
-}
-
-/* Copy a message without values. The server quotes names, but also literals, and values used as names. A quotation is
- * shown if it is a name that may be shown anyway. Otherwise the message ends there, because the quotation may contain
- * quotes itself. Numbers are not shown. */
-static void show_message(const PGresult *result, const char *shown, char message[SHOWN_BYTES]) {
-  const char *at = field_of(result, PG_DIAG_MESSAGE_PRIMARY), *end = at + line_of(at);
-  *message = '\0';
-  while (at < end) {
-    const char *from = at;
-    if (is_quote(from)) {
-      at = skip_name(result, shown, from);
-      if (!at) break;
-    } else {
-      at++;
-      while (at < end && vsi_sql_is_word(*from) && vsi_sql_is_word(*at) && !is_quote(at)) at++;
-    }
-    if (vsi_is_digit(*from))
-      put(message, "...", 3);
-    else
-      put(message, from, (size_t)(at - from));
+/* Write a message without values. The server quotes names, but also literals, and values used as names. Therefore the
+ * message ends at its first quotation or number; the names and the place of the error that the server reports
+ * separately follow. */
+static void show_message(const PGresult *result, const char *sql, char message[SHOWN_BYTES]) {
+  static const struct {
+    int field;
+    const char *name;
+  } names[] = {{PG_DIAG_CONSTRAINT_NAME, "constraint"}, {PG_DIAG_TABLE_NAME, "table"}, {PG_DIAG_COLUMN_NAME, "column"}};
+  const char *primary = field_of(result, PG_DIAG_MESSAGE_PRIMARY), *place = place_of(result, sql);
+  char near[NEAR_BYTES];
+  size_t len = 0;
+  while (primary[len] >= ' ' && (unsigned char)primary[len] < 0x80 && !strchr("\"'`0123456789", primary[len])) len++;
+  snprintf(message, SHOWN_BYTES, "%.*s%s", (int)(len < SHOWN_BYTES / 2 ? len : SHOWN_BYTES / 2), primary,
+           primary[len] ? "..." : "");
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const char *name = field_of(result, names[i].field);
+    if (*name) snprintf(message + strlen(message), SHOWN_BYTES - strlen(message), ", %s %s", names[i].name, name);
   }
-  if (!at) put(message, "\"...\"", 5);
+  if (!place) return;
+  vsi_sql_show(VSI_SQL_POSTGRES, place, near, sizeof near);
+  snprintf(message + strlen(message), SHOWN_BYTES - strlen(message), ", at: %s", near);
 }
 
 vestry_err vsi_postgres_fail(const vsi_call *call, PGconn *db, const PGresult *result, const char *doing) {
@@ -156,7 +104,7 @@ vestry_err vsi_postgres_fail(const vsi_call *call, PGconn *db, const PGresult *r
   const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
   const char *why = state ? replacement(result, state) : PQerrorMessage(db);
   vsi_sql_show(VSI_SQL_POSTGRES, doing, shown, sizeof shown);
-  if (state && !why) show_message(result, shown, message);
+  if (state && !why) show_message(result, doing, message);
   if (state && !why) why = message;
   if (!state) state = "";
   if (!why || !*why) why = "the connection was lost";
