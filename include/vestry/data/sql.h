@@ -42,7 +42,7 @@ extern "C" {
  *  - TOO_LARGE, NO_MEMORY, IO: all other failures, for example an error in the SQL. IO, PostgreSQL: also, the
  *    connection was lost during a commit, so that it is unknown whether the transaction was committed. IO, SQLite: also
  *    if the file, or a file of its WAL, was removed, replaced or cut while the program has it open. This is checked
- *    when a transaction begins: each one for writing, and one in 64 for reading */
+ *    when a transaction begins: for writing once in 10 ms, for reading one in 64 */
 
 /** A pool of connections to one database. */
 typedef struct vestry_sql_pool vestry_sql_pool;

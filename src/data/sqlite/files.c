@@ -2,21 +2,15 @@
 #include "data/sqlite/files.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/vfs.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/wait.h"
 #include "data/sqlite/frames.h"
 #include "data/sqlite/schema.h"
-
-#ifndef XFS_SUPER_MAGIC
-#define XFS_SUPER_MAGIC 0x58465342
-#endif
 
 enum { PATH_BYTES = 4096 };
 
@@ -91,46 +85,6 @@ static bool is_cut(sqlite3 *db, vsi_sqlite_wal *ret_wal) {
   return before.number == after.number && before.bytes == after.bytes && (uint64_t)bytes < before.bytes;
 }
 
-static int64_t to_ns(struct timespec at) {
-  return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
-}
-
-/* Return whether a change of the name or of the number of links sets the time of the last change: ext2 to ext4, XFS,
- * Btrfs, tmpfs, F2FS. NFS and FUSE rename a file that is removed while it is open, and their clocks are others. */
-static bool is_file_system_known(int file) {
-  struct statfs of;
-  if (fstatfs(file, &of)) return false;
-  switch ((unsigned long)of.f_type) {
-  case EXT4_SUPER_MAGIC:
-  case XFS_SUPER_MAGIC:
-  case BTRFS_SUPER_MAGIC:
-  case TMPFS_MAGIC:
-  case F2FS_SUPER_MAGIC: return true;
-  default: return false;
-  }
-}
-
-static bool has_name(sqlite3 *db) {
-  int is_other = 0;
-  return !sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && !is_other;
-}
-
-void vsi_sqlite_files_hold(vsi_sqlite_files *files, sqlite3 *db) {
-  struct stat held, named;
-  char path[PATH_BYTES];
-  const int file = *path_of(db, "", path) ? open(path, O_PATH | O_CLOEXEC) : -1; /* its close releases no lock */
-  if (file < 0) return;
-  files->is_held = !fstat(file, &held) && is_file_system_known(file) && has_name(db) && !stat(path, &named) &&
-                   held.st_dev == named.st_dev && held.st_ino == named.st_ino;
-  files->held = file;
-  if (!files->is_held) close(file);
-}
-
-void vsi_sqlite_files_release(vsi_sqlite_files *files) {
-  if (files->is_held) close(files->held);
-  files->is_held = false;
-}
-
 /* Return whether a folder of the path cannot be searched. The open files stay usable, and their names are unknown. */
 static bool is_out_of_reach(sqlite3 *db) {
   struct stat now;
@@ -139,22 +93,9 @@ static bool is_out_of_reach(sqlite3 *db) {
 }
 
 /* Return whether the name of the database file leads to another file, or to none. */
-static bool has_lost_name(vsi_sqlite_files *files, sqlite3 *db, bool looks_up) {
-  struct stat now = {.st_nlink = 0};
-  struct timespec clock;
+static bool has_lost_name(sqlite3 *db) {
   int is_other = 0;
-  if (files->is_held && fstat(files->held, &now)) now.st_nlink = 0;
-  const int64_t change_ns = to_ns(now.st_ctim);
-  if (!looks_up && now.st_nlink && change_ns &&
-      change_ns == atomic_load_explicit(&files->change_ns, memory_order_relaxed))
-    return false;
-  clock_gettime(CLOCK_REALTIME_COARSE, &clock);
-  const bool is_lost =
-      !sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other && !is_out_of_reach(db);
-  const int64_t tick_ns = now.st_ctim.tv_nsec ? 0 : 1000000000;
-  const bool is_old = now.st_nlink && !is_other && to_ns(clock) > change_ns + tick_ns;
-  atomic_store_explicit(&files->change_ns, is_old ? change_ns : 0, memory_order_relaxed);
-  return is_lost;
+  return !sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other && !is_out_of_reach(db);
 }
 
 const char *vsi_sqlite_files_far(sqlite3 *db) {
@@ -193,10 +134,10 @@ bool vsi_sqlite_files_have_links(sqlite3 *db) {
   return *path_of(db, "", path) && !stat(path, &now) && now.st_nlink > 1;
 }
 
-const char *vsi_sqlite_files_find_moved(vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
+const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
                                         vsi_sqlite_wal *ret_wal) {
   *ret_wal = (vsi_sqlite_wal){.bytes = 0};
-  if (has_lost_name(files, db, checks_names)) return "the file";
+  if (checks_names && has_lost_name(db)) return "the file";
   if (files->wal.number && is_cut(db, ret_wal)) return "the file's WAL (-wal)";
   if (!checks_names) return NULL;
   if (has_moved(db, "-wal", files->wal.device, files->wal.number)) return "the file's WAL (-wal)";

@@ -5,13 +5,7 @@
  *
  * SQLite compares the database file itself (SQLITE_FCNTL_HAS_MOVED), but not the files of the WAL. A connection that
  * has read in WAL mode keeps them open, and as long as it does, no program that uses SQLite removes them.
- *
- * SQLite looks the name of the database file up for this, which takes several times as long as a look at a descriptor.
- * A change of the file's name or of its number of links sets the time of its last change, and so does a write to it.
- * So as long as this time is the same as when the name was looked up, the file has its name, unless one of the folders
- * of the path was renamed. The time counts in ticks of the coarse clock, and in seconds in old file systems. So it is
- * relied on only if its tick had passed before the look-up: a later change then has another time. File systems for
- * which this is not known are left out. */
+ */
 #ifndef VSI_SQLITE_FILES_H
 #define VSI_SQLITE_FILES_H
 
@@ -27,10 +21,6 @@ typedef struct vsi_sqlite_files {
     dev_t device;
     ino_t number; /* 0: not known */
   } wal, wal_index;
-  bool is_held; /* `held` is a descriptor of the database file, for its attributes only */
-  int held;
-  _Atomic(int64_t) change_ns; /* time of its last change when its name was last looked up; 0: not reliable. Relaxed:
-                                 each value is valid by itself */
 } vsi_sqlite_files;
 
 /* The size of a connection's WAL (0: unknown), and its mapped index. The index is valid while the connection cannot
@@ -45,15 +35,11 @@ typedef struct vsi_sqlite_wal {
 int vsi_sqlite_files_set_wal(sqlite3 *db, uint32_t wait_ms);
 /* Note the files of the WAL that a connection has open, which has read. In other modes nothing is noted. */
 void vsi_sqlite_files_note(vsi_sqlite_files *files, sqlite3 *db);
-/* Hold the database file of a connection, so that its name need not be looked up each time; until
- * vsi_sqlite_files_release. Does nothing if the file system is unknown, or if there is no descriptor. */
-void vsi_sqlite_files_hold(vsi_sqlite_files *files, sqlite3 *db);
-void vsi_sqlite_files_release(vsi_sqlite_files *files);
 /* Return the name, for a message, of a file of this connection that was removed, replaced or cut; NULL: none, or
  * unknown.
- *  checks_names  also look the names of all files up, which is three system calls more
+ *  checks_names  also look the names of all files up, which is four system calls
  *  ret_wal       the WAL; of size 0 if it is unknown */
-const char *vsi_sqlite_files_find_moved(vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
+const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
                                         vsi_sqlite_wal *ret_wal);
 /* Return the name, for a message, of a file system whose processes may not share memory, because they are on several
  * machines or mounts, if the database file is on one; NULL: it is not, or that is unknown. */

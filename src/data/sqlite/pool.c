@@ -10,10 +10,9 @@
  * the turn to write.
  *
  * An administrator may remove, replace or cut the file, or the files of its WAL, while a program has them open
- * (files.h). Therefore, each transaction for writing first checks whether the file still has its name, because its rows
- * would be lost, and whether the WAL was cut, because its checkpoint would destroy the database; these are two system
- * calls, on descriptors. The names of the WAL's files are checked every NAMES_CHECKED_MS: writes to a removed WAL are
- * not lost if the program ends normally. Of the transactions for reading, one in FILE_CHECKED_EACH does the same. */
+ * (files.h). Therefore, each transaction for writing first checks whether the WAL was cut, because its checkpoint would
+ * destroy the database, and every NAMES_CHECKED_MS whether the files still have their names, because the rows of a
+ * removed file are lost. Of the transactions for reading, one in FILE_CHECKED_EACH does the same. */
 #include "data/sqlite/pool.h"
 
 #include <sys/stat.h>
@@ -89,7 +88,6 @@ void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_sqlite_copier_close(&pool->copier);
   for (size_t i = 0; i < pool->conns_count; i++) close_conn(&pool->conns[i]);
   vsi_sqlite_turn_close(&pool->turn);
-  vsi_sqlite_files_release(&pool->files);
   vsi_mutex_finish(&pool->lock);
   vsi_free(host, pool->path);
   vsi_free(host, pool->setup);

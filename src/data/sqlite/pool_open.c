@@ -123,7 +123,6 @@ static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_optio
   error = join(pool, &call);
   if (error) return error;
   vsi_sqlite_files_note(&pool->files, pool->conns[0].db);
-  vsi_sqlite_files_hold(&pool->files, pool->conns[0].db);
   (void)sqlite3_file_control(pool->conns[0].db, "main", SQLITE_FCNTL_VFS_POINTER, &pool->vfs);
   return VESTRY_OK;
 }
