@@ -26,7 +26,7 @@ MUTATIONS = {
               "publish(index, (recent *)at);"),
     "ring": ("index.c", "if (!vsi_postgres_snapshot_sees(snapshot, c->xid) && matches(c, of)) return true;",
              "(void)of;\n    (void)snapshot;"),
-    "written": ("keys.c", "has->offset | key.offset", "has->offset"),
+    "written": ("keys.c", "has->offset |= key.offset;", ";"),
     "over": ("transactions.c", "error = add(all, &files, key.kind == VSI_POSTGRES_DEFINITION ? key : file_of(key));",
              "(void)key;"),
     "whole": ("database.c", "depend(database, render, VSI_READS_EVERYTHING);\n      entry", "entry"),
