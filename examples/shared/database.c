@@ -52,9 +52,9 @@ static void count_server(struct database *db, struct database_counters *ret) {
                                       [VESTRY_POSTGRES_TABLES] = "tables",
                                       [VESTRY_POSTGRES_READS] = "reads"};
   vestry_postgres_stats followed = {0};
-  vestry_postgres_pool_stats pool = {0};
+  vestry_sql_pool_stats pool = {0};
   vestry_postgres_stats_get(db->followed, &followed);
-  vestry_postgres_pool_stats_get(db->pool, &pool);
+  vestry_sql_pool_stats_get(db->pool, &pool);
   *ret = (struct database_counters){.level = names[followed.level],
                                     .commits = followed.commits_count, /* commits of all nodes */
                                     .recorded = followed.recorded_count,
@@ -156,13 +156,13 @@ vestry_err database_lock(struct database *db, vestry_sql_transaction *transactio
 
 void database_counters(struct database *db, struct database_counters *ret_counters) {
   vestry_sqlite_stats followed = {0};
-  vestry_sqlite_pool_stats pool = {0};
+  vestry_sql_pool_stats pool = {0};
   if (database_is_postgres(db)) {
     count_server(db, ret_counters);
     return;
   }
   vestry_sqlite_stats_get(db->followed, &followed);
-  vestry_sqlite_pool_stats_get(db->pool, &pool);
+  vestry_sql_pool_stats_get(db->pool, &pool);
   *ret_counters = (struct database_counters){.level = followed.level == VESTRY_SQLITE_FILE_PAGES ? "pages" : "tables",
                                              .commits = followed.commits_count,
                                              .other_commits = followed.other_commits_count,

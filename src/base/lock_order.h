@@ -50,8 +50,7 @@
   INNERMOST(FORMS, "vsi_form_kept.lock", "app/page/form_kept.c: lock")                                                 \
   INNERMOST(KNOWN, "vsi_known.lock", "app/files/known.c: lock")                                                        \
   INNERMOST(SQLITE_TABLES, "vsi_sqlite_tables.lock", "data/sqlite/tables.h: lock")                                     \
-  INNERMOST(SQLITE_POOL, "vsi_sqlite_pool.lock", "data/sqlite/pool.h: lock")                                           \
-  INNERMOST(POSTGRES_POOL, "vsi_postgres_pool.lock", "data/postgres/pool.h: lock")                                     \
+  INNERMOST(SQL_POOL, "vestry_sql_pool.lock", "data/sql/sql.h: lock")                                                  \
   INNERMOST(POSTGRES_FOLLOWER, "vsi_postgres_follower.lock", "data/postgres/follower.c: lock")                         \
   INNERMOST(POSTGRES_TOPICS, "vestry_postgres_topics.lock", "data/postgres/topics.c: lock")                            \
   INNERMOST(SQLITE_CACHE, "the page cache's lock", "data/sqlite/cache.c: lock")                                        \

@@ -273,7 +273,7 @@ TEST_CASE(exhausted_pool_returns_limit) {
   assert_int_equal(of.error, VESTRY_LIMIT);
   assert_non_null(strstr(s.th.last_log, "no connection became free within 1 ms, and options.connections_count is 1"));
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
-  vestry_postgres_pool_stats stats = shop_stats(&s);
+  vestry_sql_pool_stats stats = shop_stats(&s);
   assert_int_equal(stats.refused_count, 1);
   assert_int_equal(stats.waits_count, 1);
   shop_end(&s);
@@ -324,7 +324,7 @@ TEST_CASE(threads_share_the_connections_that_the_server_grants) {
     pthread_join(threads[i], &failed);
     assert_null(failed);
   }
-  const vestry_postgres_pool_stats stats = shop_stats(&s);
+  const vestry_sql_pool_stats stats = shop_stats(&s);
   assert_int_equal(stats.connected_count, 2);
   assert_int_equal(stats.refused_count, 0);
   assert_true(stats.failed_count > 0);
@@ -381,7 +381,9 @@ TEST_CASE(log_names_the_refused_connections) {
     assert_int_equal(pthread_create(&thread, NULL, query_in_vain, &of), 0);
     pthread_join(thread, NULL);
     assert_int_equal(of.error, VESTRY_LIMIT);
-    is_named = strstr(s.th.last_log, "the server refuses more than 1 of the 2 connections") != NULL;
+    is_named =
+        strstr(s.th.last_log,
+               "options.connections_count is 2, of which the server, or the limit of the role, permits 1") != NULL;
   }
   assert_true(is_named);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);

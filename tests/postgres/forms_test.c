@@ -337,10 +337,10 @@ TEST_CASE(concurrent_submits_of_two_tabs_do_not_conflict) {
     assert_int_equal(form_call(&s, &t, "POST", "/submit", "x=1", NULL), 303);
   }
   assert_int_equal(number_of(&s, "SELECT count(*) FROM report"), 4);
-  vestry_postgres_pool_stats stats = {0};
-  vestry_postgres_pool_stats_get(pool_of(&s), &stats);
+  vestry_sql_pool_stats stats = {0};
+  vestry_sql_pool_stats_get(pool_of(&s), &stats);
   assert_int_equal(stats.conflicts_count, 0);
-  vestry_postgres_pool_stats_get(pool_of(&other), &stats);
+  vestry_sql_pool_stats_get(pool_of(&other), &stats);
   assert_int_equal(stats.conflicts_count, 0);
   assert_int_equal(form_stats(&s).cleared_count, 2);
   assert_int_equal(form_stats(&other).cleared_count, 2);

@@ -191,8 +191,8 @@ static void lose_server(crew *c, crew_node *n, vestry_job *job) {
 }
 
 static uint64_t failed_count(crew_node *n) {
-  vestry_postgres_pool_stats is = {0};
-  vestry_postgres_pool_stats_get(n->pool, &is);
+  vestry_sql_pool_stats is = {0};
+  vestry_sql_pool_stats_get(n->pool, &is);
   return is.failed_count;
 }
 

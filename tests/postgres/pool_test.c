@@ -291,7 +291,7 @@ SHOP_CASE(write_transaction_commits_or_rolls_back) {
   assert_int_equal(shop_number(s, "SELECT sum(a) FROM t"), 1);
   assert_int_equal(vestry_sql_act(s->pool, VESTRY_SQL_READ, write_row, &one), VESTRY_INVALID);
   assert_int_equal(vestry_sql_begin(s->pool, (vestry_sql_kind)9, &transaction), VESTRY_INVALID);
-  vestry_postgres_pool_stats stats = shop_stats(s);
+  vestry_sql_pool_stats stats = shop_stats(s);
   assert_int_equal(stats.committed_count, 3);
   assert_int_equal(stats.rolled_back_count, 6); /* the serializable one with EXISTS ran twice */
 }

@@ -15,14 +15,14 @@ static int set_up(void **state) {
   test_host_init(&th);
   memset(&pool, 0, sizeof pool);
   memset(&receiver, 0, sizeof receiver);
-  vsi_mutex_init(&pool.lock, VSI_LOCK_POSTGRES_POOL);
+  vsi_mutex_init(&pool.is.lock, VSI_LOCK_SQL_POOL);
   return 0;
 }
 
 static int tear_down(void **state) {
   vsi_postgres_receiver_ops.close(&pool.is, &receiver);
   vsi_postgres_receiver_ops.close(&pool.is, &receiver);
-  vsi_mutex_finish(&pool.lock);
+  vsi_mutex_finish(&pool.is.lock);
   test_host_assert_clean(&th);
   return 0;
 }

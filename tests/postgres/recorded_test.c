@@ -187,8 +187,8 @@ TEST_CASE(render_without_its_prepared_statements_prepares_them) {
       assert_true(renders >= 1 && renders <= 3);
       assert_string_equal(s.all[at].text, wanted);
     }
-    vestry_postgres_pool_stats stats = {0};
-    vestry_postgres_pool_stats_get(s.pool, &stats);
+    vestry_sql_pool_stats stats = {0};
+    vestry_sql_pool_stats_get(s.pool, &stats);
     assert_int_equal(stats.checked_out_count, 0);
     shown_close(&s);
   }

@@ -111,8 +111,8 @@ void shop_set(shop *s, const char *sql) {
   assert_int_equal(vestry_sql_act(s->pool, VESTRY_SQL_WRITE, set_by_libpq, (void *)(uintptr_t)sql), VESTRY_OK);
 }
 
-vestry_postgres_pool_stats shop_stats(shop *s) {
-  vestry_postgres_pool_stats stats = {0};
-  vestry_postgres_pool_stats_get(s->pool, &stats);
+vestry_sql_pool_stats shop_stats(shop *s) {
+  vestry_sql_pool_stats stats = {0};
+  vestry_sql_pool_stats_get(s->pool, &stats);
   return stats;
 }

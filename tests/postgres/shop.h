@@ -41,6 +41,6 @@ int64_t shop_number(shop *s, const char *sql);
 void shop_do(shop *s, const char *sql);
 /* Set values for the session of a connection of the pool, by libpq, so that the pool does not notice. */
 void shop_set(shop *s, const char *sql);
-vestry_postgres_pool_stats shop_stats(shop *s);
+vestry_sql_pool_stats shop_stats(shop *s);
 
 #endif

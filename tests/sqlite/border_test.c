@@ -438,10 +438,12 @@ static void *relay_reads(void *pool) {
     vestry_sql_transaction *transaction;
     sqlite3_stmt *statement;
     if (vestry_sql_begin(pool, VESTRY_SQL_READ, &transaction) ||
-        vestry_sqlite_prepare(transaction, "SELECT id FROM t", &statement) || sqlite3_step(statement) != SQLITE_ROW)
+        sqlite3_prepare_v2(vestry_sqlite_handle(transaction), "SELECT id FROM t", -1, &statement, NULL) ||
+        sqlite3_step(statement) != SQLITE_ROW)
       return pool;
     const long begun = atomic_fetch_add(&shared->begun, 1) + 1;
     WAIT_WHILE(atomic_load(&shared->begun) == begun && !atomic_load(&shared->is_over));
+    sqlite3_finalize(statement);
     if (vestry_sql_end(transaction, VESTRY_OK)) return pool;
   }
   return NULL;

@@ -217,29 +217,11 @@ VESTRY_API void vestry_postgres_replace(vestry_sql_transaction *transaction);
  *  Valid until the transaction ends. */
 VESTRY_API const char *vestry_postgres_sqlstate(vestry_sql_transaction *transaction);
 
-/** Counters since the pool was created, and the current state. */
-typedef struct vestry_postgres_pool_stats {
-  uint64_t checkouts_count;   /**< transactions that were begun */
-  uint64_t waits_count;       /**< of checkouts_count: after a wait for a connection */
-  uint64_t refused_count;     /**< LIMIT: no connection was released in time */
-  uint64_t prepared_count;    /**< statements that were prepared; should stop growing */
-  uint64_t committed_count;   /**< committed transactions */
-  uint64_t rolled_back_count; /**< transactions that were rolled back; those of renders, too */
-  uint64_t conflicts_count;   /**< of rolled_back_count: because another transaction conflicted */
-  uint64_t connects_count;    /**< connections that were opened */
-  uint64_t failed_count;      /**< connections that could not be opened */
-  size_t checked_out_count;   /**< connections in use, now */
-  size_t connected_count;     /**< connections not known to be lost, now */
-} vestry_postgres_pool_stats;
-
-/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
-VESTRY_API void vestry_postgres_pool_stats_get(vestry_sql_pool *pool, vestry_postgres_pool_stats *ret_stats);
-
 /** Add the counters to metrics, as vestry_postgres_pool_…, like vestry_postgres_metrics. Only for one pool of a
  *  process.
  *  pool     a vestry_sql_pool of PostgreSQL
  *  Returns  OK | INVALID | the errors of vestry_metrics_add
- *  Threads  as vestry_postgres_pool_stats_get */
+ *  Threads  as vestry_sql_pool_stats_get */
 VESTRY_API vestry_err vestry_postgres_pool_metrics(vestry_metrics *metrics, void *pool);
 
 /* ----------------------------------------------------------------------------------------- an application --------- */

@@ -42,7 +42,7 @@ extern "C" {
  *  - TOO_LARGE, NO_MEMORY, IO: all other failures, for example an error in the SQL. IO, PostgreSQL: also, the
  *    connection was lost during a commit, so that it is unknown whether the transaction was committed. IO, SQLite: also
  *    if the file, or a file of its WAL, was removed, replaced or cut while the program has it open. This is checked
- *    when a transaction begins: for writing once in 10 ms, for reading one in 64 */
+ *    when a transaction begins: for writing once in 10 ms, for reading once in 64 of a connection */
 
 /** A pool of connections to one database. */
 typedef struct vestry_sql_pool vestry_sql_pool;
@@ -55,6 +55,27 @@ typedef struct vestry_sql_row vestry_sql_row;
  *  any more (pages that follow a pool render again when a commit changes data that they have read:
  *  vestry_sqlite_pool_follow, vestry_postgres_create). NULL is accepted. Threads one; SQLite: blocks on the disk. */
 VESTRY_API void vestry_sql_pool_destroy(vestry_sql_pool *pool);
+
+/** Counters since the pool was created, and the current state. */
+typedef struct vestry_sql_pool_stats {
+  uint64_t checkouts_count;   /**< times that a connection was checked out */
+  uint64_t waits_count;       /**< waits for a connection; SQLite: or for the end of another thread's write */
+  uint64_t refused_count;     /**< waits that took longer than wait_ms: LIMIT */
+  uint64_t prepared_count;    /**< statements that were prepared; should stop growing */
+  uint64_t committed_count;   /**< committed transactions */
+  uint64_t rolled_back_count; /**< transactions rolled back because of an error; PostgreSQL: those of renders, too */
+  size_t checked_out_count;   /**< connections in use, now */
+  uint64_t conflicts_count;   /**< PostgreSQL, of rolled_back_count: another transaction conflicted */
+  uint64_t connects_count;    /**< PostgreSQL: connections that were opened */
+  uint64_t failed_count;      /**< PostgreSQL: connections that could not be opened */
+  size_t connected_count;     /**< PostgreSQL: connections not known to be lost, now */
+  uint64_t wal_bytes;         /**< SQLite: size of the WAL after the last commit by vestry_sql_end */
+  uint64_t wal_stuck_count;   /**< SQLite: times that a WAL beyond max_wal_bytes could not be emptied, because another
+                                   connection read or wrote for long */
+} vestry_sql_pool_stats;
+
+/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_sql_pool_stats_get(vestry_sql_pool *pool, vestry_sql_pool_stats *ret_stats);
 
 /* ------------------------------------------------------------------------------------------ transactions --------- */
 

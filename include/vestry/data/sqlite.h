@@ -255,43 +255,16 @@ VESTRY_API void vestry_sqlite_pool_on_commit(vestry_sql_pool *pool, vestry_sqlit
 
 /** Get a transaction's connection, for functions of SQLite. NULL: the transaction is not one of SQLite. Statements that
  *  cannot run in a transaction, VACUUM and some pragmas, need sqlite3_exec and the connection of a transaction for
- *  reading. If your call of sqlite3_step fails in a transaction for writing, SQLite may have rolled the transaction
- *  back, and would commit your next statement by itself: end the transaction if sqlite3_get_autocommit returns
- *  non-zero. This also holds for statements of vestry_sqlite_prepare. The pool uses the connection's authorizer, and
- *  replaces the connection after a transaction that has changed its settings, attached a file or created an object of
- *  TEMP. Threads as vestry_sql_run. */
+ *  reading. Finalize your statements before the transaction ends. If your call of sqlite3_step fails in a transaction
+ *  for writing, SQLite may have rolled the transaction back, and would commit your next statement by itself: end the
+ *  transaction if sqlite3_get_autocommit returns non-zero. The pool uses the connection's authorizer, and replaces the
+ *  connection after a transaction that has changed its settings, attached a file or created an object of TEMP. Threads
+ *  as vestry_sql_run. */
 VESTRY_API sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction);
-/** Get a statement that is kept prepared, for functions of SQLite, for example to bind a blob. The statement is reset
- *  and has no bindings; the end of the transaction resets it again. Until then no other function uses it, however many
- *  statements the transaction runs. The same text returns the same statement, unless that is running. Do not finalize
- *  it.
- *  Returns  OK | the errors of vestry/data/sql.h
- *  Threads  as vestry_sql_run */
-VESTRY_API vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char *sql,
-                                            sqlite3_stmt **ret_statement);
-
-/** Counters since the pool was created, and the current state. */
-typedef struct vestry_sqlite_pool_stats {
-  uint64_t checkouts_count;   /**< times that a connection was checked out */
-  uint64_t waits_count;       /**< of checkouts_count: after a wait */
-  uint64_t refused_count;     /**< LIMIT: no connection was released in time */
-  uint64_t prepared_count;    /**< statements that were prepared; should stop growing */
-  uint64_t committed_count;   /**< committed transactions */
-  uint64_t rolled_back_count; /**< transactions rolled back because of an error */
-  size_t checked_out_count;   /**< connections in use, now */
-  uint64_t wal_bytes;         /**< size of the WAL after the last commit by vestry_sql_end */
-  uint64_t wal_holds_count;   /**< times that a thread waited to empty the WAL */
-  uint64_t wal_stuck_count;   /**< of wal_holds_count: the WAL could not be emptied, because another connection
-                                   read or wrote for long */
-} vestry_sqlite_pool_stats;
-
-/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
-VESTRY_API void vestry_sqlite_pool_stats_get(vestry_sql_pool *pool, vestry_sqlite_pool_stats *ret_stats);
-
 /** Add the counters to metrics, as vestry_sqlite_pool_…, like vestry_sqlite_metrics. Only for one pool of a process.
  *  pool     a vestry_sql_pool of SQLite
  *  Returns  OK | INVALID | the errors of vestry_metrics_add
- *  Threads  as vestry_sqlite_pool_stats_get */
+ *  Threads  as vestry_sql_pool_stats_get */
 VESTRY_API vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool);
 
 /* ----------------------------------------------------------------------------------------- an application --------- */

@@ -341,7 +341,7 @@ static void begin(vestry_render *render, void *ctx) {
   if (!is_followed) return;
   if (was_torn(database, render)) is->conflicts = CONFLICTS;
   /* A transaction begun before the render may not see earlier commits. */
-  is->is.wants_again = is->is.is_unknown = vsi_postgres_own(&database->pool->is);
+  is->is.wants_again = is->is.is_unknown = vsi_sql_own(&database->pool->is);
   vsi_reads_begin(reads_of(database), &is->ticket);
 }
 

@@ -70,9 +70,9 @@ vestry_err vestry_postgres_metrics(vestry_metrics *metrics, void *database) {
 }
 
 vestry_err vestry_postgres_pool_metrics(vestry_metrics *metrics, void *pool) {
-  vestry_postgres_pool_stats is = {0};
+  vestry_sql_pool_stats is = {0};
   if (!metrics || !pool) return VESTRY_INVALID;
-  vestry_postgres_pool_stats_get(pool, &is);
+  vestry_sql_pool_stats_get(pool, &is);
   static const char transactions[] = "vestry_postgres_pool_transactions", connects[] = "vestry_postgres_pool_connects";
   const vsi_metric_row rows[] = {
       {"vestry_postgres_pool_checkouts", "Transactions begun.", NULL, NULL, 0, is.checkouts_count},

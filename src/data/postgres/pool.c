@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool: a few connections, each used by one thread at a time. A thread that has a connection gets the same one again.
- * Otherwise it could wait for itself, when a part of a page reads inside the page's render, and it would not see its
- * own writes. Waiting threads form a queue (data/sql/thread_line.h). One connection is reserved for the renewal of
- * leases, which would otherwise wait for the functions of jobs, because these may hold all others.
+/* A pool of PostgreSQL (data/sql/pool.h). One connection is reserved for the renewal of leases, which would otherwise
+ * wait for the functions of jobs, because these may hold all others.
  *
  * Connections are opened when they are needed, given up when the server has ended them, and opened again. The server
  * may refuse some of the connections, for example because its own limit or that of the role is reached. Then the pool
@@ -23,11 +21,12 @@ void vsi_postgres_hang_up(vsi_postgres_conn *conn) {
   PGconn *db = conn->db;
   if (!db) return;
   vsi_postgres_statements_forget(&conn->statements);
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
   conn->db = NULL;
-  pool->stats.connected_count--;
-  vsi_line_wake_locked(&pool->line); /* threads do not wait for an open connection if there is none */
-  vsi_mutex_unlock(&pool->lock);
+  pool->is.stats.connected_count--;
+  vsi_line_wake_locked(
+      &pool->is.lines[VSI_SQL_LINE_MAIN]); /* threads do not wait for an open connection if there is none */
+  vsi_mutex_unlock(&pool->is.lock);
   PQfinish(db);
 }
 
@@ -78,27 +77,27 @@ void vsi_postgres_roll_back(vsi_postgres_conn *conn, const char *function) {
 
 /* Return whether an attempt to connect is made now. ret_is_logged: the last one has failed, which was logged. */
 static bool may_connect(vsi_postgres_pool *pool, bool *ret_is_logged) {
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
   *ret_is_logged = pool->away_ms != 0;
   const bool may_connect = pool->away_until_ns <= vsi_monotonic_ns();
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->is.lock);
   return may_connect;
 }
 
 /* Note the result of an attempt to connect. */
 static void note(vsi_postgres_pool *pool, bool has_come) {
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
   if (has_come) {
     pool->away_ms = pool->away_until_ns = 0;
-    pool->stats.connects_count++;
-    vsi_line_wake_locked(&pool->line); /* the server may accept another one, too */
+    pool->is.stats.connects_count++;
+    vsi_line_wake_locked(&pool->is.lines[VSI_SQL_LINE_MAIN]); /* the server may accept another one, too */
   } else {
     pool->away_ms = pool->away_ms ? 2 * pool->away_ms : AWAY_MS;
     if (pool->away_ms > pool->options.retry_ms) pool->away_ms = pool->options.retry_ms;
     pool->away_until_ns = vsi_monotonic_in_ms(pool->away_ms);
-    pool->stats.failed_count++;
+    pool->is.stats.failed_count++;
   }
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->is.lock);
 }
 
 static vestry_err run_setup(vsi_postgres_conn *conn, const char *function) {
@@ -153,10 +152,10 @@ void vsi_postgres_read_limit(vsi_postgres_conn *conn) {
 static void note_server(vsi_postgres_conn *conn, const char *started) {
   vsi_postgres_pool *pool = conn->pool;
   const uint64_t server = strtoull(started, NULL, 10);
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
   const uint64_t former = atomic_exchange_explicit(&pool->server, server, memory_order_relaxed);
   if (former && former != server) pool->left_ns = conn->opened_ns = vsi_monotonic_ns();
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->is.lock);
 }
 
 /* A query that makes the settings of this session again after RESET ALL, with its role. The path and the time limit are
@@ -210,11 +209,11 @@ static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is
   vestry_err error = vsi_postgres_connect(&call, pool->url, false, NULL, &db);
   note(pool, !error);
   if (error) return error;
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
   conn->db = db;
   conn->opened_ns = vsi_monotonic_ns();
-  pool->stats.connected_count++;
-  vsi_mutex_unlock(&pool->lock);
+  pool->is.stats.connected_count++;
+  vsi_mutex_unlock(&pool->is.lock);
   error = set_up(conn, function);
   if (error) vsi_postgres_hang_up(conn);
   return error;
@@ -232,11 +231,11 @@ vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, 
 bool vsi_postgres_leave(vsi_postgres_conn *conn) {
   vsi_postgres_pool *pool = conn->pool;
   const uint64_t now_ns = vsi_monotonic_ns();
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
   const bool leaves = now_ns - conn->opened_ns > (uint64_t)pool->options.retry_ms * 1000000;
   const bool is_first = leaves && conn->opened_ns >= pool->left_ns;
   if (is_first) pool->left_ns = now_ns;
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->is.lock);
   if (is_first)
     vsi_log(pool->is.host, VESTRY_LOG_WARN,
             "vestry_sql, %s: the server has refused a write, as a standby does; the pool opens new connections",
@@ -246,9 +245,9 @@ bool vsi_postgres_leave(vsi_postgres_conn *conn) {
 
 /* Return whether a connection is of a server that the pool has given up. */
 static bool is_left(vsi_postgres_conn *conn) {
-  vsi_mutex_lock(&conn->pool->lock);
+  vsi_mutex_lock(&conn->pool->is.lock);
   const bool is_left = conn->db && conn->opened_ns < conn->pool->left_ns;
-  vsi_mutex_unlock(&conn->pool->lock);
+  vsi_mutex_unlock(&conn->pool->is.lock);
   return is_left;
 }
 
@@ -261,15 +260,6 @@ vestry_err vsi_postgres_reconnect(vsi_postgres_conn *conn, const char *function)
 
 /* ------------------------------------------------------------------------------------------------ check-outs ------ */
 
-/* Return the connection that this thread has; NULL: none. */
-static vsi_postgres_conn *own_locked(vsi_postgres_pool *pool) {
-  for (size_t i = 0; i < vsi_postgres_conns_count(&pool->options); i++) {
-    vsi_postgres_conn *conn = &pool->conns[i];
-    if (conn->depth && pthread_equal(conn->owner, pthread_self())) return conn;
-  }
-  return NULL;
-}
-
 enum { OPEN_WAIT_MS = 500 };
 
 /* Return whether a connection may be opened now: the last attempt did not fail a moment ago, or all threads that need a
@@ -280,101 +270,48 @@ static bool may_open_locked(const vsi_postgres_pool *pool, vsi_postgres_choice w
 }
 
 /* Find a free connection, preferably an open one, so that no more connections are opened than necessary. */
-static vsi_postgres_conn *free_locked(vsi_postgres_pool *pool, vsi_postgres_choice which) {
-  vsi_postgres_conn *found = NULL;
+vestry_sql_transaction *vsi_postgres_find_free(vestry_sql_pool *is, unsigned which) {
+  const vsi_postgres_pool *pool = (const vsi_postgres_pool *)is;
+  vestry_sql_transaction *found = NULL;
   bool has_open = false;
-  const size_t end =
-      which == VSI_POSTGRES_RESERVED ? vsi_postgres_conns_count(&pool->options) : pool->options.connections_count;
-  for (size_t i = which == VSI_POSTGRES_RESERVED ? pool->options.connections_count : 0; i < end; i++) {
-    vsi_postgres_conn *conn = &pool->conns[i];
-    if (conn->db) has_open = true;
+  const size_t end = which == VSI_POSTGRES_RESERVED ? is->conns_count : is->main_count;
+  for (size_t i = which == VSI_POSTGRES_RESERVED ? is->main_count : 0; i < end; i++) {
+    vestry_sql_transaction *conn = vsi_sql_conn_at(is, i);
+    const bool is_open = ((const vsi_postgres_conn *)conn)->db;
+    has_open |= is_open;
     if (conn->depth) continue;
-    if (conn->db) return conn;
+    if (is_open) return conn;
     if (!found) found = conn;
   }
   return found && may_open_locked(pool, which, has_open) ? found : NULL;
 }
 
-typedef struct wish {
-  vsi_postgres_pool *pool;
-  vsi_postgres_choice which;
-} wish;
-
-static bool is_granted(const void *ctx) {
-  const wish *of = ctx;
-  return free_locked(of->pool, of->which) != NULL;
-}
-
-/* Give a free connection to this thread. */
-static void give_locked(vsi_postgres_conn *conn) {
-  conn->depth = 1;
-  conn->owner = pthread_self();
-  conn->pool->stats.checked_out_count++;
-}
-
-static vsi_postgres_conn *take_locked(vsi_postgres_pool *pool, vsi_postgres_choice which, uint64_t until_ns) {
-  const wish of = {pool, which};
-  vsi_thread_line *line = which == VSI_POSTGRES_RESERVED ? &pool->aside_line : &pool->line;
-  bool is_there = !line->first && is_granted(&of);
-  if (!is_there) {
-    pool->stats.waits_count++;
-    is_there = vsi_line_wait_locked(line, &pool->lock, until_ns, &pool->away_until_ns, is_granted, &of);
-  }
-  vsi_postgres_conn *conn = is_there ? free_locked(pool, which) : NULL;
-  if (conn) {
-    give_locked(conn);
-    pool->stats.checkouts_count++;
-  } else {
-    pool->stats.refused_count++;
-  }
-  vsi_line_wake_locked(line); /* the next thread may need less */
-  return conn;
-}
-
 /* Return the number of open connections if the last attempt to open another one has failed. 0: it has not. */
 static size_t refused_beyond(vsi_postgres_pool *pool) {
   size_t count = 0;
-  vsi_mutex_lock(&pool->lock);
-  for (size_t i = 0; i < pool->options.connections_count && pool->away_ms; i++) count += pool->conns[i].db != NULL;
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
+  for (size_t i = 0; i < pool->is.main_count && pool->away_ms; i++) count += pool->conns[i].db != NULL;
+  vsi_mutex_unlock(&pool->is.lock);
   return count;
 }
 
 static vestry_err refuse(vsi_postgres_pool *pool, const char *function) {
-  const vsi_call call = vsi_sql_call(&pool->is, function);
+  char why[80] = "";
   const size_t count = refused_beyond(pool);
-  if (count && count < pool->options.connections_count)
-    return vsi_refuse(&call, VESTRY_LIMIT,
-                      "no connection became free within %u ms, and the server refuses more than %zu of the %u "
-                      "connections of options.connections_count; raise the limit of the role or of the server",
-                      pool->options.wait_ms, count, pool->options.connections_count);
-  return vsi_refuse(&call, VESTRY_LIMIT,
-                    "no connection became free within %u ms, and options.connections_count is %u; raise it, or look "
-                    "for a handler that holds a connection for long",
-                    pool->options.wait_ms, pool->options.connections_count);
-}
-
-/* Check out a connection that may be closed. NULL: none became free. */
-static vsi_postgres_conn *take(vsi_postgres_pool *pool, vsi_postgres_choice which, uint64_t until_ns) {
-  vsi_mutex_lock(&pool->lock);
-  vsi_postgres_conn *conn = own_locked(pool);
-  if (conn)
-    conn->depth++;
-  else
-    conn = take_locked(pool, which, until_ns);
-  vsi_mutex_unlock(&pool->lock);
-  return conn;
+  if (count && count < pool->is.main_count)
+    snprintf(why, sizeof why, ", of which the server, or the limit of the role, permits %zu", count);
+  return vsi_sql_refuse(&pool->is, function, why);
 }
 
 vestry_err vsi_postgres_check_out(vsi_postgres_pool *pool, vsi_postgres_choice which, const char *function,
                                   vsi_postgres_conn **ret_conn) {
-  const uint32_t wait_ms = pool->options.wait_ms;
+  const uint32_t wait_ms = pool->is.wait_ms;
   const bool is_short = which == VSI_POSTGRES_SOON || which == VSI_POSTGRES_OPEN;
   const uint64_t until_ns = vsi_monotonic_in_ms(is_short && wait_ms > OPEN_WAIT_MS ? OPEN_WAIT_MS : wait_ms);
   for (;;) {
-    vsi_postgres_conn *conn = *ret_conn = take(pool, which, until_ns);
+    vsi_postgres_conn *conn = *ret_conn = (vsi_postgres_conn *)vsi_sql_take(&pool->is, which, until_ns);
     if (!conn) return is_short ? VESTRY_LIMIT : refuse(pool, function);
-    if (conn->depth > 1) return VESTRY_OK; /* this thread's own, so no other changes it */
+    if (conn->is.depth > 1) return VESTRY_OK; /* this thread's own, so no other changes it */
     vestry_err error = vsi_postgres_reconnect(conn, function);
     if (!error) return VESTRY_OK;
     vsi_postgres_release(conn);
@@ -383,69 +320,38 @@ vestry_err vsi_postgres_check_out(vsi_postgres_pool *pool, vsi_postgres_choice w
   }
 }
 
-bool vsi_postgres_is_last(vsi_postgres_conn *conn) {
-  vsi_mutex_lock(&conn->pool->lock);
-  bool is_last = conn->depth == 1;
-  if (!is_last) conn->depth--;
-  vsi_mutex_unlock(&conn->pool->lock);
-  return is_last;
-}
-
-vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *is) {
-  vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
-  vsi_mutex_lock(&pool->lock);
-  vsi_postgres_conn *own = own_locked(pool);
-  vsi_mutex_unlock(&pool->lock);
-  return own ? &own->is : NULL;
-}
-
 void vsi_postgres_release(vsi_postgres_conn *conn) {
-  vsi_postgres_pool *pool = conn->pool;
   if (conn->is_reset || is_left(conn)) vsi_postgres_hang_up(conn);
-  conn->is.kind = (vestry_sql_kind)0;
   conn->is_lost = conn->is_conflict = conn->is_stale = conn->is_reset = false;
   conn->begins_again = false;
   conn->around = (vsi_postgres_around){.begin = NULL};
   conn->has_met = NULL;
   conn->sqlstate[0] = '\0';
   conn->limit_ms = conn->setup_ms;
-  vsi_mutex_lock(&pool->lock);
-  conn->depth = 0;
-  pool->stats.checked_out_count--;
-  const bool is_reserved = conn >= &pool->conns[pool->options.connections_count];
-  vsi_line_wake_locked(is_reserved ? &pool->aside_line : &pool->line);
-  vsi_mutex_unlock(&pool->lock);
+  vsi_sql_give_back(&conn->is);
 }
 
 bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, uint64_t server) {
   vsi_postgres_conn *conn;
   if (!vsi_postgres_check_out(pool, VSI_POSTGRES_SOON, "comparison of servers", &conn)) vsi_postgres_release(conn);
-  vsi_mutex_lock(&pool->lock);
-  if (!pool->stats.connected_count) atomic_store_explicit(&pool->server, server, memory_order_relaxed);
+  vsi_mutex_lock(&pool->is.lock);
+  if (!pool->is.stats.connected_count) atomic_store_explicit(&pool->server, server, memory_order_relaxed);
   const bool is_at = vsi_postgres_pool_server(pool) == server;
   if (!is_at) pool->left_ns = vsi_monotonic_ns();
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->is.lock);
   return is_at;
-}
-
-void vestry_postgres_pool_stats_get(vestry_sql_pool *of, vestry_postgres_pool_stats *ret_stats) {
-  vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
-  vsi_mutex_lock(&pool->lock);
-  vestry_postgres_pool_stats stats = pool->stats;
-  vsi_mutex_unlock(&pool->lock);
-  if (ret_stats) *ret_stats = stats;
 }
 
 void vsi_postgres_pool_destroy(vestry_sql_pool *is) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
   const vestry_host *host = pool->is.host;
-  for (size_t i = 0; i < vsi_postgres_conns_count(&pool->options); i++) {
+  for (size_t i = 0; i < is->conns_count; i++) {
     vsi_postgres_conn *conn = &pool->conns[i];
     if (!conn->pool) break;
     vsi_postgres_hang_up(conn);
     vsi_postgres_statements_finish(&conn->statements);
   }
-  vsi_mutex_finish(&pool->lock);
+  vsi_sql_conns_finish(is);
   vsi_free(host, pool->url);
   vsi_free(host, pool->setup);
   vsi_free(host, pool->search_path);

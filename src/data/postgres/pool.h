@@ -11,8 +11,7 @@
 #include "data/postgres/keys.h"
 #include "data/postgres/link.h"
 #include "data/postgres/statements.h"
-#include "data/sql/sql.h"
-#include "data/sql/thread_line.h"
+#include "data/sql/pool.h"
 #include "vestry/data/postgres.h"
 
 typedef struct vsi_postgres_pool vsi_postgres_pool;
@@ -26,7 +25,7 @@ typedef struct vsi_postgres_conn {
   vsi_postgres_around around; /* of its next statement */
   uint32_t setup_ms;          /* the server's time limit for a statement after the setup; 0: none */
   uint32_t limit_ms;          /* the same now; reset when the connection is released */
-  uint64_t opened_ns;         /* when the connection was opened; guarded by pool->lock */
+  uint64_t opened_ns;         /* when the connection was opened; guarded by pool->is.lock */
   bool is_lost;               /* the connection was lost since it was checked out */
   bool is_conflict;           /* the transaction may succeed if it is begun again */
   bool is_stale;              /* the same, because the definitions of a statement have changed */
@@ -35,8 +34,6 @@ typedef struct vsi_postgres_conn {
   bool begins_again; /* the caller begins again by itself */
   bool *has_met;     /* whether it has begun again because a unique value existed (pool.c); NULL: it does not begin
                         again for this reason */
-  unsigned depth;    /* how often its thread has begun; guarded by pool->lock; 0: free */
-  pthread_t owner;   /* guarded by pool->lock, while it is checked out */
 } vsi_postgres_conn;
 
 /* A receiver of the pool is notified that a visible commit may have written to its table, if a follower of commits runs
@@ -49,7 +46,7 @@ typedef struct vsi_postgres_receiver {
   bool is_notified, is_roused;
 } vsi_postgres_receiver;
 
-/* The last connection of a pool is reserved: the application cannot check it out. It is for short statements that must
+/* The connection that is aside is reserved: the application cannot check it out. It is for short statements that must
  * not wait for the application's transactions, for example the renewal of leases. Such a statement uses another
  * connection only while the server refuses the reserved one. */
 enum { VSI_POSTGRES_ASIDE = 1 };
@@ -60,41 +57,36 @@ struct vsi_postgres_pool {
   char *search_path;                    /* that of the first connection, once it exists */
   char name[128];                       /* is.name */
   vestry_postgres_pool_options options; /* defaults filled in; do not use its texts */
-  vsi_mutex lock;
-  vsi_thread_line line, aside_line; /* guarded by lock */
-  uint64_t away_until_ns, away_ms;  /* guarded by lock: no attempt to connect before that time; away_ms: 0: the last
+  uint64_t away_until_ns, away_ms; /* guarded by is.lock: no attempt to connect before that time; away_ms: 0: the last
                                          attempt has succeeded */
-  uint64_t left_ns; /* guarded by lock: connections that were opened before are closed, because another server has the
+  uint64_t
+      left_ns; /* guarded by is.lock: connections that were opened before are closed, because another server has the
                        role of theirs */
-  bool is_aside_refused;            /* guarded by lock: it was logged that the reserved connection is refused */
-  vestry_postgres_pool_stats stats; /* guarded by lock */
-  LIST_HEAD(, vsi_postgres_receiver) receivers; /* guarded by lock: receivers of commits */
-  unsigned followers_count;                     /* guarded by lock: followers that are GOING */
+  bool is_aside_refused; /* guarded by is.lock: it was logged that the reserved connection is refused */
+  LIST_HEAD(, vsi_postgres_receiver) receivers; /* guarded by is.lock: receivers of commits */
+  unsigned followers_count;                     /* guarded by is.lock: followers that are GOING */
   _Atomic(uint64_t)
-      server; /* start (VSI_POSTGRES_STARTED) of the server of the last connection; 0: none. Set under lock;
+      server; /* start (VSI_POSTGRES_STARTED) of the server of the last connection; 0: none. Set under is.lock;
                                relaxed, because it is read again and again */
   vsi_postgres_conn conns[]; /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
 };
 
-static inline size_t vsi_postgres_conns_count(const vestry_postgres_pool_options *options) {
-  return (size_t)options->connections_count + VSI_POSTGRES_ASIDE;
-}
 /* Return the time until which a statement that begins now may take. It includes a reserve for the server's report that
  * it has cancelled the statement. */
 static inline uint64_t vsi_postgres_until_ns(const vsi_postgres_conn *conn) {
   return vsi_monotonic_in_ms(conn->limit_ms ? (uint64_t)conn->limit_ms + 2000 : UINT64_MAX);
 }
 
-/* The connections that a thread may check out.
+/* The connections that a thread may check out (`which`).
  * ANY       any, except for the reserved one
  * SOON      the same; the wait is short, and it is not logged if none becomes free
  * OPEN      as SOON, but one that is open
  * RESERVED  the reserved one */
 typedef enum vsi_postgres_choice {
   VSI_POSTGRES_ANY,
-  VSI_POSTGRES_SOON,
-  VSI_POSTGRES_OPEN,
-  VSI_POSTGRES_RESERVED
+  VSI_POSTGRES_RESERVED = VSI_SQL_ASIDE,
+  VSI_POSTGRES_SOON = 2,
+  VSI_POSTGRES_OPEN = 4
 } vsi_postgres_choice;
 
 /* Check out a connection without a transaction, and open it, unless it is open and the server has not ended it. If this
@@ -104,9 +96,6 @@ typedef enum vsi_postgres_choice {
  *           IO */
 vestry_err vsi_postgres_check_out(vsi_postgres_pool *pool, vsi_postgres_choice which, const char *function,
                                   vsi_postgres_conn **ret_conn);
-/* Return whether the connection must be released, because its thread has begun once. Otherwise the number is
- * decreased. */
-bool vsi_postgres_is_last(vsi_postgres_conn *conn);
 void vsi_postgres_release(vsi_postgres_conn *conn);
 
 /* Return the pool, or the connection; NULL: of another database. */
@@ -146,7 +135,7 @@ vestry_err vsi_postgres_conn_fail(vsi_postgres_conn *conn, const char *function,
 /* ---- functions of vsi_sql_ops (data/sql/sql.h), whose table is in run.c ---- */
 
 void vsi_postgres_pool_destroy(vestry_sql_pool *pool);
-vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *pool);
+vestry_sql_transaction *vsi_postgres_find_free(vestry_sql_pool *pool, unsigned which);
 /* Each part of this library that has tables in the application's database has a name and a version, in the table
  * vestry_schema. So a program gets the tables of the parts that it uses, independently of the others. The first part
  * creates its tables, and vestry_schema, in the first schema of the connection's search_path; later ones use the schema

@@ -4,15 +4,7 @@
 
 #include "data/postgres/run.h"
 
-enum {
-  CONNECTIONS = 8,
-  CONNECTIONS_MOST = 1024,
-  STATEMENTS = 64,
-  WAIT_MS = 5000,
-  STATEMENT_MS = 10000,
-  RETRY_MS = 1000,
-  TRIES = 10
-};
+enum { CONNECTIONS = 8, STATEMENTS = 64, WAIT_MS = 5000, STATEMENT_MS = 10000, RETRY_MS = 1000, TRIES = 10 };
 
 static void set_defaults(vestry_postgres_pool_options *options) {
   if (!options->connections_count) options->connections_count = CONNECTIONS;
@@ -45,17 +37,19 @@ static vestry_err refuse_options(const vestry_host *host, const char *why) {
 }
 
 static vsi_postgres_pool *allocate(const vestry_host *host, const vestry_postgres_pool_options *options) {
-  vsi_postgres_pool *pool = vsi_calloc(host, 1, sizeof *pool + vsi_postgres_conns_count(options) * sizeof *pool->conns);
+  const size_t count = (size_t)options->connections_count + VSI_POSTGRES_ASIDE;
+  vsi_postgres_pool *pool = vsi_calloc(host, 1, sizeof *pool + count * sizeof *pool->conns);
   if (!pool) return NULL;
-  pool->is = (vestry_sql_pool){.ops = &vsi_postgres_ops, .host = host, .name = pool->name};
+  pool->is =
+      (vestry_sql_pool){.ops = &vsi_postgres_ops, .host = host, .name = pool->name, .look_ns = &pool->away_until_ns};
+  vsi_sql_conns_init(&pool->is, pool->conns, sizeof *pool->conns, options->connections_count, VSI_POSTGRES_ASIDE,
+                     options->wait_ms);
   pool->options = *options;
-  vsi_mutex_init(&pool->lock, VSI_LOCK_POSTGRES_POOL);
   pool->url = vsi_strdup(host, options->url, strlen(options->url));
   pool->setup = options->setup ? vsi_strdup(host, options->setup, strlen(options->setup)) : NULL;
   bool is_whole = pool->url && (pool->setup || !options->setup);
-  for (size_t i = 0; i < vsi_postgres_conns_count(options) && is_whole; i++) {
+  for (size_t i = 0; i < count && is_whole; i++) {
     pool->conns[i].pool = pool;
-    pool->conns[i].is.pool = &pool->is;
     is_whole = !vsi_postgres_statements_init(&pool->conns[i].statements, host, options->statements_count);
   }
   if (is_whole) return pool;
@@ -71,7 +65,7 @@ vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *given
   set_defaults(&options);
   if (!options.url) return refuse_options(host, "options.url must name a database");
   if (!name_it(options.url, name, sizeof name)) return refuse_options(host, "libpq cannot read options.url");
-  if (options.connections_count > CONNECTIONS_MOST)
+  if (options.connections_count > VSI_SQL_CONNECTIONS_MOST)
     return refuse_options(host, "options.connections_count is more than 1,024");
   if (options.schema && options.schema_version < 1)
     return refuse_options(host, "options.schema requires a schema_version of at least 1");

@@ -59,10 +59,10 @@ vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, con
   vestry_err error = vsi_postgres_check_out(pool, VSI_POSTGRES_ANY, "vestry_sql_begin", &conn);
   recorder_fail(pool, error);
   if (error) return error;
-  bool is_inside = conn->depth > 1; /* this thread's own, so no other changes it */
+  bool is_inside = conn->is.depth > 1; /* this thread's own, so no other changes it */
   if (is_inside && kind > VESTRY_SQL_READ_ASIDE) {
     const vsi_call call = vsi_sql_call(&pool->is, "vestry_sql_begin");
-    (void)vsi_postgres_is_last(conn);
+    (void)vsi_sql_is_last(&conn->is);
     return vsi_refuse(&call, VESTRY_INVALID,
                       "this thread already has a transaction; end it before beginning another one");
   }
@@ -77,7 +77,7 @@ vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, con
 static vestry_err sql_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
   vsi_postgres_recorder *of = kind <= VESTRY_SQL_READ_ASIDE ? vsi_postgres_recorder_of(pool) : NULL;
-  const bool is_first = of && of->is_followed && !of->transaction && !vsi_postgres_own(is);
+  const bool is_first = of && of->is_followed && !of->transaction && !vsi_sql_own(is);
   vestry_err error = is_first ? of->begin(of) : VESTRY_OK;
   if (error) return error;
   return vsi_postgres_begin(pool, kind, begins[kind], ret_transaction);
@@ -87,13 +87,13 @@ static vestry_err sql_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sq
 
 static void count(vsi_postgres_conn *conn, vestry_err error) {
   vsi_postgres_pool *pool = conn->pool;
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
   if (error || !vsi_sql_is_writing(&conn->is))
-    pool->stats.rolled_back_count++;
+    pool->is.stats.rolled_back_count++;
   else
-    pool->stats.committed_count++;
-  if (conn->is_conflict) pool->stats.conflicts_count++;
-  vsi_mutex_unlock(&pool->lock);
+    pool->is.stats.committed_count++;
+  if (conn->is_conflict) pool->is.stats.conflicts_count++;
+  vsi_mutex_unlock(&pool->is.lock);
 }
 
 static vestry_err commit(vsi_postgres_conn *conn, vsi_after *after) {
@@ -116,7 +116,7 @@ static vestry_err commit(vsi_postgres_conn *conn, vsi_after *after) {
 
 static vestry_err sql_end(vestry_sql_transaction *transaction, vestry_err error) {
   vsi_postgres_conn *conn = (vsi_postgres_conn *)transaction;
-  if (!vsi_postgres_is_last(conn)) return error;
+  if (!vsi_sql_is_last(&conn->is)) return error;
   vsi_after *after = vsi_after_take(&conn->is.after);
   if (!error && vsi_sql_is_writing(&conn->is)) error = commit(conn, after);
   count(conn, error);
@@ -394,11 +394,7 @@ static vestry_err execute(vsi_postgres_conn *conn, const char *sql, const vsi_po
   vestry_err error = run_around(conn, sql, values, &ran);
   if (error) return error;
   *ret_result = ran.result;
-  if (ran.is_new) {
-    vsi_mutex_lock(&conn->pool->lock);
-    conn->pool->stats.prepared_count++;
-    vsi_mutex_unlock(&conn->pool->lock);
-  }
+  if (ran.is_new) vsi_sql_count(&conn->pool->is, &conn->pool->is.stats.prepared_count);
   if (ran.result) note_kept(conn, ran.result, rolls_back);
   if (vsi_postgres_is_done(ran.result)) return VESTRY_OK;
   conn->is_stale = ran.is_stale || (ran.is_doubted && again) || is_elsewhere(conn, &ran);
@@ -482,14 +478,14 @@ static vestry_err run_by(vsi_postgres_pool *pool, vsi_postgres_choice which, con
   recorder_fail(pool, error);
   if (error) return error;
   *ret_fate = FATE_ENDED;
-  if (conn->depth > 1) { /* this thread's own, so no other changes it */
+  if (conn->is.depth > 1) { /* this thread's own, so no other changes it */
     error = sql_run(&conn->is, sql, list, row, ctx);
   } else {
     error = run(conn, true, sql, list, again, row, ctx);
     *ret_fate = conn->is_stale ? FATE_STALE : conn->is_lost ? FATE_LOST : FATE_ENDED;
     if (*ret_fate != FATE_STALE || !again) recorder_fail(pool, error);
   }
-  if (!vsi_postgres_is_last(conn)) return error;
+  if (!vsi_sql_is_last(&conn->is)) return error;
   /* The next thread would continue the transaction. */
   if (!error && conn->db && PQtransactionStatus(conn->db) != PQTRANS_IDLE)
     error = refuse(pool, alone, VESTRY_INVALID, sql,
@@ -509,10 +505,10 @@ static vestry_err run_twice(vsi_postgres_pool *pool, vsi_postgres_choice which, 
 
 /* Log it once if the server refuses the reserved connection while others work. */
 static void note_aside(vsi_postgres_pool *pool, bool is_refused) {
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
   const bool is_new = is_refused && !pool->is_aside_refused && pool->away_ms;
   if (!is_refused || is_new) pool->is_aside_refused = is_refused;
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->is.lock);
   if (is_new)
     vsi_log_repeated(
         pool->is.host, &pool->is.failures, 0, VESTRY_LOG_WARN,
@@ -564,7 +560,7 @@ static bool is_recorded(vestry_sql_pool *pool) {
 static vestry_err read_recorded(vestry_sql_pool *pool, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
                                 void *ctx) {
   vsi_postgres_recorder *of = vsi_postgres_recorder_of((vsi_postgres_pool *)pool);
-  const bool has_own = of && of->is_followed && !of->transaction && vsi_postgres_own(pool);
+  const bool has_own = of && of->is_followed && !of->transaction && vsi_sql_own(pool);
   if (has_own) of->is_unknown = true; /* in a transaction of the application */
   if (!of || !of->is_followed || has_own) return run_alone(pool, sql, list, row, ctx);
   const vestry_err error = of->transaction ? VESTRY_OK : of->begin(of);
@@ -598,7 +594,7 @@ static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const 
 static vestry_err read_tab(vestry_sql_pool *pool, vestry_render *render, const char *topic, const char *sql,
                            const vestry_value *list, vestry_sql_row_fn row, void *ctx) {
   (void)topic;
-  const bool is_inside = render && vsi_postgres_own(pool) && is_recorded(pool);
+  const bool is_inside = render && vsi_sql_own(pool) && is_recorded(pool);
   return (is_inside ? read_recorded : run_again)(pool, sql, list, row, ctx);
 }
 
@@ -624,7 +620,8 @@ const vsi_sql_ops vsi_postgres_ops = {.dialect = VSI_SQL_OF_POSTGRES,
                                       .change_tab = change_tab,
                                       .run_flushed = run_again,
                                       .run_aside = run_aside,
-                                      .own = vsi_postgres_own,
+                                      .own = vsi_sql_own,
+                                      .find_free = vsi_postgres_find_free,
                                       .is_recorded = is_recorded,
                                       .read_unfollowed = read_unfollowed,
                                       .read_tab = read_tab,

@@ -251,7 +251,7 @@ vestry_err vestry_postgres_topics_settle(topics *t, uint64_t timeout_ms, uint64_
   char text[NAME_BYTES + 24];
   uint64_t seq = 0;
   if (!t) return VESTRY_INVALID;
-  if (vsi_postgres_own(&t->pool->is))
+  if (vsi_sql_own(&t->pool->is))
     return vsi_mistake(t->pool->is.host, "vestry_postgres_topics_settle",
                        "this thread has a transaction of the pool; end it first");
   const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
@@ -271,7 +271,7 @@ static vestry_err start(topics *t) {
   if (vsi_postgres_thread_init(&t->thread)) return VESTRY_IO;
   if (t->pool->is.host->random(t->pool->is.host->ctx, bytes, sizeof bytes)) return VESTRY_IO;
   vsi_hex_write(t->name, bytes, sizeof bytes);
-  if (!vsi_postgres_own(&t->pool->is)) begin(t); /* otherwise the thread does it, with another connection */
+  if (!vsi_sql_own(&t->pool->is)) begin(t); /* otherwise the thread does it, with another connection */
   return vsi_postgres_thread_start(&t->thread, t->pool->is.host, "vestry-topics", run, t);
 }
 

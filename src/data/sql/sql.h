@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/sql/call.h"
+#include "data/sql/thread_line.h"
 #include "vestry/data/sql.h"
 
 /* Selects the text of a statement that differs between the databases. */
@@ -98,6 +99,8 @@ typedef struct vsi_sql_ops {
    * OFF. PostgreSQL: the statement returns VSI_SQL_POSTGRES_FLUSHED. */
   vestry_err (*run_flushed)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                             void *ctx);
+  /* Return a connection that a thread may have now, under pool->lock; NULL: there is none. which: see pool.h */
+  vestry_sql_transaction *(*find_free)(vestry_sql_pool *pool, unsigned which);
   /* Same as run_again, for a thread that has no transaction, and must not wait for transactions of the application. */
   vestry_err (*run_aside)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                           void *ctx);
@@ -130,12 +133,24 @@ typedef struct vsi_sql_ops {
   bool (*is_refused)(vestry_sql_transaction *transaction);
 } vsi_sql_ops;
 
+/* The resources for which threads wait. */
+typedef enum vsi_sql_line { VSI_SQL_LINE_MAIN, VSI_SQL_LINE_ASIDE, VSI_SQL_LINE_TURN, VSI_SQL_LINES } vsi_sql_line;
+
 struct vestry_sql_pool {
   const vsi_sql_ops *ops;
   const vestry_host *host;
   const char *name;             /* for the log */
   vsi_repeated_log failures;    /* of statements, and of other calls that a request or a row can repeat */
   int64_t (*now_ms)(void *ctx); /* clock of tests, for all storages of the pool; NULL: the database's */
+  /* The connections (data/sql/pool.h). */
+  vsi_mutex lock;
+  vsi_thread_line lines[VSI_SQL_LINES];       /* guarded by lock */
+  bool is_written;                            /* guarded by lock: a thread has the turn to write */
+  vestry_sql_pool_stats stats;                /* guarded by lock */
+  uint32_t wait_ms;                           /* maximum time to wait for a connection */
+  const uint64_t *look_ns;                    /* as for vsi_line_wait_locked */
+  char *conns;                                /* the database's structs, of conn_bytes each */
+  size_t conn_bytes, conns_count, main_count; /* main_count: the ordinary ones, which are first */
 };
 
 /* Functions that are called after a transaction: a list whose members embed a vsi_after as their first member. Used
@@ -172,6 +187,8 @@ struct vestry_sql_transaction {
   vestry_sql_pool *pool;
   vestry_sql_kind kind; /* 0: each statement is a separate transaction */
   vsi_after *after;     /* functions to call after the end, if it writes, or is that of a recorded render */
+  unsigned depth;       /* how often its thread has begun; guarded by pool->lock; 0: the connection is free */
+  pthread_t owner;      /* guarded by pool->lock, while depth is not 0 */
 };
 
 struct vestry_sql_row {

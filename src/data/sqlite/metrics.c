@@ -40,9 +40,9 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
 }
 
 vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool) {
-  vestry_sqlite_pool_stats stats = {0};
+  vestry_sql_pool_stats stats = {0};
   if (!metrics || !pool) return VESTRY_INVALID;
-  vestry_sqlite_pool_stats_get(pool, &stats);
+  vestry_sql_pool_stats_get(pool, &stats);
   static const char transactions[] = "vestry_sqlite_pool_transactions";
   const vsi_metric_row rows[] = {
       {"vestry_sqlite_pool_checkouts", "Connections checked out.", NULL, NULL, 0, stats.checkouts_count},
@@ -56,8 +56,6 @@ vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool) {
       {transactions, NULL, "outcome", "rolled_back", 0, stats.rolled_back_count},
       {"vestry_sqlite_pool_wal_bytes", "Size of the WAL after the last commit, in bytes.", NULL, NULL,
        VESTRY_METRIC_GAUGE, stats.wal_bytes},
-      {"vestry_sqlite_pool_wal_holds", "Times that a thread waited to empty the WAL.", NULL, NULL, 0,
-       stats.wal_holds_count},
       {"vestry_sqlite_pool_wal_stuck",
        "Waits after which the WAL could not be emptied, because another connection read or wrote.", NULL, NULL, 0,
        stats.wal_stuck_count}};

@@ -1,13 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: checked-out connections, one writer, and the threads that wait */
-/* A pool: a few connections, each used by one thread at a time, with one writer among them.
- *
- * A writer first waits for the turn to write, and then for a connection, so that threads that wait for the turn hold no
- * connection. A thread that has a connection gets the same one again. Otherwise it could wait for itself, when a part
- * of a page reads inside the page's render, and it would not see its own writes.
- *
- * Waiting threads form queues (data/sql/thread_line.h), one for each kind: connections, READ_ASIDE connections, and
- * the turn to write.
+/* A pool of SQLite: connections (data/sql/pool.h), with one writer among them.
  *
  * An administrator may remove, replace or cut the file, or the files of its WAL, while a program has them open
  * (files.h). Therefore, each transaction for writing first checks whether the WAL was cut, because its checkpoint would
@@ -21,14 +13,7 @@
 #include "data/sqlite/cache.h"
 #include "data/sqlite/sqlite.h"
 
-enum {
-  FILE_CHECKED_EACH = 64,
-  NAMES_CHECKED_MS = 10,
-  SYNCHRONOUS_NORMAL = 1,
-  EMPTY_MS = 250,
-  WAIT_FROM_NOW = 1,
-  COPIED_EACH = 1000
-};
+enum { FILE_CHECKED_EACH = 64, NAMES_CHECKED_MS = 10, SYNCHRONOUS_NORMAL = 1, EMPTY_MS = 250, COPIED_EACH = 1000 };
 
 /* ---------------------------------------------------------------------------------------------- connections ------- */
 
@@ -86,9 +71,9 @@ void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
   const vestry_host *host = pool->is.host;
   vsi_sqlite_copier_close(&pool->copier);
-  for (size_t i = 0; i < pool->conns_count; i++) close_conn(&pool->conns[i]);
+  for (size_t i = 0; i < is->conns_count; i++) close_conn(&pool->conns[i]);
   vsi_sqlite_turn_close(&pool->turn);
-  vsi_mutex_finish(&pool->lock);
+  vsi_sql_conns_finish(is);
   vsi_free(host, pool->path);
   vsi_free(host, pool->setup);
   vsi_free(host, pool);
@@ -99,18 +84,18 @@ void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
 void vestry_sqlite_pool_on_commit(vestry_sql_pool *of, vestry_sqlite_commit_fn fn, void *ctx) {
   vsi_sqlite_pool *pool = vsi_sqlite_pool_of(of);
   if (!pool) return;
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
   pool->on_commit = fn;
   pool->on_commit_ctx = ctx;
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->is.lock);
 }
 
 /* ------------------------------------------------------------------------------------------------ check-outs ------ */
 
 vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
   vestry_sqlite *database = pool->database;
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->is.lock);
   return database;
 }
 
@@ -120,58 +105,20 @@ VSI_SIDE_BY_SIDE void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside,
   if (database) vsi_sqlite_reads_fail(database, is_aside, error);
 }
 
-/* Return the connection of one kind that this thread has; NULL: none. */
-static vsi_sqlite_conn *own_locked(vsi_sqlite_pool *pool, bool is_aside) {
-  for (size_t i = 0; i < pool->conns_count; i++) {
-    vsi_sqlite_conn *conn = &pool->conns[i];
-    if (conn->depth && conn->is_aside == is_aside && pthread_equal(conn->owner, pthread_self())) return conn;
+vestry_sql_transaction *vsi_sqlite_pool_find_free(vestry_sql_pool *pool, unsigned which) {
+  const size_t to = which & VSI_SQL_ASIDE ? pool->conns_count : pool->main_count;
+  for (size_t i = which & VSI_SQL_ASIDE ? pool->main_count : 0; i < to; i++) {
+    vsi_sqlite_conn *conn = (vsi_sqlite_conn *)vsi_sql_conn_at(pool, i);
+    if (!conn->is.depth && (which & VSI_SQLITE_STUCK || !conn->is_stuck)) return &conn->is;
   }
   return NULL;
 }
 
-/* takes_stuck: the caller does not use the connection, so it may be stuck in a transaction. */
-static vsi_sqlite_conn *free_locked(vsi_sqlite_pool *pool, bool is_aside, bool takes_stuck) {
-  size_t from = is_aside ? pool->options.connections_count : 0;
-  size_t to = is_aside ? pool->conns_count : pool->options.connections_count;
-  for (size_t i = from; i < to; i++)
-    if (!pool->conns[i].depth && (takes_stuck || !pool->conns[i].is_stuck)) return &pool->conns[i];
-  return NULL;
-}
-
-bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool) {
+bool vsi_sqlite_pool_has_free(vestry_sql_pool *pool) {
   vsi_mutex_lock(&pool->lock);
-  const bool has_free = free_locked(pool, false, false) != NULL;
+  const bool has_free = vsi_sqlite_pool_find_free(pool, 0) != NULL;
   vsi_mutex_unlock(&pool->lock);
   return has_free;
-}
-
-typedef struct wish {
-  vsi_sqlite_pool *pool;
-  vsi_sqlite_given what;
-  bool takes_stuck;
-} wish;
-
-static bool is_granted(const void *ctx) {
-  const wish *of = ctx;
-  return of->what == VSI_SQLITE_GIVEN_TURN
-             ? !of->pool->is_written
-             : free_locked(of->pool, of->what == VSI_SQLITE_GIVEN_ASIDE, of->takes_stuck) != NULL;
-}
-
-/* Wait until it is available; false: the time is over.
- *  in_out_until_ns  WAIT_FROM_NOW: options.wait_ms from the first time that this thread must wait */
-static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, bool takes_stuck, uint64_t *in_out_until_ns) {
-  const bool has_one = own_locked(pool, false) || own_locked(pool, true);
-  const wish of = {pool, what, takes_stuck};
-  if ((has_one || !pool->lines[what].first) && is_granted(&of)) return true;
-  if (*in_out_until_ns == WAIT_FROM_NOW) *in_out_until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
-  pool->stats.waits_count++;
-  return vsi_line_wait_locked(&pool->lines[what], &pool->lock, *in_out_until_ns, NULL, is_granted, &of);
-}
-
-static void give_turn_locked(vsi_sqlite_pool *pool) {
-  pool->is_written = false;
-  vsi_line_wake_locked(&pool->lines[VSI_SQLITE_GIVEN_TURN]);
 }
 
 static int control(const vsi_sqlite_conn *conn, vsi_sqlite_control which) {
@@ -192,32 +139,17 @@ static void roll_back(vsi_sqlite_conn *conn) {
 }
 
 static void give_back_locked(vsi_sqlite_conn *conn) {
-  vsi_sqlite_pool *pool = conn->pool;
-  const bool was_writing = vsi_sql_is_writing(&conn->is);
-  conn->is.kind = (vestry_sql_kind)0;
   conn->is_alone = false;
   conn->ended_by = VESTRY_OK;
-  conn->depth = 0;
-  pool->has_stuck |= conn->is_stuck;
-  pool->stats.checked_out_count--;
-  if (was_writing) give_turn_locked(pool);
-  vsi_line_wake_locked(&pool->lines[conn->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION]);
+  conn->pool->has_stuck |= conn->is_stuck;
+  vsi_sql_give_back_locked(&conn->is);
 }
 
 /* Release a connection: this thread no longer has it. */
 static void give_back(vsi_sqlite_conn *conn) {
-  vsi_sqlite_pool *pool = conn->pool;
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&conn->pool->is.lock);
   give_back_locked(conn);
-  vsi_mutex_unlock(&pool->lock);
-}
-
-/* Give a free connection to this thread. */
-static void check_out_locked(vsi_sqlite_conn *conn) {
-  conn->depth = 1;
-  conn->owner = pthread_self();
-  conn->is.kind = conn->is_aside ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ;
-  conn->pool->stats.checked_out_count++;
+  vsi_mutex_unlock(&conn->pool->is.lock);
 }
 
 static void tidy(vsi_sqlite_conn *conn);
@@ -226,38 +158,22 @@ static void tidy(vsi_sqlite_conn *conn);
 static void unstick_locked(vsi_sqlite_pool *pool) {
   if (!pool->has_stuck) return;
   pool->has_stuck = false; /* give_back sets it again */
-  for (size_t i = 0; i < pool->conns_count; i++) {
+  for (size_t i = 0; i < pool->is.conns_count; i++) {
     vsi_sqlite_conn *conn = &pool->conns[i];
-    if (conn->depth || !conn->is_stuck) continue;
-    check_out_locked(conn);
-    vsi_mutex_unlock(&pool->lock);
+    if (conn->is.depth || !conn->is_stuck) continue;
+    vsi_sql_give_locked(&conn->is);
+    vsi_mutex_unlock(&pool->is.lock);
     roll_back(conn);
     tidy(conn);
     give_back(conn);
-    vsi_mutex_lock(&pool->lock);
+    vsi_mutex_lock(&pool->is.lock);
   }
 }
 
 /* Take a free connection for this thread; NULL: none became free in time. */
-static vsi_sqlite_conn *take_locked(vsi_sqlite_pool *pool, bool is_aside, bool takes_stuck, uint64_t *in_out_until_ns) {
-  const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
+static vsi_sqlite_conn *take_locked(vsi_sqlite_pool *pool, unsigned which, uint64_t *in_out_until_ns) {
   unstick_locked(pool);
-  const bool is_there = wait_locked(pool, what, takes_stuck, in_out_until_ns);
-  vsi_sqlite_conn *conn = is_there ? free_locked(pool, is_aside, takes_stuck) : NULL;
-  if (conn) {
-    check_out_locked(conn);
-    pool->stats.checkouts_count++;
-  }
-  if (pool->lines[what].first && is_granted(&(wish){pool, what, false})) vsi_line_wake_locked(&pool->lines[what]);
-  return conn;
-}
-
-static vestry_err refuse(vsi_sqlite_pool *pool, const char *function) {
-  const vsi_call call = vsi_sqlite_pool_call(pool, function);
-  return vsi_refuse(&call, VESTRY_LIMIT,
-                    "no connection became free within %u ms, and options.connections_count is %u; raise it, or look "
-                    "for a handler that holds a connection for long",
-                    pool->options.wait_ms, pool->options.connections_count);
+  return (vsi_sqlite_conn *)vsi_sql_take_locked(&pool->is, which, in_out_until_ns);
 }
 
 VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *function) {
@@ -281,40 +197,25 @@ VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, co
                     moved);
 }
 
-/* Take a connection that is free at once, if no other thread waits for one; NULL: take_locked. */
-static vsi_sqlite_conn *take_at_once_locked(vsi_sqlite_pool *pool, bool is_aside) {
-  const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
-  if (pool->lines[what].first || pool->has_stuck) return NULL;
-  vsi_sqlite_conn *conn = free_locked(pool, is_aside, false);
-  if (!conn) return NULL;
-  check_out_locked(conn);
-  pool->stats.checkouts_count++;
-  return conn;
-}
-
-/* Return whether this transaction for reading checks the file. */
-static bool is_checked_locked(const vsi_sqlite_pool *pool) {
-  return atomic_load_explicit(&pool->has_moved, memory_order_relaxed) ||
-         pool->stats.checkouts_count % FILE_CHECKED_EACH == 0;
-}
-
 /* Check out a connection for reading. Checks from time to time that the paths still lead to the files. */
 static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transaction **ret_transaction) {
-  uint64_t until_ns = WAIT_FROM_NOW;
+  uint64_t until_ns = VSI_SQL_FROM_NOW;
   const char *function = is_aside ? "vestry_sql_begin (READ_ASIDE)" : "vestry_sql_begin (READ)";
-  vsi_mutex_lock(&pool->lock);
-  vsi_sqlite_conn *conn = own_locked(pool, is_aside);
+  vsi_mutex_lock(&pool->is.lock);
+  vsi_sqlite_conn *conn = (vsi_sqlite_conn *)vsi_sql_own_locked(&pool->is, is_aside);
   const bool is_own = conn != NULL;
   if (is_own)
-    conn->depth++;
-  else if (!(conn = take_at_once_locked(pool, is_aside)))
-    conn = take_locked(pool, is_aside, false, &until_ns);
-  if (!conn) pool->stats.refused_count++;
-  const bool is_checked = conn && !is_own && is_checked_locked(pool);
-  vsi_mutex_unlock(&pool->lock);
-  vestry_err error = !conn        ? refuse(pool, function)
-                     : is_checked ? vsi_sqlite_pool_check_file(conn, function)
-                                  : VESTRY_OK;
+    conn->is.depth++;
+  else
+    conn = take_locked(pool, is_aside, &until_ns);
+  vsi_mutex_unlock(&pool->is.lock);
+  vestry_err error = conn ? VESTRY_OK : vsi_sql_refuse(&pool->is, function, "");
+  if (conn && !is_own) {
+    conn->is.kind = is_aside ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ;
+    const bool is_checked =
+        conn->reads++ % FILE_CHECKED_EACH == 0 || atomic_load_explicit(&pool->has_moved, memory_order_relaxed);
+    if (is_checked) error = vsi_sqlite_pool_check_file(conn, function);
+  }
   vsi_sqlite_pool_note(pool, is_aside, error);
   if (!error)
     *ret_transaction = &conn->is;
@@ -325,27 +226,22 @@ static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_tra
 
 /* Take the turn to write, and a connection. */
 static vestry_err take_turn(vsi_sqlite_pool *pool, bool is_aside, vsi_sqlite_conn **ret_conn) {
-  uint64_t until_ns = WAIT_FROM_NOW;
+  static const char function[] = "vestry_sql_begin (WRITE)";
+  uint64_t until_ns = VSI_SQL_FROM_NOW;
   vsi_sqlite_conn *conn = NULL;
-  vsi_mutex_lock(&pool->lock);
-  bool has_one = own_locked(pool, is_aside) != NULL;
-  const bool has_turn = !pool->is_written && !pool->lines[VSI_SQLITE_GIVEN_TURN].first;
-  if (!has_one && (has_turn || wait_locked(pool, VSI_SQLITE_GIVEN_TURN, false, &until_ns))) {
-    pool->is_written = true;
-    conn = take_at_once_locked(pool, is_aside);
-    if (!conn) conn = take_locked(pool, is_aside, false, &until_ns);
-    if (!conn) give_turn_locked(pool);
-  } else if (!pool->is_written) {
-    vsi_line_wake_locked(&pool->lines[VSI_SQLITE_GIVEN_TURN]);
+  vsi_mutex_lock(&pool->is.lock);
+  const bool has_one = vsi_sql_own_locked(&pool->is, is_aside);
+  if (!has_one && vsi_sql_take_turn_locked(&pool->is, &until_ns)) {
+    conn = take_locked(pool, is_aside, &until_ns);
+    if (!conn) vsi_sql_give_turn_locked(&pool->is);
   }
-  if (!has_one && !conn) pool->stats.refused_count++;
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->is.lock);
   *ret_conn = conn;
-  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
+  const vsi_call call = vsi_sqlite_pool_call(pool, function);
   if (has_one)
     return vsi_refuse(&call, VESTRY_INVALID,
                       "this thread already has a transaction; end it before beginning another one");
-  return conn ? VESTRY_OK : refuse(pool, "vestry_sql_begin (WRITE)");
+  return conn ? VESTRY_OK : vsi_sql_refuse(&pool->is, function, "");
 }
 
 /* Set PRAGMA synchronous for the library itself, which leaves nothing. */
@@ -418,14 +314,6 @@ vestry_err vsi_sqlite_begin_aside(vestry_sql_pool *is, vestry_sql_transaction **
   return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_READ_ASIDE, false, false, ret_transaction);
 }
 
-VSI_SIDE_BY_SIDE vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *is) {
-  vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
-  vsi_mutex_lock(&pool->lock);
-  vsi_sqlite_conn *own = own_locked(pool, false);
-  vsi_mutex_unlock(&pool->lock);
-  return own ? &own->is : NULL;
-}
-
 /* ----------------------------------------------------------------------------------------- the size of a WAL ------ */
 
 /* The thread that has just committed, and is still the only writer, copies the WAL into the database (copier.c): each
@@ -449,34 +337,6 @@ static void have_followed(vsi_sqlite_pool *pool) {
   vsi_mutex_unlock(&database->lock);
 }
 
-/* Return whether another thread has a connection. */
-static bool has_readers_locked(const vsi_sqlite_pool *pool) {
-  for (size_t i = 0; i < pool->conns_count; i++)
-    if (pool->conns[i].depth && !pthread_equal(pool->conns[i].owner, pthread_self())) return true;
-  return false;
-}
-
-/* Note the size of the WAL, and whether it is still too large.
- *  is_copied  it could not be emptied because of a reader, not of a writer */
-static void note_wal(vsi_sqlite_pool *pool, uint64_t bytes, bool is_copied, bool is_stuck) {
-  vsi_mutex_lock(&pool->lock);
-  const bool is_new = is_stuck && !pool->wal_next_bytes, has_readers = has_readers_locked(pool);
-  pool->wal_next_bytes = is_stuck ? bytes + bytes / 2 : 0;
-  pool->stats.wal_bytes = bytes;
-  pool->stats.wal_stuck_count += is_stuck;
-  vsi_mutex_unlock(&pool->lock);
-  const char *why = !is_copied    ? "another program has kept the file locked; look for a long transaction"
-                    : has_readers ? "a connection has been reading for long; look for a handler, or another program, "
-                                    "that keeps a statement open"
-                                  : "another program has been reading for long; look for one that keeps a statement "
-                                    "open";
-  if (is_new)
-    vsi_log_repeated(pool->is.host, &pool->is.failures, vsi_log_reason("WAL"), VESTRY_LOG_WARN,
-                     "vestry_sql_end, %s: the WAL has %llu bytes, more than options.max_wal_bytes, and cannot be "
-                     "emptied, because %s",
-                     pool->path, (unsigned long long)bytes, why);
-}
-
 /* Return the size of the WAL after a commit. Its file only grows, until it is emptied: it has the size of before, or it
  * ends with the commit. */
 static uint64_t bytes_after_commit(const vsi_sqlite_conn *conn) {
@@ -484,32 +344,40 @@ static uint64_t bytes_after_commit(const vsi_sqlite_conn *conn) {
   return !bytes ? bytes_of_wal(conn) : bytes > conn->wal.bytes ? bytes : conn->wal.bytes;
 }
 
-/* Note the size of the WAL after a commit. Returns whether it is due to be emptied. */
-static bool note_size_locked(vsi_sqlite_pool *pool, uint64_t bytes) {
-  pool->stats.wal_bytes = bytes;
-  if (bytes <= pool->options.max_wal_bytes) pool->wal_next_bytes = 0;
-  return bytes > pool->options.max_wal_bytes && bytes >= pool->wal_next_bytes;
-}
-
-/* Copy a WAL that is too large into the database, and empty it. Blocks on the disk, and waits for readers. */
-static void limit_wal(const vsi_sqlite_conn *conn) {
+/* Copy a WAL that is too large into the database, and empty it. Blocks on the disk, and waits for readers. Returns its
+ * size then. */
+static uint64_t empty_wal(const vsi_sqlite_conn *conn) {
   vsi_sqlite_pool *pool = conn->pool;
-  const uint32_t most_ms = pool->options.wait_ms / 2 < EMPTY_MS ? pool->options.wait_ms / 2 : EMPTY_MS;
+  const uint32_t most_ms = pool->is.wait_ms / 2 < EMPTY_MS ? pool->is.wait_ms / 2 : EMPTY_MS;
   const uint64_t until_ns = vsi_monotonic_in_ms(most_ms);
-  vsi_mutex_lock(&pool->lock);
-  pool->stats.wal_holds_count++;
-  vsi_mutex_unlock(&pool->lock);
   const bool is_copied = vsi_sqlite_copier_copy(&pool->copier, conn->db, until_ns);
   if (is_copied) have_followed(pool);
   const bool is_empty = is_copied && vsi_sqlite_copier_empty(&pool->copier, until_ns);
-  note_wal(pool, bytes_of_wal(conn), is_copied, !is_empty);
+  const uint64_t bytes = bytes_of_wal(conn);
+  const bool is_new = !is_empty && !pool->wal_next_bytes;
+  pool->wal_next_bytes = is_empty ? 0 : bytes + bytes / 2;
+  if (!is_empty) vsi_sql_count(&pool->is, &pool->is.stats.wal_stuck_count);
+  if (is_new)
+    vsi_log_repeated(pool->is.host, &pool->is.failures, vsi_log_reason("WAL"), VESTRY_LOG_WARN,
+                     "vestry_sql_end, %s: the WAL has %llu bytes, more than options.max_wal_bytes, and cannot be "
+                     "emptied, because a connection of this or of another program has been %s for long; look for one "
+                     "that keeps a %s open",
+                     pool->path, (unsigned long long)bytes, is_copied ? "reading" : "writing",
+                     is_copied ? "statement" : "transaction");
+  return bytes;
 }
 
-/* Copy the WAL after a commit, if it is due. */
-static void copy_wal(const vsi_sqlite_conn *conn) {
+/* Copy the WAL after a commit, if that is due. Returns its size. */
+static uint64_t see_to_wal(const vsi_sqlite_conn *conn) {
+  vsi_sqlite_pool *pool = conn->pool;
+  const uint64_t bytes = bytes_after_commit(conn);
+  const bool is_large = bytes > pool->options.max_wal_bytes;
+  if (!is_large) pool->wal_next_bytes = 0;
+  if (is_large && bytes >= pool->wal_next_bytes) return empty_wal(conn);
   const bool is_due = conn->wal.bytes && conn->copied_each > 0 &&
                       vsi_sqlite_frames_uncopied(conn->wal.index) >= (uint32_t)conn->copied_each;
-  if (is_due) (void)vsi_sqlite_copier_copy(&conn->pool->copier, conn->db, 0);
+  if (is_due) (void)vsi_sqlite_copier_copy(&pool->copier, conn->db, 0);
+  return bytes;
 }
 
 /* ---------------------------------------------------------------------------------------- what statements left ---- */
@@ -535,10 +403,10 @@ static bool differs(vsi_sqlite_conn *conn) {
 }
 
 static void log_left(vsi_sqlite_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
   const bool is_logged = pool->has_logged_left;
   pool->has_logged_left = true;
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->is.lock);
   if (!is_logged)
     vsi_log(pool->is.host, VESTRY_LOG_WARN,
             "vestry_sql_end, %s: a PRAGMA, an attached file or an object of TEMP would also apply to the next thread "
@@ -585,15 +453,6 @@ static void tidy(vsi_sqlite_conn *conn) {
 
 /* ---------------------------------------------------------------------------------------------------- ending ------ */
 
-/* Return whether the connection must be released. false: this thread has begun several times, and keeps it. */
-static bool is_last(vsi_sqlite_conn *conn) {
-  if (conn->depth == 1) return true; /* this thread's own, so no other changes it */
-  vsi_mutex_lock(&conn->pool->lock);
-  conn->depth--;
-  vsi_mutex_unlock(&conn->pool->lock);
-  return false;
-}
-
 /* Commit a transaction for writing, or roll it back if error is set. Returns the error of the commit. */
 static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
   vsi_sqlite_pool *pool = conn->pool;
@@ -613,18 +472,6 @@ static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
   return error;
 }
 
-/* Count a transaction for writing. Returns whether the WAL is due to be emptied after its commit.
- *  bytes  of the WAL, after a commit
- *  ret_fn, ret_ctx  to call after a commit; untouched after a failure */
-static bool count_locked(vsi_sqlite_pool *pool, vestry_err error, uint64_t bytes, vestry_sqlite_commit_fn *ret_fn,
-                         void **ret_ctx) {
-  ++*(error ? &pool->stats.rolled_back_count : &pool->stats.committed_count);
-  if (error) return false;
-  *ret_fn = pool->on_commit;
-  *ret_ctx = pool->on_commit_ctx;
-  return note_size_locked(pool, bytes);
-}
-
 /* End a transaction begun by SQL, because the next thread would read its snapshot. */
 static void end_reading(vsi_sqlite_conn *conn) {
   if (sqlite3_get_autocommit(conn->db)) return;
@@ -638,12 +485,11 @@ static void end_reading(vsi_sqlite_conn *conn) {
 
 VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
-  if (!is_last(conn)) return error;
+  if (!vsi_sql_is_last(&conn->is)) return error;
   const bool was_writing = vsi_sql_is_writing(&conn->is);
   vestry_sqlite_commit_fn on_commit = NULL;
   void *on_commit_ctx = NULL;
   vsi_after *after = vsi_after_take(&conn->is.after);
-  vsi_sqlite_statements_reset(&conn->statements);
   if (was_writing)
     error = end_transaction(conn, error);
   else
@@ -651,24 +497,18 @@ VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, 
   if (conn->connection) vsi_sqlite_settle(conn->connection); /* nothing was written, or the WAL hook is gone */
   flush_no_more(conn);
   vsi_sqlite_pool *pool = conn->pool;
-  const uint64_t bytes = was_writing && !error ? bytes_after_commit(conn) : 0;
-  const bool is_large = bytes > pool->options.max_wal_bytes;
-  bool is_due = false;
-  if (is_large) {
-    vsi_mutex_lock(&pool->lock);
-    is_due = count_locked(pool, error, bytes, &on_commit, &on_commit_ctx);
-    vsi_mutex_unlock(&pool->lock);
-  }
-  if (is_due)
-    limit_wal(conn);
-  else if (bytes)
-    copy_wal(conn);
+  const uint64_t bytes = was_writing && !error ? see_to_wal(conn) : 0;
   if (was_writing) vsi_sqlite_turn_end(&pool->turn);
   tidy(conn);
-  vsi_mutex_lock(&pool->lock);
-  if (was_writing && !is_large) (void)count_locked(pool, error, bytes, &on_commit, &on_commit_ctx);
+  vsi_mutex_lock(&pool->is.lock);
+  if (was_writing) ++*(error ? &pool->is.stats.rolled_back_count : &pool->is.stats.committed_count);
+  if (was_writing && !error) {
+    pool->is.stats.wal_bytes = bytes;
+    on_commit = pool->on_commit;
+    on_commit_ctx = pool->on_commit_ctx;
+  }
   give_back_locked(conn);
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->is.lock);
   if (on_commit) on_commit(on_commit_ctx);
   vsi_after_run(after, !error);
   return error;
@@ -678,23 +518,23 @@ VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, 
 
 /* Release all connections of this thread except READ_ASIDE ones. */
 static void let_go(vsi_sqlite_pool *pool) {
-  for (vestry_sql_transaction *own; (own = vsi_sqlite_pool_own(&pool->is)) != NULL;) give_back((vsi_sqlite_conn *)own);
+  for (vestry_sql_transaction *own; (own = vsi_sql_own(&pool->is)) != NULL;) give_back((vsi_sqlite_conn *)own);
 }
 
 /* Take all connections except READ_ASIDE ones for this thread. A running render keeps its own until it ends. Returns
  * whether all were released in time. takes_stuck: also those that are stuck in a transaction, which may be for ever. */
 static bool take_all(vsi_sqlite_pool *pool, bool takes_stuck, uint64_t until_ns) {
   size_t count = 0;
-  vsi_mutex_lock(&pool->lock);
-  while (count < pool->options.connections_count && take_locked(pool, false, takes_stuck, &until_ns)) count++;
-  vsi_mutex_unlock(&pool->lock);
-  if (count == pool->options.connections_count) return true;
+  vsi_mutex_lock(&pool->is.lock);
+  while (count < pool->is.main_count && take_locked(pool, takes_stuck ? VSI_SQLITE_STUCK : 0, &until_ns)) count++;
+  vsi_mutex_unlock(&pool->is.lock);
+  if (count == pool->is.main_count) return true;
   let_go(pool);
   return false;
 }
 
 static void detach_all(vsi_sqlite_pool *pool) {
-  for (size_t i = 0; i < pool->options.connections_count; i++) {
+  for (size_t i = 0; i < pool->is.main_count; i++) {
     if (!pool->conns[i].connection) continue;
     vestry_sqlite_detach(pool->conns[i].connection);
     pool->conns[i].connection = NULL;
@@ -708,7 +548,7 @@ static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
   if (pool->conns[0].connection)
     return vsi_refuse(&call, VESTRY_INVALID, "the pool already follows a database; first call it with database NULL");
   vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < pool->options.connections_count && !error; i++)
+  for (size_t i = 0; i < pool->is.main_count && !error; i++)
     error = attach(&pool->conns[i], database, &pool->conns[i].left);
   if (error) detach_all(pool);
   return error;
@@ -718,23 +558,15 @@ vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *of, vestry_sqlite *databas
   vsi_sqlite_pool *pool = vsi_sqlite_pool_of(of);
   if (!of) return VESTRY_INVALID;
   if (!pool) return vsi_mistake(of->host, "vestry_sqlite_pool_follow", "the pool is not of SQLite");
-  if (vsi_sqlite_pool_own(of) || !take_all(pool, !database, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
+  if (vsi_sql_own(of) || !take_all(pool, !database, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
   vestry_err error = VESTRY_OK;
   if (database)
     error = attach_all(pool, database);
   else
     detach_all(pool);
-  vsi_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->is.lock);
   if (!error) pool->database = database;
-  vsi_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->is.lock);
   let_go(pool);
   return error;
-}
-
-void vestry_sqlite_pool_stats_get(vestry_sql_pool *of, vestry_sqlite_pool_stats *ret_stats) {
-  vsi_sqlite_pool *pool = (vsi_sqlite_pool *)of;
-  vsi_mutex_lock(&pool->lock);
-  const vestry_sqlite_pool_stats stats = pool->stats;
-  vsi_mutex_unlock(&pool->lock);
-  if (ret_stats) *ret_stats = stats;
 }

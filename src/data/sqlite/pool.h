@@ -3,26 +3,16 @@
 #ifndef VSI_SQLITE_POOL_H
 #define VSI_SQLITE_POOL_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "data/sql/sql.h"
-#include "data/sql/thread_line.h"
+#include "data/sql/pool.h"
 #include "data/sqlite/copier.h"
 #include "data/sqlite/fault.h"
 #include "data/sqlite/files.h"
 #include "data/sqlite/statements.h"
 #include "data/sqlite/turn.h"
 #include "vestry/data/sqlite.h"
-
-/* The resources for which threads wait. */
-typedef enum vsi_sqlite_given {
-  VSI_SQLITE_GIVEN_CONNECTION,
-  VSI_SQLITE_GIVEN_ASIDE,
-  VSI_SQLITE_GIVEN_TURN, /* the turn to write */
-  VSI_SQLITE_GIVEN_COUNT
-} vsi_sqlite_given;
 
 /* Statements that begin and end a transaction. They are prepared when the connection is opened, so that its end needs
  * no memory for them. */
@@ -35,6 +25,8 @@ typedef enum vsi_sqlite_control {
 
 typedef struct vsi_sqlite_pool vsi_sqlite_pool;
 
+enum { VSI_SQLITE_STUCK = 2 }; /* in `which`: the connection is not used, so it may be stuck in a transaction */
+
 typedef struct vsi_sqlite_conn {
   vestry_sql_transaction is; /* the part that the caller sees; the first member */
   sqlite3 *db;
@@ -43,28 +35,23 @@ typedef struct vsi_sqlite_conn {
   vsi_sqlite_statements statements;
   sqlite3_stmt *controls[VSI_SQLITE_CONTROLS];
   vsi_sqlite_left left; /* if there is anything, it is replaced when it is released */
-  bool is_aside;
-  bool is_alone;       /* its one statement is a transaction by itself (vsi_sqlite_begin_one) */
-  vestry_err ended_by; /* the failure of a statement that ended its transaction early; OK: none that is known */
-  bool was_normal;     /* PRAGMA synchronous was NORMAL, and is FULL until the end of this transaction */
+  bool is_alone;        /* its one statement is a transaction by itself (vsi_sqlite_begin_one) */
+  vestry_err ended_by;  /* the failure of a statement that ended its transaction early; OK: none that is known */
+  bool was_normal;      /* PRAGMA synchronous was NORMAL, and is FULL until the end of this transaction */
   bool is_stuck;      /* its transaction could not be rolled back, or it could not be replaced, so no thread may use it;
-                          guarded by pool->lock while it is not checked out */
+                          guarded by pool->is.lock while it is not checked out */
   vsi_sqlite_wal wal; /* before its transaction for writing */
   int copied_each;    /* frames after which the WAL is copied; 0: options.setup has turned this off */
-  unsigned depth;     /* how often its thread has begun; guarded by pool->lock; 0: free */
-  pthread_t owner;    /* guarded by pool->lock, while it is checked out */
+  unsigned reads;     /* transactions for reading */
 } vsi_sqlite_conn;
 
 struct vsi_sqlite_pool {
   vestry_sql_pool is;                 /* the part that the application sees; the first member */
   char *path, *setup;                 /* setup: NULL: none */
   vestry_sqlite_pool_options options; /* defaults filled in; do not use its texts */
-  vsi_mutex lock;
-  vsi_thread_line lines[VSI_SQLITE_GIVEN_COUNT]; /* guarded by lock */
-  vestry_sqlite_commit_fn on_commit;             /* guarded by lock; NULL: none */
+  vestry_sqlite_commit_fn on_commit;  /* guarded by is.lock; NULL: none */
   void *on_commit_ctx;
-  bool is_written;          /* guarded by lock: a thread has the turn to write */
-  bool has_stuck;           /* guarded by lock: a connection that is not checked out may be stuck */
+  bool has_stuck;           /* guarded by is.lock: a connection that is not checked out may be stuck */
   vsi_sqlite_turn turn;     /* of the writer */
   vsi_sqlite_copier copier; /* of the writer */
   vsi_sqlite_files files;   /* of all connections */
@@ -72,19 +59,17 @@ struct vsi_sqlite_pool {
   /* Relaxed: two threads may check at the same time. */
   _Atomic(uint64_t) names_checked_ns; /* when the names of the files were checked */
   _Atomic(bool) has_moved;            /* a path leads to another file; this was logged */
-  bool has_logged_left;               /* guarded by lock: it was logged that something was left on a connection */
-  uint64_t wal_next_bytes;            /* guarded by lock: size at which to try again to empty the WAL; 0: no failure */
-  vestry_sqlite *database;            /* guarded by lock: its pages follow; NULL: none */
-  vestry_sqlite_pool_stats stats;     /* guarded by lock */
-  size_t conns_count;                 /* READ_ASIDE connections are last */
-  vsi_sqlite_conn conns[];
+  bool has_logged_left;               /* guarded by is.lock: it was logged that something was left on a connection */
+  uint64_t wal_next_bytes;            /* of the writer: size at which to try again to empty the WAL; 0: no failure */
+  vestry_sqlite *database;            /* guarded by is.lock: its pages follow; NULL: none */
+  vsi_sqlite_conn conns[];            /* those for READ_ASIDE are aside */
 };
 
 const vsi_sql_ops *vsi_sqlite_pool_ops(void); /* run.c */
 
 /* Functions of vsi_sql_ops. */
 void vsi_sqlite_pool_destroy(vestry_sql_pool *pool);
-vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *pool);
+vestry_sql_transaction *vsi_sqlite_pool_find_free(vestry_sql_pool *pool, unsigned which);
 vestry_err vsi_sqlite_begin(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction);
 vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error);
 /* The same as vsi_sqlite_begin with VESTRY_SQL_WRITE, for one statement.
@@ -112,7 +97,7 @@ vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, v
 /* Return the database whose pages follow the pool; NULL: none. */
 vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool);
 /* Return whether a connection is free that is not for READ_ASIDE. */
-bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool);
+bool vsi_sqlite_pool_has_free(vestry_sql_pool *pool);
 /* Check that the paths still lead to the files of this connection, which belongs to this thread. OK | IO (a file was
  * removed, replaced or cut, so writes would be lost, and reads are outdated; this is logged once) */
 vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *function);

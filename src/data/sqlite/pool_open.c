@@ -11,7 +11,6 @@
 
 enum {
   CONNECTIONS = 8,
-  CONNECTIONS_MOST = 1024,
   ASIDE = 1,
   STATEMENTS = 64,
   WAIT_MS = 5000,
@@ -107,11 +106,9 @@ static vestry_err join(vsi_sqlite_pool *pool, const vsi_call *call) {
 static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_options *given) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < pool->conns_count && !error; i++) {
+  for (size_t i = 0; i < pool->is.conns_count && !error; i++) {
     vsi_sqlite_conn *conn = &pool->conns[i];
     conn->pool = pool;
-    conn->is.pool = &pool->is;
-    conn->is_aside = i >= pool->options.connections_count;
     if (i == 0) make_file(pool);
     error = vsi_sqlite_conn_open(conn, &call, i == 0);
     if (!error && i == 0) error = see_to_file(pool, &call, conn->db, given);
@@ -156,12 +153,12 @@ static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_po
     return NULL;
   }
   pool->is = (vestry_sql_pool){.ops = vsi_sqlite_pool_ops(), .host = host, .name = path};
+  vsi_sql_conns_init(&pool->is, pool->conns, sizeof *pool->conns, options->connections_count, options->aside_count,
+                     options->wait_ms);
   pool->path = path;
   pool->setup = setup;
   pool->options = *options;
   pool->turn.most_ms = options->busy_ms;
-  pool->conns_count = count;
-  vsi_mutex_init(&pool->lock, VSI_LOCK_SQLITE_POOL);
   return pool;
 }
 
@@ -175,7 +172,7 @@ vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *given, ve
                           "options.path must name a file, because several connections use it");
   if (options.schema && options.schema_version < 1)
     return refuse_options(host, options.path, "options.schema requires a schema_version of at least 1");
-  if (options.connections_count > CONNECTIONS_MOST || options.aside_count > CONNECTIONS_MOST)
+  if (options.connections_count > VSI_SQL_CONNECTIONS_MOST || options.aside_count > VSI_SQL_CONNECTIONS_MOST)
     return refuse_options(host, options.path, "connections_count or aside_count is more than 1,024");
   vsi_sqlite_pool *pool = allocate(host, &options);
   if (!pool) return VESTRY_NO_MEMORY;

@@ -139,8 +139,8 @@ static int step(const vsi_sqlite_conn *conn, sqlite3_stmt *statement, bool only_
 
 /* Refuse a statement if its transaction has ended before its release. SQLite itself rolls a transaction back after some
  * failures, for example of a full disk, and would then commit each later statement by itself. */
-static VSI_SIDE_BY_SIDE vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *function, const char *sql) {
-  const vsi_call call = vsi_sqlite_pool_call(conn->pool, function);
+static VSI_SIDE_BY_SIDE vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *sql) {
+  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
   char shown[SHOWN_BYTES];
   const bool is_inside = vsi_sql_is_writing(&conn->is) && !conn->is_alone;
   const bool has_ended = conn->ended_by || (is_inside && sqlite3_get_autocommit(conn->db));
@@ -152,17 +152,15 @@ static VSI_SIDE_BY_SIDE vestry_err refuse_ended(const vsi_sqlite_conn *conn, con
                     shown);
 }
 
-static VSI_SIDE_BY_SIDE vestry_err prepare(vsi_sqlite_conn *conn, const char *sql, bool is_given,
+static VSI_SIDE_BY_SIDE vestry_err prepare(vsi_sqlite_conn *conn, const char *sql,
                                            const vsi_sqlite_prepared **ret_prepared) {
-  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sqlite_prepare");
+  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
   uint64_t before = conn->statements.prepared;
-  int result = vsi_sqlite_statements_find(&conn->statements, conn->db, sql, is_given, ret_prepared);
+  int result = vsi_sqlite_statements_find(&conn->statements, conn->db, sql, ret_prepared);
   if (result == VSI_SQLITE_SEVERAL) return refuse_several(&call, sql);
   if (result) return fail(&call, conn->db, result, sql, false);
   if (conn->statements.prepared != before) {
-    vsi_mutex_lock(&conn->pool->lock);
-    conn->pool->stats.prepared_count++;
-    vsi_mutex_unlock(&conn->pool->lock);
+    vsi_sql_count(&conn->pool->is, &conn->pool->is.stats.prepared_count);
   }
   return VESTRY_OK;
 }
@@ -172,28 +170,14 @@ sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction) {
   return conn ? conn->db : NULL;
 }
 
-vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char *sql, sqlite3_stmt **ret_statement) {
-  vsi_sqlite_conn *conn = vsi_sqlite_conn_of(transaction);
-  if (!transaction) return VESTRY_INVALID;
-  if (!conn || !sql || !ret_statement)
-    return vsi_mistake(transaction->pool->host, "vestry_sqlite_prepare",
-                       "the transaction is not of SQLite, or sql or ret_statement is NULL");
-  const vsi_sqlite_prepared *prepared;
-  vestry_err error = refuse_ended(conn, "vestry_sqlite_prepare", sql);
-  if (!error) error = prepare(conn, sql, true, &prepared);
-  if (!error) *ret_statement = prepared->statement;
-  vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
-  return error;
-}
-
 /* Run a statement on a connection. ended_by records that SQLite has rolled back its transaction.
  *  only_first  there is at most one row, so the statement need not look for another one */
 static VSI_SIDE_BY_SIDE vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_value *values,
                                           bool only_first, vestry_sql_row_fn row, void *ctx) {
   const vsi_sqlite_prepared *prepared;
   bool is_found = false;
-  vestry_err error = refuse_ended(conn, "vestry_sql_run", sql);
-  if (!error) error = prepare(conn, sql, false, &prepared);
+  vestry_err error = refuse_ended(conn, sql);
+  if (!error) error = prepare(conn, sql, &prepared);
   if (error) return error;
   const bool was_inside = !sqlite3_get_autocommit(conn->db);
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
@@ -215,7 +199,7 @@ static vestry_err run(vestry_sql_transaction *transaction, const char *sql, cons
                       vestry_sql_row_fn row, void *ctx) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
   vestry_err error = run_on(conn, sql, values, false, row, ctx);
-  vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
+  vsi_sqlite_pool_note(conn->pool, vsi_sql_is_aside(&conn->is), error);
   return error;
 }
 
@@ -223,7 +207,7 @@ static vestry_err run_for_one(vestry_sql_transaction *transaction, const char *s
                               vestry_sql_row_fn row, void *ctx) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
   vestry_err error = run_on(conn, sql, values, true, row, ctx);
-  vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
+  vsi_sqlite_pool_note(conn->pool, vsi_sql_is_aside(&conn->is), error);
   return error;
 }
 
@@ -239,9 +223,9 @@ static vestry_err run_and_end(vestry_sql_transaction *is, const char *sql, const
 static vestry_err find_kind(vestry_sql_transaction *transaction, const char *sql, bool *ret_writes) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
   const vsi_sqlite_prepared *prepared;
-  vestry_err error = prepare(conn, sql, false, &prepared);
+  vestry_err error = prepare(conn, sql, &prepared);
   if (!error) *ret_writes = !sqlite3_stmt_readonly(prepared->statement);
-  vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
+  vsi_sqlite_pool_note(conn->pool, vsi_sql_is_aside(&conn->is), error);
   return error;
 }
 
@@ -262,10 +246,10 @@ static vestry_err run_alone(vestry_sql_pool *pool, const char *sql, const vestry
                             void *ctx) {
   vestry_sql_transaction *is;
   bool writes = false;
-  if (changes_rows(sql) && !vsi_sqlite_pool_own(pool)) return run_one(pool, false, true, sql, values, row, ctx);
+  if (changes_rows(sql) && !vsi_sql_own(pool)) return run_one(pool, false, true, sql, values, row, ctx);
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is);
   if (error) return error;
-  bool is_inside = ((const vsi_sqlite_conn *)is)->depth > 1; /* this thread's own, so no other changes it */
+  bool is_inside = is->depth > 1; /* this thread's own, so no other changes it */
   if (!is_inside) error = find_kind(is, sql, &writes);
   if (error) return vsi_sqlite_end(is, error);
   if (!writes) return run_and_end(is, sql, values, row, ctx);
@@ -275,8 +259,8 @@ static vestry_err run_alone(vestry_sql_pool *pool, const char *sql, const vestry
 
 static VSI_SIDE_BY_SIDE vestry_err change_tab(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
   vestry_sql_transaction *is;
-  vestry_err error = vsi_sqlite_pool_own(pool) ? vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is)
-                                               : vsi_sqlite_begin_one(pool, false, true, &is);
+  vestry_err error =
+      vsi_sql_own(pool) ? vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is) : vsi_sqlite_begin_one(pool, false, true, &is);
   if (error) return error;
   vestry_sqlite_connection *connection = ((vsi_sqlite_conn *)is)->connection;
   if (connection) connection->changed_tab = values->items[1].text;
@@ -289,7 +273,7 @@ static VSI_SIDE_BY_SIDE vestry_err change_tab(vestry_sql_pool *pool, const char 
 
 static vestry_err run_flushed(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                               void *ctx) {
-  if (vsi_sqlite_pool_own(pool)) return run_alone(pool, sql, values, row, ctx);
+  if (vsi_sql_own(pool)) return run_alone(pool, sql, values, row, ctx);
   return run_one(pool, true, changes_rows(sql), sql, values, row, ctx);
 }
 
@@ -299,7 +283,7 @@ static vestry_err run_aside(vestry_sql_pool *pool, const char *sql, const vestry
                             void *ctx) {
   vestry_sql_transaction *is;
   bool writes = false;
-  if (vsi_sqlite_pool_has_free((vsi_sqlite_pool *)pool)) return run_alone(pool, sql, values, row, ctx);
+  if (vsi_sqlite_pool_has_free(pool)) return run_alone(pool, sql, values, row, ctx);
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ_ASIDE, &is);
   if (error) return error;
   error = find_kind(is, sql, &writes);
@@ -408,7 +392,8 @@ static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_SQLITE,
                                 .now_ms = now_ms,
                                 .run_flushed = run_flushed,
                                 .run_aside = run_aside,
-                                .own = vsi_sqlite_pool_own,
+                                .own = vsi_sql_own,
+                                .find_free = vsi_sqlite_pool_find_free,
                                 .is_recorded = is_recorded,
                                 .read_unfollowed = read_unfollowed,
                                 .read_tab = read_tab,

@@ -69,10 +69,6 @@ void vsi_sqlite_statements_finish(vsi_sqlite_statements *statements) {
   statements->count = 0;
 }
 
-static bool is_in_use(const vsi_sqlite_prepared *at) {
-  return at->is_given || sqlite3_stmt_busy(at->statement);
-}
-
 /* Return whether a text is that of a statement. SQLite keeps it up to its semicolon. */
 static bool is_text_of(const vsi_sqlite_prepared *prepared, const char *sql, size_t len) {
   const size_t own = prepared->len;
@@ -80,22 +76,13 @@ static bool is_text_of(const vsi_sqlite_prepared *prepared, const char *sql, siz
          memcmp(sqlite3_sql(prepared->statement), sql, own) == 0;
 }
 
-/* Exchange a statement with the one before it, so that those that are used most are found first. */
-static vsi_sqlite_prepared *advance(vsi_sqlite_prepared *at) {
-  const vsi_sqlite_prepared found = *at;
-  *at = at[-1];
-  at[-1] = found;
-  return at - 1;
-}
-
-/* Find a kept statement. If it is running, for example in a function that receives its rows, a second one is prepared.
- * The same holds if it was given to the application, and this use of it is the library's own. */
-static vsi_sqlite_prepared *look(vsi_sqlite_statements *statements, const char *sql, bool is_given) {
+/* Find a kept statement. If it is running, for example in a function that receives its rows, a second one is
+ * prepared. */
+static vsi_sqlite_prepared *look(vsi_sqlite_statements *statements, const char *sql) {
   const size_t len = strlen(sql);
   for (size_t i = 0; i < statements->count; i++) {
     vsi_sqlite_prepared *at = &statements->all[i];
-    if (!is_text_of(at, sql, len) || (at->is_given && !is_given)) continue;
-    if (!sqlite3_stmt_busy(at->statement)) return i ? advance(at) : at;
+    if (is_text_of(at, sql, len) && !sqlite3_stmt_busy(at->statement)) return at;
   }
   return NULL;
 }
@@ -105,7 +92,7 @@ static vsi_sqlite_prepared *oldest_of(vsi_sqlite_statements *statements) {
   vsi_sqlite_prepared *oldest = NULL;
   for (size_t i = 0; i < statements->count; i++) {
     vsi_sqlite_prepared *at = &statements->all[i];
-    if (!is_in_use(at) && (!oldest || at->used < oldest->used)) oldest = at;
+    if (!sqlite3_stmt_busy(at->statement) && (!oldest || at->used < oldest->used)) oldest = at;
   }
   return oldest;
 }
@@ -113,10 +100,9 @@ static vsi_sqlite_prepared *oldest_of(vsi_sqlite_statements *statements) {
 /* Find room for a statement; NULL: no memory. There are more than `most` only while statements are nested deeper than
  * that. */
 static vsi_sqlite_prepared *make_place(vsi_sqlite_statements *statements) {
-  vsi_sqlite_prepared *oldest = statements->count < statements->most ? NULL : oldest_of(statements);
-  if (oldest) {
+  for (vsi_sqlite_prepared *oldest; statements->count >= statements->most && (oldest = oldest_of(statements));) {
     sqlite3_finalize(oldest->statement);
-    return oldest;
+    *oldest = statements->all[--statements->count];
   }
   if (VSI_ARRAY_RESERVE(statements->host, statements->all, statements->count, statements->room, 1)) return NULL;
   return &statements->all[statements->count++];
@@ -139,13 +125,10 @@ static vsi_sqlite_prepared describe(sqlite3_stmt *statement) {
   return made;
 }
 
-int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql, bool is_given,
+int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql,
                                const vsi_sqlite_prepared **ret_prepared) {
-  vsi_sqlite_prepared *found = look(statements, sql, is_given);
-  statements->given += is_given;
+  vsi_sqlite_prepared *found = look(statements, sql);
   if (found) {
-    if (is_given) sqlite3_clear_bindings(found->statement);
-    found->is_given = is_given;
     found->used = ++statements->looks;
     *ret_prepared = found;
     return SQLITE_OK;
@@ -163,23 +146,7 @@ int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, c
   }
   *found = describe(made);
   found->used = ++statements->looks;
-  found->is_given = is_given;
   statements->prepared++;
   *ret_prepared = found;
   return SQLITE_OK;
-}
-
-void vsi_sqlite_statements_reset(vsi_sqlite_statements *statements) {
-  for (size_t i = 0; statements->given && i < statements->count; i++) {
-    if (!statements->all[i].is_given) continue;
-    if (sqlite3_stmt_busy(statements->all[i].statement)) sqlite3_reset(statements->all[i].statement);
-    sqlite3_clear_bindings(statements->all[i].statement);
-    statements->all[i].is_given = false;
-  }
-  statements->given = 0;
-  while (statements->count > statements->most) {
-    vsi_sqlite_prepared *oldest = oldest_of(statements);
-    sqlite3_finalize(oldest->statement);
-    *oldest = statements->all[--statements->count];
-  }
 }

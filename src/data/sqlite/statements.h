@@ -20,14 +20,12 @@ typedef struct vsi_sqlite_prepared {
   int parameters_count;
   unsigned char values[VSI_SQLITE_VALUES_KNOWN]; /* the number of the value for each of the first parameters; 0: it is
                                                     more than 255, or invalid */
-  bool is_given; /* given to the application until the next reset: neither finalized nor used otherwise */
 } vsi_sqlite_prepared;
 
 typedef struct vsi_sqlite_statements {
   const vestry_host *host;
   vsi_sqlite_prepared *all;
   size_t count, room, most;
-  size_t given; /* lookups for the application since the last reset */
   uint64_t looks, prepared;
 } vsi_sqlite_statements;
 
@@ -55,16 +53,12 @@ bool vsi_sqlite_text_begins(const char *sql, const vsi_sqlite_word *words, size_
 vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const vestry_host *host, size_t most);
 /* Finalize all statements, before the connection is closed. */
 void vsi_sqlite_statements_finish(vsi_sqlite_statements *statements);
-/* Find a statement that is reset and not in use, or prepare it. If there is no room, the least recently used one is
- * finalized; if all are in use or given to the application, there are more for a while.
- *  is_given      give it to the application, without bindings: it stays unchanged until the next reset. Otherwise the
- *                caller binds all values, and resets it
+/* Find a statement that is reset and not in use, or prepare it. The caller binds all values, and resets it. If there is
+ * no room, the least recently used one is finalized; if all are in use, there are more.
  *  ret_prepared  until the next call
  *  Returns       a result of SQLite | VSI_SQLITE_SEVERAL */
-int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql, bool is_given,
+int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql,
                                const vsi_sqlite_prepared **ret_prepared);
-/* Reset the statements given to the application, and their bindings, take them back, and finalize surplus ones. */
-void vsi_sqlite_statements_reset(vsi_sqlite_statements *statements);
 /* Return the number of the value for a parameter, from 1; 0: it is invalid. SQLite treats $7 as a name, and numbers
  * parameters in the order of their first use. */
 size_t vsi_sqlite_statements_value(const vsi_sqlite_prepared *prepared, int parameter);
