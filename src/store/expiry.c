@@ -8,7 +8,7 @@
  *
  * - A tick sets it to UINT64_MAX, removes due entries shard by shard, and then lowers it to the earliest due time that
  *   is left in the shards.
- * - A put that finds UINT64_MAX lowers it to its own due time, under its shard's lock. A put that finds another value
+ * - A put that has linked its entry and finds UINT64_MAX lowers it to its own due time. A put that finds another value
  *   leaves it, because earlier puts are due earlier. (If the put reaches a shard before the tick, the tick sees its
  *   entry. If it reaches the shard later, it sees UINT64_MAX from the tick, or a value written since.)
  * - Uses and removals only make entries due later. Then a tick may find nothing to do, at most once for each value.

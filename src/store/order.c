@@ -14,7 +14,7 @@ static uint32_t take_all(vsi_cold *cold, uint32_t list) {
 static void file_all(vsi_shard *shard, uint32_t number) {
   for (uint32_t next; number; number = next) {
     next = shard->in->cold[number].in.next;
-    vsi_order_file(shard, number, vsi_entry_tick(vsi_entry_at(shard->in, number)));
+    vsi_order_file(shard, shard->in->cold, number, vsi_entry_tick(vsi_entry_at(shard->in, number)));
   }
 }
 
@@ -28,7 +28,7 @@ static uint32_t sift(vsi_shard *shard, uint32_t list, uint32_t *ret_least) {
     if (next) __builtin_prefetch(vsi_entry_at(shard->in, next));
     uint32_t tick = vsi_entry_tick(vsi_entry_at(shard->in, number));
     if (vsi_order_list(shard, tick) != list) {
-      vsi_order_file(shard, number, tick);
+      vsi_order_file(shard, cold, number, tick);
       continue;
     }
     if (!first || tick < *ret_least) *ret_least = tick;

@@ -51,14 +51,14 @@ static inline uint32_t vsi_order_list(const vsi_shard *shard, uint32_t tick) {
   return differs ? 32 - (uint32_t)__builtin_clz(differs) : 0;
 }
 /* Add an entry, as the last one of the tick. */
-static inline void vsi_order_file(vsi_shard *shard, uint32_t number, uint32_t tick) {
+static inline void vsi_order_file(vsi_shard *shard, vsi_cold *cold, uint32_t number, uint32_t tick) {
   uint32_t list = vsi_order_list(shard, tick);
   shard->lists |= 1u << list;
-  vsi_order_add(shard->in->cold, list, number);
+  vsi_order_add(cold, list, number);
 }
 static inline void vsi_order_file_again(vsi_shard *shard, uint32_t number, uint32_t tick) {
   vsi_order_take(shard->in->cold, number);
-  vsi_order_file(shard, number, tick);
+  vsi_order_file(shard, shard->in->cold, number, tick);
 }
 
 /* Make list 0 the next one of the order. Returns false if the shard is empty. */

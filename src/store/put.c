@@ -50,14 +50,19 @@
  * has ended, but examines only this many of the oldest values for that. */
 enum { VSI_KEY_LOOKS = 64 };
 
-typedef struct putting {
-  vsi_store_visit visit;
+/* A value, its key, and the struct of the result. */
+typedef struct put_what {
   const vestry_scoped_key *key;
   uint64_t hash;
   void *value;
   vestry_keep_policy policy;
   size_t many_count;
   vestry_put_result *result;
+} put_what;
+
+typedef struct putting {
+  vsi_store_visit visit;
+  put_what is;
   uint32_t number;             /* claimed for the entry; 0: not yet */
   bool has_place;              /* one of max_count is taken for the entry */
   vestry_scoped_key *long_key; /* owned until the entry is linked; NULL: it is short */
@@ -74,8 +79,7 @@ typedef enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED } step;
 static inline bool claim(putting *p) {
   vsi_shard *shard = p->visit.shard;
   if (p->number) return true;
-  const bool has_room = shard->free || shard->fresh != shard->in->room;
-  if (__builtin_expect(!has_room, 0) && vsi_visit_grow(&p->visit)) return false;
+  if (!shard->free && shard->fresh == shard->in->room && vsi_visit_grow(&p->visit)) return false;
   p->number = shard->free ? shard->free : shard->fresh++;
   if (shard->free) shard->free = shard->in->cold[p->number].in.next;
   return true;
@@ -112,20 +116,18 @@ static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) 
 
 /* Record for how long an evicted entry was unused. Of the entries evicted with cause SIZE, one of 16 is sampled: those
  * whose handle is a multiple of 16. A store without a clock records nothing. */
-VSI_SELDOM static void note_eviction(const vsi_store_visit *visit, uint32_t number) {
-  const vsi_table *table = visit->table;
-  const uint64_t unused_ns =
-      table->clock.tick_ns * vsi_tick_age(visit->now, vsi_entry_tick(vsi_entry_at(visit->shard->in, number)));
-  if (table->clock.now_ns) vsi_histogram_add(&table->exit->evictions, &vsi_ages, unused_ns / 1000000);
+static inline void note_eviction(const vsi_table *table, const vsi_arrays *in, uint32_t number, uint32_t now) {
+  if (__builtin_expect(in->cold[number].handle % 16 != 0, 1) || !table->clock.now_ns) return;
+  uint32_t unused = vsi_tick_age(now, vsi_entry_tick(vsi_entry_at(in, number)));
+  vsi_histogram_add(&table->exit->evictions, &vsi_ages, table->clock.tick_ns * unused / 1000000);
 }
 
 /* Evict an entry and keep its place. visit: of the entry's shard. */
 static void evict(putting *p, vsi_store_visit *visit, uint32_t number) {
-  vestry_cause due = vsi_visit_due(visit, number);
-  if (__builtin_expect(due != VESTRY_CAUSE_NONE, 0)) due = vsi_visit_expire(visit, number);
-  if (!due && __builtin_expect(visit->shard->in->cold[number].handle % 16 == 0, 0)) note_eviction(visit, number);
+  vestry_cause due = vsi_visit_expire(visit, number);
+  if (!due) note_eviction(visit->table, visit->shard->in, number, visit->now);
   vsi_visit_take(visit, number, due ? due : VESTRY_CAUSE_SIZE, true);
-  p->result->displaced_count += !due;
+  p->is.result->displaced_count += !due;
   p->has_place = true;
 }
 
@@ -134,7 +136,7 @@ static bool evict_first(putting *p, vsi_store_visit *visit) {
   uint32_t number = vsi_order_victim(visit->shard, visit->now);
   uint32_t floor = atomic_load_explicit(&visit->table->floor, memory_order_relaxed);
   bool is_first = number && vsi_tick_age(visit->now, visit->shard->last) >= vsi_tick_age(visit->now, floor);
-  if (__builtin_expect(is_first, 1))
+  if (is_first)
     evict(p, visit, number);
   else
     vsi_visit_publish(visit->table, visit->shard);
@@ -153,7 +155,7 @@ VSI_SELDOM static step evict_elsewhere(putting *p, vsi_shard *from) {
   } else {
     sched_yield(); /* all places are held by puts that have not linked their entries yet */
   }
-  vsi_visit_enter(own, own->now);
+  own->now = vsi_shard_enter(own->table, own->shard, own->now);
   own->shard->busy--;
   return STEP_AGAIN;
 }
@@ -179,10 +181,10 @@ static inline step get_place(putting *p) {
 VSI_SELDOM static step get_share(putting *p, bool grows) {
   vsi_table *table = p->visit.table;
   vsi_shard *shard = p->visit.shard;
-  if (!p->share) p->share = vsi_scopes_enter(shard, table->host, table->placing.hash->siphash, &p->key->scope);
+  if (!p->share) p->share = vsi_scopes_enter(shard, table->host, table->placing.hash->siphash, &p->is.key->scope);
   if (!p->share) return STEP_FAILED;
   if (!grows || !table->evicts || p->share->count < table->max_per_scope) return STEP_DONE;
-  uint32_t victim = vsi_scopes_first(shard, p->share, table->exit, p->value);
+  uint32_t victim = vsi_scopes_first(shard, p->share, table->exit, p->is.value);
   if (!victim) {
     p->error = VESTRY_LIMIT; /* all entries of the scope hold the value that is being put, under other keys */
     return STEP_FAILED;
@@ -211,34 +213,40 @@ static step get_room(putting *p, bool grows) {
   return got;
 }
 
+/* Write an entry, whose key may be long. Returns its handle. */
+static inline vestry_handle write_entry(vsi_shard *shard, const vsi_arrays *in, uint32_t number, uint32_t now,
+                                        const put_what *is, const vestry_scoped_key *long_key) {
+  vsi_entry *entry = vsi_entry_at(in, number);
+  const vestry_handle handle = (is->hash & ~VSI_HANDLE_NUMBER_MASK) | (++shard->puts & VSI_HANDLE_NUMBER_MASK);
+  entry->value = is->value;
+  entry->use = now << 1;
+  entry->lens = vsi_scoped_key_lens(is->key);
+  if (long_key)
+    entry->words[0] = (uintptr_t)long_key;
+  else
+    vsi_words_copy(entry->words, vsi_scoped_key_words(is->key), vsi_scoped_key_bytes(is->key));
+  return in->cold[number].handle = handle;
+}
+
 /* Link the entry as the newest of its key. newest: the newest one so far; 0: none. Returns its handle. */
-static inline __attribute__((always_inline)) vestry_handle link_entry(putting *p, uint32_t newest) {
+static vestry_handle link_entry(putting *p, uint32_t newest) {
   vsi_table *table = p->visit.table;
   vsi_shard *shard = p->visit.shard;
   const uint32_t number = p->number, now = p->visit.now;
-  vsi_entry *entry = vsi_entry_at(shard->in, number);
-  const vestry_handle handle = (p->hash & ~VSI_HANDLE_NUMBER_MASK) | (++shard->puts & VSI_HANDLE_NUMBER_MASK);
-  entry->value = p->value;
-  entry->use = now << 1;
-  entry->lens = vsi_scoped_key_lens(p->key);
-  if (__builtin_expect(p->long_key != NULL, 0))
-    entry->words[0] = (uintptr_t)p->long_key;
-  else
-    vsi_words_copy(entry->words, vsi_scoped_key_words(p->key), vsi_scoped_key_bytes(p->key));
-  shard->in->cold[number].handle = handle;
-  if (__builtin_expect(newest != 0, 0)) { /* its last use must come before the new entry's, even in one tick */
+  const vestry_handle handle = write_entry(shard, shard->in, number, now, &p->is, p->long_key);
+  if (newest) { /* its last use must come before the new entry's, even in one tick */
     vsi_entry *before = vsi_entry_at(shard->in, newest);
     before->use &= ~1u;
     if (vsi_entry_tick(before) == now && !vsi_many_has(shard, newest)) vsi_order_file_again(shard, newest, now);
   }
-  vsi_order_file(shard, number, now);
-  if (__builtin_expect(shard->live++ == 0, 0)) vsi_visit_publish(table, shard);
-  if (__builtin_expect(table->has_extra, 0)) vsi_visit_add_extra(&p->visit, number, p->share);
-  if (__builtin_expect(shard->has_extra, 0)) vsi_many_begin(shard, number);
-  if (__builtin_expect(newest != 0, 0))
+  vsi_order_file(shard, shard->in->cold, number, now);
+  if (shard->live++ == 0) vsi_visit_publish(table, shard);
+  if (table->has_extra) vsi_visit_add_extra(&p->visit, number, p->share);
+  if (shard->has_extra) vsi_many_begin(shard, number);
+  if (newest)
     vsi_many_join(shard, &table->placing, newest, number);
   else
-    vsi_index_add(shard->in, vsi_index_home(shard->in, &table->placing, p->hash), vsi_index_tag(p->hash), number);
+    vsi_index_add(shard->in, vsi_index_home(shard->in, &table->placing, p->is.hash), vsi_index_tag(p->is.hash), number);
   p->long_key = NULL;
   p->number = 0;
   p->has_place = false; /* the entry has it now */
@@ -257,30 +265,8 @@ static uint32_t first_to_go(const vsi_store_visit *visit, uint32_t newest) {
   return oldest;
 }
 
-/* Put a new key in the place and the number of the next victim, if that is in the put's own shard, is the only value of
- * its key, and is not due. get_room and link_entry do the same in twice the time. Returns the handle; 0: it is not. */
-static inline vestry_handle replace_victim(putting *p) {
-  vsi_table *table = p->visit.table;
-  vsi_shard *shard = p->visit.shard;
-  uint32_t number = vsi_order_victim(shard, p->visit.now);
-  if (!number || shard->last != atomic_load_explicit(&table->floor, memory_order_relaxed) ||
-      vsi_many_has(shard, number) || vsi_visit_due(&p->visit, number) ||
-      atomic_load_explicit(&table->count, memory_order_relaxed) < table->max_count)
-    return 0;
-  if (__builtin_expect(shard->in->cold[number].handle % 16 == 0, 0)) note_eviction(&p->visit, number);
-  vsi_index_remove(shard->in, &table->placing, number);
-  vsi_order_take(shard->in->cold, number);
-  vsi_visit_copy(&p->visit, number, VESTRY_CAUSE_SIZE);
-  p->result->displaced_count++;
-  p->number = number;
-  shard->live--;
-  vestry_handle handle = link_entry(p, 0);
-  if (__builtin_expect(vsi_order_is_empty(shard->in->cold, 0), 0)) vsi_visit_publish(table, shard);
-  return handle;
-}
-
 static inline uint32_t find_newest(const putting *p) {
-  return vsi_index_find(p->visit.shard->in, &p->visit.table->placing, p->key, p->hash);
+  return vsi_index_find(p->visit.shard->in, &p->visit.table->placing, p->is.key, p->is.hash);
 }
 
 /* Remove values of the key until `keep` are left, but never `stays`. The place of the first one goes to the new entry,
@@ -294,7 +280,7 @@ VSI_SELDOM static void displace(putting *p, uint32_t stays, size_t keep) {
     vsi_visit_take(&p->visit, number, VESTRY_CAUSE_REPLACED, needs_place);
     p->has_place |= needs_place;
     needs_place = false;
-    p->result->displaced_count++;
+    p->is.result->displaced_count++;
   }
 }
 
@@ -304,44 +290,35 @@ VSI_SELDOM static step refresh(putting *p, uint32_t newest, uint32_t same) {
     vsi_visit_use_one(&p->visit, newest, same);
   else
     vsi_visit_use(&p->visit, same);
-  if (p->policy == VESTRY_KEEP_REPLACE) displace(p, same, 1);
-  p->result->handle = p->visit.shard->in->cold[same].handle;
-  p->result->refreshed = true;
+  if (p->is.policy == VESTRY_KEEP_REPLACE) displace(p, same, 1);
+  p->is.result->handle = p->visit.shard->in->cold[same].handle;
+  p->is.result->refreshed = true;
   return STEP_DONE;
 }
 
-/* Store a value that is not there yet, in any other case. */
-static __attribute__((noinline)) step add_value(putting *p, uint32_t newest) {
+/* Examine the shard once. */
+static step examine(putting *p) {
   const vsi_shard *shard = p->visit.shard;
-  size_t keep = p->policy == VESTRY_KEEP_MANY ? p->many_count - 1 : 0;
+  size_t keep = p->is.policy == VESTRY_KEEP_MANY ? p->is.many_count - 1 : 0;
+  p->error = VESTRY_CLOSED;
+  if (atomic_load_explicit(&p->visit.table->closed, memory_order_relaxed)) return STEP_FAILED;
+  uint32_t newest = vsi_visit_find(&p->visit, p->is.key, p->is.hash);
+  uint32_t same = vsi_many_find(shard, p->is.key, newest, p->is.value);
+  if (same) return refresh(p, newest, same);
+  p->error = VESTRY_EXISTS;
+  if (newest && (p->is.policy == VESTRY_KEEP_REUSE || p->is.policy == VESTRY_KEEP_REJECT)) return STEP_FAILED;
   p->error = VESTRY_NO_MEMORY;
   if (newest && keep && !shard->has_extra && vsi_visit_resize(&p->visit, vsi_index_count(shard->in), true))
     return STEP_FAILED;
   step got = get_room(p, vsi_many_count(shard, newest) <= keep);
-  if (__builtin_expect(got != STEP_DONE, 0)) return got;
+  if (got != STEP_DONE) return got;
   if (newest) {
     displace(p, 0, keep);
     newest = find_newest(p); /* the victim of the put may have been a value of this key, too */
     (void)claim(p);          /* the number of the displaced value */
   }
-  p->result->handle = link_entry(p, newest);
+  p->is.result->handle = link_entry(p, newest);
   return STEP_DONE;
-}
-
-/* Examine the shard once. */
-static inline step examine(putting *p) {
-  const vsi_table *table = p->visit.table;
-  p->error = VESTRY_CLOSED;
-  if (__builtin_expect(atomic_load_explicit(&table->closed, memory_order_relaxed), 0)) return STEP_FAILED;
-  uint32_t newest = vsi_visit_find(&p->visit, p->key, p->hash);
-  uint32_t same = vsi_many_find(p->visit.shard, p->key, newest, p->value);
-  if (__builtin_expect(same != 0, 0)) return refresh(p, newest, same);
-  p->error = VESTRY_EXISTS;
-  if (newest && (p->policy == VESTRY_KEEP_REUSE || p->policy == VESTRY_KEEP_REJECT)) return STEP_FAILED;
-  if (table->evicts && !table->has_extra && !newest && !p->number &&
-      __builtin_expect((p->result->handle = replace_victim(p)) != 0, 1))
-    return STEP_DONE;
-  return add_value(p, newest);
 }
 
 /* Begin to fetch the lines that this put and the next ones into the shard write when they evict: of the first two
@@ -349,60 +326,94 @@ static inline step examine(putting *p) {
  * entries and two threads a put takes 405 ns of processor time, 470 without any, and 530 without those of the first
  * victim, which other threads have written. Lines are fetched for writing before they are read: the read
  * alone would fetch a shared copy of a line that another processor has written, and the write would fetch it again. */
-static inline void fetch_ahead(const vsi_table *table, const vsi_shard *shard) {
-  const vsi_cold *cold = shard->in->cold;
+static inline void fetch_ahead(const vsi_table *table, const vsi_arrays *in) {
+  const vsi_cold *cold = in->cold;
   uint32_t first = cold[0].in.next, second = cold[first].in.next, third = cold[second].in.next;
   if (!first || !second || !third) return;
-  vsi_prefetch_to_write(vsi_entry_at(shard->in, first));
-  vsi_index_fetch(shard->in, &table->placing, cold[first].handle, true);
-  vsi_prefetch_to_write(vsi_entry_at(shard->in, first)->value);
-  vsi_prefetch_to_write(vsi_entry_at(shard->in, second)->value);
-  vsi_index_fetch(shard->in, &table->placing, cold[second].handle, true);
-  vsi_prefetch_to_write(vsi_entry_at(shard->in, third));
+  vsi_prefetch_to_write(vsi_entry_at(in, first));
+  vsi_index_fetch(in, &table->placing, cold[first].handle, true);
+  vsi_prefetch_to_write(vsi_entry_at(in, first)->value);
+  vsi_prefetch_to_write(vsi_entry_at(in, second)->value);
+  vsi_index_fetch(in, &table->placing, cold[second].handle, true);
+  vsi_prefetch_to_write(vsi_entry_at(in, third));
   vsi_prefetch_to_write(&cold[third]);
 }
 
-/* End the put, with the lock still held. */
-static inline void end_put(putting *p) {
-  vsi_table *table = p->visit.table;
-  if (__builtin_expect(p->share != NULL, 0)) vsi_scopes_leave(p->visit.shard, table->host, p->share);
-  if (__builtin_expect(p->number != 0, 0)) vsi_number_free(p->visit.shard, p->number);
-  vsi_visit_end(&p->visit);
-  if (__builtin_expect(p->has_place && table->max_count, 0))
-    atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
-  if (__builtin_expect(p->long_key != NULL, 0)) vsi_free(table->host, p->long_key);
+/* Put a new key in the place and the number of the next victim, if the store is full, and that is in the put's own
+ * shard, is the only value of its key, and is not due. This is the usual put into a full store; put_any does the same
+ * in twice the time. The lock is held. The arrays are read into a copy that no other function sees, because as far as
+ * the compiler knows, the write of a tag may change all that others see. ret_left: the victim. Returns the handle; 0:
+ * the case is another one. */
+static inline __attribute__((always_inline)) vestry_handle
+replace_victim(vsi_table *table, vsi_shard *shard, uint32_t now, const put_what *is, vsi_left *ret_left) {
+  const vsi_arrays *from = shard->in, *in = &(vsi_arrays){vsi_index_groups(from), vsi_index_count(from), from->room,
+                                                          from->entries, from->cold};
+  fetch_ahead(table, in);
+  if (atomic_load_explicit(&table->closed, memory_order_relaxed) ||
+      atomic_load_explicit(&table->count, memory_order_relaxed) < table->max_count ||
+      vsi_index_find(in, &table->placing, is->key, is->hash))
+    return 0;
+  const uint32_t number = vsi_order_victim(shard, now);
+  if (!number || shard->last != atomic_load_explicit(&table->floor, memory_order_relaxed) ||
+      vsi_many_has(shard, number) || vsi_shard_due(shard, &table->clock, now, number))
+    return 0;
+  note_eviction(table, in, number, now);
+  vsi_index_remove(in, &table->placing, number);
+  vsi_order_take(in->cold, number);
+  vsi_left_copy(ret_left, in, number, VESTRY_CAUSE_SIZE);
+  const vestry_handle handle = write_entry(shard, in, number, now, is, NULL);
+  vsi_order_file(shard, in->cold, number, now);
+  if (__builtin_expect(shard->has_extra, 0)) vsi_many_begin(shard, number);
+  vsi_index_add(in, vsi_index_home(in, &table->placing, is->hash), vsi_index_tag(is->hash), number);
+  if (__builtin_expect(vsi_order_is_empty(in->cold, 0), 0)) vsi_visit_publish(table, shard);
+  return handle;
+}
+
+/* Put in any case. The lock is held, and is given back. long_key: owned. */
+static __attribute__((noinline)) vestry_err put_any(vsi_table *table, vsi_shard *shard, uint32_t now,
+                                                    const put_what *is, vestry_scoped_key *long_key) {
+  putting p; /* the copies of its visit are not initialized */
+  p.is = *is;
+  p.number = 0;
+  p.has_place = false;
+  p.long_key = long_key;
+  p.share = NULL;
+  vsi_visit_init(&p.visit, table, shard);
+  p.visit.now = now;
+  step at = STEP_AGAIN;
+  while (at == STEP_AGAIN) at = examine(&p);
+  if (p.share) vsi_scopes_leave(shard, table->host, p.share);
+  if (p.number) vsi_number_free(shard, p.number);
+  vsi_visit_end(&p.visit);
+  if (p.has_place && table->max_count) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
+  vsi_free(table->host, p.long_key);
+  return at == STEP_DONE ? VESTRY_OK : p.error;
 }
 
 vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                          size_t many_count, vestry_put_result *ret_result) {
   vsi_table *table = self;
-  const uint64_t hash = vsi_table_hash(table, key);
-  const uint32_t shard_number = vsi_table_shard_number(table, hash);
+  const put_what is = {key, vsi_table_hash(table, key), value, policy, many_count, ret_result};
+  const uint32_t shard_number = vsi_table_shard_number(table, is.hash);
   vsi_shard *shard = &table->shards[shard_number];
+  vestry_scoped_key *long_key = NULL;
+  vsi_left left;
   vsi_prefetch_to_write(&shard->lock);
-  vsi_index_fetch(&table->arrays[shard_number], &table->placing, hash, true);
+  vsi_index_fetch(&table->arrays[shard_number], &table->placing, is.hash, true);
   if (table->evicts) vsi_index_fetch_heads(&table->arrays[shard_number]);
-  putting p; /* the copies of its visit are not initialized */
-  p.key = key;
-  p.hash = hash;
-  p.value = value;
-  p.policy = policy;
-  p.many_count = many_count;
-  p.result = ret_result;
-  p.number = 0;
-  p.has_place = false;
-  p.long_key = NULL;
-  p.share = NULL;
   if (__builtin_expect(vsi_lens_words(vsi_scoped_key_lens(key)) > VSI_ENTRY_WORDS, 0) &&
-      !(p.long_key = vsi_scoped_key_keep(table->host, key, NULL, 0)))
+      !(long_key = vsi_scoped_key_keep(table->host, key, NULL, 0)))
     return VESTRY_NO_MEMORY;
-  vsi_visit_begin(&p.visit, table, shard, vsi_clock_now(&table->clock));
-  if (table->evicts) fetch_ahead(table, shard);
-  step at;
-  do at = examine(&p);
-  while (__builtin_expect(at == STEP_AGAIN, 0));
-  if (at == STEP_DONE && table->clock.expires && vsi_table_next_deadline_ns(table) == UINT64_MAX)
-    vsi_table_expect(table, p.visit.now);
-  end_put(&p);
-  return at == STEP_DONE ? VESTRY_OK : p.error;
+  const uint32_t now = vsi_shard_enter(table, shard, vsi_clock_now(&table->clock));
+  vestry_err error = VESTRY_OK;
+  const bool may_replace = table->evicts && !table->has_extra && !long_key;
+  if (__builtin_expect(may_replace && (ret_result->handle = replace_victim(table, shard, now, &is, &left)) != 0, 1)) {
+    ret_result->displaced_count++;
+    vsi_spin_lock_give(&shard->lock);
+    vsi_left_run(table, &left);
+  } else {
+    error = put_any(table, shard, now, &is, long_key);
+  }
+  if (!error && table->clock.expires && vsi_table_next_deadline_ns(table) == UINT64_MAX) vsi_table_expect(table, now);
+  return error;
 }

@@ -183,42 +183,19 @@ static inline void wake_driver(vestry_store *store) {
 
 /* -------------------------------------------------------------------------------------------------- operations ---- */
 
-/* Put a value whose `entering` has returned OK, if it has that function. Inlined, because a call would make a put about
- * 3 % slower. */
-static inline __attribute__((always_inline)) vestry_err put_entering(vestry_store *store, const vestry_scoped_key *key,
-                                                                     void *value, vestry_keep_policy policy,
-                                                                     size_t many_count, vestry_put_result *result) {
-  store->exit.value.ref(value);
-  /* Counted before the value can leave, so that no snapshot shows more values removed than put; undone if the put
-   * fails. */
-  if (store->exit.counts) atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
-  vestry_err error = store->ops->put(store->self, key, value, policy, many_count, result);
-  if (__builtin_expect(error || result->refreshed, 0)) {
-    if (store->exit.counts) atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
-    store->exit.value.unref(value);
-  }
-  if (!error) wake_driver(store);
-  return error;
-}
-
-/* Put a value that records its entries, or into a store that is watched. */
-static __attribute__((noinline)) vestry_err put_recorded(vestry_store *store, const vsi_store_watch *watch,
-                                                         const vestry_scoped_key *key, void *value,
-                                                         vestry_keep_policy policy, size_t many_count,
-                                                         vestry_put_result *result) {
+/* Announce a put to the value and to the watch. If one refuses it, the other one knows that it has failed. */
+static __attribute__((noinline)) vestry_err announce(vestry_store *store, const vsi_store_watch *watch,
+                                                     const vestry_scoped_key *key, void *value,
+                                                     vestry_keep_policy policy) {
   const vestry_value_ops *ops = &store->exit.value;
   vestry_err error = ops->entering ? ops->entering(value, store) : VESTRY_OK;
-  if (error) return error;
-  if (watch) error = watch->coming(key, policy, watch->ctx);
-  const bool is_coming = !error;
-  if (!error) error = put_entering(store, key, value, policy, many_count, result);
-  const vestry_handle handle = error || result->refreshed ? 0 : result->handle;
-  if (watch && is_coming) watch->came(key, policy, handle, watch->ctx);
-  if (ops->entered) ops->entered(value, store, handle);
+  if (error || !watch) return error;
+  error = watch->coming(key, policy, watch->ctx);
+  if (error && ops->entered) ops->entered(value, store, 0);
   return error;
 }
 
-/* Inlined into its callers, as put_entering. */
+/* Inlined into its callers, because a call would make a put about 3 % slower. */
 static inline __attribute__((always_inline)) vestry_err put(vestry_store *store, const vestry_scoped_key *key,
                                                             void *value, vestry_keep_policy policy, size_t many_count,
                                                             vestry_put_result *ret_result) {
@@ -226,10 +203,22 @@ static inline __attribute__((always_inline)) vestry_err put(vestry_store *store,
     return vsi_mistake(store->host, "vestry_store_put", "the value is NULL, or policy is none of vestry_keep_policy");
   if (!many_count) many_count = VSI_MANY_DEFAULT;
   vestry_put_result result = {0};
+  const vestry_value_ops *ops = &store->exit.value;
   const vsi_store_watch *watch = atomic_load_explicit(&store->exit.watch, memory_order_acquire);
-  vestry_err error = __builtin_expect(watch || store->exit.value.entering, 0)
-                         ? put_recorded(store, watch, key, value, policy, many_count, &result)
-                         : put_entering(store, key, value, policy, many_count, &result);
+  const bool is_recorded = __builtin_expect(watch || ops->entering, 0);
+  vestry_err error = is_recorded ? announce(store, watch, key, value, policy) : VESTRY_OK;
+  if (error) return error;
+  ops->ref(value);
+  /* Counted before the value can leave, so that no snapshot shows more values removed than put; undone if the put
+   * fails. */
+  if (store->exit.counts) atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
+  error = store->ops->put(store->self, key, value, policy, many_count, &result);
+  const bool is_new = __builtin_expect(!error && !result.refreshed, 1);
+  if (!is_new && store->exit.counts) atomic_fetch_sub_explicit(&store->put, 1, memory_order_relaxed);
+  if (!is_new) ops->unref(value);
+  if (!error) wake_driver(store);
+  if (is_recorded && watch) watch->came(key, policy, is_new ? result.handle : 0, watch->ctx);
+  if (is_recorded && ops->entered) ops->entered(value, store, is_new ? result.handle : 0);
   if (!error && ret_result) *ret_result = result;
   return error;
 }

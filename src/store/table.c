@@ -177,7 +177,7 @@ static VSI_SELDOM void copy_more(vsi_store_visit *visit) {
   while (visit->first_leaving && visit->left_count < VSI_LEAVING_COPIES) {
     uint32_t number = visit->first_leaving;
     visit->first_leaving = shard->in->cold[number].in.next;
-    vsi_visit_copy(visit, number, vsi_entry_at(shard->in, number)->use);
+    vsi_left_copy(&visit->left[visit->left_count++], shard->in, number, vsi_entry_at(shard->in, number)->use);
     vsi_number_free(shard, number);
     shard->busy--;
   }
@@ -187,11 +187,7 @@ static VSI_SELDOM void copy_more(vsi_store_visit *visit) {
 
 void vsi_visit_run(vsi_store_visit *visit) {
   for (;; copy_more(visit)) {
-    for (const struct vsi_left *at = visit->left; at < visit->left + visit->left_count; at++) {
-      vestry_scoped_key key = vsi_entry_key(&at->entry);
-      vestry_store_leave(visit->table->exit, &key, at->entry.value, at->handle, (vestry_cause)at->entry.use);
-      vsi_free(visit->table->host, vsi_entry_long_key(&at->entry));
-    }
+    for (uint32_t i = 0; i < visit->left_count; i++) vsi_left_run(visit->table, &visit->left[i]);
     if (__builtin_expect(!visit->first_leaving, 1)) return;
   }
 }

@@ -110,16 +110,19 @@ void vsi_table_shrink(vsi_table *table, vsi_shard *shard);
  * numbers, linked by `next`, and are copied when the others have left. So an entry can leave without an allocation. */
 enum { VSI_LEAVING_COPIES = 16 };
 
+/* A copy of an entry that has left. */
+typedef struct vsi_left {
+  vestry_handle handle;
+  vsi_entry entry; /* its `use` is the cause */
+} vsi_left;
+
 typedef struct vsi_store_visit {
   vsi_table *table;
   vsi_shard *shard;
-  uint32_t now;                         /* the shard's time */
-  uint32_t first_leaving, last_leaving; /* those without a copy; 0: none */
-  uint32_t left_count;                  /* number of copies */
-  struct vsi_left {
-    vestry_handle handle;
-    vsi_entry entry;
-  } left[VSI_LEAVING_COPIES + 1]; /* the last one is of the entry that a put evicts */
+  uint32_t now;                          /* the shard's time */
+  uint32_t first_leaving, last_leaving;  /* those without a copy; 0: none */
+  uint32_t left_count;                   /* number of copies */
+  vsi_left left[VSI_LEAVING_COPIES + 1]; /* the last one is of the entry that a put evicts */
 } vsi_store_visit;
 
 /* Publish the shard's part of `oldest`, after it may have changed. */
@@ -134,21 +137,19 @@ static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
  *
  * The clock is read before the lock is taken, so `read` may be outdated: another thread may have held the lock with a
  * later time. Therefore a shard has its own time, which does not go back while the shard has entries. */
-static inline void vsi_visit_enter(vsi_store_visit *visit, uint32_t read) {
-  vsi_shard *shard = visit->shard;
+static inline uint32_t vsi_shard_enter(vsi_table *table, vsi_shard *shard, uint32_t read) {
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
-  visit->now = read;
-  if (__builtin_expect(shard->now == read, 1)) return;
+  if (__builtin_expect(shard->now == read, 1)) return read;
   if (!shard->live) {
     shard->last = read;
     shard->lists = 0;
   } else if (vsi_tick_age(shard->now, read)) {
-    visit->now = shard->now;
+    return shard->now;
   } else if (__builtin_expect(vsi_tick_age(read, shard->last) > VSI_ORDER_SPAN, 0)) {
     vsi_order_rebase(shard, read);
-    vsi_visit_publish(visit->table, shard);
+    vsi_visit_publish(table, shard);
   }
-  shard->now = visit->now;
+  return shard->now = read;
 }
 static inline void vsi_visit_init(vsi_store_visit *visit, vsi_table *table, vsi_shard *shard) {
   visit->table = table;
@@ -157,9 +158,15 @@ static inline void vsi_visit_init(vsi_store_visit *visit, vsi_table *table, vsi_
 }
 static inline void vsi_visit_begin(vsi_store_visit *visit, vsi_table *table, vsi_shard *shard, uint32_t read) {
   vsi_visit_init(visit, table, shard);
-  vsi_visit_enter(visit, read);
+  visit->now = vsi_shard_enter(table, shard, read);
 }
 
+/* Run the callbacks of an entry that has left, without a lock. */
+static inline void vsi_left_run(const vsi_table *table, const vsi_left *left) {
+  vestry_scoped_key key = vsi_entry_key(&left->entry);
+  vestry_store_leave(table->exit, &key, left->entry.value, left->handle, (vestry_cause)left->entry.use);
+  vsi_free(table->host, vsi_entry_long_key(&left->entry));
+}
 /* Unlock the shard, and run the callbacks of the entries that have left. Call once. */
 void vsi_visit_run(vsi_store_visit *visit);
 static inline void vsi_visit_end(vsi_store_visit *visit) {
@@ -169,10 +176,9 @@ static inline void vsi_visit_end(vsi_store_visit *visit) {
 }
 
 /* The cause is noted in the copy, because a wide load of an entry would wait for a narrow store to it. */
-static inline void vsi_visit_copy(vsi_store_visit *visit, uint32_t number, uint32_t cause) {
-  struct vsi_left *copy = &visit->left[visit->left_count++];
-  copy->handle = visit->shard->in->cold[number].handle;
-  copy->entry = *vsi_entry_at(visit->shard->in, number);
+static inline void vsi_left_copy(vsi_left *copy, const vsi_arrays *in, uint32_t number, uint32_t cause) {
+  copy->handle = in->cold[number].handle;
+  copy->entry = *vsi_entry_at(in, number);
   copy->entry.use = cause;
 }
 static inline void vsi_number_free(vsi_shard *shard, uint32_t number) {
@@ -183,7 +189,7 @@ static inline void vsi_number_free(vsi_shard *shard, uint32_t number) {
 static inline void vsi_visit_leave(vsi_store_visit *visit, uint32_t number, vestry_cause cause) {
   vsi_shard *shard = visit->shard;
   if (__builtin_expect(visit->left_count < VSI_LEAVING_COPIES && !visit->first_leaving, 1)) {
-    vsi_visit_copy(visit, number, (uint32_t)cause);
+    vsi_left_copy(&visit->left[visit->left_count++], shard->in, number, (uint32_t)cause);
     vsi_number_free(shard, number);
     return;
   }
@@ -196,16 +202,19 @@ static inline void vsi_visit_leave(vsi_store_visit *visit, uint32_t number, vest
 
 /* Return the cause with which an entry must leave: idle time or lifetime, whichever ended first. NONE: the entry
  * stays. */
-static inline vestry_cause vsi_visit_due(const vsi_store_visit *visit, uint32_t number) {
-  const vsi_clock *clock = &visit->table->clock;
-  uint32_t unused = vsi_tick_age(visit->now, vsi_entry_tick(vsi_entry_at(visit->shard->in, number)));
+static inline vestry_cause vsi_shard_due(const vsi_shard *shard, const vsi_clock *clock, uint32_t now,
+                                         uint32_t number) {
+  uint32_t unused = vsi_tick_age(now, vsi_entry_tick(vsi_entry_at(shard->in, number)));
   bool idle = unused > clock->idle_ticks && clock->idle_ticks;
   if (__builtin_expect(clock->lifetime_ticks != 0, 0)) {
-    uint32_t lived = vsi_tick_age(visit->now, vsi_extra_at(visit->shard, number)->born);
+    uint32_t lived = vsi_tick_age(now, vsi_extra_at(shard, number)->born);
     if (lived > clock->lifetime_ticks && !(idle && unused - clock->idle_ticks > lived - clock->lifetime_ticks))
       return VESTRY_CAUSE_EXPIRED;
   }
   return __builtin_expect(idle, 0) ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_NONE;
+}
+static inline vestry_cause vsi_visit_due(const vsi_store_visit *visit, uint32_t number) {
+  return vsi_shard_due(visit->shard, &visit->table->clock, visit->now, number);
 }
 
 /* As vsi_visit_due, for a caller that is about to remove the entry. A value may have been used without the store's
@@ -261,8 +270,7 @@ uint32_t vsi_visit_drop_due(vsi_store_visit *visit, uint32_t newest);
 /* Return the newest entry of a key, after its due entries were removed; 0: none. */
 static inline uint32_t vsi_visit_find(vsi_store_visit *visit, const vestry_scoped_key *key, uint64_t hash) {
   uint32_t newest = vsi_index_find(visit->shard->in, &visit->table->placing, key, hash);
-  if (!newest || __builtin_expect(!vsi_many_has(visit->shard, newest) && !vsi_visit_due(visit, newest), 1))
-    return newest;
+  if (!newest || (!vsi_many_has(visit->shard, newest) && !vsi_visit_due(visit, newest))) return newest;
   return vsi_visit_drop_due(visit, newest);
 }
 
