@@ -30,7 +30,7 @@
 
 #include "bench.h"
 
-enum { TURN = 20, STATE_BYTES = 300, PATH_MOST = 300, ID_BYTES = 16 };
+enum { TURN = 20, STATE_BYTES = 300, PATH_MOST = 300 };
 
 /* A database, and the statements of a program that uses SQLite directly. */
 typedef struct side {
@@ -78,7 +78,7 @@ typedef struct bench {
   double *ratios; /* of the blocks of an operation */
   vestry_sqlite_level level;
   unsigned char state[STATE_BYTES];
-  unsigned char tab[ID_BYTES]; /* tab of the request; all sides have a row for it */
+  sqlite3_int64 tab; /* number of the request's tab; all sides have a row for it */
   bool failed;
 } bench;
 
@@ -106,7 +106,7 @@ static void insert(bench *b, side *s) {
 
 static void bind_tab(bench *b, sqlite3_stmt *statement) {
   sqlite3_bind_blob(statement, 1, "", 0, SQLITE_STATIC); /* the scope */
-  sqlite3_bind_blob(statement, 2, b->tab, ID_BYTES, SQLITE_STATIC);
+  sqlite3_bind_int64(statement, 2, b->tab);
 }
 
 /* Take or give back the connection of the floor, which its threads share. */
@@ -256,10 +256,10 @@ static void measure_others(bench *b) {
 
 /* ---- databases and pages ----------------------------------------------------------------------------------------- */
 
-static const char bare_read[] = "SELECT data FROM vestry_tab WHERE scope = ?1 AND tab = ?2",
-                  floor_read[] = "SELECT data, expires FROM vestry_tab WHERE scope = ?1 AND tab = ?2",
-                  bare_write[] = "UPDATE vestry_tab SET data = ?3 WHERE scope = ?1 AND tab = ?2",
-                  floor_write[] = "UPDATE vestry_tab SET data = ?3 WHERE scope = ?1 AND tab = ?2 AND expires >= ?4";
+static const char bare_read[] = "SELECT data FROM vestry_tab WHERE scope = ?1 AND id = ?2",
+                  floor_read[] = "SELECT data, expires FROM vestry_tab WHERE scope = ?1 AND id = ?2",
+                  bare_write[] = "UPDATE vestry_tab SET data = ?3 WHERE scope = ?1 AND id = ?2",
+                  floor_write[] = "UPDATE vestry_tab SET data = ?3 WHERE scope = ?1 AND id = ?2 AND expires >= ?4";
 
 static bool fill_side(bench *b, side *s) {
   char sql[800];
@@ -267,7 +267,8 @@ static bool fill_side(bench *b, side *s) {
            "BEGIN; WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 10000)"
            " INSERT INTO message(channel, body) SELECT i %% 200, '%s' FROM n;"
            "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < %" PRIu64 ")"
-           " INSERT INTO vestry_tab SELECT x'61', randomblob(16), zeroblob(%d), unixepoch() + 2000000 + i FROM n;"
+           " INSERT INTO vestry_tab SELECT random(), x'61', randomblob(16), zeroblob(%d), unixepoch() + 2000000 + i"
+           " FROM n;"
            "COMMIT",
            body, b->tabs, STATE_BYTES);
   return run(b, s->db, sql) &&
@@ -396,7 +397,8 @@ static bool open_followed(bench *b) {
 static void copy_state(bench *b, const side *s) {
   sqlite3_stmt *copy = NULL;
   must(b, s->db,
-       sqlite3_prepare_v2(s->db, "INSERT INTO vestry_tab VALUES(?1, ?2, ?3, unixepoch() + 2592000)", -1, &copy, NULL));
+       sqlite3_prepare_v2(s->db, "INSERT INTO vestry_tab VALUES(?2, ?1, zeroblob(16), ?3, unixepoch() + 2592000)", -1,
+                          &copy, NULL));
   bind_tab(b, copy);
   sqlite3_bind_blob(copy, 3, b->state, STATE_BYTES, SQLITE_STATIC);
   must(b, s->db, sqlite3_step(copy));
@@ -409,10 +411,8 @@ static vestry_err be_tab(const vestry_request *req, vestry_reply *reply, void *a
   char id[VESTRY_TAB_ID_BYTES];
   vestry_err error = vestry_tab_id(req, id);
   if (error) return error;
-  for (size_t i = 0; i < ID_BYTES; i++) {
-    const char digits[] = {id[2 * i], id[2 * i + 1], '\0'};
-    b->tab[i] = (unsigned char)strtoul(digits, NULL, 16);
-  }
+  id[2 * sizeof b->tab] = '\0';
+  b->tab = (sqlite3_int64)strtoull(id, NULL, 16);
   write_followed(b, req);
   copy_state(b, &b->bare);
   copy_state(b, &b->hooked);
@@ -424,9 +424,9 @@ static vestry_err be_tab(const vestry_request *req, vestry_reply *reply, void *a
 /* Create vestry's tables on a side that is not followed. */
 static bool copy_schema(bench *b, sqlite3 *db) {
   return run(b, db,
-             "CREATE TABLE vestry_tab(scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL, expires INTEGER NOT "
-             "NULL, PRIMARY KEY(scope, tab)) STRICT, WITHOUT ROWID;"
-             "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)");
+             "CREATE TABLE vestry_tab(id INTEGER PRIMARY KEY, scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT "
+             "NULL, expires INTEGER NOT NULL) STRICT; CREATE INDEX vestry_tab_expires ON vestry_tab(expires);"
+             "CREATE INDEX vestry_tab_scope ON vestry_tab(scope, tab)");
 }
 
 static bool measure_all(bench *b) {

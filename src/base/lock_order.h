@@ -15,7 +15,6 @@
   OUTER(ROUTES_CHANGES, "vsi_routes.changes", "http/routes/routes.c: changes")                                         \
   OUTER(CIVETWEB_NEIGHBOURS, "the neighbours' lock", "adapter/civetweb/mounts.c: lock")                                \
   OUTER(ROUTES, "vsi_routes.lock", "http/routes/routes.c: lock")                                                       \
-  OUTER(SQLITE_WRITER, "vestry_sqlite.writer_lock", "data/sqlite/sqlite.h: writer_lock")                               \
   OUTER(SQLITE, "vestry_sqlite.lock", "data/sqlite/sqlite.h: lock")                                                    \
   OUTER(READS, "vsi_reads.lock", "data/sql/reads.h: lock")                                                             \
   OUTER(CLUSTER, "vestry_cluster.lock", "cluster/cluster/cluster.h: lock")                                             \

@@ -292,28 +292,26 @@ TEST_CASE(failed_create_leaks_nothing) {
   trial l;
   open_trial(&l);
   ledger *s = &l.s;
+  ledger_sync(s); /* its thread frees what it has followed */
   const vestry_sqlite_options options = {.path = s->path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
-  /* Failures in the allocator of SQLite, or of the host; with and without the tables. */
-  for (int round = 0; round < 4; round++) {
-    if (round == 2) ledger_run(s->db, "DROP TABLE vestry_tab; DROP TABLE vestry_tab_visitor; DROP TABLE vestry_schema");
+  /* Failures in the allocator of SQLite, or of the host. */
+  for (int round = 0; round < 2; round++) {
     for (long number = 0, failed = 1; failed; number++) {
       vestry_sqlite *database = NULL;
       long live_before = s->on.th.live;
       sqlite_allocations = 0;
       long end = s->on.th.allocations + number;
-      if (round % 2)
+      if (round)
         s->on.th.fail_at = end;
       else
         sqlite_fail_at = number;
       vestry_err error = vestry_sqlite_create(s->on.pages, &options, &database);
-      failed = round % 2 ? s->on.th.allocations > end : sqlite_allocations > number;
+      failed = round ? s->on.th.allocations > end : sqlite_allocations > number;
       s->on.th.fail_at = sqlite_fail_at = -1;
       if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
       if (!failed) assert_int_equal(error, VESTRY_OK);
       vestry_sqlite_destroy(database);
       assert_int_equal(s->on.th.live, live_before);
-      if (round == 2 && !error && failed)
-        ledger_run(s->db, "DROP TABLE vestry_tab; DROP TABLE vestry_tab_visitor; DROP TABLE vestry_schema");
     }
   }
   assert_int_equal(vestry_sqlite_attach(s->database, s->db, &s->connection), VESTRY_OK);

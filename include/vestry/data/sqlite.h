@@ -42,7 +42,7 @@ typedef struct vestry_sqlite_connection vestry_sqlite_connection;
 /** How precisely a commit selects the pages that it refreshes. TABLES and FILE_PAGES miss no page that has read changed
  *  data; TOPICS misses no page that names the topics of all data that it reads. The later levels refresh fewer pages.
  *  - TOPICS: changed rows become topics, by the function `topics` or as "table/NAME", and pages name the topics on
- *    which they depend.
+ *    which they depend. Pages that read states of tabs (vestry_sql_tab_get) name the topic "table/vestry_tab".
  *  - TABLES: the same, and pages that have read a table and columns that the commit changed. If a statement looks rows
  *    up by an integer key (of the rowid, or of the first column of an index), only a change of rows with that key
  *    counts.
@@ -63,8 +63,7 @@ typedef enum vestry_sqlite_level {
 typedef struct vestry_sqlite_change vestry_sqlite_change;
 /** Names the topics that a changed row refreshes, by calling vestry_sqlite_topic. Called while the row is being
  *  changed, on the thread that changes it, so it must not use the connection. For a table without rowid, rowid is 0.
- *  For a virtual table it is called with the tables in which the virtual table stores its data. Independently of this
- *  function, a written state of a tab (vestry_sql_tab_set) refreshes that tab.
+ *  For a virtual table it is called with the tables in which the virtual table stores its data.
  *  Threads  any */
 typedef void (*vestry_sqlite_topics_fn)(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app);
 /** Refresh a topic when the transaction is committed. Naming a topic again, for example for each of a thousand rows,
@@ -112,9 +111,8 @@ VESTRY_API vestry_err vestry_sqlite_record_pages(void);
  *  Returns  OK, also if the database was left by a killed program or is in use by others | INVALID (also: a database in
  *           memory) | NO_MEMORY | UNSUPPORTED (level FILE_PAGES without vestry_sqlite_record_pages; no WAL mode; or
  *           this SQLite has no preupdate hook, or no threads) | BUSY (another program has been writing for five
- *           seconds) | LIMIT (the disk is full; or too many observers of the pages) | IO (it cannot be opened; it
- *           cannot be written although vestry's tables must be created; it is not a database; its vestry tables are of
- *           a later version, and nothing was changed; or there is no randomness). The log has the reason and a remedy
+ *           seconds) | LIMIT (the disk is full; or too many observers of the pages) | IO (it cannot be opened; it is
+ *           not a database; or there is no randomness). The log has the reason and a remedy
  *  Threads  any; starts a thread. Blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *options,
                                            vestry_sqlite **ret_database);

@@ -536,7 +536,7 @@ static vestry_err run_again(vestry_sql_pool *pool, const char *sql, const vestry
   return run_twice((vsi_postgres_pool *)pool, VSI_POSTGRES_ANY, sql, list, row, ctx, &is);
 }
 
-static vestry_err change_tab(vestry_sql_pool *pool, const char *sql, const vestry_value *list) {
+static vestry_err change(vestry_sql_pool *pool, const char *sql, const vestry_value *list) {
   return run_again(pool, sql, list, NULL, NULL);
 }
 
@@ -589,15 +589,6 @@ static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const 
   return error;
 }
 
-/* Read the state of a tab. In a render that has its transaction already, the state is a read of that transaction: it is
- * followed like other data, because the snapshot may be older than the last write. Otherwise only the topic counts. */
-static vestry_err read_tab(vestry_sql_pool *pool, vestry_render *render, const char *topic, const char *sql,
-                           const vestry_value *list, vestry_sql_row_fn row, void *ctx) {
-  (void)topic;
-  const bool is_inside = render && vsi_sql_own(pool) && is_recorded(pool);
-  return (is_inside ? read_recorded : run_again)(pool, sql, list, row, ctx);
-}
-
 static bool is_refused(vestry_sql_transaction *transaction) {
   return *vestry_postgres_sqlstate(transaction);
 }
@@ -617,14 +608,13 @@ const vsi_sql_ops vsi_postgres_ops = {.dialect = VSI_SQL_OF_POSTGRES,
                                       .integer = integer_at,
                                       .bytes = bytes_at,
                                       .run_again = run_again,
-                                      .change_tab = change_tab,
+                                      .change = change,
                                       .run_flushed = run_again,
                                       .run_aside = run_aside,
                                       .own = vsi_sql_own,
                                       .find_free = vsi_postgres_find_free,
                                       .is_recorded = is_recorded,
                                       .read_unfollowed = read_unfollowed,
-                                      .read_tab = read_tab,
                                       .bring = vsi_postgres_bring,
                                       .receivers = &vsi_postgres_receiver_ops,
                                       .name = name_of,

@@ -88,10 +88,9 @@ typedef struct vsi_sql_ops {
   /* Same as run_alone, for a statement that is safe to repeat: if the connection is lost meanwhile, it runs again. */
   vestry_err (*run_again)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                           void *ctx);
-  /* Same as run_again, for an update of the state of a tab; its first values are the scope and the tab. NOT_FOUND: it
-   * has changed no row. SQLite: it returns no rows, and only changes a row whose content differs. PostgreSQL: it
-   * returns those that it changes. */
-  vestry_err (*change_tab)(vestry_sql_pool *pool, const char *sql, const vestry_value *values);
+  /* Same as run_again, for an update. NOT_FOUND: it has changed no row. PostgreSQL: it returns the rows that it
+   * changes. SQLite: it returns none, because with them it takes a sixth longer. */
+  vestry_err (*change)(vestry_sql_pool *pool, const char *sql, const vestry_value *values);
   /* Return the time by the database's clock, in milliseconds since 1970. NULL: only statements know it. */
   int64_t (*now_ms)(vestry_sql_pool *pool);
   /* Same as run_again, for a write whose loss in a crash would bring back something that has ended. Its commit waits
@@ -113,13 +112,6 @@ typedef struct vsi_sql_ops {
    * render. */
   vestry_err (*read_unfollowed)(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                 vestry_sql_row_fn row, void *ctx);
-  /* Read the state of a tab, in a render (NULL: none) that depends on the topic that a write refreshes. Otherwise as
-   * run_again; in the transaction of a recorded render as read. */
-  vestry_err (*read_tab)(vestry_sql_pool *pool, vestry_render *render, const char *topic, const char *sql,
-                         const vestry_value *values, vestry_sql_row_fn row, void *ctx);
-  /* Record later that a state was read. NULL: tabs.c does this at once, or after the transaction of a recorded render,
-   * and refreshes the pages after writes. */
-  void (*touch_tab)(vestry_sql_pool *pool, const vsi_tab_owner *whose);
   /* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only a
    * read is necessary. Processes may do this concurrently. Returns vsi_sql_schema_result. */
   vestry_err (*bring)(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);

@@ -13,16 +13,21 @@
  *    COUNTED_EACH of them, because other nodes write states, too. A few more than necessary are removed, so that counts
  *    stay rare.
  *
- * That a state was read is recorded when a tenth of its time to live has passed. With SQLite the reader does not do
- * this, because it may be a render inside a transaction, and would have to write. The database's own thread does it
- * (data/sqlite/tab.c). With PostgreSQL a render inside its transaction does it after the end of that transaction. */
+ * With SQLite, the key of a row is a number of 64 bits, the first bytes of the tab's random id. So a page that follows
+ * the database depends on the row with this number alone, whether it exists or not. With PostgreSQL a write refreshes
+ * the topic of the tab, because at level TABLES the writes of all tabs would render the page. A page that has the
+ * snapshot of its render already reads the state in it, and follows the row like other data.
+ *
+ * The reader records that a state was read, when a tenth of its time to live has passed: at once, or after its
+ * transaction for reading. One thread does this at a time, and after a failure none for a minute: while another program
+ * keeps the database locked, one reader waits for it, and the others do not. */
 #include <stdatomic.h>
 
 #include "app/guard/person.h"
 #include "app/guard/tab_owner.h"
 #include "app/page/pages.h"
 #include "base/processor.h"
-#include "data/sql/tab_schema.h"
+#include "data/sql/sql.h"
 
 enum {
   TTL_S = 30 * 86400,
@@ -32,8 +37,39 @@ enum {
   MAX_COUNT = 100000,
   COUNTED_EACH = 1024,
   EXPIRED_AT_ONCE = 64,
-  EVICTED_AT_ONCE = 4096
+  EVICTED_AT_ONCE = 4096,
+  TOUCHED_AGAIN_S = 60
 };
+
+#define TAB_STEP(bytes, integer, end)                                                                                  \
+  "CREATE TABLE IF NOT EXISTS vestry_tab(scope " bytes " NOT NULL, tab " bytes " NOT NULL, data " bytes                \
+  " NOT NULL, expires " integer " NOT NULL, PRIMARY KEY(scope, tab))" end                                              \
+  ";CREATE INDEX IF NOT EXISTS vestry_tab_expires ON vestry_tab(expires)"
+/* Rows get their numbers, which number_of computes for new ones. If the table has them already, it stays the same. */
+#define NUMBER_STEP                                                                                                    \
+  "CREATE TABLE vestry_tab_new(id INTEGER PRIMARY KEY, scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL,"    \
+  " expires INTEGER NOT NULL) STRICT;"                                                                                 \
+  "INSERT OR REPLACE INTO vestry_tab_new SELECT (WITH RECURSIVE digit(i, id) AS (VALUES(1, 0) UNION ALL SELECT i + 1," \
+  " id << 4 | instr('123456789ABCDEF', substr(hex(tab), i, 1)) FROM digit WHERE i <= 16)"                              \
+  " SELECT id FROM digit WHERE i = 17), scope, tab, data, expires FROM vestry_tab;"                                    \
+  "DROP TABLE vestry_tab; ALTER TABLE vestry_tab_new RENAME TO vestry_tab;"                                            \
+  "CREATE INDEX vestry_tab_expires ON vestry_tab(expires); CREATE INDEX vestry_tab_scope ON vestry_tab(scope, tab)"
+/* A separate part, so that nodes with an earlier version keep running together with this one. A row without its state
+ * has no meaning. */
+#define VISITOR_STEP(bytes, end)                                                                                       \
+  "CREATE TABLE IF NOT EXISTS vestry_tab_visitor(scope " bytes " NOT NULL, tab " bytes                                 \
+  " NOT NULL, PRIMARY KEY(scope, tab))" end
+#define PERSON_STEP(unless, integer)                                                                                   \
+  "ALTER TABLE vestry_tab_visitor ADD COLUMN " unless "person " integer " NOT NULL DEFAULT 0"
+
+enum { PARTS = 2 };
+static const char *const steps[VSI_SQL_DIALECTS][PARTS][2] = {
+    {{TAB_STEP("BLOB", "INTEGER", " STRICT, WITHOUT ROWID"), NUMBER_STEP},
+     {VISITOR_STEP("BLOB", " STRICT, WITHOUT ROWID"), PERSON_STEP("", "INTEGER")}},
+    {{TAB_STEP("bytea", "bigint", "")}, {VISITOR_STEP("bytea", ""), PERSON_STEP("IF NOT EXISTS ", "bigint")}}};
+static const vsi_sql_schema schemas[VSI_SQL_DIALECTS][PARTS] = {
+    {{"tab", steps[0][0], 2, false}, {"tab_visitor", steps[0][1], 2, false}},
+    {{"tab", steps[1][0], 1, false}, {"tab_visitor", steps[1][1], 2, false}}};
 
 struct vestry_sql_tabs {
   vestry_pages *pages;
@@ -41,6 +77,7 @@ struct vestry_sql_tabs {
   vestry_sql_tabs_options options;
   vsi_siphash_key key;                   /* of hashes of addresses */
   _Atomic(int64_t) room;                 /* new states before the next count; relaxed: a mere counter */
+  _Atomic(int64_t) touches_from_s;       /* no read is recorded before this time; relaxed: orders nothing */
   atomic_uint_fast64_t expired, evicted; /* counters: nothing is ordered by them */
 };
 
@@ -48,21 +85,25 @@ struct vestry_sql_tabs {
 #define POSTGRES          VSI_SQL_POSTGRES_NOW_S
 #define LOCKED            " FOR UPDATE SKIP LOCKED"
 
-/* Parameters of one state: the first two are scope and tab, the third is the time. */
-#define READ(now) "SELECT data, expires" now " FROM vestry_tab WHERE scope = $1 AND tab = $2"
-static vsi_sql_texts read_sql = {READ(""), READ(", " POSTGRES("$3"))};
-#define WRITE(time) "UPDATE vestry_tab SET data = $3 WHERE scope = $1 AND tab = $2 AND expires >= " time
-/* SQLite: a row that has these data already is not updated. So the hook of an attached connection knows that an update
- * changes the row, and need not decode its former content, which takes a tenth of the write. */
-static vsi_sql_texts write_sql = {WRITE("$4 AND data <> $3"), WRITE(POSTGRES("$5") " + $4::bigint RETURNING 1")};
-static const char same_sql[] =
-    "SELECT 1 FROM vestry_tab WHERE scope = $1 AND tab = $2 AND expires >= $4 AND data = $3"; /* SQLite */
-static const char touch_sql[] = "UPDATE vestry_tab SET expires = $3 WHERE scope = $1 AND tab = $2 AND expires < $3";
-#define PUT(now, seconds)                                                                                              \
-  "INSERT INTO vestry_tab(scope, tab, expires, data) VALUES($1, $2, " now " + $5" seconds                              \
-  ", $4) ON CONFLICT(scope, tab) DO UPDATE SET expires = excluded.expires, data = excluded.data RETURNING 1"
-static vsi_sql_texts put_sql = {PUT(SQLITE("$3"), ""), PUT(POSTGRES("$3"), "::bigint")};
-static const char remove_sql[] = "DELETE FROM vestry_tab WHERE scope = $1 AND tab = $2";
+/* Parameters of one state: its scope and its key (KEY). Parameters of PUT and of statements for several states: its
+ * scope and its tab (OF). */
+#define SQLITE_KEY     "scope = $1 AND id = $2"
+#define POSTGRES_KEY   "scope = $1 AND tab = $2"
+#define READ(key, now) "SELECT data, expires" now " FROM vestry_tab WHERE " key
+static vsi_sql_texts read_sql = {READ(SQLITE_KEY, ""), READ(POSTGRES_KEY, ", " POSTGRES("$3"))};
+#define WRITE(key, time) "UPDATE vestry_tab SET data = $3 WHERE " key " AND expires >= " time
+static vsi_sql_texts write_sql = {WRITE(SQLITE_KEY, "$4"),
+                                  WRITE(POSTGRES_KEY, POSTGRES("$5") " + $4::bigint RETURNING 1")};
+#define TOUCH(key) "UPDATE vestry_tab SET expires = $3 WHERE " key " AND expires < $3"
+static vsi_sql_texts touch_sql = {TOUCH(SQLITE_KEY), TOUCH(POSTGRES_KEY)};
+#define PUT(more, value, now, seconds, conflict)                                                                       \
+  "INSERT INTO vestry_tab(scope, tab, expires, data" more ") VALUES($1, $2, " now " + $5" seconds ", $4" value         \
+  ") ON CONFLICT(" conflict "expires = excluded.expires, data = excluded.data RETURNING 1"
+static vsi_sql_texts put_sql = {
+    PUT(", id", ", $6", SQLITE("$3"), "", "id) DO UPDATE SET scope = excluded.scope, tab = excluded.tab, "),
+    PUT("", "", POSTGRES("$3"), "::bigint", "scope, tab) DO UPDATE SET ")};
+#define REMOVE(key) "DELETE FROM vestry_tab WHERE " key
+static vsi_sql_texts remove_sql = {REMOVE(SQLITE_KEY), REMOVE(POSTGRES_KEY)};
 #define EVICT(rest)                                                                                                    \
   "DELETE FROM vestry_tab WHERE scope = $1 AND tab IN (SELECT tab FROM vestry_tab WHERE scope = $1 AND tab <> $2"      \
   " ORDER BY expires DESC, tab " rest ") RETURNING 1"
@@ -105,9 +146,28 @@ typedef struct state {
   int64_t expired, evicted;
 } state;
 
-#define OF(state)                                                                                                      \
-  vestry_value_bytes((state)->whose.scope.data, (state)->whose.scope.len),                                             \
-      vestry_value_bytes((state)->whose.tab, VSI_TAB_BYTES)
+/* Return whether a page follows the row of its state, and not a topic. */
+static bool are_rows_followed(const vestry_sql_tabs *tabs) {
+  return tabs->pool->ops->dialect == VSI_SQL_OF_SQLITE;
+}
+
+static int64_t number_of(const vsi_tab_owner *whose) {
+  uint64_t number = 0;
+  for (size_t i = 0; i < sizeof number; i++) number = number << 8 | whose->tab[i];
+  return (int64_t)number;
+}
+
+static vestry_value scope_of(const vsi_tab_owner *whose) {
+  return vestry_value_bytes(whose->scope.data, whose->scope.len);
+}
+
+static vestry_value key_of(const vestry_sql_tabs *tabs, const vsi_tab_owner *whose) {
+  return are_rows_followed(tabs) ? vestry_value_integer(number_of(whose))
+                                 : vestry_value_bytes(whose->tab, VSI_TAB_BYTES);
+}
+
+#define KEY(state) scope_of(&(state)->whose), key_of((state)->tabs, &(state)->whose)
+#define OF(state)  scope_of(&(state)->whose), vestry_value_bytes((state)->whose.tab, VSI_TAB_BYTES)
 
 /* Find the owner of a state. If transactions for reading have a snapshot, reject a call inside of one, because it would
  * miss later writes. In a render whose reads are followed, such a write renders the page again.
@@ -142,44 +202,44 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
 /* A touch that waits for the end of a transaction, which cannot write. */
 typedef struct touching {
   vsi_after after; /* first */
-  vestry_sql_pool *pool;
-  int64_t expires_s;
+  vestry_sql_tabs *tabs;
+  int64_t now_s;
   vsi_tab_owner whose;
   char scope[];
 } touching;
 
-static void touch_now(vestry_sql_pool *pool, const vsi_tab_owner *whose, int64_t expires_s) {
-  const vestry_value values = *VESTRY_LIST(vestry_value_bytes(whose->scope.data, whose->scope.len),
-                                           vestry_value_bytes(whose->tab, VSI_TAB_BYTES), expires_s);
-  (void)pool->ops->run_again(pool, touch_sql, &values, NULL, NULL);
+/* Record that a state was read. If this fails, the next reader does it. */
+static void touch_now(vestry_sql_tabs *tabs, const vsi_tab_owner *whose, int64_t now_s) {
+  int64_t from_s = atomic_load_explicit(&tabs->touches_from_s, memory_order_relaxed);
+  if (from_s > now_s ||
+      !atomic_compare_exchange_strong_explicit(&tabs->touches_from_s, &from_s, now_s + TOUCHED_AGAIN_S,
+                                               memory_order_relaxed, memory_order_relaxed))
+    return;
+  const vestry_value *values = VESTRY_LIST(scope_of(whose), key_of(tabs, whose), now_s + whose->ttl_s);
+  if (!tabs->pool->ops->run_again(tabs->pool, text_of(tabs, touch_sql), values, NULL, NULL))
+    atomic_store_explicit(&tabs->touches_from_s, 0, memory_order_relaxed);
 }
 
 static void touch_after(vsi_after *self, bool is_committed) {
   touching *is = (touching *)self;
   (void)is_committed;
-  touch_now(is->pool, &is->whose, is->expires_s);
-  vsi_free(is->pool->host, is);
+  touch_now(is->tabs, &is->whose, is->now_s);
+  vsi_free(is->tabs->pool->host, is);
 }
 
-static void touch_later(vestry_sql_transaction *transaction, const vsi_tab_owner *whose, int64_t expires_s) {
-  touching *is = vsi_alloc(transaction->pool->host, sizeof *is + whose->scope.len);
-  if (!is) return;
-  *is = (touching){.after = {.fn = touch_after}, .pool = transaction->pool, .expires_s = expires_s, .whose = *whose};
-  is->whose.scope.data = is->scope;
-  if (whose->scope.len) memcpy(is->scope, whose->scope.data, whose->scope.len);
-  vsi_after_add(&transaction->after, &is->after);
-}
-
-/* Record that a state was read. If this fails, the next reader does it. */
 static void touch(const state *of, int64_t now_s) {
   vestry_sql_pool *pool = of->tabs->pool;
-  const int64_t expires_s = now_s + of->whose.ttl_s;
-  if (pool->ops->touch_tab)
-    pool->ops->touch_tab(pool, &of->whose);
-  else if (pool->ops->own(pool))
-    touch_later(pool->ops->own(pool), &of->whose, expires_s);
-  else
-    touch_now(pool, &of->whose, expires_s);
+  const size_t len = of->whose.scope.len;
+  vestry_sql_transaction *own = pool->ops->own(pool);
+  if (!own || vsi_sql_is_writing(own)) {
+    touch_now(of->tabs, &of->whose, now_s);
+    return;
+  }
+  touching *is = vsi_alloc(pool->host, sizeof *is + len);
+  if (!is) return;
+  *is = (touching){.after = {.fn = touch_after}, .tabs = of->tabs, .now_s = now_s, .whose = of->whose};
+  if (len) is->whose.scope.data = memcpy(is->scope, of->whose.scope.data, len);
+  vsi_after_add(&own->after, &is->after);
 }
 
 vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, vestry_render *render, void *buffer,
@@ -193,17 +253,19 @@ vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, 
   if (render && render->share) return VESTRY_NOT_FOUND;
   vestry_err error = find(tabs, "vestry_sql_tab_get", req, render, &of);
   if (error) return error;
-  if (render) {
+  const vsi_sql_ops *ops = tabs->pool->ops;
+  if (render && !are_rows_followed(tabs)) {
     vsi_tab_topic(of.whose.tab, topic);
     error = vestry_render_topic(render, topic); /* before the read, so that no later write is missed */
   }
   if (error) return error;
-  vestry_value values = *VESTRY_LIST(OF(&of), vsi_sql_now_ms(tabs->pool));
-  if (tabs->pool->ops->now_ms) {
+  vestry_value values = *VESTRY_LIST(KEY(&of), vsi_sql_now_ms(tabs->pool));
+  if (ops->now_ms) {
     into.now_s = values.items[2].integer / 1000;
     values.count = 2;
   }
-  error = tabs->pool->ops->read_tab(tabs->pool, render, topic, text_of(tabs, read_sql), &values, read_row, &into);
+  const bool is_followed = are_rows_followed(tabs) || (render && ops->own(tabs->pool) && ops->is_recorded(tabs->pool));
+  error = (is_followed ? ops->read : ops->run_again)(tabs->pool, text_of(tabs, read_sql), &values, read_row, &into);
   if (!error && into.expires_s > into.now_s && into.expires_s < vsi_tab_owner_soon_s(&of.whose, into.now_s))
     touch(&of, into.now_s);
   error = vsi_sql_if_any(error);
@@ -242,10 +304,10 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
   state *of = ctx;
   vestry_sql_tabs *tabs = of->tabs;
   of->expired = of->evicted = 0;
-  vestry_err error = vestry_sql_run(
-      transaction, text_of(tabs, put_sql),
-      VESTRY_LIST(OF(of), vsi_sql_now_ms(tabs->pool), vestry_value_bytes(of->data, of->len), of->whose.ttl_s), NULL,
-      NULL);
+  vestry_value values = *VESTRY_LIST(OF(of), vsi_sql_now_ms(tabs->pool), vestry_value_bytes(of->data, of->len),
+                                     of->whose.ttl_s, number_of(&of->whose));
+  if (!are_rows_followed(tabs)) values.count--;
+  vestry_err error = vestry_sql_run(transaction, text_of(tabs, put_sql), &values, NULL, NULL);
   error = vsi_sql_if_written(tabs->pool, "vestry_sql_tab_set", "vestry_tab", error);
   if (!error && (of->whose.is_anonymous || of->person))
     error = vestry_sql_run(transaction, name_visitor_sql, VESTRY_LIST(OF(of), of->person), NULL, NULL);
@@ -272,13 +334,12 @@ static vestry_err put_inside(vestry_sql_transaction *transaction, state *of) {
 static VSI_SIDE_BY_SIDE vestry_err write_state(state *of) {
   vestry_sql_tabs *tabs = of->tabs;
   vestry_sql_pool *pool = tabs->pool;
-  if (!of->len) return pool->ops->run_again(pool, remove_sql, VESTRY_LIST(OF(of)), NULL, NULL);
+  if (!of->len) return pool->ops->run_again(pool, text_of(tabs, remove_sql), VESTRY_LIST(KEY(of)), NULL, NULL);
   const int64_t now = vsi_sql_now_ms(tabs->pool),
                 soon_s = vsi_tab_owner_soon_s(&of->whose, pool->ops->now_ms ? now / 1000 : 0);
-  vestry_value values = *VESTRY_LIST(OF(of), vestry_value_bytes(of->data, of->len), soon_s, now);
+  vestry_value values = *VESTRY_LIST(KEY(of), vestry_value_bytes(of->data, of->len), soon_s, now);
   if (pool->ops->now_ms) values.count = 4;
-  vestry_err error = pool->ops->change_tab(pool, text_of(tabs, write_sql), &values);
-  if (error == VESTRY_NOT_FOUND && pool->ops->now_ms) error = pool->ops->run_again(pool, same_sql, &values, NULL, NULL);
+  vestry_err error = pool->ops->change(pool, text_of(tabs, write_sql), &values);
   if (error != VESTRY_NOT_FOUND) return error;
   vestry_sql_transaction *own = pool->ops->own(pool);
   error = own ? put_inside(own, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, put, of);
@@ -302,7 +363,7 @@ VSI_SIDE_BY_SIDE vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vest
   of.data = data;
   of.len = len;
   error = write_state(&of);
-  if (error || tabs->pool->ops->touch_tab) return error; /* SQLite: the write to the table refreshes the topic */
+  if (error || are_rows_followed(tabs)) return error;
   const vestry_change change = {.kind = VESTRY_REFRESH_TABLE, .name = "vestry_tab"};
   vsi_tab_topic(of.whose.tab, topic);
   return vestry_refresh_for(tabs->pages, topic, &change, NULL);
@@ -323,8 +384,8 @@ vestry_err vestry_sql_tabs_create(vestry_pages *pages, vestry_sql_pool *pool, co
   if (options.max_bytes > MAX_BYTES_MOST)
     return vsi_mistake(pool->host, "vestry_sql_tabs_create", "options.max_bytes is more than 64 MiB");
   vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < VSI_SQL_TAB_PARTS && !error; i++)
-    error = pool->ops->bring(pool, "vestry_sql_tabs_create", &vsi_sql_tab_schemas[pool->ops->dialect][i]);
+  for (size_t i = 0; i < PARTS && !error; i++)
+    error = pool->ops->bring(pool, "vestry_sql_tabs_create", &schemas[pool->ops->dialect][i]);
   if (error) return error;
   vestry_sql_tabs *tabs = vsi_calloc(pool->host, 1, sizeof *tabs);
   if (!tabs) return VESTRY_NO_MEMORY;

@@ -19,8 +19,6 @@ typedef struct vsi_sqlite_commit {
   bool is_rough;    /* it may have written file pages of tables that it did not change */
   /* The data that an attached connection has about its commit, kept until the commit is followed (commits.c); also
    * at and trace. */
-  bool changes_tabs;
-  bool is_touch; /* it only notes that states of tabs were read */
   vsi_sqlite_position at;
   const vsi_sqlite_use *uses; /* sorted */
   size_t uses_count;

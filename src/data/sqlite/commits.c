@@ -45,11 +45,9 @@ VSI_SIDE_BY_SIDE void vsi_sqlite_unlock(vestry_sqlite *database) {
 /* Refresh everything that was read, because anything may have changed. */
 static VSI_SELDOM void refresh_readers(vestry_sqlite *database) {
   const vsi_sqlite_commit all = {.is_whole = true};
-  const vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
   if (!database->records) return;
   atomic_fetch_add_explicit(&database->tables.generation, 1, memory_order_acq_rel); /* before the commit counts */
   vsi_sqlite_index_commit(database->index, &all);
-  (void)vestry_refresh_for(database->pages, VSI_SQLITE_TABS_TOPIC, &change, &database->seq);
 }
 
 /* Refresh everything that was read, and count it. */
@@ -67,7 +65,7 @@ static void clear(vestry_sqlite_connection *connection) {
   vsi_sqlite_topics_clear(&connection->topics);
   vsi_sqlite_changes_clear(connection->database->host, &connection->changes);
   connection->changer = 0;
-  connection->has_changes = connection->is_seen = connection->changes_tabs = connection->has_removed = false;
+  connection->has_changes = connection->is_seen = connection->has_removed = false;
   connection->trace.is_sampled = false;
   atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* pairs with vsi_sqlite_settle */
 }
@@ -90,13 +88,11 @@ static void describe(vestry_sqlite_connection *connection, vsi_sqlite_commit *re
   const vestry_sqlite *database = connection->database;
   const vsi_sqlite_changes *changes = &connection->changes;
   *ret_commit = (vsi_sqlite_commit){
-      .is_of_render = connection == database->writer || connection->changer,
+      .is_of_render = connection->changer,
       .knows_tables = !changes->are_unknown && changes->uses.count &&
                       changes->generation == atomic_load_explicit(&database->tables.generation, memory_order_relaxed),
       .has_removed = connection->has_removed,
       .is_rough = connection->topics.are_all,
-      .changes_tabs = connection->changes_tabs,
-      .is_touch = connection == database->writer,
       .at = connection->at,
       .uses = changes->uses.uses,
       .uses_count = changes->uses.count,
@@ -189,8 +185,6 @@ VSI_SIDE_BY_SIDE void vsi_sqlite_publish(vestry_sqlite_connection *connection, b
   const bool is_put = is_own && put(connection);
   if (is_put) vsi_sqlite_peers_share(database->peers, *slot_of(database, connection->at.number));
   if (!is_put) vsi_sqlite_peers_announce(database->peers, connection->at.number, false);
-  if (!is_put && connection->changes_tabs) /* their file pages are not known */
-    atomic_store_explicit(&database->tabs_are_anywhere, true, memory_order_seq_cst);
   if (is_traced) (void)vestry_trace_enter(former);
   database->stats.commits_count += is_own;
   connection->is_late |= !is_own;
@@ -222,25 +216,6 @@ static bool is_awaited(vestry_sqlite *database, uint32_t number) {
   return is;
 }
 
-/* Refresh the states of tabs. If this process writes, or a peer, the file pages to which states move are known; if
- * another one writes, only the written file pages are known.
- *  is_own  this process wrote; its states were refreshed as topics */
-static void follow_tabs(vestry_sqlite *database, const vsi_sqlite_commit *made, bool is_own) {
-  if (made->changes_tabs && !made->knows_pages)
-    atomic_store_explicit(&database->tabs_are_anywhere, true, memory_order_seq_cst);
-  for (size_t i = 0; made->changes_tabs && i < made->pages_count; i++)
-    (void)vsi_sqlite_tab_pages_add(&database->tab_pages, made->pages[i]);
-  if (is_own || (made->knows_tables && (!made->changes_tabs || made->is_touch))) return;
-  atomic_fetch_add_explicit(&database->others, 1, memory_order_seq_cst);
-  bool has_tab_page = atomic_load_explicit(&database->tabs_are_anywhere, memory_order_seq_cst);
-  for (size_t i = 0; !has_tab_page && i < made->pages_count; i++)
-    has_tab_page = vsi_sqlite_tab_pages_have(&database->tab_pages, made->pages[i]);
-  if (!has_tab_page) return;
-  const vestry_change change = {
-      .kind = VESTRY_REFRESH_TABLE, .name = VSI_SQLITE_TAB_TABLE, .at_ns = database->looked_ns};
-  (void)vestry_refresh_for(database->pages, VSI_SQLITE_TABS_TOPIC, &change, &database->seq);
-}
-
 /* Load the columns of tables that this process has changed and never read, so that peers learn the rows next time. */
 static void know_tables(vestry_sqlite *database, const vsi_sqlite_commit *made) {
   const uint32_t generation = atomic_load_explicit(&database->tables.generation, memory_order_relaxed);
@@ -262,14 +237,12 @@ static void pass_lost(vestry_sqlite *database) {
 }
 
 /* Follow a commit with file pages that were read in the WAL. */
-static void follow_pages(vestry_sqlite *database, const vsi_sqlite_written *written, vsi_sqlite_commit *commit,
-                         bool is_own) {
+static void follow_pages(vestry_sqlite *database, const vsi_sqlite_written *written, vsi_sqlite_commit *commit) {
   commit->knows_pages = true;
   commit->has_inner = written->has_inner;
   commit->is_rough |= written->moves_pages;
   commit->pages = written->pages;
   commit->pages_count = written->pages_count;
-  follow_tabs(database, commit, is_own);
   if (written->has_schema)
     refresh_whole(database);
   else
@@ -288,10 +261,9 @@ static vestry_err follow_first(vestry_sqlite *database, const vsi_sqlite_written
   database->stats.other_commits_count += !made;
   const vestry_trace *former = vestry_trace_enter(is_own ? &made->trace : NULL);
   if (!written->is_lost) {
-    follow_pages(database, written, &commit, is_own);
+    follow_pages(database, written, &commit);
   } else if (commit.knows_tables && !commit.is_rough && !database->frames.moves_pages) { /* without its file pages */
     vsi_sqlite_frames_found(&database->frames, &commit.at);
-    follow_tabs(database, &commit, is_own);
     vsi_sqlite_index_commit(database->index, &commit);
   } else {
     pass_lost(database);
@@ -428,9 +400,6 @@ void *vsi_sqlite_follow(void *ctx) {
     if (now_ns < moment_ns) lulls = 0;
     error = look_for_a_moment(database, &lulls);
     moment_ns = vsi_monotonic_in_ms(MOMENT_MS);
-    vsi_sqlite_unlock(database);
-    vsi_sqlite_tab_touch_all(database);
-    vsi_mutex_lock(&database->lock);
   }
   vsi_sqlite_unlock(database);
   return NULL;

@@ -98,18 +98,6 @@ void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic) {
   if (len && len <= VESTRY_PAGE_TOPIC_MAX_BYTES) vsi_sqlite_topics_add(&change->connection->topics, topic, len);
 }
 
-/* changed: its tab, if it is known without a look at the row; this takes longer than the rest of the hook */
-static void name_tab(vestry_sqlite_change *change, const void *changed) {
-  sqlite3_value *value = NULL;
-  if (!changed) value = vestry_sqlite_change_value(change, VESTRY_SQLITE_OLD, VSI_SQLITE_TAB_COLUMN);
-  if (!changed && !value) value = vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, VSI_SQLITE_TAB_COLUMN);
-  const void *tab = value ? sqlite3_value_blob(value) : changed;
-  char topic[VSI_TAB_TOPIC_BYTES];
-  if (!tab || (value && sqlite3_value_bytes(value) != VSI_TAB_BYTES)) return; /* not a row of a tab */
-  vsi_tab_topic(tab, topic);
-  vsi_sqlite_topics_add(&change->connection->topics, topic, sizeof topic - 1);
-}
-
 /* Note that the connection changes a row. If a render makes the change, the connection is settled when the render ends.
  * Returns whether the change refreshes topics; a change that a render makes refreshes nothing. */
 static inline bool note_row(vestry_sqlite_connection *connection, const vsi_sqlite_row *row) {
@@ -124,23 +112,12 @@ static inline bool note_row(vestry_sqlite_connection *connection, const vsi_sqli
   connection->has_removed |= row->operation != SQLITE_INSERT;
   if (database->records) vsi_sqlite_changes_row(&connection->changes, &database->tables, row);
   connection->topics.is_first_of_table &= connection->changes.is_repeated;
-  return connection != database->writer && !changer;
+  return !changer;
 }
 
 /* Return whether a text begins with five bytes. A call of the C library takes longer. */
 static inline __attribute__((always_inline)) bool begins(const char *text, const char *five) {
   return text[0] == five[0] && text[1] == five[1] && text[2] == five[2] && text[3] == five[3] && text[4] == five[4];
-}
-
-/* Note the change of the state of a tab. Not inlined, so that changes of other tables take fewer instructions. */
-static VSI_SIDE_BY_SIDE __attribute__((noinline)) void before_tab_change(vestry_sqlite_connection *connection,
-                                                                         const vsi_sqlite_row *row) {
-  /* not an update by a trigger */
-  const void *changed =
-      row->operation == SQLITE_UPDATE && !sqlite3_preupdate_depth(row->db) ? connection->changed_tab : NULL;
-  const bool refreshes = note_row(connection, row);
-  connection->changes_tabs = true;
-  if (refreshes) name_tab(&(vestry_sqlite_change){connection, row->operation}, changed);
 }
 
 /* The preupdate hook: note the change of a row, and the topics that it refreshes. */
@@ -151,10 +128,6 @@ static VSI_SIDE_BY_SIDE void before_change(void *ctx, sqlite3 *db, int operation
   if (!begins(schema, "main")) return;
   vsi_sqlite_settle(connection);
   const vsi_sqlite_row row = {db, operation, table, old_rowid, new_rowid};
-  if ((*table | 0x20) == *VSI_SQLITE_TAB_TABLE && sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0) {
-    before_tab_change(connection, &row);
-    return;
-  }
   if (!note_row(connection, &row)) return;
   if (!options->topics) {
     vsi_sqlite_topics_add_table(&connection->topics, table);
@@ -368,7 +341,7 @@ static bool is_same_file(const vestry_sqlite *database, sqlite3 *db) {
 vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
   if (!database) return VESTRY_INVALID;
   const vsi_call call = {database->host, "vestry_sqlite_attach", database->path, &database->failures};
-  if (!db || !ret_connection || db == database->db || db == database->writer_db)
+  if (!db || !ret_connection || db == database->db)
     return vsi_refuse(&call, VESTRY_INVALID, "db or ret_connection is NULL, or db is a connection of the library");
   if (!sqlite3_get_autocommit(db) || sqlite3_txn_state(db, NULL) != SQLITE_TXN_NONE)
     return vsi_refuse(&call, VESTRY_BUSY, "the connection is in a transaction or a statement; end it first");
@@ -409,7 +382,7 @@ void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   take_hooks(connection);
   vsi_mutex_lock(&database->lock);
   LIST_REMOVE(connection, in);
-  if (connection != database->writer) database->stats.connections_count--;
+  database->stats.connections_count--;
   vsi_sqlite_unlock(database);
   vsi_sqlite_reader_finish(&connection->reader);
   vsi_sqlite_changes_finish(database->host, &connection->changes);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Creation and end of a followed database. It has a thread and two connections: one for reading, and one for writes of
- * the library. */
+/* Creation and end of a followed database. It has a thread, and a connection for reading. */
 #include "base/log.h"
 #include "base/thread.h"
-#include "data/sql/tab_schema.h"
 #include "data/sqlite/cache.h"
 #include "data/sqlite/sqlite.h"
 #include "data/sqlite/turn.h"
@@ -30,21 +28,15 @@ static vsi_call call_of(const vestry_sqlite *database) {
   return (vsi_call){database->host, "vestry_sqlite_create", database->path, NULL};
 }
 
-static vestry_err open_one(vestry_sqlite *database, sqlite3 **ret_db) {
+static vestry_err open_file(vestry_sqlite *database) {
   static vsi_sqlite_turn opening = {.most_ms = OPEN_WAITS_MS}; /* no queue */
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE;
   const vsi_call call = call_of(database);
-  int result = sqlite3_open_v2(database->path, ret_db, flags, NULL);
-  if (!result) result = vsi_sqlite_file_guard(*ret_db);
-  if (!result) result = vsi_sqlite_turn_retry(*ret_db, &opening);
-  if (!result) result = sqlite3_wal_autocheckpoint(*ret_db, 0); /* the pools do it (copier.c) */
-  return vsi_sqlite_fail(&call, *ret_db, result, "cannot open the database");
-}
-
-static vestry_err open_both(vestry_sqlite *database) {
-  const vsi_call call = call_of(database);
-  vestry_err error = open_one(database, &database->db);
-  if (!error) error = open_one(database, &database->writer_db);
+  int result = sqlite3_open_v2(database->path, &database->db, flags, NULL);
+  if (!result) result = vsi_sqlite_file_guard(database->db);
+  if (!result) result = vsi_sqlite_turn_retry(database->db, &opening);
+  if (!result) result = sqlite3_wal_autocheckpoint(database->db, 0); /* the pools do it (copier.c) */
+  const vestry_err error = vsi_sqlite_fail(&call, database->db, result, "cannot open the database");
   if (error) return error;
   const char *name = sqlite3_db_filename(database->db, "main");
   if (!name || !*name)
@@ -98,17 +90,10 @@ static vestry_err open_counter(vestry_sqlite *database) {
 }
 
 static vestry_err fill(vestry_sqlite *database) {
-  const vsi_call call = call_of(database);
-  vestry_err error = open_both(database);
-  for (size_t i = 0; i < VSI_SQL_TAB_PARTS && !error; i++)
-    error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sql_tab_schemas[VSI_SQL_OF_SQLITE][i]);
+  vestry_err error = open_file(database);
   if (!error) error = open_counter(database);
   if (error) return error;
-  /* From here on neither connection waits for locks. */
-  sqlite3_busy_timeout(database->db, 0);
-  sqlite3_busy_timeout(database->writer_db, 0);
-  error = vsi_sqlite_connect(database, database->writer_db, &database->writer);
-  if (error) return vsi_refuse(&call, error, "cannot attach the internal connection: %s", vestry_strerror(error));
+  sqlite3_busy_timeout(database->db, 0); /* from here on it does not wait for locks */
   error = vsi_thread_start(database->host, &database->thread, "vestry-sqlite", vsi_sqlite_follow, database);
   database->has_thread = !error;
   return error;
@@ -126,7 +111,6 @@ static void begin(vestry_render *render, void *ctx) {
   vsi_sqlite_reads_begin(recording, database->host, database, render,
                          database->records_pages ? database->options.max_file_pages : 0);
   vsi_reads_begin(vsi_sqlite_index_reads(database->index), &recording->ticket);
-  recording->others = atomic_load_explicit(&database->others, memory_order_seq_cst);
   recording->number = 1 + atomic_fetch_add_explicit(&database->renders, 1, memory_order_relaxed);
 }
 
@@ -203,7 +187,6 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   database->options.path = NULL;
   set_defaults(&database->options);
   vsi_mutex_init(&database->lock, VSI_LOCK_SQLITE);
-  vsi_mutex_init(&database->writer_lock, VSI_LOCK_SQLITE_WRITER);
   pthread_cond_init(&database->end, NULL);
   vsi_sqlite_tables_init(&database->tables, host);
   database->path = vsi_strdup(host, options.path, strlen(options.path));
@@ -242,26 +225,20 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   pthread_cond_signal(&database->end);
   vsi_sqlite_unlock(database);
   if (database->has_thread) pthread_join(database->thread, NULL);
-  vestry_sqlite_detach(database->writer);
   if (database->is_observing) (void)vestry_pages_unobserve(database->pages, database);
   vsi_sqlite_commits_forget(database);
   vsi_sqlite_peers_destroy(database->peers);
   vsi_sqlite_index_destroy(database->index);
   vsi_sqlite_tables_finish(&database->tables);
   vsi_sqlite_frames_finish(&database->frames);
-  vsi_sqlite_tab_forget_touches(database);
-  sqlite3_finalize(database->touch);
-  sqlite3_close(database->writer_db);
   sqlite3_close(database->db);
   pthread_cond_destroy(&database->end);
-  vsi_mutex_finish(&database->writer_lock);
   vsi_mutex_finish(&database->lock);
   vsi_free(database->host, database->path);
   vsi_free(database->host, database);
 }
 
 vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
-  vsi_sqlite_tab_touch_all(database);
   vestry_err error;
   for (int waits = 0;; waits++) {
     vsi_mutex_lock(&database->lock);

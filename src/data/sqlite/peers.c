@@ -54,7 +54,7 @@ typedef struct slot {
   vsi_sqlite_position at;
   uint32_t bytes; /* 0: announced */
   uint32_t uses_count, keys_count;
-  uint32_t changes_tabs, is_touch, has_removed;
+  uint32_t has_removed;
 } slot;
 
 struct vsi_sqlite_peers {
@@ -217,11 +217,7 @@ static void encode(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit) {
 void vsi_sqlite_peers_share(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit) {
   if (!vsi_sqlite_peers_are_there(peers)) return;
   slot *is = &peers->own.is;
-  *is = (slot){.at = commit->at,
-               .bytes = sizeof *is,
-               .changes_tabs = commit->changes_tabs,
-               .is_touch = commit->is_touch,
-               .has_removed = commit->has_removed};
+  *is = (slot){.at = commit->at, .bytes = sizeof *is, .has_removed = commit->has_removed};
   if (commit->knows_tables && !commit->is_rough) encode(peers, commit);
   is->check = check_of(is);
   write_slot(peers, is, is->bytes);
@@ -278,8 +274,6 @@ vestry_err vsi_sqlite_peers_find(vsi_sqlite_peers *peers, const vsi_sqlite_writt
   if (!is_whole || !is->uses_count || !vsi_sqlite_frames_is_at(written, &is->at) || !decode(peers, ret_commit))
     return VESTRY_NOT_FOUND;
   ret_commit->knows_tables = true;
-  ret_commit->changes_tabs = is->changes_tabs;
-  ret_commit->is_touch = is->is_touch;
   ret_commit->has_removed = is->has_removed;
   ret_commit->at = is->at;
   peers->found_count++;

@@ -76,11 +76,7 @@ static void add_page(vsi_sqlite_recording *recording, uint32_t page) {
 
 void vsi_sqlite_reads_page(const void *owner, uint32_t page) {
   vsi_sqlite_recording *recording = vsi_sqlite_reads_of(owner);
-  if (!recording) return;
-  if (!recording->is_paused)
-    add_page(recording, page);
-  else if (recording->tab_pages)
-    recording->has_new_tab_pages |= vsi_sqlite_tab_pages_add(recording->tab_pages, page);
+  if (recording && !recording->is_paused) add_page(recording, page);
 }
 
 void vsi_sqlite_reads_lose(const void *owner) {

@@ -12,23 +12,6 @@ typedef struct vsi_sqlite_recording vsi_sqlite_recording;
 
 enum { VSI_SQLITE_FIRST_SLOTS = 128 };
 
-/* File pages that contain, or contained, states of tabs: a bitmap by page number, in which some numbers share a bit.
- * Any thread. */
-typedef struct vsi_sqlite_tab_pages {
-  _Atomic(uint64_t) words[1024];
-} vsi_sqlite_tab_pages;
-
-static inline bool vsi_sqlite_tab_pages_have(const vsi_sqlite_tab_pages *pages, uint32_t page) {
-  const _Atomic(uint64_t) *word = &pages->words[page / 64 % 1024];
-  return page > 1 && atomic_load_explicit(word, memory_order_seq_cst) >> page % 64 & 1; /* 1: any commit may write it */
-}
-/* Add a file page. Returns whether it is new. */
-static inline bool vsi_sqlite_tab_pages_add(vsi_sqlite_tab_pages *pages, uint32_t page) {
-  if (page <= 1 || vsi_sqlite_tab_pages_have(pages, page)) return false;
-  atomic_fetch_or_explicit(&pages->words[page / 64 % 1024], UINT64_C(1) << page % 64, memory_order_seq_cst);
-  return true;
-}
-
 /* The reads of one render so far, in one database. */
 struct vsi_sqlite_recording {
   vsi_sqlite_recording *outer; /* the enclosing recording of this thread, for another database */
@@ -38,17 +21,14 @@ struct vsi_sqlite_recording {
   void *writer;    /* a connection that has changed rows in this render */
   uint64_t number; /* unique among all recordings of the owner; not 0 */
   vsi_read_ticket ticket;
-  bool has_read;     /* it has read something */
-  bool reads_all;    /* its reads cannot be determined */
-  bool is_untracked; /* it has also read untracked data, for example virtual tables: every change concerns it */
-  bool lacks_pages;  /* some file pages are unknown, or there are too many */
-  bool is_over;      /* there are more than max_file_pages */
-  bool is_paused;    /* the current reads are the library's own */
-  bool wants_again;  /* a read has failed, and may succeed later */
-  bool has_new_tab_pages;
-  uint32_t others;                 /* followed commits of other connections before it began */
-  vsi_sqlite_tab_pages *tab_pages; /* receives file pages that the library reads */
-  vsi_sqlite_uses uses;            /* tables */
+  bool has_read;        /* it has read something */
+  bool reads_all;       /* its reads cannot be determined */
+  bool is_untracked;    /* it has also read untracked data, for example virtual tables: every change concerns it */
+  bool lacks_pages;     /* some file pages are unknown, or there are too many */
+  bool is_over;         /* there are more than max_file_pages */
+  bool is_paused;       /* the current reads are the library's own */
+  bool wants_again;     /* a read has failed, and may succeed later */
+  vsi_sqlite_uses uses; /* tables */
   /* File pages: an open hash table; 0: free. */
   uint32_t *slots;
   uint32_t slots_count, pages_count, max_file_pages, last_page;

@@ -124,15 +124,13 @@ static vestry_err fail(const vsi_call *call, sqlite3 *db, int result, const char
   return vsi_sqlite_fail_passing(call, is_own && sqlite3_errcode(db) ? db : NULL, result, shown);
 }
 
-/* Step through all rows, or the first one. */
-static int step(const vsi_sqlite_conn *conn, sqlite3_stmt *statement, bool only_first, vestry_sql_row_fn row, void *ctx,
+static int step(const vsi_sqlite_conn *conn, sqlite3_stmt *statement, vestry_sql_row_fn row, void *ctx,
                 bool *ret_found) {
   const row_of at = {{conn->is.pool->ops}, statement};
   int result;
   while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
     *ret_found = true;
     if (row) row(&at.is, ctx);
-    if (only_first) return SQLITE_DONE;
   }
   return result;
 }
@@ -170,10 +168,9 @@ sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction) {
   return conn ? conn->db : NULL;
 }
 
-/* Run a statement on a connection. ended_by records that SQLite has rolled back its transaction.
- *  only_first  there is at most one row, so the statement need not look for another one */
+/* Run a statement on a connection. ended_by records that SQLite has rolled back its transaction. */
 static VSI_SIDE_BY_SIDE vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_value *values,
-                                          bool only_first, vestry_sql_row_fn row, void *ctx) {
+                                          vestry_sql_row_fn row, void *ctx) {
   const vsi_sqlite_prepared *prepared;
   bool is_found = false;
   vestry_err error = refuse_ended(conn, sql);
@@ -186,7 +183,7 @@ static VSI_SIDE_BY_SIDE vestry_err run_on(vsi_sqlite_conn *conn, const char *sql
   if (result == SQLITE_MISUSE || result == SQLITE_RANGE) {
     error = refuse_values(&call, statement, values);
   } else {
-    if (!result) result = step(conn, statement, only_first, row, ctx, &is_found);
+    if (!result) result = step(conn, statement, row, ctx, &is_found);
     error = fail(&call, conn->db, result, sql, true);
   }
   bool gives_rows = sqlite3_column_count(statement) > 0;
@@ -198,15 +195,7 @@ static VSI_SIDE_BY_SIDE vestry_err run_on(vsi_sqlite_conn *conn, const char *sql
 static vestry_err run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
                       vestry_sql_row_fn row, void *ctx) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
-  vestry_err error = run_on(conn, sql, values, false, row, ctx);
-  vsi_sqlite_pool_note(conn->pool, vsi_sql_is_aside(&conn->is), error);
-  return error;
-}
-
-static vestry_err run_for_one(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
-                              vestry_sql_row_fn row, void *ctx) {
-  vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
-  vestry_err error = run_on(conn, sql, values, true, row, ctx);
+  vestry_err error = run_on(conn, sql, values, row, ctx);
   vsi_sqlite_pool_note(conn->pool, vsi_sql_is_aside(&conn->is), error);
   return error;
 }
@@ -257,15 +246,12 @@ static vestry_err run_alone(vestry_sql_pool *pool, const char *sql, const vestry
   return run_one(pool, false, false, sql, values, row, ctx);
 }
 
-static VSI_SIDE_BY_SIDE vestry_err change_tab(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
+static VSI_SIDE_BY_SIDE vestry_err change(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
   vestry_sql_transaction *is;
   vestry_err error =
       vsi_sql_own(pool) ? vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is) : vsi_sqlite_begin_one(pool, false, true, &is);
   if (error) return error;
-  vestry_sqlite_connection *connection = ((vsi_sqlite_conn *)is)->connection;
-  if (connection) connection->changed_tab = values->items[1].text;
   error = run(is, sql, values, NULL, NULL);
-  if (connection) connection->changed_tab = NULL;
   const bool has_changed = sqlite3_changes(((vsi_sqlite_conn *)is)->db) > 0;
   vestry_err of_end = vsi_sqlite_end(is, error);
   return error ? error : of_end ? of_end : has_changed ? VESTRY_OK : VESTRY_NOT_FOUND;
@@ -334,41 +320,6 @@ static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const 
   return vsi_sqlite_end(transaction, error);
 }
 
-/* Read the state of a tab. A write to the state refreshes its page by the hooks of the connection that writes
- * (connection.c), so the read is not recorded like other reads. */
-static vestry_err read_followed(vestry_sql_transaction *transaction, vestry_render *render, const char *topic,
-                                const char *sql, const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
-  vestry_sqlite_connection *connection = ((vsi_sqlite_conn *)transaction)->connection;
-  vestry_sqlite *database = connection->database;
-  vsi_sqlite_reader *reader = &connection->reader; /* topics cover its reads */
-  const bool depends = render && database->records;
-  vestry_err error = depends ? vestry_render_topic(render, VSI_SQLITE_TABS_TOPIC) : VESTRY_OK;
-  if (error) return error;
-  const bool was_paused = vsi_sqlite_reader_pause(reader, true);
-  if (depends) vsi_sqlite_tab_begins(database, reader);
-  error = run_for_one(transaction, sql, values, row, ctx);
-  const vestry_change change = {.kind = VESTRY_REFRESH_TABLE, .name = VSI_SQLITE_TAB_TABLE};
-  if (depends && vsi_sqlite_tab_ends(database, reader)) (void)vestry_refresh_for(database->pages, topic, &change, NULL);
-  vsi_sqlite_reader_pause(reader, was_paused);
-  return error;
-}
-
-static vestry_err read_tab(vestry_sql_pool *pool, vestry_render *render, const char *topic, const char *sql,
-                           const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
-  vestry_sql_transaction *transaction = NULL;
-  vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &transaction);
-  if (error) return error;
-  error = ((vsi_sqlite_conn *)transaction)->connection
-              ? read_followed(transaction, render, topic, sql, values, row, ctx)
-              : run_for_one(transaction, sql, values, row, ctx);
-  return vsi_sqlite_end(transaction, error);
-}
-
-static void touch_tab(vestry_sql_pool *pool, const vsi_tab_owner *whose) {
-  vestry_sqlite *database = vsi_sqlite_pool_database((vsi_sqlite_pool *)pool);
-  if (database) vsi_sqlite_tab_touch(database, whose);
-}
-
 static vestry_err act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx) {
   vestry_sql_transaction *transaction;
   vestry_err error = vsi_sqlite_begin(pool, kind, &transaction);
@@ -388,7 +339,7 @@ static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_SQLITE,
                                 .integer = integer,
                                 .bytes = bytes,
                                 .run_again = run_alone,
-                                .change_tab = change_tab,
+                                .change = change,
                                 .now_ms = now_ms,
                                 .run_flushed = run_flushed,
                                 .run_aside = run_aside,
@@ -396,8 +347,6 @@ static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_SQLITE,
                                 .find_free = vsi_sqlite_pool_find_free,
                                 .is_recorded = is_recorded,
                                 .read_unfollowed = read_unfollowed,
-                                .read_tab = read_tab,
-                                .touch_tab = touch_tab,
                                 .bring = bring,
                                 .name = name,
                                 .kind = kind,

@@ -18,7 +18,6 @@
 
 #include <pthread.h>
 
-#include "app/guard/tab_owner.h"
 #include "base/siphash.h"
 #include "data/sqlite/changes.h"
 #include "data/sqlite/fault.h"
@@ -29,22 +28,9 @@
 #include "data/sqlite/reader.h"
 #include "data/sqlite/schema.h"
 #include "data/sqlite/statements.h"
-#include "vestry/app/tab.h"
 #include "vestry/registry.h"
 
-#define VSI_SQLITE_TAB_TABLE  "vestry_tab"
-#define VSI_SQLITE_TABS_TOPIC "vestry_tab"
-enum {
-  VSI_SQLITE_RING = 1024, /* published commits that are not followed yet */
-  VSI_SQLITE_TAB_COLUMN = 1
-};
-
-/* A tab's state was read, so its expiry must be postponed. */
-typedef struct vsi_sqlite_touch {
-  struct vsi_sqlite_touch *next;
-  vsi_tab_owner whose; /* followed by the bytes of its scope */
-  unsigned char scope[];
-} vsi_sqlite_touch;
+enum { VSI_SQLITE_RING = 1024 /* published commits that are not followed yet */ };
 
 struct vestry_sqlite {
   vestry_pages *pages;
@@ -55,17 +41,10 @@ struct vestry_sqlite {
   bool records, records_pages;   /* reads of renders are recorded, also file pages; then the WAL is read */
   bool is_observing;
   const _Atomic(uint32_t) *wal_index; /* header of the WAL's index */
-  vestry_sqlite_connection *writer; /* of writer_db; set once, before the thread starts; its changes refresh nothing */
-  vsi_sqlite_index *index;          /* observes renders and follows commits; both need no lock of the database */
+  vsi_sqlite_index *index;            /* observes renders and follows commits; both need no lock of the database */
   vsi_sqlite_tables tables;
-  _Atomic(uint64_t) renders;       /* the last number given to one */
-  _Atomic(uint32_t) others;        /* followed commits of other connections */
-  vsi_sqlite_tab_pages tab_pages;  /* file pages of states of tabs */
-  _Atomic(bool) tabs_are_anywhere; /* the file pages of some states are not known */
-  sqlite3 *db;           /* own connection, which only reads, and keeps the file in WAL mode; used under lock */
-  vsi_mutex writer_lock; /* locked before lock; guards the use of writer_db and touch */
-  sqlite3 *writer_db;    /* own connection, which records that states were read */
-  sqlite3_stmt *touch;   /* of writer_db; NULL: not needed yet */
+  _Atomic(uint64_t) renders; /* the last number given to one */
+  sqlite3 *db;               /* own connection, which only reads, and keeps the file in WAL mode; used under lock */
   pthread_t thread;
   bool has_thread;
   vsi_mutex lock; /* guards all below */
@@ -84,13 +63,11 @@ struct vestry_sqlite {
   uint64_t awaited_from_ns; /* 0: none */
   uint64_t looked_ns;       /* start of the last check, as the time of other connections' commits */
   LIST_HEAD(, vestry_sqlite_connection) connections;
-  vsi_sqlite_files files;    /* of db */
-  bool has_moved;            /* a path leads to another file; this was logged */
-  bool has_links;            /* the file has several names; this was logged */
-  vsi_repeated_log failures; /* what follows commits, or attaches connections, has logged */
-  bool is_table_level;       /* a connection's file pages are unknown; this was logged */
-  vsi_sqlite_touch *touches;
-  size_t touches_count;
+  vsi_sqlite_files files;                   /* of db */
+  bool has_moved;                           /* a path leads to another file; this was logged */
+  bool has_links;                           /* the file has several names; this was logged */
+  vsi_repeated_log failures;                /* what follows commits, or attaches connections, has logged */
+  bool is_table_level;                      /* a connection's file pages are unknown; this was logged */
   vsi_sqlite_commit *made[VSI_SQLITE_RING]; /* published commits that are not followed yet, by number */
 };
 
@@ -106,7 +83,6 @@ struct vestry_sqlite_connection {
   uint64_t changer; /* number of the render that made all changes so far; 0: not a render */
   bool has_changes;
   bool is_seen;               /* another render has read uncommitted changes */
-  bool changes_tabs;          /* the changes include rows of VSI_SQLITE_TAB_TABLE */
   bool has_removed;           /* a row was deleted or updated */
   vestry_trace trace;         /* of the commit, for any thread that follows it; not sampled: none */
   _Atomic(bool) is_announced; /* its commit has begun, and is not published yet */
@@ -115,9 +91,8 @@ struct vestry_sqlite_connection {
   bool is_shared;             /* another connection has the same cache, so its WAL hook may be called instead */
   /* Belongs to the connection's thread. */
   vsi_sqlite_reader reader;
-  vsi_sqlite_left *left;   /* of the pool's connection to which it belongs; NULL: it belongs to none */
-  int copied_each;         /* frames after which a commit copies the WAL, as SQLite's own WAL hook did; 0: never */
-  const void *changed_tab; /* the running statement updates the state of this tab, if it differs; NULL: another one */
+  vsi_sqlite_left *left; /* of the pool's connection to which it belongs; NULL: it belongs to none */
+  int copied_each;       /* frames after which a commit copies the WAL, as SQLite's own WAL hook did; 0: never */
 };
 
 struct vestry_sqlite_change {
@@ -157,19 +132,5 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database);
  * names. */
 void vsi_sqlite_miss_file(vestry_sqlite *database);
 void *vsi_sqlite_follow(void *database); /* the thread; takes the lock */
-
-/* --------------------------------------------------------------------------------- states of tabs (tab.c) --------- */
-
-/* Postpone the expiry of a state, because it was read. The database's thread does this. */
-void vsi_sqlite_tab_touch(vestry_sqlite *database, const vsi_tab_owner *whose);
-/* Record the reads. On the database's own thread, or in vestry_sqlite_sync; no lock is held. Does not wait. */
-void vsi_sqlite_tab_touch_all(vestry_sqlite *database);
-void vsi_sqlite_tab_forget_touches(vestry_sqlite *database);
-/* Begin and end the read of a state in a render. A commit of another connection has known file pages, but unknown
- * tabs. Therefore, if one of its file pages may contain states, all tabs are refreshed, by VSI_SQLITE_TABS_TOPIC.
- *  Returns  whether such a commit may have come between the start of the render and the read of a file page that was
- *           not read before */
-void vsi_sqlite_tab_begins(vestry_sqlite *database, const vsi_sqlite_reader *reader);
-bool vsi_sqlite_tab_ends(vestry_sqlite *database, const vsi_sqlite_reader *reader);
 
 #endif
