@@ -67,7 +67,7 @@ TEST_CASE(commit_after_one_that_changes_nothing_is_seen) {
   }
 }
 
-/* Modules that cache what they read: FTS5 caches its segments, also for fts5vocab; other modules are unknown. */
+/* Modules may cache what they read: FTS5 caches its segments, also for fts5vocab. */
 TEST_CASE(change_cached_by_a_virtual_table_is_seen) {
   shown_site s;
   char text[SHOWN_TEXT_BYTES];
@@ -78,13 +78,13 @@ TEST_CASE(change_cached_by_a_virtual_table_is_seen) {
       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) INSERT INTO doc(rowid, text)"
       " SELECT i, 'w' || (i * 7919 % 60000) || ' q' || (i * 104729 % 60000) || ' z' || (i * 15485863 % 60000) FROM"
       " n; INSERT INTO doc(doc) VALUES('optimize'); INSERT INTO \"a USING b\" SELECT text FROM doc LIMIT 3000;"
-      "INSERT INTO \"a USING b\"(\"a USING b\") VALUES('optimize'); CREATE TABLE name(id INTEGER PRIMARY KEY)",
+      "INSERT INTO \"a USING b\"(\"a USING b\") VALUES('optimize');",
       VESTRY_SQLITE_FILE_PAGES);
   shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
   /* As documents do: an unrecorded read comes first. */
   shown_text(s.reader, "SELECT rowid FROM doc WHERE doc MATCH 'w100'", text);
   shown_text(s.reader, "SELECT count(*) FROM \"a USING b\" WHERE \"a USING b\" MATCH 'w100'", text);
-  size_t one = shown_watch(&s, "SELECT rowid FROM doc WHERE doc MATCH 'w30000'");
+  (void)shown_watch(&s, "SELECT rowid FROM doc WHERE doc MATCH 'w30000'");
   (void)shown_watch(&s, "SELECT rowid FROM doc WHERE doc MATCH 'z12345'");
   (void)shown_watch(&s, "SELECT count(*) FROM \"a USING b\" WHERE \"a USING b\" MATCH 'w7919'");
   (void)shown_watch(&s, "SELECT doc FROM word WHERE term = 'w30000'");
@@ -97,10 +97,6 @@ TEST_CASE(change_cached_by_a_virtual_table_is_seen) {
     shown_run(db, "INSERT INTO \"a USING b\" VALUES('w7919')");
     assert_all_shown(&s);
   }
-  /* The page is still followed by file pages, so an insert elsewhere does not render it. */
-  (void)shown_renders(&s, one);
-  shown_run(s.writer, "INSERT INTO name VALUES(1)");
-  assert_int_equal(shown_renders(&s, one), 0);
   shown_close(&s);
 }
 

@@ -163,8 +163,8 @@ typedef struct vestry_sqlite_stats {
   size_t recorded_bytes;        /**< memory for recorded reads, now */
   size_t connections_count;     /**< attached connections, now */
   uint64_t everything_count;    /**< of recorded_count: they render at every commit, because there was no memory, not
-                                      even for its tables, because a read has failed, or because there were more than
-                                      65,536 names of tables */
+                                      even for its tables, because a read has failed, because they read a full-text
+                                      index (FTS5), or because there were more than 65,536 names of tables */
   uint64_t large_commits_count; /**< of commits_count: changed more than 65,536 keys of rows (consecutive ones count as
                                       one), or updated more than 65,536 rows, so they also render pages that show other
                                       rows or columns. The log reports the first one */

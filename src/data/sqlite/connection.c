@@ -208,10 +208,10 @@ static int before_statement(void *ctx, int action, const char *first, const char
 }
 
 /* Note that a statement will read: another render may read the transaction's changes. */
-static VSI_SELDOM void note_read(vestry_sqlite_connection *connection, sqlite3_stmt *statement, const char *traced) {
+static VSI_SELDOM void note_read(vestry_sqlite_connection *connection, sqlite3_stmt *statement) {
   const vsi_sqlite_recording *recording = connection->has_changes ? vsi_sqlite_reads_of(connection->database) : NULL;
   if (recording && recording->number != connection->changer) connection->is_seen = true;
-  vsi_sqlite_reader_begins(&connection->reader, statement, traced);
+  vsi_sqlite_reader_begins(&connection->reader, statement);
 }
 
 /* Settle before a statement that may write. Before a statement that only reads, the WAL hook may still be called, at
@@ -225,14 +225,14 @@ static VSI_SELDOM void settle_before(vestry_sqlite_connection *connection) {
 }
 
 /* Called before every statement, including statements that run inside of others. */
-static VSI_SIDE_BY_SIDE int at_statement(unsigned what, void *ctx, void *statement, void *traced) {
+static VSI_SIDE_BY_SIDE int at_statement(unsigned what, void *ctx, void *statement, void *text) {
   vestry_sqlite_connection *connection = ctx;
-  (void)what;
+  (void)what, (void)text;
   if (!sqlite3_stmt_readonly(statement)) {
     if (is_announced(connection) || connection->topics.are_all) settle_before(connection);
     if (is_of_schema(statement)) connection->topics.are_all = true;
   }
-  if (connection->database->records && vsi_sqlite_are_recorded()) note_read(connection, statement, traced);
+  if (connection->database->records && vsi_sqlite_are_recorded()) note_read(connection, statement);
   return 0;
 }
 

@@ -24,9 +24,8 @@
  * it. A PRAGMA is not prepared, because preparing may run it. A statement that cannot be prepared has read the schema.
  *
  * A module of virtual tables may have data in memory that it read from the file before this render, and not read them
- * again. FTS5 keeps the list of its segments, which is a row of its data table. A read of an FTS5 index counts as a
- * read of that row, so the row is read explicitly. FTS3, FTS4 and R-Tree keep nothing. Other modules are unknown:
- * renders that read their tables are not followed by file pages. */
+ * again, as FTS5 does. Therefore, a statement that reads a virtual table is untracked, and not followed by file pages:
+ * every commit concerns it. json_each and json_tree only look at their arguments. */
 #include "data/sqlite/reader.h"
 
 #include <stdio.h>
@@ -52,8 +51,7 @@ typedef struct known_statement {
   bool is_untracked, lacks_pages;
   bool is_keyed; /* some of its uses are rows whose key is bound */
   vsi_sqlite_promotion promotion;
-  const char *text;    /* after the uses, in its allocation */
-  const char *besides; /* after the text: SQL that reads other data on which it depends; NULL: none */
+  const char *text; /* after the uses, in its allocation */
   vsi_sqlite_use uses[];
 } known_statement;
 
@@ -73,9 +71,7 @@ typedef struct vsi_sqlite_analysis {
   bool opens_virtual;
   bool is_rough; /* the names are not reliable */
   bool has_failed, is_untracked;
-  bool has_unknown; /* it reads a virtual table that does more than look at its arguments */
   bool lacks_pages; /* it depends on data outside of the file pages that it fetches */
-  char *besides;    /* SQL that reads other data on which it depends, or NULL; allocated by SQLite */
 } analysis;
 
 static void forget_statements(vsi_sqlite_reader *reader) {
@@ -255,82 +251,19 @@ static vestry_err explain(vsi_sqlite_reader *reader, const char *text, analysis 
   return result == SQLITE_DONE && !a->has_failed ? VESTRY_OK : VESTRY_IO;
 }
 
-/* Return whether all virtual tables only look at their arguments. */
-static bool are_harmless(const analysis *a) {
-  bool has_one = false;
-  for (const name *n = a->names; n; n = n->next)
-    has_one |= sqlite3_stricmp(n->table, "json_each") == 0 || sqlite3_stricmp(n->table, "json_tree") == 0;
-  return has_one && !a->is_rough;
-}
-
-static bool look_at_anything(const name *n) {
-  return sqlite3_strnicmp(n->table, "pragma_", 7) == 0 || sqlite3_stricmp(n->table, "dbstat") == 0 ||
-         sqlite3_stricmp(n->table, "sqlite_dbpage") == 0;
-}
-
-/* Return the name of a virtual table's module in its declaration, which SQLite writes. NULL: unknown. */
-static const char *find_module(const char *sql) {
-  static const char begin[] = "CREATE VIRTUAL TABLE ";
-  if (!sql || strncmp(sql, begin, sizeof begin - 1) != 0) return NULL;
-  sql += sizeof begin - 1;
-  char end = *sql == '[' ? ']' : *sql == '"' || *sql == '\'' || *sql == '`' ? *sql : ' ';
-  if (end != ' ') sql++;
-  while (*sql && *sql != end) sql++;
-  while (*sql == end) sql++; /* a doubled quote is part of a name: then no module is found */
-  while (*sql == ' ') sql++;
-  if (sqlite3_strnicmp(sql, "USING ", 6) != 0) return NULL;
-  for (sql += 6; *sql == ' ';) sql++;
-  return sql;
-}
-
-static bool is_module(const char *at, const char *module) {
-  size_t len = strlen(module);
-  return sqlite3_strnicmp(at, module, (int)len) == 0 && strchr(" (;", at[len]);
-}
-
-/* Columns: name and sql of a virtual table, or of a view, which may read one. */
-static bool take_module(sqlite3_stmt *row, void *ctx) {
-  analysis *a = ctx;
-  const char *module = find_module((const char *)sqlite3_column_text(row, 1));
-  a->has_unknown = true;
-  if (module && is_module(module, "fts5")) {
-    char *more = sqlite3_mprintf("%sSELECT block FROM main.\"%w_data\" WHERE id = 10;", a->besides ? a->besides : "",
-                                 (const char *)sqlite3_column_text(row, 0));
-    sqlite3_free(a->besides);
-    a->besides = more;
-    a->has_failed |= !more;
-  } else if (!module || !(is_module(module, "fts3") || is_module(module, "fts4") || is_module(module, "rtree"))) {
-    a->lacks_pages = true;
-  }
-  return true;
-}
-
-static bool was_named(const analysis *a, const name *n) {
-  for (const name *at = a->names; at != n; at = at->next)
-    if (sqlite3_stricmp(at->table, n->table) == 0) return true;
-  return false;
-}
-
-/* Examine the virtual tables. OK | any error: the reads cannot be determined */
+/* Examine the virtual tables: all others than json_each and json_tree, and views, which may read one, are untracked. */
 static vestry_err take_virtual(vsi_sqlite_reader *reader, analysis *a) {
-  static const char of_file[] =
-      "SELECT name, sql FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND rootpage = 0";
-  static const char of_process[] = "SELECT count(*) FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE AND name "
-                                   "NOT IN ('json_each', 'json_tree')";
-  bool is_harmless = are_harmless(a);
-  for (const name *n = a->names; n; n = n->next) {
-    int count = 0;
-    if (look_at_anything(n)) return VESTRY_IO;
-    if (was_named(a, n)) continue;
-    if (vsi_sqlite_ask(reader->db, of_process, n->table, &count) ||
-        query(reader->db, of_file, n->table, take_module, a))
-      return VESTRY_IO;
-    if (count) a->has_unknown = a->lacks_pages = true;
+  static const char are_others[] =
+      "SELECT (SELECT count(*) FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND rootpage = 0) + (SELECT"
+      " count(*) FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE AND name NOT IN ('json_each', 'json_tree'))";
+  bool has_json = false;
+  int others = 0;
+  for (const name *n = a->names; n && !others; n = n->next) {
+    has_json |= sqlite3_stricmp(n->table, "json_each") == 0 || sqlite3_stricmp(n->table, "json_tree") == 0;
+    if (vsi_sqlite_ask(reader->db, are_others, n->table, &others)) return VESTRY_IO;
   }
-  if (is_harmless && !a->has_unknown) return VESTRY_OK;
-  a->is_untracked = true;
-  a->lacks_pages |= a->is_rough || !a->has_unknown; /* some may not have been named */
-  return a->has_failed ? VESTRY_NO_MEMORY : VESTRY_OK;
+  if (!has_json || others || a->is_rough) a->is_untracked = a->lacks_pages = true; /* some may not have been named */
+  return VESTRY_OK;
 }
 
 /* The table to which a tree belongs. */
@@ -451,8 +384,8 @@ static known_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t
                              const vsi_sqlite_uses *uses, const analysis *found) {
   if (reader->statements.count == STATEMENTS_MAX) forget_statements(reader);
   if (vsi_map_reserve(&reader->statements, reader->host, reader->statements.count + 1)) return NULL;
-  size_t uses_bytes = uses->count * sizeof *uses->uses, besides_bytes = found->besides ? strlen(found->besides) + 1 : 0;
-  known_statement *made = vsi_calloc(reader->host, 1, sizeof *made + uses_bytes + len + 1 + besides_bytes);
+  size_t uses_bytes = uses->count * sizeof *uses->uses;
+  known_statement *made = vsi_calloc(reader->host, 1, sizeof *made + uses_bytes + len + 1);
   if (!made) return NULL;
   made->len = len;
   made->uses_count = uses->count;
@@ -461,9 +394,7 @@ static known_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t
   made->promotion = uses->promotion;
   for (uint32_t i = 0; i < uses->count; i++) made->is_keyed |= uses->uses[i].is_bound;
   if (uses_bytes) memcpy(made->uses, uses->uses, uses_bytes);
-  char *copy = (char *)made->uses + uses_bytes;
-  made->text = memcpy(copy, text, len + 1);
-  if (besides_bytes) made->besides = memcpy(copy + len + 1, found->besides, besides_bytes);
+  made->text = memcpy((char *)made->uses + uses_bytes, text, len + 1);
   vsi_map_add(&reader->statements, &made->in, hash);
   return made;
 }
@@ -480,27 +411,8 @@ static known_statement *learn(vsi_sqlite_reader *reader, const char *text, size_
   VSI_LIST_FREE(reader->host, a.names);
   vsi_free(reader->host, a.roots);
   vsi_sqlite_program_finish(&a.program);
-  sqlite3_free(a.besides);
   vsi_sqlite_uses_finish(reader->host, &uses);
   return made;
-}
-
-/* Run statements of the library, so that the file pages that they read are recorded for the render. */
-static void read_besides(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, const char *sql) {
-  bool was_own = reader->is_own;
-  reader->is_own = true;
-  while (sql && *sql) {
-    sqlite3_stmt *statement = NULL;
-    int result = sqlite3_prepare_v2(reader->db, sql, -1, &statement, &sql);
-    if (!result) result = sqlite3_step(statement);
-    if (result == SQLITE_ROW) (void)sqlite3_column_blob(statement, 0);
-    sqlite3_finalize(statement);
-    if (result != SQLITE_ROW && result != SQLITE_DONE) {
-      recording->lacks_pages = true;
-      break;
-    }
-  }
-  reader->is_own = was_own;
 }
 
 static uint32_t find_parameter(const uint32_t *wanted, uint32_t count, int64_t parameter) {
@@ -533,8 +445,7 @@ static void add_bound(vsi_sqlite_recording *recording, sqlite3_stmt *statement, 
 }
 
 /* Add the reads of a statement to the recording. Only bound keys differ from those of its last run in the render. */
-static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sqlite3_stmt *statement,
-                  known_statement *known) {
+static void unite(vsi_sqlite_recording *recording, sqlite3_stmt *statement, known_statement *known) {
   const bool is_again = known->render == recording->number;
   if (!is_again || known->is_keyed) add_bound(recording, statement, known);
   if (is_again) return;
@@ -542,7 +453,6 @@ static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sq
   recording->is_untracked |= known->is_untracked;
   recording->lacks_pages |= known->lacks_pages;
   vsi_sqlite_promote(&recording->uses.promotion, known->promotion.bound, known->promotion.table);
-  if (known->besides && !recording->lacks_pages) read_besides(reader, recording, known->besides);
 }
 
 bool vsi_sqlite_reader_knows_pages(const vsi_sqlite_reader *reader) {
@@ -553,23 +463,16 @@ bool vsi_sqlite_reader_knows_pages(const vsi_sqlite_reader *reader) {
   return result == SQLITE_NOTFOUND || (result == SQLITE_OK && mapped <= 0);
 }
 
-/* Return whether this is the statement by which FTS5 checks its kept data. If they are outdated, it reads them
- * again. */
-static bool is_of_full_text(const char *text, const char *traced) {
-  return strncmp(traced, "--", 2) == 0 && strcmp(text, "PRAGMA 'main'.data_version") == 0;
-}
-
 static void learn_again(vsi_sqlite_reader *reader) {
   bool was_own = vsi_sqlite_reader_pause(reader, true);
   (void)vsi_sqlite_cache_learn(&reader->cache, reader->db, reader->owner);
   vsi_sqlite_reader_pause(reader, was_own);
 }
 
-void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement, const char *traced) {
+void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement) {
   vsi_sqlite_recording *recording = reader->is_own ? NULL : vsi_sqlite_reads_of(reader->owner);
   if (!recording || recording->reads_all) return;
   const char *text = sqlite3_sql(statement);
-  if (text && is_of_full_text(text, traced)) return;
   recording->has_read = true;
   if (!text || sqlite3_stmt_isexplain(statement)) {
     recording->reads_all = true;
@@ -587,7 +490,7 @@ void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement
   known_statement *known = find(reader, text, len, hash);
   if (!known) known = learn(reader, text, len, hash, generation);
   if (known)
-    unite(reader, recording, statement, known);
+    unite(recording, statement, known);
   else
     recording->reads_all = true;
 }

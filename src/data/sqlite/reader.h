@@ -31,7 +31,7 @@ void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, sqlite3 *db, void *owner,
 void vsi_sqlite_reader_finish(vsi_sqlite_reader *reader);
 /* Record that a statement begins (SQLITE_TRACE_STMT). text: as in the trace: a comment if the statement runs inside of
  * another one. */
-void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement, const char *text);
+void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement);
 /* Load the columns of a table. OK | IO */
 vestry_err vsi_sqlite_reader_load(sqlite3 *db, vsi_sqlite_tables *tables, uint32_t number, uint32_t generation);
 /* The authorizer. */
