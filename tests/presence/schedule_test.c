@@ -132,7 +132,7 @@ static void hang_up(size_t stream) {
 
 /* Move a random one of the ready actors to the front. */
 static void shuffle(vestry_runtime *runtime) {
-  vsi_job_queue *queue = &runtime->pool.outside;
+  vsi_job_queue *queue = &runtime->pool.queue;
   size_t count = atomic_load(&queue->length);
   for (uint64_t turns = count ? random_below(&h.random, count) : 0; turns; turns--) {
     vsi_job *job = STAILQ_FIRST(&queue->jobs);
