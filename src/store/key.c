@@ -33,11 +33,10 @@ typedef struct key_reader {
   bool whole;                        /* the outermost part has been read */
 } key_reader;
 
-static void begin_reading(key_reader *reader, const void *encoded, size_t len) {
-  reader->at = encoded;
-  reader->end = len ? reader->at + len : reader->at;
-  reader->depth = 0;
-  reader->whole = len > VESTRY_KEY_MAX_BYTES; /* too long for a key: the first read then finds bytes after the end */
+static key_reader reader_of(const void *encoded, size_t len) {
+  const unsigned char *at = encoded;
+  /* `whole`: it is too long for a key; the first read then finds bytes after the end */
+  return (key_reader){.at = at, .end = len ? at + len : at, .whole = len > VESTRY_KEY_MAX_BYTES};
 }
 
 /* Read the next part. ret_part: as vestry_key, but a TUPLE has no parts; ret_closed: number of tuples that end after
@@ -83,8 +82,7 @@ static vestry_err read_part(key_reader *reader, vestry_key *ret_part, size_t *re
 
 vestry_err vestry_key_decode(const void *encoded, size_t len, vestry_key *parts, size_t capacity, size_t *ret_count) {
   if (!ret_count || (!encoded && len) || (!parts && capacity)) return VESTRY_INVALID;
-  key_reader reader;
-  begin_reading(&reader, encoded, len);
+  key_reader reader = reader_of(encoded, len);
   size_t next[VESTRY_KEY_MAX_DEPTH]; /* the item for the next part of each open tuple */
   size_t count = 1, closed;
   vestry_key part;
@@ -138,8 +136,7 @@ static vestry_err write_head(writer *w, vestry_key_type type, uint64_t number) {
 
 /* Check an encoded key in a tuple. depth: number of enclosing tuples. OK | INVALID | TOO_LARGE */
 static vestry_err check_encoded(const vestry_key *key, unsigned depth) {
-  key_reader reader;
-  begin_reading(&reader, key->data, key->len);
+  key_reader reader = reader_of(key->data, key->len);
   vestry_key part;
   vestry_err error;
   for (size_t inner = 0, closed; !(error = read_part(&reader, &part, &closed)); inner = reader.depth)
@@ -246,25 +243,20 @@ static void add_bytes(shown *t, const unsigned char *bytes, size_t len) {
 }
 
 static void add_part(shown *t, const vestry_key *part) {
-  switch (part->type) {
-  case VESTRY_KEY_INTEGER: add_integer(t, part->integer); return;
-  case VESTRY_KEY_STRING:
-    if (vsi_is_utf8(part->data, part->len)) {
-      add_string(t, part->data, part->len);
-      return;
-    }
-    /* fall through */
-  case VESTRY_KEY_BYTES: add_bytes(t, part->data, part->len); return;
-  case VESTRY_KEY_TUPLE: add_char(t, '['); return;
-  default: return; /* no part that was read has another type */
-  }
+  if (part->type == VESTRY_KEY_INTEGER)
+    add_integer(t, part->integer);
+  else if (part->type == VESTRY_KEY_TUPLE)
+    add_char(t, '[');
+  else if (part->type == VESTRY_KEY_STRING && vsi_is_utf8(part->data, part->len))
+    add_string(t, part->data, part->len);
+  else
+    add_bytes(t, part->data, part->len);
 }
 
 /* Format the parts of a key. to_end: read them all, even if the buffer is full. NOT_FOUND (the end of the key) |
  * MALFORMED | OK (the buffer is full). */
 static vestry_err add_key(shown *t, const void *encoded, size_t len, bool to_end) {
-  key_reader reader;
-  begin_reading(&reader, encoded, len);
+  key_reader reader = reader_of(encoded, len);
   bool comma = false;
   vestry_key part;
   size_t closed;
