@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/callback.h"
-#include "base/log.h"
 #include "base/processor.h"
 #include "runtime/runtime.h"
 #include "store/table.h"
@@ -31,16 +30,17 @@ const vestry_store_ops vsi_hash_store_ops = OPS("hash"), vsi_lru_store_ops = OPS
 
 /* The context of the built-in types: NULL, or, if they evict, not NULL. */
 static char does_evict;
-static const vestry_store_type builtin[] = {{&vsi_hash_store_ops, NULL}, {&vsi_lru_store_ops, &does_evict}};
+enum { BUILTIN_COUNT = 2 };
+static const vestry_store_type builtin[BUILTIN_COUNT] = {{&vsi_hash_store_ops, NULL},
+                                                         {&vsi_lru_store_ops, &does_evict}};
 
-static const vestry_store_type *find_named(const vestry_store_type *types, size_t count, const char *name) {
-  for (size_t i = 0; i < count; i++)
-    if (strcmp(types[i].ops->type, name) == 0) return &types[i];
+/* Find a type by its name among the built-in ones and the first `count` of the options. NULL: none has it. */
+static const vestry_store_type *find_type(const vestry_store_options *options, size_t count, const char *name) {
+  for (size_t i = 0; i < BUILTIN_COUNT + count; i++) {
+    const vestry_store_type *type = i < BUILTIN_COUNT ? &builtin[i] : &options->types[i - BUILTIN_COUNT];
+    if (strcmp(type->ops->type, name) == 0) return type;
+  }
   return NULL;
-}
-
-static const vestry_store_type *find_builtin(const char *name) {
-  return find_named(builtin, sizeof builtin / sizeof *builtin, name);
 }
 
 static bool is_complete(const vestry_store_ops *ops) {
@@ -48,18 +48,12 @@ static bool is_complete(const vestry_store_ops *ops) {
          ops->remove_if && ops->clear && ops->list && !ops->tick == !ops->next_deadline_ns;
 }
 
-/* Find a built-in type, or one of the options. OK | NOT_FOUND | INVALID, EXISTS (types of the options) */
-static vestry_err find_type(const vestry_store_options *options, const char *name, vestry_store_type *ret_type) {
-  const vestry_store_type *own = options->types;
-  if (options->types_count && !own) return VESTRY_INVALID;
+static vestry_err check_types(const vestry_store_options *options) {
+  if (options->types_count && !options->types) return VESTRY_INVALID;
   for (size_t i = 0; i < options->types_count; i++) {
-    if (!is_complete(own[i].ops)) return VESTRY_INVALID;
-    if (find_builtin(own[i].ops->type) || find_named(own, i, own[i].ops->type)) return VESTRY_EXISTS;
+    if (!is_complete(options->types[i].ops)) return VESTRY_INVALID;
+    if (find_type(options, i, options->types[i].ops->type)) return VESTRY_EXISTS;
   }
-  const vestry_store_type *found = find_builtin(name);
-  if (!found) found = find_named(own, options->types_count, name);
-  if (!found) return VESTRY_NOT_FOUND;
-  *ret_type = *found;
   return VESTRY_OK;
 }
 
@@ -85,25 +79,25 @@ vestry_err vestry_store_create(const char *type, const vestry_store_options *opt
                        "options.value lacks ref, unref or close, or has only some of entering, entered and left");
   if (!value.used_ns) value.used_ns = never_used;
   if (!value.has_ended) value.has_ended = never_ended;
-  vestry_store_type found;
-  vestry_err error = find_type(&own, type, &found);
+  vestry_err error = check_types(&own);
   if (error == VESTRY_INVALID)
     return vsi_mistake(own.host, "vestry_store_create", "options.types is NULL, or a type in it lacks a function");
-  if (error) return error;
+  const vestry_store_type *found = error ? NULL : find_type(&own, own.types_count, type);
+  if (!found) return error ? error : VESTRY_NOT_FOUND;
   vestry_store *store = vsi_calloc(own.host, 1, sizeof *store);
   if (!store) return VESTRY_NO_MEMORY;
   store->host = own.host;
-  store->ops = found.ops;
+  store->ops = found->ops;
   store->exit.store = store;
   store->exit.value = value;
   own.value = &store->exit.value;
   store->exit.purge = own.purge;
   store->exit.purge_ctx = own.purge_ctx;
-  store->exit.counts = !found.ops->stats;
+  store->exit.counts = !found->ops->stats;
   store->max_count = own.max_count;
   store->max_per_scope_count = own.max_per_scope_count;
   error = vsi_keyed_hash_init(&store->exit.hash, own.host);
-  if (!error) error = found.ops->create(&own, &store->exit, found.ctx, &store->self);
+  if (!error) error = found->ops->create(&own, &store->exit, found->ctx, &store->self);
   if (error) {
     vsi_free(store->host, store);
     return error;
@@ -223,6 +217,11 @@ static inline __attribute__((always_inline)) vestry_err put(vestry_store *store,
   return error;
 }
 
+vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
+                         size_t many_count, vestry_put_result *ret_result) {
+  return put(store, key, value, policy, many_count, ret_result);
+}
+
 vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
                             vestry_keep_policy policy, size_t many_count, vestry_put_result *ret_result) {
   vsi_scoped_key scoped;
@@ -231,11 +230,6 @@ vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestr
   error = put(store, &scoped.key, value, policy, many_count, ret_result);
   vsi_scoped_key_finish(&scoped);
   return error;
-}
-
-vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
-                         size_t many_count, vestry_put_result *ret_result) {
-  return put(store, key, value, policy, many_count, ret_result);
 }
 
 vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
