@@ -20,14 +20,6 @@ VSI_SELDOM uint64_t vsi_placing_anew(const vsi_placing *placing, const vsi_entry
   return vsi_placing_by_scope(placing, entry->lens, words, hash);
 }
 
-VSI_SELDOM void vsi_index_replace(const vsi_arrays *in, const vsi_placing *placing, uint32_t from, uint32_t to) {
-  uint32_t i = vsi_index_home(in, placing, in->cold[from].handle);
-  vsi_index_group *groups = vsi_index_groups(in);
-  unsigned bit;
-  while (!(bit = vsi_group_place_of(&groups[i], from))) i = vsi_index_after(in, i);
-  groups[i].numbers[__builtin_ctz(bit)] = to;
-}
-
 uint32_t vsi_index_next_at_home(const vsi_arrays *in, const vsi_placing *placing, uint32_t home, uint32_t *at) {
   const vsi_index_group *groups = vsi_index_groups(in);
   uint32_t count = vsi_index_count(in);
@@ -44,11 +36,9 @@ uint32_t vsi_index_next_at_home(const vsi_arrays *in, const vsi_placing *placing
 
 uint64_t vsi_index_last_hash(const vsi_arrays *in, const vsi_placing *placing, uint64_t hash) {
   const uint64_t count = vsi_index_count(in), next = vsi_index_home(in, placing, hash) + UINT64_C(1);
-  const uint64_t of_shard = UINT64_MAX >> placing->shard_bits;
-  if (next == count) return hash | of_shard;
-  /* the least bits whose home is the next one, as part of a hash */
-  const uint64_t bits = ((next << VSI_HANDLE_HASH_BITS) + count - 1) / count;
   const uint64_t step = UINT64_C(1) << placing->shard_bits;
-  const uint64_t first = (bits + step - 1) / step << (64 - VSI_HANDLE_HASH_BITS);
-  return first > of_shard ? hash | of_shard : ((hash & ~of_shard) | first) - 1;
+  /* the least bits that a hash can have and whose home is the next one; beyond all bits, if there is no next one */
+  const uint64_t bits = (((next << VSI_HANDLE_HASH_BITS) + count - 1) / count + step - 1) / step * step;
+  const uint64_t last = (bits << (64 - VSI_HANDLE_HASH_BITS)) - 1;
+  return (hash & ~(UINT64_MAX >> placing->shard_bits)) | last >> placing->shard_bits;
 }

@@ -20,7 +20,7 @@
 #endif
 
 #include "base/processor.h"
-#include "store/entry.h"
+#include "store/shard.h"
 
 /* Places of a group, and the number of entries for each group. */
 enum { VSI_GROUP_PLACES = 12, VSI_GROUP_LOAD = 8, VSI_GROUP_MASK = (1 << VSI_GROUP_PLACES) - 1 };
@@ -45,9 +45,6 @@ uint64_t vsi_placing_of_scope(const vsi_placing *placing, const void *scope, siz
 uint64_t vsi_placing_by_scope(const vsi_placing *placing, uint32_t lens, const uint64_t *words, uint64_t hash);
 /* Return the hash that places the key of an entry, computed from the key's words. */
 uint64_t vsi_placing_anew(const vsi_placing *placing, const vsi_entry *entry);
-
-/* Replace the number of an entry, which is the newest of its key. */
-void vsi_index_replace(const vsi_arrays *in, const vsi_placing *placing, uint32_t from, uint32_t to);
 
 /* Return the next entry of a home, in no order, the newest of each key only. at: 0 to start with. 0: no more. */
 uint32_t vsi_index_next_at_home(const vsi_arrays *in, const vsi_placing *placing, uint32_t home, uint32_t *at);
@@ -133,14 +130,16 @@ static inline void vsi_index_add(const vsi_arrays *in, uint32_t home, uint8_t ta
   }
 }
 
-static inline void vsi_index_remove(const vsi_arrays *in, const vsi_placing *placing, uint32_t number) {
+/* Remove an entry, which is the newest of its key. Returns its tag. */
+static inline uint8_t vsi_index_remove(const vsi_arrays *in, const vsi_placing *placing, uint32_t number) {
   for (uint32_t i = vsi_index_home(in, placing, in->cold[number].handle);; i = vsi_index_after(in, i)) {
     vsi_index_group *at = &vsi_index_groups(in)[i];
     unsigned bit = vsi_group_place_of(at, number);
     if (__builtin_expect(bit != 0, 1)) {
+      const uint8_t tag = at->tags[__builtin_ctz(bit)];
       at->tags[__builtin_ctz(bit)] = 0;
       at->numbers[__builtin_ctz(bit)] = 0;
-      return;
+      return tag;
     }
     VSI_ASSERT(at->passed > 0);
     at->passed--;

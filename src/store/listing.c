@@ -25,11 +25,8 @@ typedef struct item {
 
 static size_t live_count(listing *l, uint32_t newest) {
   size_t count = 0;
-  uint32_t number = newest;
-  do {
-    count += !l->visit.table->evicts || !vsi_visit_expire(&l->visit, number);
-    number = vsi_many_older(l->visit.shard, number);
-  } while (number != newest);
+  for (uint32_t number = 0; (number = vsi_many_next(l->visit.shard, newest, number));)
+    count += !vsi_visit_expire(&l->visit, number);
   return count;
 }
 

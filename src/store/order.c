@@ -18,15 +18,17 @@ static void file_all(vsi_shard *shard, uint32_t number) {
   }
 }
 
-/* Take the entries of a list: file those that belong to other lists by now, and return the others. *ret_least:
- * their least tick. */
+/* Take the entries of a list: file those that belong to other lists by now, and return the others. *ret_least: their
+ * least tick. Entries that were last used before `last` count as used at it (vsi_order_rebase). */
 static uint32_t sift(vsi_shard *shard, uint32_t list, uint32_t *ret_least) {
   vsi_cold *cold = shard->in->cold;
   uint32_t first = 0, *to = &first, next;
   for (uint32_t number = take_all(cold, list); number; number = next) {
     next = cold[number].in.next;
     if (next) __builtin_prefetch(vsi_entry_at(shard->in, next));
-    uint32_t tick = vsi_entry_tick(vsi_entry_at(shard->in, number));
+    vsi_entry *entry = vsi_entry_at(shard->in, number);
+    if (vsi_tick_age(shard->last, vsi_entry_tick(entry))) entry->use = shard->last << 1;
+    uint32_t tick = vsi_entry_tick(entry);
     if (vsi_order_list(shard, tick) != list) {
       vsi_order_file(shard, cold, number, tick);
       continue;
@@ -60,16 +62,8 @@ VSI_SELDOM bool vsi_order_refill(vsi_shard *shard) {
 }
 
 VSI_SELDOM void vsi_order_rebase(vsi_shard *shard, uint32_t now) {
-  vsi_cold *cold = shard->in->cold;
-  uint32_t parts[VSI_HEADS];
-  for (uint32_t list = 0; list < VSI_HEADS; list++) parts[list] = take_all(cold, list);
+  uint32_t least;
   shard->last = (now - VSI_ORDER_SPAN) & VSI_TICK_MASK;
   shard->lists = 0;
-  for (uint32_t list = 0; list < VSI_HEADS; list++) {
-    for (uint32_t number = parts[list]; number; number = cold[number].in.next) {
-      vsi_entry *entry = vsi_entry_at(shard->in, number);
-      if (vsi_tick_age(shard->last, vsi_entry_tick(entry))) entry->use = shard->last << 1;
-    }
-    file_all(shard, parts[list]);
-  }
+  for (uint32_t list = 0; list < VSI_HEADS; list++) file_all(shard, sift(shard, list, &least));
 }

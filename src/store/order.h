@@ -25,6 +25,7 @@
 #ifndef VSI_STORE_ORDER_H
 #define VSI_STORE_ORDER_H
 
+#include "store/clock.h"
 #include "store/shard.h"
 
 enum { VSI_ORDER_BEHIND = 32 };

@@ -5,7 +5,7 @@
  * Words:
  * - A tick is the store's unit of time (clock.h). An entry is due when its idle time or its lifetime is over (table.h).
  *   A value has ended when it is of no use any more although it is still stored: for example, a closed connection.
- * - An entry's number names its place in the arrays of its shard (entry.h). A handle is never used again: its upper
+ * - An entry's number names its place in the arrays of its shard (shard.h). A handle is never used again: its upper
  *   bits are from the hash of the key, and its lower bits count the puts of the shard.
  * - Each removed entry leaves with a cause (vestry/cause.h), for example SIZE: it was evicted to make room for another.
  *   The purge hook is a function of the application that is called for each removed value. A visit collects removed
@@ -13,7 +13,7 @@
  * - The policy (REPLACE, REUSE, REJECT, MANY) determines what the put does if its key has values already
  *   (vestry/store.h).
  * - A scope is the owner of a set of keys, such as a session. In a store with a limit per scope (max_per_scope), a
- *   share counts the values of one scope (scopes.h).
+ *   share counts the values of one scope (extra.h).
  *
  * The limit (max_count) holds for all shards together: `count` is the number of places taken. A put that adds a value
  * first takes a place. If none is free, the put evicts a victim and takes over its place. So the limit is never
@@ -41,14 +41,14 @@
  *   examine ─┬─> the policy refuses the put, or the value is there already ──────────────> end
  *     ^      └─> share of the scope, place, number (get_room) ──┬─> remove surplus values of the key, ──> end
  *     │                                                         │   and link the new entry
- *     └────── STEP_AGAIN: the shard must be examined again <────┘ */
+ *     └────── AGAIN: the shard must be examined again <─────────┘ */
 #include "store/table.h"
 
 #include <sched.h>
 
-/* If a key already has its maximum number of values, the put removes one of them (first_to_go). It prefers a value that
- * has ended, but examines only this many of the oldest values for that. */
-enum { VSI_KEY_LOOKS = 64 };
+/* If a key or a scope already has its maximum number of values, the put removes one of them (first_to_go). It prefers a
+ * value that has ended, but examines only this many for that. */
+enum { LOOKS = 64 };
 
 /* A value, its key, and the struct of the result. */
 typedef struct put_what {
@@ -67,22 +67,21 @@ typedef struct putting {
   bool has_place;              /* one of max_count is taken for the entry */
   vestry_scoped_key *long_key; /* owned until the entry is linked; NULL: it is short */
   vsi_scope_share *share;      /* entered, in a store with a limit per scope; NULL: not yet */
-  vestry_err error;            /* of a step that has failed */
 } putting;
 
-/* AGAIN: the shard must be examined again. */
-typedef enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED } step;
+/* Of a step: the shard must be examined again. */
+#define AGAIN VESTRY_BUSY
 
 /* ------------------------------------------------------------------------------------------------ the number ---- */
 
-/* Claim a number. Returns false if memory has run out. */
-static inline bool claim(putting *p) {
+/* Claim a number. OK | NO_MEMORY. */
+static inline vestry_err claim(putting *p) {
   vsi_shard *shard = p->visit.shard;
-  if (p->number) return true;
-  if (!shard->free && shard->fresh == shard->in->room && vsi_visit_grow(&p->visit)) return false;
+  if (p->number) return VESTRY_OK;
+  if (!shard->free && shard->fresh == shard->in->room && vsi_visit_grow(&p->visit)) return VESTRY_NO_MEMORY;
   p->number = shard->free ? shard->free : shard->fresh++;
   if (shard->free) shard->free = shard->in->cold[p->number].in.next;
-  return true;
+  return VESTRY_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------- the bound ---- */
@@ -144,7 +143,7 @@ static bool evict_first(putting *p, vsi_store_visit *visit) {
 }
 
 /* Evict the oldest entry of another shard. The lock of the put's own shard is released meanwhile. */
-VSI_SELDOM static step evict_elsewhere(putting *p, vsi_shard *from) {
+VSI_SELDOM static vestry_err evict_elsewhere(putting *p, vsi_shard *from) {
   vsi_store_visit *own = &p->visit, other;
   own->shard->busy++;
   vsi_spin_lock_give(&own->shard->lock);
@@ -157,60 +156,66 @@ VSI_SELDOM static step evict_elsewhere(putting *p, vsi_shard *from) {
   }
   own->now = vsi_shard_enter(own->table, own->shard, own->now);
   own->shard->busy--;
-  return STEP_AGAIN;
+  return AGAIN;
 }
 
 /* Get a place, and a number with it. */
-static inline step get_place(putting *p) {
+static vestry_err get_place(putting *p) {
   vsi_table *table = p->visit.table;
   vsi_shard *own = p->visit.shard;
-  if (!table->max_count || p->has_place || (p->has_place = take_place(table)))
-    return claim(p) ? STEP_DONE : STEP_FAILED;
-  if (!table->evicts) {
-    p->error = VESTRY_FULL;
-    return STEP_FAILED;
-  }
+  if (!table->max_count || p->has_place || (p->has_place = take_place(table))) return claim(p);
+  if (!table->evicts) return VESTRY_FULL;
   vsi_shard *from = oldest_shard(table, own, p->visit.now);
-  if (__builtin_expect(from != own, 0)) return claim(p) ? evict_elsewhere(p, from) : STEP_FAILED;
-  return !evict_first(p, &p->visit) ? STEP_AGAIN : claim(p) ? STEP_DONE : STEP_FAILED;
+  if (from == own) return evict_first(p, &p->visit) ? claim(p) : AGAIN;
+  vestry_err error = claim(p);
+  return error ? error : evict_elsewhere(p, from);
 }
 
-/* --------------------------------------------------------------------------------------------- limit per scope ---- */
+/* ----------------------------------------------------------------------------------- limits per key and scope ---- */
+
+/* Return the value that is to be removed first, never the one that is being put: of the values of a key, the oldest
+ * first, or of a scope (share), the least recently used first. newest: of the key; not with a share. That is the first
+ * one that has ended, among as many as LOOKS; if none has, the very first. 0: there is none. */
+static uint32_t first_to_go(const putting *p, uint32_t newest, const vsi_scope_share *share) {
+  const vsi_shard *shard = p->visit.shard;
+  uint32_t first = 0, number = share ? share->used.next : vsi_many_next(shard, newest, 0);
+  for (int looked = 0; number && looked < LOOKS;) {
+    void *value = vsi_entry_at(shard->in, number)->value;
+    const bool may_go = value != p->is.value;
+    if (may_go && p->visit.table->exit->value.has_ended(value)) return number;
+    if (may_go && !first) first = number;
+    looked += may_go;
+    number = share ? vsi_extra_at(shard, number)->in[VSI_IN_SCOPE].next : vsi_many_next(shard, newest, number);
+  }
+  return first;
+}
 
 /* Get room in the scope: if the scope is full, evict another entry of it, whose place goes to the new entry. */
-VSI_SELDOM static step get_share(putting *p, bool grows) {
+VSI_SELDOM static vestry_err get_share(putting *p, bool grows) {
   vsi_table *table = p->visit.table;
   vsi_shard *shard = p->visit.shard;
   if (!p->share) p->share = vsi_scopes_enter(shard, table->host, table->placing.hash->siphash, &p->is.key->scope);
-  if (!p->share) return STEP_FAILED;
-  if (!grows || !table->evicts || p->share->count < table->max_per_scope) return STEP_DONE;
-  uint32_t victim = vsi_scopes_first(shard, p->share, table->exit, p->is.value);
-  if (!victim) {
-    p->error = VESTRY_LIMIT; /* all entries of the scope hold the value that is being put, under other keys */
-    return STEP_FAILED;
-  }
+  if (!p->share) return VESTRY_NO_MEMORY;
+  if (!grows || !table->evicts || p->share->count < table->max_per_scope) return VESTRY_OK;
+  uint32_t victim = first_to_go(p, 0, p->share);
+  if (!victim) return VESTRY_LIMIT; /* all entries of the scope hold the value that is put, under other keys */
   /* The new entry gets the victim's place instead of the one that it has taken. */
   if (p->has_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
   evict(p, &p->visit, victim);
-  return STEP_DONE;
+  return VESTRY_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------------- the put ---- */
 
 /* Get a share of the scope, a place and a number. grows: the key will have one value more; else the put displaces one,
  * and takes its place, and its number unless too many entries leave. */
-static step get_room(putting *p, bool grows) {
-  p->error = VESTRY_NO_MEMORY;
+static vestry_err get_room(putting *p, bool grows) {
   const size_t max_per_scope = p->visit.table->max_per_scope;
-  step got = __builtin_expect(max_per_scope != 0, 0) ? get_share(p, grows) : STEP_DONE;
-  if (got != STEP_DONE) return got;
-  if (!grows) return p->visit.left_count < VSI_LEAVING_COPIES || claim(p) ? STEP_DONE : STEP_FAILED;
-  got = get_place(p);
-  if (__builtin_expect(max_per_scope && got == STEP_DONE, 0) && p->share->count >= max_per_scope) {
-    p->error = VESTRY_LIMIT;
-    return STEP_FAILED;
-  }
-  return got;
+  vestry_err error = max_per_scope ? get_share(p, grows) : VESTRY_OK;
+  if (error) return error;
+  if (!grows) return p->visit.left_count < VSI_LEAVING_COPIES ? VESTRY_OK : claim(p);
+  error = get_place(p);
+  return !error && max_per_scope && p->share->count >= max_per_scope ? VESTRY_LIMIT : error;
 }
 
 /* Write an entry, whose key may be long. Returns its handle. */
@@ -241,7 +246,7 @@ static vestry_handle link_entry(putting *p, uint32_t newest) {
   }
   vsi_order_file(shard, shard->in->cold, number, now);
   if (shard->live++ == 0) vsi_visit_publish(table, shard);
-  if (table->has_extra) vsi_visit_add_extra(&p->visit, number, p->share);
+  if (table->has_extra) vsi_extra_add(shard, number, p->share);
   if (shard->has_extra) vsi_many_begin(shard, number);
   if (newest)
     vsi_many_join(shard, &table->placing, newest, number);
@@ -251,18 +256,6 @@ static vestry_handle link_entry(putting *p, uint32_t newest) {
   p->number = 0;
   p->has_place = false; /* the entry has it now */
   return handle;
-}
-
-/* Return the value of a key that is to be removed next: the oldest ended value among the VSI_KEY_LOOKS oldest, or the
- * oldest value if none of them has ended. */
-static uint32_t first_to_go(const vsi_store_visit *visit, uint32_t newest) {
-  uint32_t oldest = vsi_many_newer(visit->shard, newest), number = oldest;
-  for (int looked = 0; looked < VSI_KEY_LOOKS; looked++) {
-    if (visit->table->exit->value.has_ended(vsi_entry_at(visit->shard->in, number)->value)) return number;
-    if (number == newest) break;
-    number = vsi_many_newer(visit->shard, number);
-  }
-  return oldest;
 }
 
 static inline uint32_t find_newest(const putting *p) {
@@ -275,8 +268,8 @@ VSI_SELDOM static void displace(putting *p, uint32_t stays, size_t keep) {
   const vsi_shard *shard = p->visit.shard;
   bool needs_place = !stays && !p->has_place;
   for (uint32_t newest; (newest = find_newest(p)) && vsi_many_count(shard, newest) > keep;) {
-    uint32_t number = keep > 0 && !stays ? first_to_go(&p->visit, newest) : vsi_many_newer(shard, newest);
-    if (number == stays) number = vsi_many_newer(shard, number);
+    uint32_t number = keep > 0 && !stays ? first_to_go(p, newest, NULL) : vsi_many_next(shard, newest, 0);
+    if (number == stays) number = vsi_many_next(shard, newest, number);
     vsi_visit_take(&p->visit, number, VESTRY_CAUSE_REPLACED, needs_place);
     p->has_place |= needs_place;
     needs_place = false;
@@ -285,7 +278,7 @@ VSI_SELDOM static void displace(putting *p, uint32_t stays, size_t keep) {
 }
 
 /* Put a value that is there already: mark it as used, and under REPLACE remove the other values. */
-VSI_SELDOM static step refresh(putting *p, uint32_t newest, uint32_t same) {
+VSI_SELDOM static vestry_err refresh(putting *p, uint32_t newest, uint32_t same) {
   if (vsi_many_has(p->visit.shard, newest))
     vsi_visit_use_one(&p->visit, newest, same);
   else
@@ -293,32 +286,29 @@ VSI_SELDOM static step refresh(putting *p, uint32_t newest, uint32_t same) {
   if (p->is.policy == VESTRY_KEEP_REPLACE) displace(p, same, 1);
   p->is.result->handle = p->visit.shard->in->cold[same].handle;
   p->is.result->refreshed = true;
-  return STEP_DONE;
+  return VESTRY_OK;
 }
 
 /* Examine the shard once. */
-static step examine(putting *p) {
+static vestry_err examine(putting *p) {
   const vsi_shard *shard = p->visit.shard;
   size_t keep = p->is.policy == VESTRY_KEEP_MANY ? p->is.many_count - 1 : 0;
-  p->error = VESTRY_CLOSED;
-  if (atomic_load_explicit(&p->visit.table->closed, memory_order_relaxed)) return STEP_FAILED;
+  if (atomic_load_explicit(&p->visit.table->closed, memory_order_relaxed)) return VESTRY_CLOSED;
   uint32_t newest = vsi_visit_find(&p->visit, p->is.key, p->is.hash);
   uint32_t same = vsi_many_find(shard, p->is.key, newest, p->is.value);
   if (same) return refresh(p, newest, same);
-  p->error = VESTRY_EXISTS;
-  if (newest && (p->is.policy == VESTRY_KEEP_REUSE || p->is.policy == VESTRY_KEEP_REJECT)) return STEP_FAILED;
-  p->error = VESTRY_NO_MEMORY;
+  if (newest && (p->is.policy == VESTRY_KEEP_REUSE || p->is.policy == VESTRY_KEEP_REJECT)) return VESTRY_EXISTS;
   if (newest && keep && !shard->has_extra && vsi_visit_resize(&p->visit, vsi_index_count(shard->in), true))
-    return STEP_FAILED;
-  step got = get_room(p, vsi_many_count(shard, newest) <= keep);
-  if (got != STEP_DONE) return got;
+    return VESTRY_NO_MEMORY;
+  vestry_err error = get_room(p, vsi_many_count(shard, newest) <= keep);
+  if (error) return error;
   if (newest) {
     displace(p, 0, keep);
     newest = find_newest(p); /* the victim of the put may have been a value of this key, too */
     (void)claim(p);          /* the number of the displaced value */
   }
   p->is.result->handle = link_entry(p, newest);
-  return STEP_DONE;
+  return VESTRY_OK;
 }
 
 /* Begin to fetch the lines that this put and the next ones into the shard write when they evict: of the first two
@@ -380,14 +370,14 @@ static __attribute__((noinline)) vestry_err put_any(vsi_table *table, vsi_shard 
   p.share = NULL;
   vsi_visit_init(&p.visit, table, shard);
   p.visit.now = now;
-  step at = STEP_AGAIN;
-  while (at == STEP_AGAIN) at = examine(&p);
+  vestry_err error = AGAIN;
+  while (error == AGAIN) error = examine(&p);
   if (p.share) vsi_scopes_leave(shard, table->host, p.share);
   if (p.number) vsi_number_free(shard, p.number);
   vsi_visit_end(&p.visit);
   if (p.has_place && table->max_count) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
   vsi_free(table->host, p.long_key);
-  return at == STEP_DONE ? VESTRY_OK : p.error;
+  return error;
 }
 
 vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,

@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "store/exit.h"
-#include "vestry/runtime.h"
 
 struct vestry_store {
   const vestry_host *host;

@@ -4,6 +4,7 @@
  * operations of the built-in stores, except puts, listings and expiry: put.c, listing.c, expiry.c. */
 #include "store/table.h"
 
+#include "base/probe.h"
 #include "base/thread.h"
 
 /* ---------------------------------------------------------------------------------------------------- arrays ---- */
@@ -77,40 +78,26 @@ VSI_SELDOM void vsi_table_shrink(vsi_table *table, vsi_shard *shard) {
 
 /* ---------------------------------------------------------------------------------------------------- visits ---- */
 
-VSI_SELDOM void vsi_visit_add_extra(vsi_store_visit *visit, uint32_t number, vsi_scope_share *share) {
-  vsi_shard *shard = visit->shard;
-  vsi_extra_at(shard, number)->born = visit->now;
-  vsi_links_add(&shard->born, shard->extra, VSI_IN_BORN, number);
-  if (share) vsi_scopes_add(shard, share, number);
-}
-
-VSI_SELDOM void vsi_visit_take_extra(vsi_store_visit *visit, uint32_t number) {
-  vsi_shard *shard = visit->shard;
-  vsi_links_take(&shard->born, shard->extra, VSI_IN_BORN, number);
-  if (visit->table->max_per_scope) vsi_scopes_remove(shard, visit->table->host, number);
-}
-
 static void file_again(const vsi_store_visit *visit, uint32_t number, uint32_t tick) {
   vsi_entry_at(visit->shard->in, number)->use = tick << 1;
   vsi_order_file_again(visit->shard, number, tick);
+  if (visit->table->max_per_scope) vsi_scopes_use(visit->shard, number);
 }
 
 /* Count a use of all values of a key, the oldest first. */
 static void use_all(const vsi_store_visit *visit, uint32_t newest) {
   vsi_entry *last = vsi_entry_at(visit->shard->in, newest);
-  bool in_order = last->use == (visit->now << 1 | 1), capped = visit->table->max_per_scope != 0;
-  if (in_order && !capped) return;
-  uint32_t number = newest;
-  do {
-    number = vsi_many_newer(visit->shard, number);
-    if (capped) vsi_scopes_use(visit->shard, number);
-    if (!in_order) file_again(visit, number, visit->now);
-  } while (number != newest);
+  const bool in_order = last->use == (visit->now << 1 | 1);
+  if (in_order && !visit->table->max_per_scope) return;
+  for (uint32_t number = 0; (number = vsi_many_next(visit->shard, newest, number));)
+    if (in_order)
+      vsi_scopes_use(visit->shard, number);
+    else
+      file_again(visit, number, visit->now);
   last->use |= 1;
 }
 
 VSI_SELDOM void vsi_visit_use_one(const vsi_store_visit *visit, uint32_t newest, uint32_t used) {
-  if (visit->table->max_per_scope) vsi_scopes_use(visit->shard, used);
   vsi_entry_at(visit->shard->in, newest)->use &= ~1u;
   file_again(visit, used, visit->now);
 }
@@ -123,7 +110,6 @@ static void file_at(vsi_store_visit *visit, uint32_t number, uint32_t used) {
   if (vsi_tick_age(shard->last, used)) used = shard->last;
   file_again(visit, number, used);
   vsi_visit_publish(visit->table, shard);
-  if (visit->table->max_per_scope) vsi_scopes_use(shard, number);
 }
 
 VSI_SELDOM vestry_cause vsi_visit_expire(vsi_store_visit *visit, uint32_t number) {
@@ -146,19 +132,25 @@ static bool may_have_due(const vsi_store_visit *visit) {
          vsi_tick_age(visit->now, vsi_extra_at(shard, shard->born.next)->born) > clock->lifetime_ticks;
 }
 
-VSI_SELDOM uint32_t vsi_visit_drop_due(vsi_store_visit *visit, uint32_t newest) {
-  if (!may_have_due(visit)) return newest;
-  uint32_t left = 0, number = vsi_many_newer(visit->shard, newest), next; /* the oldest first */
-  for (bool more = true; more; number = next) {
-    next = vsi_many_newer(visit->shard, number);
-    more = number != newest;
-    vestry_cause cause = vsi_visit_expire(visit, number);
-    if (cause)
-      vsi_visit_take(visit, number, cause, false);
+/* Remove values of a key, the oldest first: all with a cause, or, if the cause is NONE, those that are due. Returns the
+ * newest of the others; 0: none is left. newest: 0: none. *count: increased by the number of removed values. */
+static uint32_t take_values(vsi_store_visit *visit, uint32_t newest, vestry_cause cause, size_t *count) {
+  uint32_t left = 0;
+  for (uint32_t number = vsi_many_next(visit->shard, newest, 0), next; number; number = next) {
+    next = vsi_many_next(visit->shard, newest, number);
+    const vestry_cause of = cause ? cause : vsi_visit_expire(visit, number);
+    if (of)
+      vsi_visit_take(visit, number, of, false);
     else
       left = number;
+    *count += of != VESTRY_CAUSE_NONE;
   }
   return left;
+}
+
+VSI_SELDOM uint32_t vsi_visit_drop_due(vsi_store_visit *visit, uint32_t newest) {
+  size_t count = 0;
+  return may_have_due(visit) ? take_values(visit, newest, VESTRY_CAUSE_NONE, &count) : newest;
 }
 
 /* Return the entry with that handle; 0: it has left. */
@@ -174,15 +166,31 @@ static VSI_SELDOM void copy_more(vsi_store_visit *visit) {
   vsi_shard *shard = visit->shard;
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   visit->left_count = 0;
-  while (visit->first_leaving && visit->left_count < VSI_LEAVING_COPIES) {
-    uint32_t number = visit->first_leaving;
+  for (uint32_t number; (number = visit->first_leaving) && visit->left_count < VSI_LEAVING_COPIES; shard->busy--) {
     visit->first_leaving = shard->in->cold[number].in.next;
     vsi_left_copy(&visit->left[visit->left_count++], shard->in, number, vsi_entry_at(shard->in, number)->use);
     vsi_number_free(shard, number);
-    shard->busy--;
   }
   if (!shard->live) vsi_table_shrink(visit->table, shard);
   vsi_spin_lock_give(&shard->lock);
+}
+
+void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value, vestry_handle handle,
+                        vestry_cause cause) {
+  if (!vsi_store_is_cause(cause)) cause = VESTRY_CAUSE_ERROR; /* a bug of the implementation; the value still leaves */
+  /* release: pairs with the acquire in vestry_store_stats_get, so a thread that counts this removal counts its put,
+   * too */
+  if (exit->counts) atomic_fetch_add_explicit(&exit->removed_by_cause[cause], 1, memory_order_release);
+  VSI_PROBE3(leave, key->data + key->key_offset, key->len - key->key_offset, cause);
+  if (exit->purge)
+    exit->purge(
+        &(vestry_purged){key->scope, key->data + key->key_offset, key->len - key->key_offset, value, handle, cause},
+        exit->purge_ctx);
+  const vsi_store_watch *watch = atomic_load_explicit(&exit->watch, memory_order_acquire);
+  if (__builtin_expect(watch != NULL, 0)) watch->left(key, handle, watch->ctx);
+  if (exit->value.left) exit->value.left(value, exit->store, handle);
+  if (cause != VESTRY_CAUSE_DETACHED) exit->value.close(value, cause);
+  exit->value.unref(value);
 }
 
 void vsi_visit_run(vsi_store_visit *visit) {
@@ -219,32 +227,12 @@ static uint32_t groups_expected(const vsi_table *table) {
   return (uint32_t)((share + 3 * root) / VSI_GROUP_LOAD + 1);
 }
 
-static vestry_err make_shards(vsi_table *table) {
-  size_t count = (size_t)1 << table->placing.shard_bits, bytes = lay_out(NULL, 1, false, NULL, NULL);
-  table->shards_memory =
-      vsi_calloc(table->host, 1, count * (sizeof(vsi_shard) + sizeof(vsi_arrays)) + bytes + VSI_CACHE_LINE);
-  if (!table->shards_memory) return VESTRY_NO_MEMORY;
-  table->shards = vsi_cache_line_up(table->shards_memory);
-  table->empty = (char *)(table->shards + count);
-  table->arrays = (vsi_arrays *)(void *)(table->empty + bytes);
-  for (; table->shards_count < count; table->shards_count++) {
-    vsi_shard *shard = &table->shards[table->shards_count];
-    shard->number = table->shards_count;
-    shard->in = &table->arrays[table->shards_count];
-    vsi_table_shrink(table, shard);
-    atomic_init(&table->oldest[shard->number], VSI_TICK_NONE);
-  }
-  for (uint32_t i = 0; i < VSI_HEADS; i++) table->arrays->cold[i].in = (vsi_links){i, i};
-  return VESTRY_OK;
-}
-
 void vsi_table_destroy(void *self) {
   vsi_table *table = self;
   for (uint32_t i = 0; i < table->shards_count; i++) {
     vsi_free(table->host, table->shards[i].memory);
     vsi_map_finish(&table->shards[i].scopes, table->host);
   }
-  vsi_free(table->host, table->shards_memory);
   vsi_free(table->host, table->memory);
 }
 
@@ -253,7 +241,9 @@ vestry_err vsi_table_create(const vestry_store_options *options, vestry_store_ex
   const vestry_host *host = options->host;
   const size_t max_count = options->max_count || !evicts ? options->max_count : MAX_COUNT_DEFAULT;
   const uint32_t bits = bits_for(max_count);
-  void *memory = vsi_calloc(host, 1, sizeof(vsi_table) + (sizeof(uint32_t) << bits) + VSI_CACHE_LINE);
+  const size_t count = (size_t)1 << bits, of_shard = sizeof(uint32_t) + sizeof(vsi_shard) + sizeof(vsi_arrays);
+  const size_t empty = lay_out(NULL, 1, false, NULL, NULL);
+  void *memory = vsi_calloc(host, 1, sizeof(vsi_table) + count * of_shard + empty + (size_t)2 * VSI_CACHE_LINE);
   if (!memory) return VESTRY_NO_MEMORY;
   vsi_table *table = vsi_cache_line_up(memory);
   table->memory = memory;
@@ -269,10 +259,19 @@ vestry_err vsi_table_create(const vestry_store_options *options, vestry_store_ex
   table->placing = (vsi_placing){&exit->hash, bits, table->max_per_scope ? bits : 0};
   table->has_extra = table->clock.lifetime_ticks || table->max_per_scope;
   table->groups_expected = max_count && !table->max_per_scope ? groups_expected(table) : 0;
+  table->shards = vsi_cache_line_up(&table->oldest[count]);
+  table->empty = (char *)(table->shards + count);
+  table->arrays = (vsi_arrays *)(void *)(table->empty + empty);
+  for (; table->shards_count < count; table->shards_count++) {
+    vsi_shard *shard = &table->shards[table->shards_count];
+    shard->number = table->shards_count;
+    shard->in = &table->arrays[table->shards_count];
+    vsi_table_shrink(table, shard);
+    atomic_init(&table->oldest[shard->number], VSI_TICK_NONE);
+  }
+  for (uint32_t i = 0; i < VSI_HEADS; i++) table->arrays->cold[i].in = (vsi_links){i, i};
   *ret_self = table;
-  vestry_err error = make_shards(table);
-  if (error) vsi_table_destroy(table);
-  return error;
+  return VESTRY_OK;
 }
 
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats) {
@@ -368,17 +367,6 @@ bool vsi_table_key_of(void *self, vestry_handle handle, vestry_key_of_fn fn, voi
 
 /* -------------------------------------------------------------------------------------------------- removals ---- */
 
-/* Remove all values of a key, the oldest first. newest: 0: none. Returns their number. */
-static size_t take_values(vsi_store_visit *visit, uint32_t newest, vestry_cause cause) {
-  size_t count = 0;
-  for (uint32_t number = newest ? vsi_many_newer(visit->shard, newest) : 0, next; number; number = next) {
-    next = number == newest ? 0 : vsi_many_newer(visit->shard, number);
-    vsi_visit_take(visit, number, cause, false);
-    count++;
-  }
-  return count;
-}
-
 size_t vsi_table_remove(void *self, const vestry_scoped_key *key, const void *value, vestry_cause cause) {
   vsi_table *table = self;
   uint64_t hash = vsi_table_hash(table, key);
@@ -388,7 +376,7 @@ size_t vsi_table_remove(void *self, const vestry_scoped_key *key, const void *va
   uint32_t only = value ? vsi_many_find(visit.shard, key, newest, value) : 0;
   size_t count = only != 0;
   if (only) vsi_visit_take(&visit, only, cause, false);
-  if (!value) count = take_values(&visit, newest, cause);
+  if (!value) take_values(&visit, newest, cause, &count);
   vsi_visit_end(&visit);
   return count;
 }
@@ -399,7 +387,7 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   vsi_store_visit visit;
   vsi_visit_begin(&visit, table, vsi_table_shard(table, handle), vsi_clock_now(&table->clock));
   uint32_t number = find_handle(table, visit.shard, handle);
-  if (number && table->evicts) due = vsi_visit_expire(&visit, number);
+  if (number) due = vsi_visit_expire(&visit, number);
   if (number) vsi_visit_take(&visit, number, due ? due : cause, false);
   vsi_visit_end(&visit);
   return number && !due;
@@ -420,8 +408,7 @@ static size_t clear_some(vsi_table *table, const vestry_scope *scope, vestry_cau
       const vestry_scoped_key key = vsi_entry_key(vsi_entry_at(shard->in, newest));
       if (scope && !vsi_scoped_key_is_of(&key, scope)) continue;
       if (scope) newest = vsi_visit_drop_due(&visit, newest);
-      count += take_values(&visit, newest, cause);
-      at = 0; /* the home may be shorter now */
+      take_values(&visit, newest, cause, &count);
     }
     *position = vsi_index_last_hash(shard->in, &table->placing, *position);
     if (*position >= last) {

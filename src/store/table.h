@@ -6,10 +6,10 @@
  * under its lock, lookups included. So nothing that the lock guards is read without it, an array that has grown is
  * freed at once, and there is nothing to reclaim later.
  *
- *   arrays  shard ──> groups ──number──> entries (one cache line each), cold, extra, many     entry.h, index.h
+ *   arrays  shard ──> groups ──number──> entries (one cache line each), cold, extra, many     shard.h, index.h
  *   order   which entry was least recently used, and which is due                             order.h, expiry.c
- *   many    the values of one key                                                             many.h
- *   scopes  how many values each scope has                                                    scopes.h
+ *   many    the values of one key                                                             extra.h
+ *   scopes  how many values each scope has                                                    extra.h
  *
  * What holds whenever a shard's lock is free:
  *
@@ -39,7 +39,7 @@
  * Memory. A shard with entries owns one allocation, its arrays, which growth replaces and the last removal frees
  * (vsi_table_shrink). Empty shards share arrays.
  * An entry owns its long key, which is freed after the callbacks of the entry (vsi_visit_end); a put owns it before.
- * A share of a scope is freed with the scope's last entry and the last put for it (scopes.c).
+ * A share of a scope is freed with the scope's last entry and the last put for it (extra.c).
  *
  * Growth. A shard's arrays are copied to larger ones under its lock; no key is read. A bounded store has one shard for
  * each 8,192 entries at least, therefore no put waits longer than a few milliseconds. */
@@ -47,9 +47,8 @@
 #define VSI_STORE_TABLE_H
 
 #include "store/exit.h"
-#include "store/many.h"
+#include "store/extra.h"
 #include "store/order.h"
-#include "store/scopes.h"
 
 /* Number of homes that a walk through a shard examines in one visit. */
 enum { VSI_HOMES_A_LOCK = 256 };
@@ -68,8 +67,8 @@ typedef struct vsi_table {
                            read under one, so a put that does not see it comes before the walk */
   uint32_t shards_count;
   uint32_t groups_expected; /* of a shard of a full store; 0: unknown */
-  void *memory, *shards_memory;
-  char *empty; /* the arrays of all empty shards; never written: there is room for no entry */
+  void *memory;             /* of the table, its shards and `empty` */
+  char *empty;              /* the arrays of all empty shards; never written: there is room for no entry */
   /* Number of places taken, if there is a limit: each entry holds one of max_count places, and a put takes one before
    * its entry is linked (put.c). Written only while the store is not full. Relaxed, because only the number matters;
    * the shards' locks publish the entries. */
@@ -239,11 +238,6 @@ vestry_err vsi_visit_resize(vsi_store_visit *visit, uint32_t groups_count, bool 
 /* Make room for one more entry. OK | NO_MEMORY. */
 vestry_err vsi_visit_grow(vsi_store_visit *visit);
 
-/* Add the extra of an entry to the order of birth and to the share of its scope, or remove it from both. share: NULL in
- * a store without a limit per scope. */
-void vsi_visit_add_extra(vsi_store_visit *visit, uint32_t number, vsi_scope_share *share);
-void vsi_visit_take_extra(vsi_store_visit *visit, uint32_t number);
-
 /* Remove an entry with a cause. keeps_place: its place under the limit (max_count) is not freed, but goes to the
  * caller. */
 static inline void vsi_visit_take(vsi_store_visit *visit, uint32_t number, vestry_cause cause, bool keeps_place) {
@@ -254,7 +248,7 @@ static inline void vsi_visit_take(vsi_store_visit *visit, uint32_t number, vestr
   else
     vsi_index_remove(shard->in, &table->placing, number);
   vsi_order_take(shard->in->cold, number);
-  if (__builtin_expect(table->has_extra, 0)) vsi_visit_take_extra(visit, number);
+  if (__builtin_expect(table->has_extra, 0)) vsi_extra_take(shard, table->host, number);
   VSI_ASSERT(shard->live > 0);
   shard->live--;
   if (cause != VESTRY_CAUSE_SIZE) shard->removed_by_cause[cause]++;

@@ -34,7 +34,7 @@ static void check_ring(check *c, uint32_t newest) {
     assert_int_equal(own.len, key.len);
     assert_memory_equal(own.data, key.data, key.len);
     assert_non_null(entry->value);
-    assert_int_equal(vsi_many_newer(c->shard, vsi_many_older(c->shard, number)), number);
+    assert_int_equal(vsi_many_next(c->shard, 0, vsi_many_older(c->shard, number)), number);
     if (vsi_many_older(c->shard, number) != newest)
       assert_true(c->shard->in->cold[vsi_many_older(c->shard, number)].handle < handle);
     assert_int_equal(vsi_many_with_handle(c->shard, handle), vsi_many_has(c->shard, newest) ? number : 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/scopes.h"
+#include "store/extra.h"
 
 #include "store/store.h"
 #include "support/test.h"
@@ -26,13 +26,13 @@ static uint32_t number_of(size_t i) {
 static vsi_scope_share *add(size_t i, const char *scope) {
   vsi_scope_share *share = enter(scope);
   if (!share) return NULL;
-  vsi_scopes_add(&shard, share, number_of(i));
+  vsi_extra_add(&shard, number_of(i), share);
   vsi_scopes_leave(&shard, &th.host, share);
   return share;
 }
 
 static void take_out(size_t i) {
-  vsi_scopes_remove(&shard, &th.host, number_of(i));
+  vsi_extra_take(&shard, &th.host, number_of(i));
 }
 
 static void open_scopes(void) {
