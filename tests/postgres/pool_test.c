@@ -198,7 +198,7 @@ TEST_CASE(statements_stay_prepared) {
   shop s;
   vestry_sql_transaction *transaction;
   int64_t found;
-  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .statements_count = 4});
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   for (int i = 0; i < 60; i++) {
     char sql[40];
@@ -207,18 +207,18 @@ TEST_CASE(statements_stay_prepared) {
     assert_int_equal(found, i + i % 3);
   }
   assert_int_equal(shop_stats(&s).prepared_count, 3);
-  for (int i = 0; i < 20; i++) { /* five statements alternate in four slots */
+  for (int i = 0; i < 130; i++) { /* 65 statements alternate in 64 slots */
     char sql[40];
-    snprintf(sql, sizeof sql, "SELECT %d", i % 5);
+    snprintf(sql, sizeof sql, "SELECT %d", i % 65);
     assert_int_equal(vestry_sql_run(transaction, sql, NULL, vestry_sql_row_integer, &found), VESTRY_OK);
-    assert_int_equal(found, i % 5);
+    assert_int_equal(found, i % 65);
   }
-  assert_int_equal(shop_stats(&s).prepared_count, 23);
+  assert_int_equal(shop_stats(&s).prepared_count, 133);
   assert_int_equal(vestry_sql_run(transaction,
                                   "SELECT count(*) FROM pg_prepared_statements WHERE name NOT LIKE 'vestry_part%'",
                                   NULL, vestry_sql_row_integer, &found),
                    VESTRY_OK);
-  assert_int_equal(found, 4);
+  assert_int_equal(found, 64);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   shop_end(&s);
 }

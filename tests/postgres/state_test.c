@@ -8,13 +8,13 @@
 #include <unistd.h>
 
 #include "data/postgres/pool.h"
+#include "data/postgres/topics.h"
 #include "postgres/pooler.h"
 #include "postgres/shown.h"
 #include "support/test.h"
 #include "support/until.h"
 #include "vestry/data/jobs.h"
 #include "vestry/data/postgres.h"
-#include "vestry/data/postgres_topics.h"
 
 /* ------------------------------------------------------------------------------------------- definitions ---------- */
 
@@ -210,11 +210,11 @@ TEST_CASE(full_connection_without_its_statements_accepts_new_ones) {
       const int kind = kinds[i];
       char sql[40];
       shop s;
-      shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .statements_count = 4});
-      for (int n = 0; n < 24; n++) {
+      shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+      for (int n = 0; n < 200; n++) {
         snprintf(sql, sizeof sql, "SELECT %d", n);
         RUN(sql, NULL);
-        if (n % 8 == 7) shop_do(&s, losses[l]);
+        if (n % 100 == 99) shop_do(&s, losses[l]);
       }
       assert_int_equal(s.th.log_lines, 0);
       shop_end(&s);
@@ -531,8 +531,7 @@ static void unfollow(followed *f) {
 }
 
 static uint64_t topics_starts(const followed *f) {
-  vestry_postgres_topics_stats stats = {0};
-  vestry_postgres_topics_stats_get(f->topics, &stats);
+  const vsi_postgres_topics_stats stats = vsi_postgres_topics_stats_get(f->topics);
   return stats.is_listening ? stats.starts_count : 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Topics that transactions refresh at all nodes of a database. */
-#include "vestry/data/postgres_topics.h"
 
+#include "data/postgres/topics.h"
 #include "data/sql/sql.h"
 #include "postgres/pooler.h"
 #include "postgres/shop.h"
@@ -35,7 +35,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
 }
 
 static void settle(node *n) {
-  assert_int_equal(vestry_postgres_topics_settle(n->topics, WAIT_MS, NULL), VESTRY_OK);
+  assert_int_equal(vsi_postgres_topics_settle(n->topics, WAIT_MS, NULL), VESTRY_OK);
   site_settle_pages(&n->on);
 }
 
@@ -79,9 +79,8 @@ static void check_renders(node *n, size_t seven, size_t eight) {
   n->renders[0] = n->renders[1] = 0;
 }
 
-static vestry_postgres_topics_stats stats_of(node *n) {
-  vestry_postgres_topics_stats stats = {0};
-  vestry_postgres_topics_stats_get(n->topics, &stats);
+static vsi_postgres_topics_stats stats_of(node *n) {
+  const vsi_postgres_topics_stats stats = vsi_postgres_topics_stats_get(n->topics);
   assert_int_equal(stats.received_count, stats.refreshed_count + stats.refused_count);
   return stats;
 }
@@ -153,12 +152,11 @@ TEST_CASE(invalid_topics_are_rejected) {
   longest[VESTRY_PAGE_TOPIC_MAX_BYTES] = '\0';
   assert_int_equal(vestry_postgres_refresh(transaction, longest), VESTRY_OK);
   assert_int_equal(vestry_postgres_refresh(transaction, NULL), VESTRY_OK); /* every page */
-  assert_int_equal(vestry_postgres_topics_settle(n.topics, WAIT_MS, NULL), VESTRY_INVALID);
+  assert_int_equal(vsi_postgres_topics_settle(n.topics, WAIT_MS, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   check_renders(&n, 1, 1);
   assert_int_equal(stats_of(&n).refreshed_count, 2);
   assert_int_equal(vestry_postgres_topics_create(NULL, n.shop.pool, NULL, &none), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_topics_settle(NULL, 0, NULL), VESTRY_INVALID);
   end(&n);
 }
 
@@ -245,9 +243,7 @@ TEST_CASE(receiver_resumes_without_connections_to_another_server) {
 }
 
 static bool listens(vestry_postgres_topics *topics) {
-  vestry_postgres_topics_stats stats = {0};
-  vestry_postgres_topics_stats_get(topics, &stats);
-  return stats.is_listening;
+  return vsi_postgres_topics_stats_get(topics).is_listening;
 }
 
 NODE_CASE(listener_starts_while_the_server_is_away) {
@@ -256,7 +252,7 @@ NODE_CASE(listener_starts_while_the_server_is_away) {
   UNTIL(!stats_of(n).is_listening);
   assert_int_equal(vestry_postgres_topics_create(n->on.pages, n->shop.pool, NULL, &early), VESTRY_OK);
   assert_false(listens(early));
-  assert_int_equal(vestry_postgres_topics_settle(early, 10, NULL), VESTRY_LIMIT);
+  assert_int_equal(vsi_postgres_topics_settle(early, 10, NULL), VESTRY_LIMIT);
   postgres_server_start(shop_server(), NULL);
   UNTIL(listens(early));
   UNTIL(stats_of(n).starts_count == 2);

@@ -74,7 +74,7 @@ TEST_CASE(settings_and_names_do_not_stay_on_a_connection) {
     assert_int_equal(number(&l, kinds[i % 2], changes[i / 2].query), changes[i / 2].value);
   }
   assert_int_equal(l.th.log_lines, 1);
-  assert_non_null(strstr(l.th.last_log, "would also apply to the next thread"));
+  assert_non_null(strstr(l.th.last_log, "may also apply to the next thread"));
   /* The text of a statement that stays prepared. */
   for (int i = 0; i < 2; i++) {
     assert_int_equal(vestry_sql_run_alone(l.pool, "PRAGMA recursive_triggers = 1", NULL, NULL, NULL), VESTRY_OK);
@@ -85,14 +85,8 @@ TEST_CASE(settings_and_names_do_not_stay_on_a_connection) {
 }
 
 TEST_CASE(connection_on_which_nothing_is_left_stays) {
-  static const char *const texts[] = {"PRAGMA recursive_triggers",
-                                      "PRAGMA table_info(t)",
-                                      "PRAGMA wal_checkpoint(TRUNCATE)",
-                                      "SELECT * FROM pragma_table_xinfo('t')",
-                                      "CREATE TEMP TABLE own(x); DROP TABLE own",
-                                      "ATTACH ':memory:' AS side; DETACH side",
-                                      "BEGIN; CREATE TEMP TABLE own(x); ROLLBACK",
-                                      "VACUUM"};
+  static const char *const texts[] = {"PRAGMA recursive_triggers", "PRAGMA table_info(t)",
+                                      "PRAGMA wal_checkpoint(TRUNCATE)", "SELECT * FROM pragma_table_xinfo('t')"};
   lender l;
   begin(&l, NULL);
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)

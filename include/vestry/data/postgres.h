@@ -170,9 +170,8 @@ typedef struct vestry_postgres_pool_options {
   uint32_t connections_count; /**< maximum number of connections [8]; at most 1,024. The first is opened at once, others
                                    when needed. Threads of vestry/data/jobs.h open one more connection to renew leases,
                                    because renewals must not wait for other transactions. If the server refuses some of
-                                   them, the pool works with the others */
-  uint32_t statements_count;  /**< prepared statements kept for each connection; beyond it the least recently used one
-                                   is dropped [64] */
+                                   them, the pool works with the others. Each keeps the 64 statements that were used
+                                   last prepared */
   uint32_t wait_ms;           /**< maximum time to wait for a connection [5,000] */
   uint32_t statement_ms;      /**< maximum time for a statement, after which the server cancels it [10,000] */
   uint32_t retry_ms;    /**< maximum interval between connection attempts after a failure; the interval begins with 50

@@ -62,27 +62,6 @@ VESTRY_API void vestry_postgres_topics_destroy(vestry_postgres_topics *topics);
  *  Threads  as vestry_sql_run */
 VESTRY_API vestry_err vestry_postgres_refresh(vestry_sql_transaction *transaction, const char *topic);
 
-/** Refresh pages for all commits so far. For tests: call vestry_pages_settle afterwards.
- *  ret_seq  for vestry_pages_settle; may be NULL
- *  Returns  OK | TIMEOUT | INVALID (also: this thread has a transaction of the pool) | the errors of
- *           vestry_sql_run_alone
- *  Threads  any, not that of a render; blocks on the network */
-VESTRY_API vestry_err vestry_postgres_topics_settle(vestry_postgres_topics *topics, uint64_t timeout_ms,
-                                                    uint64_t *ret_seq);
-
-/** Counters since the receiver was created, and the current state. received_count = refreshed_count + refused_count. */
-typedef struct vestry_postgres_topics_stats {
-  bool is_listening;        /**< now */
-  uint64_t starts_count;    /**< times that receiving began; each refreshes every page */
-  uint64_t received_count;  /**< topics that were received */
-  uint64_t refreshed_count; /**< topics that were refreshed */
-  uint64_t refused_count;   /**< texts that cannot be topics: longer than VESTRY_PAGE_TOPIC_MAX_BYTES */
-} vestry_postgres_topics_stats;
-
-/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
-VESTRY_API void vestry_postgres_topics_stats_get(vestry_postgres_topics *topics,
-                                                 vestry_postgres_topics_stats *ret_stats);
-
 #ifdef __cplusplus
 }
 #endif

@@ -213,10 +213,8 @@ typedef struct vestry_sqlite_pool_options {
   const char *setup;  /**< SQL for each new connection, also for one that replaces another later, for example "PRAGMA
                            synchronous = FULL" [none]. Copied. "PRAGMA wal_autocheckpoint" is the number of
                            frames after which the pool copies the WAL [1,000]; 0: never */
-  uint32_t connections_count; /**< connections for reading and writing [8]; at most 1,024 */
-  uint32_t aside_count;       /**< connections for VESTRY_SQL_READ_ASIDE [1]; at most 1,024 */
-  uint32_t statements_count;  /**< prepared statements kept for each connection; beyond it the least recently used one
-                                   is finalized [64] */
+  uint32_t connections_count; /**< connections for reading and writing [8]; at most 1,024. VESTRY_SQL_READ_ASIDE has one
+                                   more. Each keeps the 64 statements that were used last prepared */
   uint32_t wait_ms;           /**< maximum time to wait for a connection, or for the end of another thread's write
                                    [5,000] */
   uint32_t busy_ms;           /**< time to wait for other programs that write; other pools are waited for in a queue

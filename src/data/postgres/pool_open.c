@@ -4,11 +4,10 @@
 
 #include "data/postgres/run.h"
 
-enum { CONNECTIONS = 8, STATEMENTS = 64, WAIT_MS = 5000, STATEMENT_MS = 10000, RETRY_MS = 1000, TRIES = 10 };
+enum { CONNECTIONS = 8, WAIT_MS = 5000, STATEMENT_MS = 10000, RETRY_MS = 1000, TRIES = 10 };
 
 static void set_defaults(vestry_postgres_pool_options *options) {
   if (!options->connections_count) options->connections_count = CONNECTIONS;
-  if (!options->statements_count) options->statements_count = STATEMENTS;
   if (!options->wait_ms) options->wait_ms = WAIT_MS;
   if (!options->statement_ms) options->statement_ms = STATEMENT_MS;
   if (!options->retry_ms) options->retry_ms = RETRY_MS;
@@ -50,7 +49,7 @@ static vsi_postgres_pool *allocate(const vestry_host *host, const vestry_postgre
   bool is_whole = pool->url && (pool->setup || !options->setup);
   for (size_t i = 0; i < count && is_whole; i++) {
     pool->conns[i].pool = pool;
-    is_whole = !vsi_postgres_statements_init(&pool->conns[i].statements, host, options->statements_count);
+    is_whole = !vsi_postgres_statements_init(&pool->conns[i].statements, host, VSI_SQL_STATEMENTS);
   }
   if (is_whole) return pool;
   vsi_postgres_pool_destroy(&pool->is);

@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/wait.h"
 #include "data/postgres/pool.h"
-#include "vestry/data/postgres_topics.h"
+#include "data/postgres/topics.h"
 
 enum { SEND_AGAIN_MS = 500, SILENCE_MS = 10000, BACK_OFF_FIRST_MS = 50, BACK_OFF_MOST_MS = 1000, NAME_BYTES = 33 };
 
@@ -48,7 +48,7 @@ struct vestry_postgres_topics {
   /* Guarded by lock. */
   uint64_t sent, settled; /* numbers from 1: the last one sent, and the last one received */
   uint64_t seq;           /* of the last refresh */
-  vestry_postgres_topics_stats stats;
+  vsi_postgres_topics_stats stats;
   /* Belongs to the thread; before it starts, to vestry_postgres_topics_create. */
   PGconn *db;      /* NULL: not connected */
   bool has_come;   /* its own notification, sent as a check, has arrived */
@@ -247,13 +247,10 @@ static vestry_err settle(topics *t, const char *text, uint64_t number, uint64_t 
   return error || is_settled ? error : VESTRY_TIMEOUT;
 }
 
-vestry_err vestry_postgres_topics_settle(topics *t, uint64_t timeout_ms, uint64_t *ret_seq) {
+vestry_err vsi_postgres_topics_settle(topics *t, uint64_t timeout_ms, uint64_t *ret_seq) {
   char text[NAME_BYTES + 24];
   uint64_t seq = 0;
-  if (!t) return VESTRY_INVALID;
-  if (vsi_sql_own(&t->pool->is))
-    return vsi_mistake(t->pool->is.host, "vestry_postgres_topics_settle",
-                       "this thread has a transaction of the pool; end it first");
+  if (vsi_sql_own(&t->pool->is)) return VESTRY_INVALID;
   const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_mutex_lock(&t->lock);
   const uint64_t number = ++t->sent;
@@ -312,9 +309,9 @@ void vestry_postgres_topics_destroy(topics *t) {
   vsi_free(t->pool->is.host, t);
 }
 
-void vestry_postgres_topics_stats_get(topics *t, vestry_postgres_topics_stats *ret_stats) {
+vsi_postgres_topics_stats vsi_postgres_topics_stats_get(topics *t) {
   vsi_mutex_lock(&t->lock);
-  const vestry_postgres_topics_stats stats = t->stats;
+  const vsi_postgres_topics_stats stats = t->stats;
   vsi_mutex_unlock(&t->lock);
-  if (ret_stats) *ret_stats = stats;
+  return stats;
 }

@@ -15,7 +15,8 @@
 enum {
   VSI_SQL_ASIDE = VSI_SQL_LINE_ASIDE, /* in `which`: a connection that is aside. Other bits are those of the database */
   VSI_SQL_CONNECTIONS_MOST = 1024,
-  VSI_SQL_FROM_NOW = 1 /* a time to wait until: wait_ms from the first time that this thread must wait */
+  VSI_SQL_STATEMENTS = 64, /* prepared statements that a connection keeps */
+  VSI_SQL_FROM_NOW = 1     /* a time to wait until: wait_ms from the first time that this thread must wait */
 };
 
 static inline vestry_sql_transaction *vsi_sql_conn_at(const vestry_sql_pool *pool, size_t number) {

@@ -191,8 +191,7 @@ static __attribute__((noinline)) void compare_row(const vsi_sqlite_tables *table
   use->columns |= ~((columns & ~changed) | VSI_SQLITE_ROWS);
 }
 
-VSI_SIDE_BY_SIDE void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables,
-                                             const vsi_sqlite_row *row) {
+void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, const vsi_sqlite_row *row) {
   const uint32_t generation = atomic_load_explicit(&tables->generation, memory_order_acquire);
   changes->is_repeated = false;
   if (changes->uses.count && changes->generation != generation) changes->are_unknown = true;
@@ -215,7 +214,7 @@ VSI_SIDE_BY_SIDE void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sq
     use->columns = VSI_SQLITE_ALL_COLUMNS;
 }
 
-VSI_SIDE_BY_SIDE void vsi_sqlite_changes_clear(const vestry_host *host, vsi_sqlite_changes *changes) {
+void vsi_sqlite_changes_clear(const vestry_host *host, vsi_sqlite_changes *changes) {
   if (changes->keys_room > KEPT_KEYS) {
     vsi_free(host, changes->keys);
     changes->keys = NULL;
@@ -287,7 +286,7 @@ void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *name, size_t l
   topics->are_many = !topics->last;
 }
 
-VSI_SIDE_BY_SIDE void vsi_sqlite_topics_add_table(vsi_sqlite_topics *topics, const char *table) {
+void vsi_sqlite_topics_add_table(vsi_sqlite_topics *topics, const char *table) {
   static const char prefix[] = "table/";
   const size_t prefix_len = sizeof prefix - 1;
   const char *first = topics->first.refresh.name;
@@ -306,7 +305,7 @@ VSI_SIDE_BY_SIDE void vsi_sqlite_topics_add_table(vsi_sqlite_topics *topics, con
   vsi_sqlite_topics_add(topics, name, prefix_len + len);
 }
 
-static VSI_SELDOM void clear_names(vsi_sqlite_topics *topics) {
+static void clear_names(vsi_sqlite_topics *topics) {
   for (vsi_map_link *next, *at = vsi_map_after(&topics->names, NULL); at; at = next) {
     next = vsi_map_after(&topics->names, at);
     if (((topic *)at)->room != KEPT_ROOM || topics->kept_count == KEPT_MOST) {
@@ -324,7 +323,7 @@ static VSI_SELDOM void clear_names(vsi_sqlite_topics *topics) {
   topics->names.count = topics->bytes = 0;
 }
 
-VSI_SIDE_BY_SIDE void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
+void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
   if (topics->names.count) clear_names(topics);
   topics->has_first = false;
   topics->last = NULL;
@@ -340,8 +339,7 @@ void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics) {
   }
 }
 
-VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages,
-                                                      uint64_t *ret_seq) {
+vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages, uint64_t *ret_seq) {
   if (topics->are_all || topics->are_many) return vestry_refresh(pages, NULL, ret_seq);
   if (topics->has_first) {
     const vestry_err error = vsi_pages_refresh_known(pages, &topics->first, ret_seq);

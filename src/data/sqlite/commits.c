@@ -35,7 +35,7 @@ void vsi_sqlite_rouse(vestry_sqlite *database) {
   database->is_roused = database->is_signal_due = true;
 }
 
-VSI_SIDE_BY_SIDE void vsi_sqlite_unlock(vestry_sqlite *database) {
+void vsi_sqlite_unlock(vestry_sqlite *database) {
   const bool is_signal_due = database->is_signal_due;
   database->is_signal_due = false;
   vsi_mutex_unlock(&database->lock);
@@ -43,7 +43,7 @@ VSI_SIDE_BY_SIDE void vsi_sqlite_unlock(vestry_sqlite *database) {
 }
 
 /* Refresh everything that was read, because anything may have changed. */
-static VSI_SELDOM void refresh_readers(vestry_sqlite *database) {
+static void refresh_readers(vestry_sqlite *database) {
   const vsi_sqlite_commit all = {.is_whole = true};
   if (!database->records) return;
   atomic_fetch_add_explicit(&database->tables.generation, 1, memory_order_acq_rel); /* before the commit counts */
@@ -162,7 +162,7 @@ static void note_many_topics(vestry_sqlite *database) {
             database->path, VSI_SQLITE_TOPICS_MOST, VSI_SQLITE_TOPICS_BYTES_MOST);
 }
 
-static VSI_SELDOM void note_unusual(const vestry_sqlite_connection *connection) {
+static void note_unusual(const vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   const vsi_sqlite_topics *topics = &connection->topics;
   if (topics->are_all || topics->are_many) database->stats.whole_count++;
@@ -170,7 +170,7 @@ static VSI_SELDOM void note_unusual(const vestry_sqlite_connection *connection) 
   if (connection->changes.are_many && database->records) note_large(database);
 }
 
-VSI_SIDE_BY_SIDE void vsi_sqlite_publish(vestry_sqlite_connection *connection, bool is_own) {
+void vsi_sqlite_publish(vestry_sqlite_connection *connection, bool is_own) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_topics *topics = &connection->topics;
   topics->are_all |= is_own && !connection->has_changes; /* no hook was called for a row: it is the schema */

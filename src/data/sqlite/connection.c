@@ -121,8 +121,8 @@ static inline __attribute__((always_inline)) bool begins(const char *text, const
 }
 
 /* The preupdate hook: note the change of a row, and the topics that it refreshes. */
-static VSI_SIDE_BY_SIDE void before_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
-                                           sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
+static void before_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
+                          sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
   vestry_sqlite_connection *connection = ctx;
   const vestry_sqlite_options *options = &connection->database->options;
   if (!begins(schema, "main")) return;
@@ -141,7 +141,7 @@ static VSI_SIDE_BY_SIDE void before_change(void *ctx, sqlite3 *db, int operation
 /* The commit hook. As long as the connection has announced nothing, no other thread uses it, so the lock is only needed
  * for the announcement to peers, or if a former one was not settled: then it is unknown which rows this commit
  * changes. */
-static VSI_SIDE_BY_SIDE int before_commit(void *ctx) {
+static int before_commit(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;
   const bool is_again = is_announced(connection),
@@ -160,7 +160,7 @@ static VSI_SIDE_BY_SIDE int before_commit(void *ctx) {
 }
 
 /* The WAL hook, and the work of SQLite's own one, which it replaces. */
-static VSI_SIDE_BY_SIDE int after_commit(void *ctx, sqlite3 *db, const char *schema, int frame) {
+static int after_commit(void *ctx, sqlite3 *db, const char *schema, int frame) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;
   if (!begins(schema, "main")) return SQLITE_OK;
@@ -203,12 +203,12 @@ static int before_statement(void *ctx, int action, const char *first, const char
                             const char *inside) {
   vestry_sqlite_connection *connection = ctx;
   (void)inside;
-  if (connection->left) vsi_sqlite_left_note(connection->left, action, first, second, schema);
+  if (connection->left && vsi_sqlite_leaves(action, first, second, schema)) *connection->left = true;
   return vsi_sqlite_reader_authorize(&connection->reader, action, first, second, schema);
 }
 
 /* Note that a statement will read: another render may read the transaction's changes. */
-static VSI_SELDOM void note_read(vestry_sqlite_connection *connection, sqlite3_stmt *statement) {
+static void note_read(vestry_sqlite_connection *connection, sqlite3_stmt *statement) {
   const vsi_sqlite_recording *recording = connection->has_changes ? vsi_sqlite_reads_of(connection->database) : NULL;
   if (recording && recording->number != connection->changer) connection->is_seen = true;
   vsi_sqlite_reader_begins(&connection->reader, statement);
@@ -216,7 +216,7 @@ static VSI_SELDOM void note_read(vestry_sqlite_connection *connection, sqlite3_s
 
 /* Settle before a statement that may write. Before a statement that only reads, the WAL hook may still be called, at
  * the end of that statement. */
-static VSI_SELDOM void settle_before(vestry_sqlite_connection *connection) {
+static void settle_before(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   vsi_mutex_lock(&database->lock);
   settle_locked(connection);
@@ -225,7 +225,7 @@ static VSI_SELDOM void settle_before(vestry_sqlite_connection *connection) {
 }
 
 /* Called before every statement, including statements that run inside of others. */
-static VSI_SIDE_BY_SIDE int at_statement(unsigned what, void *ctx, void *statement, void *text) {
+static int at_statement(unsigned what, void *ctx, void *statement, void *text) {
   vestry_sqlite_connection *connection = ctx;
   (void)what, (void)text;
   if (!sqlite3_stmt_readonly(statement)) {

@@ -20,8 +20,7 @@ enum { FILE_CHECKED_EACH = 64, NAMES_CHECKED_MS = 10, SYNCHRONOUS_NORMAL = 1, EM
 vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, bool creates) {
   const vsi_sqlite_pool *pool = conn->pool;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-  if (vsi_sqlite_statements_init(&conn->statements, pool->is.host, pool->options.statements_count))
-    return VESTRY_NO_MEMORY;
+  if (vsi_sqlite_statements_init(&conn->statements, pool->is.host, VSI_SQL_STATEMENTS)) return VESTRY_NO_MEMORY;
   int result = sqlite3_open_v2(pool->path, &conn->db, creates ? flags | SQLITE_OPEN_CREATE : flags, NULL);
   if (!result) result = vsi_sqlite_file_guard(conn->db);
   if (!result) result = vsi_sqlite_turn_retry(conn->db, &conn->pool->turn);
@@ -32,11 +31,11 @@ vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, boo
 static int at_action(void *left, int action, const char *first, const char *second, const char *schema,
                      const char *inside) {
   (void)inside;
-  vsi_sqlite_left_note(left, action, first, second, schema);
+  if (vsi_sqlite_leaves(action, first, second, schema)) *(bool *)left = true;
   return SQLITE_OK;
 }
 
-static void watch(sqlite3 *db, vsi_sqlite_left *left) {
+static void watch(sqlite3 *db, bool *left) {
   sqlite3_set_authorizer(db, at_action, left);
 }
 
@@ -50,7 +49,7 @@ static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_conn *conn) 
   return vsi_sqlite_fail(call, conn->db, result, "cannot read the database");
 }
 
-vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, vsi_sqlite_left *left) {
+vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, bool *left) {
   const char *setup = conn->pool->setup;
   int result = sqlite3_wal_autocheckpoint(conn->db, COPIED_EACH); /* which setup may change */
   if (!result && setup) result = vsi_sqlite_exec(conn->db, setup);
@@ -99,7 +98,7 @@ vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool) {
   return database;
 }
 
-VSI_SIDE_BY_SIDE void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error) {
+void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error) {
   if (!error || error == VESTRY_NOT_FOUND || error == VESTRY_INVALID) return;
   const vestry_sqlite *database = vsi_sqlite_pool_database(pool);
   if (database) vsi_sqlite_reads_fail(database, is_aside, error);
@@ -176,7 +175,7 @@ static vsi_sqlite_conn *take_locked(vsi_sqlite_pool *pool, unsigned which, uint6
   return (vsi_sqlite_conn *)vsi_sql_take_locked(&pool->is, which, in_out_until_ns);
 }
 
-VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *function) {
+vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *function) {
   vsi_sqlite_pool *pool = conn->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   struct timespec now;
@@ -246,7 +245,7 @@ static vestry_err take_turn(vsi_sqlite_pool *pool, bool is_aside, vsi_sqlite_con
 
 /* Set PRAGMA synchronous for the library itself, which leaves nothing. */
 static int set_synchronous(vsi_sqlite_conn *conn, const char *sql) {
-  const vsi_sqlite_left left = conn->left;
+  const bool left = conn->left;
   const int result = vsi_sqlite_exec(conn->db, sql);
   conn->left = left;
   return result;
@@ -267,13 +266,13 @@ static vestry_err flush_next(vsi_sqlite_conn *conn, const vsi_call *call) {
 
 static void flush_no_more(vsi_sqlite_conn *conn) {
   if (conn->was_normal && set_synchronous(conn, "PRAGMA main.synchronous = NORMAL"))
-    conn->left.settings = true; /* the transaction is still open, or there is no memory */
+    conn->left = true; /* the transaction is still open, or there is no memory */
   conn->was_normal = false;
 }
 
 /* Check out a connection with the turn to write, and begin a transaction, unless its statement is one by itself. */
-static VSI_SIDE_BY_SIDE vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed,
-                                                      bool is_alone, vestry_sql_transaction **ret_transaction) {
+static vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed, bool is_alone,
+                                     vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_conn *conn;
   const bool is_aside = kind == VESTRY_SQL_READ_ASIDE;
   vestry_err error = take_turn(pool, is_aside, &conn);
@@ -305,8 +304,8 @@ vestry_err vsi_sqlite_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sq
   return check_out(pool, kind == VESTRY_SQL_READ_ASIDE, ret_transaction);
 }
 
-VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_begin_one(vestry_sql_pool *is, bool is_flushed, bool is_alone,
-                                                 vestry_sql_transaction **ret_transaction) {
+vestry_err vsi_sqlite_begin_one(vestry_sql_pool *is, bool is_flushed, bool is_alone,
+                                vestry_sql_transaction **ret_transaction) {
   return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_WRITE, is_flushed, is_alone, ret_transaction);
 }
 
@@ -383,23 +382,12 @@ static uint64_t see_to_wal(const vsi_sqlite_conn *conn) {
 /* ---------------------------------------------------------------------------------------- what statements left ---- */
 
 /* Attach a connection, which sets its mmap_size; that leaves nothing. */
-static vestry_err attach(vsi_sqlite_conn *conn, vestry_sqlite *database, vsi_sqlite_left *left) {
-  const vsi_sqlite_left before = *left;
+static vestry_err attach(vsi_sqlite_conn *conn, vestry_sqlite *database, bool *left) {
+  const bool before = *left;
   vestry_err error = vestry_sqlite_attach(database, conn->db, &conn->connection);
   if (!error) conn->connection->left = left;
   *left = before;
   return error;
-}
-
-/* Return whether a connection differs from a new one. Objects of TEMP may have been dropped again, and VACUUM attaches
- * a file for itself. Therefore, a query counts them, unless options.setup may have created some, too. */
-static bool differs(vsi_sqlite_conn *conn) {
-  static const char sql[] = "SELECT (SELECT count(*) FROM sqlite_temp_schema) +"
-                            " (SELECT count(*) FROM pragma_database_list WHERE seq > 1)";
-  int count = 0;
-  if (!conn->left.settings && conn->left.names && !conn->pool->setup)
-    conn->left.names = vsi_sqlite_ask(conn->db, sql, NULL, &count) || count;
-  return conn->left.settings || conn->left.names;
 }
 
 static void log_left(vsi_sqlite_pool *pool) {
@@ -408,10 +396,12 @@ static void log_left(vsi_sqlite_pool *pool) {
   pool->has_logged_left = true;
   vsi_mutex_unlock(&pool->is.lock);
   if (!is_logged)
-    vsi_log(pool->is.host, VESTRY_LOG_WARN,
-            "vestry_sql_end, %s: a PRAGMA, an attached file or an object of TEMP would also apply to the next thread "
-            "that gets the connection, so the connection is replaced when it is released; use options.setup",
-            pool->path);
+    vsi_log(
+        pool->is.host, VESTRY_LOG_WARN,
+        "vestry_sql_end, %s: a PRAGMA, an attached file (VACUUM attaches one) or an object of TEMP may also apply to "
+        "the next thread that gets the connection, so the connection is replaced when it is released; use "
+        "options.setup",
+        pool->path);
 }
 
 /* Replace a connection by a new one to the same file, which the same pages follow. */
@@ -422,7 +412,6 @@ static vestry_err replace(vsi_sqlite_conn *conn) {
   if (!error && sqlite3_db_readonly(made.db, "main") == 1 && sqlite3_db_readonly(conn->db, "main") == 0)
     error = vsi_sqlite_fail(&call, NULL, SQLITE_READONLY, "a new connection cannot write"); /* for now */
   if (!error) error = vsi_sqlite_conn_set_up(&made, &call, &conn->left);
-  if (!error) error = vsi_sqlite_pool_check_file(conn, call.function);
   if (!error && conn->connection) error = attach(&made, conn->connection->database, &conn->left);
   if (error) {
     close_conn(&made);
@@ -434,21 +423,20 @@ static vestry_err replace(vsi_sqlite_conn *conn) {
   conn->connection = made.connection;
   conn->statements = made.statements;
   memcpy(conn->controls, made.controls, sizeof made.controls);
-  conn->left = (vsi_sqlite_left){.settings = false};
+  conn->left = false;
   return VESTRY_OK;
 }
 
 /* Replace a connection on which statements have left something. If that fails, for example for lack of memory, the
  * connection is stuck: no thread gets it, and the next check-out tries it again. If the file was replaced, the
- * connection stays, because each of its transactions fails for that reason. */
+ * connection stays, because each of its transactions fails for that reason; a new one would take the WAL for that of
+ * the other file. */
 static void tidy(vsi_sqlite_conn *conn) {
-  if (conn->is_stuck || (!conn->left.settings && !conn->left.names)) return;
-  const bool was_paused = conn->connection && vsi_sqlite_reader_pause(&conn->connection->reader, true);
-  if (differs(conn)) {
-    log_left(conn->pool);
-    conn->is_stuck = replace(conn) && !vsi_sqlite_pool_check_file(conn, "vestry_sql_end");
-  }
-  if (conn->connection) vsi_sqlite_reader_pause(&conn->connection->reader, was_paused);
+  if (conn->is_stuck || !conn->left) return;
+  atomic_store_explicit(&conn->pool->names_checked_ns, 0, memory_order_relaxed); /* they are looked up now */
+  if (vsi_sqlite_pool_check_file(conn, "vestry_sql_end")) return;
+  log_left(conn->pool);
+  conn->is_stuck = replace(conn);
 }
 
 /* ---------------------------------------------------------------------------------------------------- ending ------ */
@@ -483,7 +471,7 @@ static void end_reading(vsi_sqlite_conn *conn) {
   roll_back(conn);
 }
 
-VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error) {
+vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
   if (!vsi_sql_is_last(&conn->is)) return error;
   const bool was_writing = vsi_sql_is_writing(&conn->is);

@@ -34,10 +34,10 @@ typedef struct vsi_sqlite_conn {
   vsi_sqlite_pool *pool;
   vsi_sqlite_statements statements;
   sqlite3_stmt *controls[VSI_SQLITE_CONTROLS];
-  vsi_sqlite_left left; /* if there is anything, it is replaced when it is released */
-  bool is_alone;        /* its one statement is a transaction by itself (vsi_sqlite_begin_one) */
-  vestry_err ended_by;  /* the failure of a statement that ended its transaction early; OK: none that is known */
-  bool was_normal;      /* PRAGMA synchronous was NORMAL, and is FULL until the end of this transaction */
+  bool left;           /* a statement may have left something, so it is replaced when it is released */
+  bool is_alone;       /* its one statement is a transaction by itself (vsi_sqlite_begin_one) */
+  vestry_err ended_by; /* the failure of a statement that ended its transaction early; OK: none that is known */
+  bool was_normal;     /* PRAGMA synchronous was NORMAL, and is FULL until the end of this transaction */
   bool is_stuck;      /* its transaction could not be rolled back, or it could not be replaced, so no thread may use it;
                           guarded by pool->is.lock while it is not checked out */
   vsi_sqlite_wal wal; /* before its transaction for writing */
@@ -93,7 +93,7 @@ static inline vsi_sqlite_conn *vsi_sqlite_conn_of(vestry_sql_transaction *transa
 vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, bool creates);
 /* Run options.setup, let the authorizer note what statements leave on the connection, and prepare its controls.
  *  left  the connection's; or that of another one, which will take the new one over */
-vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, vsi_sqlite_left *left);
+vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, bool *left);
 /* Return the database whose pages follow the pool; NULL: none. */
 vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool);
 /* Return whether a connection is free that is not for READ_ASIDE. */

@@ -9,15 +9,7 @@
 #include "data/sqlite/pool.h"
 #include "data/sqlite/schema.h"
 
-enum {
-  CONNECTIONS = 8,
-  ASIDE = 1,
-  STATEMENTS = 64,
-  WAIT_MS = 5000,
-  BUSY_MS = 5000,
-  MAX_WAL_BYTES = 16 << 20,
-  FILE_MODE = 0600
-};
+enum { CONNECTIONS = 8, ASIDE = 1, WAIT_MS = 5000, BUSY_MS = 5000, MAX_WAL_BYTES = 16 << 20, FILE_MODE = 0600 };
 
 static const char function[] = "vestry_sqlite_pool_create";
 
@@ -129,8 +121,6 @@ static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_optio
 static void set_defaults(vestry_sqlite_pool_options *options) {
   if (!options->file_mode) options->file_mode = FILE_MODE;
   if (!options->connections_count) options->connections_count = CONNECTIONS;
-  if (!options->aside_count) options->aside_count = ASIDE;
-  if (!options->statements_count) options->statements_count = STATEMENTS;
   if (!options->wait_ms) options->wait_ms = WAIT_MS;
   if (!options->busy_ms) options->busy_ms = BUSY_MS;
   if (!options->max_wal_bytes) options->max_wal_bytes = MAX_WAL_BYTES;
@@ -142,7 +132,7 @@ static vestry_err refuse_options(const vestry_host *host, const char *path, cons
 }
 
 static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_pool_options *options) {
-  size_t count = options->connections_count + options->aside_count;
+  size_t count = (size_t)options->connections_count + ASIDE;
   vsi_sqlite_pool *pool = vsi_calloc(host, 1, sizeof *pool + count * sizeof *pool->conns);
   char *path = vsi_strdup(host, options->path, strlen(options->path));
   char *setup = options->setup ? vsi_strdup(host, options->setup, strlen(options->setup)) : NULL;
@@ -153,8 +143,7 @@ static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_po
     return NULL;
   }
   pool->is = (vestry_sql_pool){.ops = vsi_sqlite_pool_ops(), .host = host, .name = path};
-  vsi_sql_conns_init(&pool->is, pool->conns, sizeof *pool->conns, options->connections_count, options->aside_count,
-                     options->wait_ms);
+  vsi_sql_conns_init(&pool->is, pool->conns, sizeof *pool->conns, options->connections_count, ASIDE, options->wait_ms);
   pool->path = path;
   pool->setup = setup;
   pool->options = *options;
@@ -172,8 +161,8 @@ vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *given, ve
                           "options.path must name a file, because several connections use it");
   if (options.schema && options.schema_version < 1)
     return refuse_options(host, options.path, "options.schema requires a schema_version of at least 1");
-  if (options.connections_count > VSI_SQL_CONNECTIONS_MOST || options.aside_count > VSI_SQL_CONNECTIONS_MOST)
-    return refuse_options(host, options.path, "connections_count or aside_count is more than 1,024");
+  if (options.connections_count > VSI_SQL_CONNECTIONS_MOST)
+    return refuse_options(host, options.path, "connections_count is more than 1,024");
   vsi_sqlite_pool *pool = allocate(host, &options);
   if (!pool) return VESTRY_NO_MEMORY;
   vestry_err error = open_all(pool, &options);

@@ -137,7 +137,7 @@ static int step(const vsi_sqlite_conn *conn, sqlite3_stmt *statement, vestry_sql
 
 /* Refuse a statement if its transaction has ended before its release. SQLite itself rolls a transaction back after some
  * failures, for example of a full disk, and would then commit each later statement by itself. */
-static VSI_SIDE_BY_SIDE vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *sql) {
+static vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *sql) {
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
   char shown[SHOWN_BYTES];
   const bool is_inside = vsi_sql_is_writing(&conn->is) && !conn->is_alone;
@@ -150,8 +150,7 @@ static VSI_SIDE_BY_SIDE vestry_err refuse_ended(const vsi_sqlite_conn *conn, con
                     shown);
 }
 
-static VSI_SIDE_BY_SIDE vestry_err prepare(vsi_sqlite_conn *conn, const char *sql,
-                                           const vsi_sqlite_prepared **ret_prepared) {
+static vestry_err prepare(vsi_sqlite_conn *conn, const char *sql, const vsi_sqlite_prepared **ret_prepared) {
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
   uint64_t before = conn->statements.prepared;
   int result = vsi_sqlite_statements_find(&conn->statements, conn->db, sql, ret_prepared);
@@ -169,8 +168,8 @@ sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction) {
 }
 
 /* Run a statement on a connection. ended_by records that SQLite has rolled back its transaction. */
-static VSI_SIDE_BY_SIDE vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_value *values,
-                                          vestry_sql_row_fn row, void *ctx) {
+static vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+                         void *ctx) {
   const vsi_sqlite_prepared *prepared;
   bool is_found = false;
   vestry_err error = refuse_ended(conn, sql);
@@ -246,7 +245,7 @@ static vestry_err run_alone(vestry_sql_pool *pool, const char *sql, const vestry
   return run_one(pool, false, false, sql, values, row, ctx);
 }
 
-static VSI_SIDE_BY_SIDE vestry_err change(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
+static vestry_err change(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
   vestry_sql_transaction *is;
   vestry_err error =
       vsi_sql_own(pool) ? vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is) : vsi_sqlite_begin_one(pool, false, true, &is);

@@ -91,8 +91,8 @@ struct vestry_sqlite_connection {
   bool is_shared;             /* another connection has the same cache, so its WAL hook may be called instead */
   /* Belongs to the connection's thread. */
   vsi_sqlite_reader reader;
-  vsi_sqlite_left *left; /* of the pool's connection to which it belongs; NULL: it belongs to none */
-  int copied_each;       /* frames after which a commit copies the WAL, as SQLite's own WAL hook did; 0: never */
+  bool *left;      /* of the pool's connection to which it belongs; NULL: it belongs to none */
+  int copied_each; /* frames after which a commit copies the WAL, as SQLite's own WAL hook did; 0: never */
 };
 
 struct vestry_sqlite_change {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/sqlite/statements.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,12 +46,9 @@ static bool leaves_nothing(const char *pragma) {
   return false;
 }
 
-void vsi_sqlite_left_note(vsi_sqlite_left *left, int action, const char *first, const char *second,
-                          const char *schema) {
-  if (action == SQLITE_PRAGMA)
-    left->settings |= second && !leaves_nothing(first);
-  else
-    left->names |= action == SQLITE_CREATE_TEMP_TRIGGER || vsi_sqlite_is_odd_action(action, schema);
+bool vsi_sqlite_leaves(int action, const char *first, const char *second, const char *schema) {
+  if (action == SQLITE_PRAGMA) return second && !leaves_nothing(first);
+  return action == SQLITE_CREATE_TEMP_TRIGGER || vsi_sqlite_is_odd_action(action, schema);
 }
 
 vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const vestry_host *host, size_t most) {
@@ -109,20 +105,8 @@ static vsi_sqlite_prepared *make_place(vsi_sqlite_statements *statements) {
 }
 
 size_t vsi_sqlite_statements_value(const vsi_sqlite_prepared *prepared, int parameter) {
-  if (parameter <= VSI_SQLITE_VALUES_KNOWN && prepared->values[parameter - 1]) return prepared->values[parameter - 1];
   const char *name = sqlite3_bind_parameter_name(prepared->statement, parameter);
   return name && *name == '$' ? strtoul(name + 1, NULL, 10) : (size_t)parameter;
-}
-
-static vsi_sqlite_prepared describe(sqlite3_stmt *statement) {
-  vsi_sqlite_prepared made = {.statement = statement,
-                              .len = strlen(sqlite3_sql(statement)),
-                              .parameters_count = sqlite3_bind_parameter_count(statement)};
-  for (int i = 1; i <= made.parameters_count && i <= VSI_SQLITE_VALUES_KNOWN; i++) {
-    const size_t value = vsi_sqlite_statements_value(&made, i);
-    made.values[i - 1] = (unsigned char)(value <= UCHAR_MAX ? value : 0);
-  }
-  return made;
 }
 
 int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql,
@@ -144,8 +128,10 @@ int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, c
     sqlite3_finalize(made);
     return result;
   }
-  *found = describe(made);
-  found->used = ++statements->looks;
+  *found = (vsi_sqlite_prepared){.statement = made,
+                                 .used = ++statements->looks,
+                                 .len = strlen(sqlite3_sql(made)),
+                                 .parameters_count = sqlite3_bind_parameter_count(made)};
   statements->prepared++;
   *ret_prepared = found;
   return SQLITE_OK;

@@ -8,18 +8,13 @@
 
 #include "base/memory.h"
 
-enum {
-  VSI_SQLITE_SEVERAL = -1, /* not a result of SQLite: the text has several statements */
-  VSI_SQLITE_VALUES_KNOWN = 8
-};
+enum { VSI_SQLITE_SEVERAL = -1 }; /* not a result of SQLite: the text has several statements */
 
 typedef struct vsi_sqlite_prepared {
   sqlite3_stmt *statement;
   uint64_t used; /* number of the lookup that found it last */
   size_t len;    /* of its text */
   int parameters_count;
-  unsigned char values[VSI_SQLITE_VALUES_KNOWN]; /* the number of the value for each of the first parameters; 0: it is
-                                                    more than 255, or invalid */
 } vsi_sqlite_prepared;
 
 typedef struct vsi_sqlite_statements {
@@ -29,14 +24,9 @@ typedef struct vsi_sqlite_statements {
   uint64_t looks, prepared;
 } vsi_sqlite_statements;
 
-/* What statements may have left on a connection, so that the next thread that gets it would have it, too. */
-typedef struct vsi_sqlite_left {
-  bool settings; /* a PRAGMA was given a value */
-  bool names;    /* an object of TEMP was created, or a file was attached or detached */
-} vsi_sqlite_left;
-
-/* Note an action, with the arguments of an authorizer. */
-void vsi_sqlite_left_note(vsi_sqlite_left *left, int action, const char *first, const char *second, const char *schema);
+/* Return whether an action, with the arguments of an authorizer, may leave something on the connection that the next
+ * thread would have, too: a PRAGMA gets a value, an object of TEMP is created, a file is attached or detached. */
+bool vsi_sqlite_leaves(int action, const char *first, const char *second, const char *schema);
 /* Return whether an action changes the meaning of a name without a commit. */
 bool vsi_sqlite_is_odd_action(int action, const char *schema);
 
