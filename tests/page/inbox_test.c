@@ -71,8 +71,11 @@ static void end(place *p) {
   vestry_destroy(p->v);
 }
 
-static bool is_parked(const vestry_runtime *runtime) {
-  return atomic_load(&runtime->pool.parked) == runtime->pool.workers_count;
+static bool is_parked(vestry_runtime *runtime) {
+  vsi_mutex_lock(&runtime->pool.queue.lock);
+  const bool are_all = runtime->pool.parked_count == runtime->pool.workers_count;
+  vsi_mutex_unlock(&runtime->pool.queue.lock);
+  return are_all;
 }
 
 /* Whether no thread will take the lock of the pages. */

@@ -232,8 +232,7 @@ TEST_CASE(busy_actor_does_not_starve_external_notifies) {
   latch_finish(&h.started);
 }
 
-/* Idle workers take what a busy one has queued. Each task waits until all run at once, so none could end if a worker
- * took several of them. */
+/* Each task waits until all run at once, so none could end if a worker took several of them. */
 enum { CROWD = 6 };
 
 typedef struct crowd {
@@ -344,10 +343,8 @@ static void wait_for_leave(task *t) {
 }
 
 static uint32_t parked_count(vsi_pool *pool) {
-  uint32_t count = 0;
-  vsi_pool_worker *worker;
   vsi_mutex_lock(&pool->queue.lock);
-  SLIST_FOREACH(worker, &pool->parked_workers, in_parked) count++;
+  const uint32_t count = pool->parked_count;
   vsi_mutex_unlock(&pool->queue.lock);
   return count;
 }
