@@ -19,7 +19,6 @@ int bench_cells(int argc, char **argv);
 int bench_floor(int argc, char **argv);
 int bench_load(int argc, char **argv);
 int bench_users(int argc, char **argv);
-int bench_churn(int argc, char **argv);
 int bench_store(int argc, char **argv);
 int bench_follow(int argc, char **argv);
 int bench_dispatch(int argc, char **argv);
@@ -27,8 +26,8 @@ int bench_costs(int argc, char **argv);
 int bench_observe(int argc, char **argv);
 int bench_lease(int argc, char **argv);
 int bench_upload(int argc, char **argv);
-int bench_broker(int argc, char **argv);       /* if BENCH_NATS is defined */
 int bench_cluster_load(int argc, char **argv); /* if BENCH_NATS is defined */
+int bench_simulate(int argc, char **argv);
 int bench_jobs(int argc, char **argv);
 int bench_sqlite(int argc, char **argv);
 int bench_exact(int argc, char **argv);

@@ -66,9 +66,6 @@ static const struct {
      "one io_uring_enter(2) for 256 streams;\n"
      "      with --tls HTTP/2 over TLS, one record per connection; with --cells the board of `cells`, in a new "
      "database"},
-    {"churn", bench_churn,
-     "churn --port P [--clients 1000] [--seconds 60] [--seed 1] [--pid SERVER]\n"
-     "      clients that connect, subscribe and are killed at random; fails unless the server ends up empty"},
     {"store", bench_store,
      "store --workload churn|zipf|hit|hot|mixed|idle [--store lru|hash] [--capacity 10000] [--threads 2] [--seconds "
      "2]\n"
@@ -130,12 +127,11 @@ static const struct {
      "      uploads: CPU of the server per GB, compared to a loop of recv and write; memory of an active upload; "
      "pages\n"
      "      during many uploads; fails if one is lost. [--memory-bytes N]: memory of a connection of libmicrohttpd"},
+    {"simulate", bench_simulate,
+     "simulate [--way costs|away|restarts|promises] [--nodes 100] [--streams 1000] [--changes 1000] [--asks 100]\n"
+     "      [--seconds 10] [--latency-us 750] [--seed 1] [--seeds 10] [--steps 150]\n"
+     "      many nodes of a cluster in virtual time: messages, memory, the longest step; gaps; promises, by seeds"},
 #ifdef BENCH_NATS
-    {"broker", bench_broker,
-     "broker [--rounds 20000] [--messages 200000] [--bytes 200] [--turns 5] [--url nats://…]\n"
-     "      NATS through the broker interface, and through libnats alone, with a separate nats-server: one-way "
-     "latency,\n"
-     "      messages per second; fails if a message is lost or out of order"},
     {"cluster", bench_cluster_load,
      "cluster --way far|reconnect|digests [--rounds 5000] [--streams 10000] [--turns 5]\n"
      "      several nodes on this machine, with a separate nats-server: a dispatch to another node compared to a bare\n"

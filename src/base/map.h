@@ -7,7 +7,7 @@
  * Concurrency Kit's ck_ht and ck_rhs store pairs in slots. Their allocator is a table of global functions without a
  * context, so they cannot use the host's memory. They move the whole table under their user's lock when it grows. Their
  * members have no links, so adding one may need memory. A lookup takes 5 ns here and 30 ns in ck_ht; removing a member
- * and adding it again takes 6 ns here and 53 ns in ck_ht (bench-containers: 10,000 numbers, two processors). The store
+ * and adding it again takes 6 ns here and 53 ns in ck_ht (10,000 numbers, two processors). The store
  * and the cluster's keys have separate tables that are made for their lookups. */
 #ifndef VSI_BASE_MAP_H
 #define VSI_BASE_MAP_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The file pages read are a set of numbers of four bytes. The first ones are stored in the recording itself, so most
  * renders allocate no memory for them. This takes 4 ns for each fetch; a base/map, which needs a member for each page,
- * takes 15 (bench-containers, "noted"), and a render fetches hundreds. */
+ * takes 15, and a render fetches hundreds. */
 #include "data/sqlite/recording.h"
 
 #include <stdlib.h>
