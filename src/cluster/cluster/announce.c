@@ -95,7 +95,8 @@ static vestry_err send_event(vestry_cluster *cluster, const vsi_bits *to, uint64
   return error;
 }
 
-vestry_err vsi_announce_event(vestry_cluster *cluster, const vestry_scoped_key *name, vestry_event *event) {
+vestry_err vsi_announce_event(const vestry_scoped_key *name, vestry_event *event, void *ctx) {
+  vestry_cluster *cluster = ctx;
   uint64_t hash = vsi_cluster_hash_channel(cluster, name->data, name->len);
   vestry_err error = VESTRY_NOT_FOUND;
   vsi_cluster_lock(cluster);

@@ -11,7 +11,7 @@ void vsi_announce_locked(vestry_cluster *cluster);
 /* Run by the timer for it. */
 void vsi_announce_due(vestry_timer *timer, void *cluster);
 /* Send an event to the nodes where a channel has members. Returns as vsi_elsewhere.broadcast. */
-vestry_err vsi_announce_event(vestry_cluster *cluster, const vestry_scoped_key *name, vestry_event *event);
+vestry_err vsi_announce_event(const vestry_scoped_key *name, vestry_event *event, void *cluster);
 /* Announce a refresh of the pages of a topic; len 0: of all pages. */
 void vsi_announce_refresh(bool is_report, const char *topic, size_t len, void *cluster);
 

@@ -171,7 +171,8 @@ static bool announce_keys(vestry_cluster *cluster, size_t *left) {
  * size of a member besides who and place. */
 enum { MESSAGE_BYTES = 16384, FRAME_BYTES = VSI_WIRE_HEAD + 1 + VSI_WIRE_SEAL, MEMBER_BYTES = 4 };
 
-bool vsi_presences_fit(const vestry_cluster *cluster, size_t bytes) {
+bool vsi_presences_fit(size_t bytes, void *ctx) {
+  const vestry_cluster *cluster = ctx;
   return FRAME_BYTES + MEMBER_BYTES + bytes <= cluster->broker.ops->max_payload(cluster->broker.broker);
 }
 

@@ -22,6 +22,6 @@ void vsi_presences_of_node_take(vestry_cluster *cluster, vsi_peer *peer, const v
 void vsi_presences_of_node_forget(vestry_cluster *cluster, vsi_peer *peer);
 /* Return whether a member fits one message. bytes: size of who, place and the presence's name together. Needs no
  * lock. */
-bool vsi_presences_fit(const vestry_cluster *cluster, size_t bytes);
+bool vsi_presences_fit(size_t bytes, void *cluster);
 
 #endif

@@ -147,10 +147,6 @@ static void channel_left(const void *bytes, size_t len, void *cluster) {
   leave(cluster, vsi_cluster_hash_channel(cluster, bytes, len), 0);
 }
 
-static vestry_err broadcast(const vestry_scoped_key *name, vestry_event *event, void *ctx) {
-  return vsi_announce_event(ctx, name, event);
-}
-
 static bool is_held(const vestry_scoped_key *key, void *ctx) {
   vestry_cluster *cluster = ctx;
   const vsi_bits others = vsi_keys_others(&cluster->keys, vsi_cluster_hash_key(cluster, key));
@@ -184,10 +180,6 @@ static bool presence_is_known(void *ctx) {
   return are;
 }
 
-static bool presence_fits(size_t bytes, void *cluster) {
-  return vsi_presences_fit(cluster, bytes);
-}
-
 /* Set the hooks, if nothing was stored or joined yet and the instance has no other cluster. OK | INVALID | EXISTS */
 static vestry_err hooks_add(vestry_cluster *cluster) {
   vestry *v = cluster->v;
@@ -201,7 +193,7 @@ static vestry_err hooks_add(vestry_cluster *cluster) {
   cluster->elsewhere = (vsi_elsewhere){
       .is_shared = vsi_dispatch_is_shared,
       .dispatch = vsi_dispatch_to_others,
-      .broadcast = broadcast,
+      .broadcast = vsi_announce_event,
       .is_held = is_held,
       .drains = drains,
       .address = vsi_renewals_address,
@@ -211,7 +203,7 @@ static vestry_err hooks_add(vestry_cluster *cluster) {
   cluster->store_watch = (vsi_store_watch){key_comes, key_came, key_left, cluster};
   cluster->channels_watch = (vsi_channels_watch){channel_comes, channel_left, cluster};
   cluster->presence_watch =
-      (vsi_presence_watch){presence_waits, presence_begins, presence_is_known, presence_fits, cluster};
+      (vsi_presence_watch){presence_waits, presence_begins, presence_is_known, vsi_presences_fit, cluster};
   const vsi_elsewhere *none = NULL;
   /* release pairs with vsi_instance_elsewhere */
   if (!atomic_compare_exchange_strong_explicit(&v->elsewhere, &none, &cluster->elsewhere, memory_order_release,
@@ -251,9 +243,7 @@ static void free_cluster(void *ctx) {
   vsi_free(host, cluster->allow);
   vsi_buffer_finish(&cluster->refreshes);
   vsi_buffer_finish(&cluster->announcements.waiting);
-  for (size_t i = 0; i < cluster->peers_count; i++) {
-    vsi_free(host, cluster->peers[i]);
-  }
+  for (size_t i = 0; i < cluster->peers_count; i++) vsi_free(host, cluster->peers[i]);
   vsi_remote_requests_free(cluster);
   vsi_renewals_finish(cluster);
   vsi_keys_finish(&cluster->keys);
@@ -411,7 +401,7 @@ void vestry_cluster_destroy(vestry_cluster *cluster) {
   vestry_timer_destroy(cluster->flush);
   vestry_timer_destroy(cluster->keys_flush);
   vestry_timer_destroy(cluster->deadline);
-  vsi_renewals_stop(cluster);
+  vestry_timer_destroy(cluster->renewals.timer);
   vsi_cluster_lock(cluster);
   while (cluster->is_running) vsi_mutex_wait(&cluster->lock, &cluster->quiet);
   vsi_cluster_unlock(cluster);

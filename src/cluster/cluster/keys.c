@@ -163,8 +163,10 @@ static void share_hash_locked(vsi_keys *keys, uint64_t hash) {
   if (own) share_locked(keys, own);
 }
 
-/* Move the entries of a segment into a table of another size, without those of dropped copies. false: out of memory. */
-static bool rebuild_locked(vsi_keys *keys, vsi_key_segment *segment, size_t capacity) {
+/* Move the entries of a segment into a table of another size, without those of dropped copies. *ret_old: memory that
+ * the caller frees, if possible without the lock, because an allocator may return much memory at once. false: out of
+ * memory. */
+static bool rebuild_locked(vsi_keys *keys, vsi_key_segment *segment, size_t capacity, void **ret_old) {
   vsi_key_segment was = *segment, made = {.capacity = (uint32_t)capacity};
   made.entries = vsi_calloc(keys->host, capacity, sizeof *made.entries);
   if (!made.entries) return false;
@@ -176,7 +178,7 @@ static bool rebuild_locked(vsi_keys *keys, vsi_key_segment *segment, size_t capa
   *segment = made;
   for (size_t i = 0; i < was.capacity; i++)
     if (was.entries[i] && is_dropped(keys, was.entries[i])) share_hash_locked(keys, was.entries[i] >> TAG_BITS);
-  vsi_free(keys->host, was.entries);
+  *ret_old = was.entries;
   return true;
 }
 
@@ -199,7 +201,10 @@ static vestry_err add_locked(vsi_keys *keys, unsigned node, uint64_t hash) {
   if (segment->capacity && *place_of(segment, entry)) return VESTRY_EXISTS;
   if (segment->used >= segment->capacity / 8 * 7) {
     const size_t more = segment->capacity / 2;
-    if (!rebuild_locked(keys, segment, segment->capacity + (more ? more : FIRST_CAPACITY))) return VESTRY_NO_MEMORY;
+    void *old = NULL;
+    if (!rebuild_locked(keys, segment, segment->capacity + (more ? more : FIRST_CAPACITY), &old))
+      return VESTRY_NO_MEMORY;
+    vsi_free(keys->host, old);
   }
   *place_of(segment, entry) = entry;
   segment->used++;
@@ -273,6 +278,10 @@ uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns) {
   return clock_ms;
 }
 
+static uint64_t stamp_of(const vsi_keys *keys, const vsi_own_key *own) {
+  return own->stamp ? own->stamp + keys->jumps_ms : 0;
+}
+
 /* Advance the cluster clock to that of another node. A jump of more than CLOCK_JUMP_MS shows that this node was alone
  * until now: then the stamps of its streams advance by the same time. */
 void vsi_keys_advance_clock(vsi_keys *keys, uint64_t clock_ms) {
@@ -280,11 +289,7 @@ void vsi_keys_advance_clock(vsi_keys *keys, uint64_t clock_ms) {
   uint64_t own_ms = clock_locked(keys), more_ms = clock_ms > own_ms ? clock_ms - own_ms : 0;
   if (more_ms && clock_ms >> (CLOCK_BITS - 1) == 0) {
     keys->ahead_ms += more_ms;
-    for (size_t i = 0; more_ms > CLOCK_JUMP_MS && i < VSI_KEYS_MAPS; i++)
-      for (vsi_map_link *at = NULL; (at = vsi_map_after(&keys->own[i], at)) != NULL;) {
-        vsi_own_key *own = VSI_MAP_OWNER(at, vsi_own_key, in);
-        if (own->stamp) own->stamp += more_ms;
-      }
+    if (more_ms > CLOCK_JUMP_MS) keys->jumps_ms += more_ms;
   }
   vsi_mutex_unlock(&keys->lock);
 }
@@ -296,7 +301,7 @@ void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool
   if (entry && entry->count && keys->left[handle % VSI_KEYS_LEFT] != handle) {
     uint64_t clock_ms = clock_locked(keys);
     entry->handle = handle;
-    entry->stamp = clock_ms > keys->highest_stamp ? clock_ms : keys->highest_stamp + 1;
+    entry->stamp = (clock_ms > keys->highest_stamp ? clock_ms : keys->highest_stamp + 1) - keys->jumps_ms;
     await_locked(keys, entry, ret_first);
   }
   vsi_mutex_unlock(&keys->lock);
@@ -374,7 +379,7 @@ size_t vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, bool 
     /* The stamp of a REPLACE is announced even if the node had announced the key before. */
     if (was_announced != own->is_announced ||
         (own->stamp && (was_announced || is_elsewhere_locked(keys, hash_of(own)))))
-      changes[count++] = (vsi_key_change){hash_of(own), own->stamp, !own->is_announced};
+      changes[count++] = (vsi_key_change){hash_of(own), stamp_of(keys, own), !own->is_announced};
     /* The stamp is needed for one announcement only, because a stream that has left replaces nothing afterwards. */
     if (!own->count) own->stamp = 0;
     free_if_unused_locked(keys, own);
@@ -398,7 +403,7 @@ size_t vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, uint6
     if (count && count + chain > room) break;
     for (vsi_map_link *link = first; link && count < room; link = link->next) {
       const vsi_own_key *own = VSI_MAP_OWNER(link, vsi_own_key, in);
-      if (own->is_announced) changes[count++] = (vsi_key_change){hash_of(own), own->stamp, false};
+      if (own->is_announced) changes[count++] = (vsi_key_change){hash_of(own), stamp_of(keys, own), false};
     }
     *at += UINT64_C(1) << (64 - MAP_BITS - map->bits); /* 0 behind the last map */
   } while (*at);
@@ -422,7 +427,7 @@ void vsi_keys_hit(vsi_keys *keys, uint64_t hash, uint64_t now_ns) {
     uint32_t was_half = (uint32_t)(was >> 32);
     bool is_alone = !was || was_half == half || now_ms - (uint32_t)was > HIT_KEPT_MS;
     uint64_t next = is_alone ? now : now_ms;
-    /* seq_cst: see recount_locked */
+    /* seq_cst: see share_locked */
     if (was == next ||
         atomic_compare_exchange_weak_explicit(place, &was, next, memory_order_seq_cst, memory_order_seq_cst))
       return;
@@ -440,9 +445,10 @@ bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t
 /* ------------------------------------------------------------------------------------------- other nodes' keys ---- */
 
 /* Determine the streams to close here. false: there are some, and has_room is false. */
-static bool replace_locked(vsi_own_key *entry, vsi_key_change change, bool its_id_wins, bool has_room,
-                           vsi_keys_replaced_here *replaced) {
-  bool loses = entry->stamp < change.stamp || (entry->stamp == change.stamp && its_id_wins);
+static bool replace_locked(const vsi_keys *keys, vsi_own_key *entry, vsi_key_change change, bool its_id_wins,
+                           bool has_room, vsi_keys_replaced_here *replaced) {
+  const uint64_t stamp = stamp_of(keys, entry);
+  bool loses = stamp < change.stamp || (stamp == change.stamp && its_id_wins);
   if (!change.stamp || !entry->count || (entry->handle && !loses)) return true;
   if (!has_room) return false;
   replaced->has_others = entry->count > (entry->handle != 0);
@@ -465,7 +471,7 @@ vestry_err vsi_keys_apply(vsi_keys *keys, unsigned node, vsi_key_change change, 
   vsi_own_key *own = find_own_locked(keys, change.hash);
   if (own) {
     if (error != VESTRY_NO_MEMORY)
-      is_closed = replace_locked(own, change, its_id_wins, ret_replaced != NULL, &replaced);
+      is_closed = replace_locked(keys, own, change, its_id_wins, ret_replaced != NULL, &replaced);
     share_locked(keys, own);
   }
   vsi_mutex_unlock(&keys->lock);
@@ -491,23 +497,25 @@ static void turn_tags_locked(vsi_keys *keys, unsigned from, unsigned to) {
 }
 
 /* Remove the entries of dropped copies from a segment. false: out of memory. */
-static bool sweep_locked(vsi_keys *keys, vsi_key_segment *segment) {
+static bool sweep_locked(vsi_keys *keys, vsi_key_segment *segment, void **ret_old) {
   size_t left = 0;
   for (size_t i = 0; i < segment->capacity; i++) left += segment->entries[i] && !is_dropped(keys, segment->entries[i]);
-  return left == segment->used || rebuild_locked(keys, segment, left + left / 2 + FIRST_CAPACITY);
+  return left == segment->used || rebuild_locked(keys, segment, left + left / 2 + FIRST_CAPACITY, ret_old);
 }
 
 bool vsi_keys_sweep(vsi_keys *keys) {
+  void *old = NULL;
   vsi_mutex_lock(&keys->lock);
   if (!keys->unswept_count && keys->has_dropped) {
     turn_tags_locked(keys, VSI_KEYS_DROPPED, VSI_KEYS_SWEPT);
     keys->has_dropped = false;
     keys->unswept_count = VSI_KEYS_SEGMENTS;
   }
-  bool goes_on = keys->unswept_count && sweep_locked(keys, &keys->segments[keys->unswept_count - 1]);
+  bool goes_on = keys->unswept_count && sweep_locked(keys, &keys->segments[keys->unswept_count - 1], &old);
   if (goes_on && --keys->unswept_count == 0) turn_tags_locked(keys, VSI_KEYS_SWEPT, VSI_KEYS_FREE);
   bool has_more = goes_on && (keys->unswept_count || keys->has_dropped);
   vsi_mutex_unlock(&keys->lock);
+  vsi_free(keys->host, old);
   return has_more;
 }
 

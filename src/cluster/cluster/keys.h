@@ -27,7 +27,7 @@ typedef struct vsi_own_key {
   vsi_map_link in;                   /* first member; by the key's hash, in its upper bits */
   STAILQ_ENTRY(vsi_own_key) waiting; /* a change is waiting to be announced */
   vestry_handle handle;              /* of the stream that last replaced all others (REPLACE); 0: none */
-  uint64_t stamp : 40;               /* time of that REPLACE, on the cluster clock, in ms */
+  uint64_t stamp : 40;               /* time of that REPLACE, on the cluster clock without its jumps, in ms; 0: none */
   uint64_t count : 21;               /* number of streams */
   uint64_t is_announced : 1;         /* the other nodes have it in their copies */
   uint64_t is_waiting : 1;
@@ -71,6 +71,7 @@ typedef struct vsi_keys {
   uint64_t waiting_ns;               /* time since the first of them has been waiting */
   vestry_handle left[VSI_KEYS_LEFT]; /* streams that have left recently, each in the slot of its handle */
   uint64_t ahead_ms;                 /* cluster clock minus this node's clock */
+  uint64_t jumps_ms;                 /* by how much it has jumped; all stamps of this node move with it */
   uint64_t highest_stamp;            /* highest stamp that another node has announced (REPLACE, keys.c) */
   vsi_key_segment segments[VSI_KEYS_SEGMENTS];
   vsi_key_copy copies[VSI_NODES_MAX + 1]; /* VSI_KEYS_OWN: the digest of this node's announced keys */

@@ -13,7 +13,9 @@
  *
  * A GOODBYE contains the last number that was assigned. But a channel may have received its first member so recently
  * that an event was sent without it, because the announcement was in transit. A node that has left does not check for
- * that (receiver.c). So this node reports a gap if it has announced keys within suspect_ms or has changes that wait. */
+ * that (receiver.c). So this node has a gap if it has announced keys within suspect_ms or has changes that wait. It is
+ * reported after suspect_ms, unless another run of the node begins before, which is a gap as well: so a restart is one
+ * gap. */
 #include "cluster/cluster/members.h"
 
 #include <string.h>
@@ -310,6 +312,10 @@ vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *mes
 
 static void judge(vestry_cluster *cluster, vsi_peer *peer, uint64_t now_ns) {
   uint64_t silence_ns = now_ns - peer->received_ns;
+  if (peer->has_late_gap && silence_ns >= cluster->suspect_ns) {
+    peer->has_late_gap = false;
+    vsi_members_lose(cluster, peer, 0);
+  }
   if (!vsi_peer_lives(peer) || silence_ns < cluster->suspect_ns) return;
   if (silence_ns < cluster->dead_ns) {
     set_state(cluster, peer, VESTRY_MEMBER_SUSPECT);
@@ -380,7 +386,7 @@ void vsi_members_leave(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
   (void)vsi_members_catch_up(cluster, peer, message);
   if (all_seq > peer->all_seq) lose_up_to(cluster, peer, &peer->all_seq, all_seq);
   if (vsi_keys_are_waiting(&cluster->keys) || vsi_now_ns(cluster->host) - cluster->announced_ns < cluster->suspect_ns)
-    vsi_members_lose(cluster, peer, 0);
+    peer->has_late_gap = true;
   forget(cluster, peer);
   set_state(cluster, peer, VESTRY_MEMBER_LEFT);
 }

@@ -435,19 +435,23 @@ static void await(vestry_cluster *cluster, waiter *w, uint64_t id) {
   while (!is_done && sem_wait(&w->done)) continue; /* interrupted by a signal */
 }
 
-bool vsi_remote_request_may_wait(const vestry_cluster *cluster) {
-  return !vsi_cluster_inside && !vsi_runtime_is_inside(cluster->runtime);
-}
-
-vestry_err vsi_remote_request_wait(vestry_cluster *cluster, const vsi_remote_query *what, uint32_t *ret_count) {
+/* Send a request and wait. BUSY: this thread must not wait, because it is inside the runtime, or inside a function of
+ * the application that the cluster calls. */
+vestry_err vsi_dispatch_to_others(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
+                                  bool is_found, uint32_t *ret_count, void *ctx) {
+  vestry_cluster *cluster = ctx;
   *ret_count = 0;
-  if (!vsi_remote_request_may_wait(cluster)) return VESTRY_BUSY;
+  if (vsi_cluster_inside || vsi_runtime_is_inside(cluster->runtime)) return VESTRY_BUSY;
   waiter w;
   uint64_t id;
   sem_init(&w.done, 0, 0);
-  vsi_remote_query query = *what;
-  query.on_answer = wake;
-  query.ctx = &w;
+  const vsi_remote_query query = {.key = key,
+                                  .effects = effects,
+                                  .data = options->data,
+                                  .is_found = is_found,
+                                  .is_fail_fast = options->fail_fast,
+                                  .on_answer = wake,
+                                  .ctx = &w};
   vestry_err error = request_begin(cluster, &query, &id);
   if (!error) {
     await(cluster, &w, id);
@@ -466,14 +470,7 @@ bool vsi_dispatch_is_shared(const vestry_scoped_key *key, void *ctx) {
   const vestry_host *host = cluster->host;
   vsi_keys_hit(&cluster->keys, vsi_cluster_hash_key(cluster, key),
                host->coarse_ns ? host->coarse_ns(host->ctx) : vsi_now_ns(host));
-  return atomic_load_explicit(&cluster->keys.shared_count, memory_order_seq_cst) > 0; /* see recount_locked in keys.c */
-}
-
-vestry_err vsi_dispatch_to_others(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
-                                  bool is_found, uint32_t *ret_count, void *cluster) {
-  const vsi_remote_query query = {
-      .key = key, .effects = effects, .data = options->data, .is_found = is_found, .is_fail_fast = options->fail_fast};
-  return vsi_remote_request_wait(cluster, &query, ret_count);
+  return atomic_load_explicit(&cluster->keys.shared_count, memory_order_seq_cst) > 0; /* see share_locked in keys.c */
 }
 
 /* Dispatch on this node, and then on others if the key may have streams there. */

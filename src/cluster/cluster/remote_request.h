@@ -32,14 +32,8 @@ void vsi_remote_requests_due(vestry_timer *timer, void *cluster);
 void vsi_remote_requests_end(vestry_cluster *cluster, vestry_err error);
 /* Free the tables, after vsi_remote_requests_end. */
 void vsi_remote_requests_free(vestry_cluster *cluster);
-/* Return whether this thread may wait for responses. It must not inside the runtime, or inside a function of the
- * application that the cluster calls. */
-bool vsi_remote_request_may_wait(const vestry_cluster *cluster);
 /* Depth of such functions on this thread. */
 extern _Thread_local unsigned vsi_cluster_inside;
-/* Send a request and wait; on_answer and ctx are ignored. OK | BUSY (this thread must not wait) | as for on_answer */
-vestry_err vsi_remote_request_wait(vestry_cluster *cluster, const vsi_remote_query *query, uint32_t *ret_count);
-
 /* Dispatch to other nodes. */
 
 /* Functions of vsi_elsewhere. */

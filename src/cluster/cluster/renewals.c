@@ -141,10 +141,6 @@ vestry_err vsi_renewals_init(vestry_cluster *cluster, vsi_siphash_key key) {
   return error ? error : vestry_timer_create(cluster->runtime, due, cluster, &renewals->timer);
 }
 
-void vsi_renewals_stop(vestry_cluster *cluster) {
-  vestry_timer_destroy(cluster->renewals.timer);
-}
-
 void vsi_renewals_finish(vestry_cluster *cluster) {
   vsi_map_finish(&cluster->renewals.waiting, cluster->host);
 }

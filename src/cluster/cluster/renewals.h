@@ -14,7 +14,6 @@ struct vestry_cluster;
 
 /* OK | NO_MEMORY (call vsi_renewals_finish all the same) */
 vestry_err vsi_renewals_init(struct vestry_cluster *cluster, vsi_siphash_key key);
-void vsi_renewals_stop(struct vestry_cluster *cluster);
 void vsi_renewals_finish(struct vestry_cluster *cluster);
 
 /* Write the address of this node for a lease, which a tab returns with a renewal. No lock. */
