@@ -343,7 +343,8 @@ TEST_CASE(each_of_many_sets_is_found) {
     shown_run(s.writer, sql);
     assert_int_equal(shown_renders(&s, one), id >= FIRST_ENTERED && id < FIRST_ENTERED + ENTERED);
   }
-  assert_in_range(shown_stats(&s).recorded_bytes, before.recorded_bytes, 3 * before.recorded_bytes);
+  /* Twice as many as the page needs during a render (reads.c: sweep): its former sets and the new ones. */
+  assert_in_range(shown_stats(&s).recorded_bytes, before.recorded_bytes, 4 * before.recorded_bytes);
   const uint64_t sets = shown_stats(&s).refreshed_count;
   shown_run(s.writer, "UPDATE name SET text = 'y'"); /* scattered rows */
   shown_run(s.writer, "WITH RECURSIVE n(i) AS (SELECT 5000 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) "

@@ -604,15 +604,6 @@ VESTRY_API vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_req
 VESTRY_API vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_request *req, const void *data,
                                          size_t len);
 
-/** Counters since the storage was created. */
-typedef struct vestry_sql_tabs_stats {
-  uint64_t expired_count; /**< states that this process removed because they had expired */
-  uint64_t evicted_count; /**< states that this process removed because of max_count or per_scope_count */
-} vestry_sql_tabs_stats;
-
-/** Get a snapshot of the counters. Threads any; does not block. */
-VESTRY_API void vestry_sql_tabs_stats_get(vestry_sql_tabs *tabs, vestry_sql_tabs_stats *ret_stats);
-
 #ifdef __cplusplus
 }
 #endif

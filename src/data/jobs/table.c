@@ -51,6 +51,7 @@
 
 #include "base/log.h"
 #include "data/jobs/state.h"
+#include "data/sql/pool.h"
 #include "json/write.h"
 
 enum { CLEANED_AT_ONCE = 64, CLOSED_AT_ONCE = 16, FULL_LOOK_MS = 1000, FULL_LOOK_PART = 10 };
@@ -249,8 +250,7 @@ static vestry_err later(vestry_err error) {
 static vestry_err run_alone(vestry_jobs *jobs, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                             void *ctx) {
   const vsi_call call = vsi_sql_call(jobs->pool, "vestry_jobs");
-  if (jobs->pool->ops->own(jobs->pool))
-    return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; end it first");
+  if (vsi_sql_own(jobs->pool)) return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; end it first");
   return later(jobs->pool->ops->run_again(jobs->pool, sql, values, row, ctx));
 }
 

@@ -44,7 +44,7 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "base/hex.h"
-#include "data/sql/sql.h"
+#include "data/sql/pool.h"
 
 enum { STEP_BYTES = 512, ROW_BYTES = 256, GONE_AT_ONCE = 64, SLOTS = 4096, NODES = 8, MADE_FREE = 32 };
 
@@ -249,7 +249,7 @@ static int64_t room_of(const vsi_form_key *key, size_t len) {
 /* Run a statement in the transaction of this thread, or else alone. */
 static vestry_err change(const stored *in, vsi_sql_texts texts, const vestry_value *values, vestry_sql_row_fn row,
                          void *ctx) {
-  vestry_sql_transaction *own = in->pool->ops->own(in->pool);
+  vestry_sql_transaction *own = vsi_sql_own(in->pool);
   const vsi_call call = vsi_sql_call(in->pool, "vestry_forms");
   if (!own) return in->pool->ops->run_again(in->pool, text_of(in, texts), values, row, ctx);
   if (vsi_sql_is_writing(own)) return vestry_sql_run(own, text_of(in, texts), values, row, ctx);
@@ -271,7 +271,7 @@ typedef struct changing {
 static vestry_err change_by(changing *of, vestry_sql_act_fn fn) {
   vestry_sql_pool *pool = of->in->pool;
   vestry_err error =
-      is_sqlite(of->in) && !pool->ops->own(pool) ? vestry_sql_act(pool, VESTRY_SQL_WRITE, fn, of) : fn(NULL, of);
+      is_sqlite(of->in) && !vsi_sql_own(pool) ? vestry_sql_act(pool, VESTRY_SQL_WRITE, fn, of) : fn(NULL, of);
   if (is_sqlite(of->in) && error) return error; /* it is rolled back */
   atomic_fetch_add_explicit(&of->in->evicted, (uint64_t)of->evicted, memory_order_relaxed);
   atomic_fetch_add_explicit(&of->in->expired, (uint64_t)of->expired, memory_order_relaxed);
@@ -321,7 +321,7 @@ static vestry_err look_recorded(const stored *in, const vsi_form_key *key, readi
  * form. The page would then show the text that was cleared, and would not be rendered again. */
 static vestry_err check_reads(const stored *in) {
   const vsi_call call = vsi_sql_call(in->pool, "vestry_form_open");
-  const vestry_sql_transaction *own = in->pool->ops->own(in->pool);
+  const vestry_sql_transaction *own = vsi_sql_own(in->pool);
   if (!in->pool->ops->has_snapshots || !own || own->kind > VESTRY_SQL_READ_ASIDE || !own->kind) return VESTRY_OK;
   return vsi_refuse(
       &call, VESTRY_INVALID,
@@ -526,7 +526,7 @@ static vestry_err follow_all(vsi_after *first, vestry_sql_transaction *transacti
 
 /* Send the notification. If this thread has a transaction, it is sent after its commit. */
 static vestry_err notify_after(stored *in, const vsi_form_key *key, bool notifies) {
-  vestry_sql_transaction *own = in->pool->ops->own(in->pool);
+  vestry_sql_transaction *own = vsi_sql_own(in->pool);
   if (!own) {
     if (notifies) notify(in, key->tab, key->name);
     return VESTRY_OK;
@@ -553,7 +553,7 @@ static vestry_err clear_row(vestry_sql_transaction *transaction, void *ctx) {
   vestry_err error = remove_over(of);
   if (!error)
     error =
-        change(in, in->pool->ops->own(in->pool) ? inside : clear_sql,
+        change(in, vsi_sql_own(in->pool) ? inside : clear_sql,
                VESTRY_LIST(KEY_VALUES(in, of->key), vsi_sql_now_ms(in->pool), room, (int64_t)in->storage.bounds.ttl_ms,
                            vestry_value_bytes(NULL, 0), of->key->is_anonymous, (int64_t)of->key->person),
                vestry_sql_row_integer, &generation);
@@ -564,7 +564,7 @@ static vestry_err clear_row(vestry_sql_transaction *transaction, void *ctx) {
   if (error) return error;
   of->ret = (vsi_form_state){.generation = (uint64_t)generation};
   atomic_fetch_sub_explicit(&in->left_bytes, room, memory_order_relaxed);
-  return transaction || !in->pool->ops->own(in->pool) ? bound(of, 0) : VESTRY_OK;
+  return transaction || !vsi_sql_own(in->pool) ? bound(of, 0) : VESTRY_OK;
 }
 
 static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, bool notifies,

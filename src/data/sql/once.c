@@ -25,7 +25,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "data/sql/sql.h"
+#include "data/sql/pool.h"
 
 enum { LIFETIME_MS = 600000, LEASE_MS = 60000, PER_OWNER = 1000, EXPIRED_AT_ONCE = 64, BOUNDED_EACH = 64, TRIES = 16 };
 
@@ -114,7 +114,7 @@ static vestry_err begin(void *ctx, const vestry_once_submission *submission, ves
   const bool runs_again = submission->again_ms || once->options.runs_again;
   uint64_t lease_ms = submission->again_ms ? submission->again_ms : once->options.lease_ms;
   if (lease_ms > once->options.lifetime_ms) lease_ms = once->options.lifetime_ms;
-  if (once->pool->ops->own(once->pool))
+  if (vsi_sql_own(once->pool))
     return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; call the guard outside of transactions");
   vestry_err error = VESTRY_NOT_FOUND;
   /* The row is missing if another client deletes it between the statements, so they run again. A row that is missing

@@ -313,8 +313,9 @@ static set *sweep_next(vsi_reads *r) {
   return s;
 }
 
-/* Remove sets that no page needs: look at some with each set that is entered, so that each sweep ends before there are
- * twice as many. */
+/* Remove sets that no page needs: look at two with each set that is entered. A sweep over n sets ends after n / 2
+ * further ones, so there are at most twice as many sets as pages need at one time. While a page renders, it needs its
+ * former sets as well as its new ones. */
 static void sweep(vsi_reads *r) {
   for (int i = 0; i < SWEPT_EACH; i++) {
     set *s = sweep_next(r);

@@ -103,8 +103,6 @@ typedef struct vsi_sql_ops {
   /* Same as run_again, for a thread that has no transaction, and must not wait for transactions of the application. */
   vestry_err (*run_aside)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                           void *ctx);
-  /* Return the transaction of this thread that is not READ_ASIDE; NULL: none. */
-  vestry_sql_transaction *(*own)(vestry_sql_pool *pool);
   /* Return whether this thread renders a page, and its reads through this pool are recorded. */
   bool (*is_recorded)(vestry_sql_pool *pool);
   /* Same as read, but the page does not depend on what is read from the statement's table, because another mechanism

@@ -27,7 +27,7 @@
 #include "app/guard/tab_owner.h"
 #include "app/page/pages.h"
 #include "base/processor.h"
-#include "data/sql/sql.h"
+#include "data/sql/pool.h"
 
 enum {
   TTL_S = 30 * 86400,
@@ -75,10 +75,9 @@ struct vestry_sql_tabs {
   vestry_pages *pages;
   vestry_sql_pool *pool;
   vestry_sql_tabs_options options;
-  vsi_siphash_key key;                   /* of hashes of addresses */
-  _Atomic(int64_t) room;                 /* new states before the next count; relaxed: a mere counter */
-  _Atomic(int64_t) touches_from_s;       /* no read is recorded before this time; relaxed: orders nothing */
-  atomic_uint_fast64_t expired, evicted; /* counters: nothing is ordered by them */
+  vsi_siphash_key key;             /* of hashes of addresses */
+  _Atomic(int64_t) room;           /* new states before the next count; relaxed: a mere counter */
+  _Atomic(int64_t) touches_from_s; /* no read is recorded before this time; relaxed: orders nothing */
 };
 
 #define SQLITE(parameter) "(" parameter " / 1000)" /* SQLite's clock is known here */
@@ -106,11 +105,11 @@ static vsi_sql_texts put_sql = {
 static vsi_sql_texts remove_sql = {REMOVE(SQLITE_KEY), REMOVE(POSTGRES_KEY)};
 #define EVICT(rest)                                                                                                    \
   "DELETE FROM vestry_tab WHERE scope = $1 AND tab IN (SELECT tab FROM vestry_tab WHERE scope = $1 AND tab <> $2"      \
-  " ORDER BY expires DESC, tab " rest ") RETURNING 1"
+  " ORDER BY expires DESC, tab " rest ")"
 static vsi_sql_texts evict_sql = {EVICT("LIMIT -1 OFFSET $3"), EVICT("OFFSET $3" LOCKED)};
 #define EXPIRE(now, locked)                                                                                            \
   "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab WHERE expires <= " now              \
-  " ORDER BY expires LIMIT $2" locked ") RETURNING 1"
+  " ORDER BY expires LIMIT $2" locked ")"
 static vsi_sql_texts expire_sql = {EXPIRE(SQLITE("$1"), ""), EXPIRE(POSTGRES("$1"), LOCKED)};
 static const char count_sql[] = "SELECT count(*) FROM vestry_tab";
 static const char name_visitor_sql[] =
@@ -143,7 +142,6 @@ typedef struct state {
   const void *data;
   size_t len;
   int64_t person; /* hash of the address, of all nodes; 0: it has a user or scope, or no known address */
-  int64_t expired, evicted;
 } state;
 
 /* Return whether a page follows the row of its state, and not a topic. */
@@ -176,7 +174,7 @@ static VSI_SIDE_BY_SIDE vestry_err find(vestry_sql_tabs *tabs, const char *funct
                                         const vestry_render *render, state *ret_state) {
   vestry_sql_pool *pool = tabs->pool;
   const vsi_call call = vsi_sql_call(pool, function);
-  const vestry_sql_transaction *own = pool->ops->has_snapshots ? pool->ops->own(pool) : NULL;
+  const vestry_sql_transaction *own = pool->ops->has_snapshots ? vsi_sql_own(pool) : NULL;
   if (own && (!render || vsi_sql_is_writing(own) || !pool->ops->is_recorded(pool)))
     return vsi_refuse(&call, VESTRY_INVALID,
                       "this thread has a transaction; read and write the state of a tab outside of transactions");
@@ -230,7 +228,7 @@ static void touch_after(vsi_after *self, bool is_committed) {
 static void touch(const state *of, int64_t now_s) {
   vestry_sql_pool *pool = of->tabs->pool;
   const size_t len = of->whose.scope.len;
-  vestry_sql_transaction *own = pool->ops->own(pool);
+  vestry_sql_transaction *own = vsi_sql_own(pool);
   if (!own || vsi_sql_is_writing(own)) {
     touch_now(of->tabs, &of->whose, now_s);
     return;
@@ -264,7 +262,8 @@ vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, 
     into.now_s = values.items[2].integer / 1000;
     values.count = 2;
   }
-  const bool is_followed = are_rows_followed(tabs) || (render && ops->own(tabs->pool) && ops->is_recorded(tabs->pool));
+  const bool is_followed =
+      are_rows_followed(tabs) || (render && vsi_sql_own(tabs->pool) && ops->is_recorded(tabs->pool));
   error = (is_followed ? ops->read : ops->run_again)(tabs->pool, text_of(tabs, read_sql), &values, read_row, &into);
   if (!error && into.expires_s > into.now_s && into.expires_s < vsi_tab_owner_soon_s(&of.whose, into.now_s))
     touch(&of, into.now_s);
@@ -282,7 +281,7 @@ static vestry_err remove_some(const state *of, vestry_sql_transaction *transacti
 }
 
 /* Remove surplus states of all scopes. */
-static vestry_err bound_all(state *of, vestry_sql_transaction *transaction) {
+static vestry_err bound_all(const state *of, vestry_sql_transaction *transaction) {
   vestry_sql_tabs *tabs = of->tabs;
   const int64_t most = tabs->options.max_count;
   int64_t count = 0, gone = 0;
@@ -294,16 +293,14 @@ static vestry_err bound_all(state *of, vestry_sql_transaction *transaction) {
     error = remove_some(of, transaction, bound_visitors_sql, VESTRY_LIST(surplus, most / 4), &gone);
   if (!error && gone < surplus) error = remove_some(of, transaction, bound_sql, VESTRY_LIST(surplus - gone), &gone);
   if (!error) error = vestry_sql_run(transaction, text_of(tabs, clear_sql), NULL, NULL, NULL);
-  of->evicted += gone;
   const int64_t left = most - (count - gone);
   if (!error) atomic_store_explicit(&tabs->room, left < COUNTED_EACH ? left : COUNTED_EACH, memory_order_relaxed);
   return error;
 }
 
 static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
-  state *of = ctx;
+  const state *of = ctx;
   vestry_sql_tabs *tabs = of->tabs;
-  of->expired = of->evicted = 0;
   vestry_value values = *VESTRY_LIST(OF(of), vsi_sql_now_ms(tabs->pool), vestry_value_bytes(of->data, of->len),
                                      of->whose.ttl_s, number_of(&of->whose));
   if (!are_rows_followed(tabs)) values.count--;
@@ -312,11 +309,11 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
   if (!error && (of->whose.is_anonymous || of->person))
     error = vestry_sql_run(transaction, name_visitor_sql, VESTRY_LIST(OF(of), of->person), NULL, NULL);
   if (!error && of->whose.scope.len) /* the empty scope is shared by all users */
-    error =
-        remove_some(of, transaction, evict_sql, VESTRY_LIST(OF(of), tabs->options.per_scope_count - 1), &of->evicted);
+    error = vestry_sql_run(transaction, text_of(tabs, evict_sql),
+                           VESTRY_LIST(OF(of), tabs->options.per_scope_count - 1), NULL, NULL);
   if (!error)
-    error = remove_some(of, transaction, expire_sql, VESTRY_LIST(vsi_sql_now_ms(tabs->pool), (int)EXPIRED_AT_ONCE),
-                        &of->expired);
+    error = vestry_sql_run(transaction, text_of(tabs, expire_sql),
+                           VESTRY_LIST(vsi_sql_now_ms(tabs->pool), (int)EXPIRED_AT_ONCE), NULL, NULL);
   return error ? error : bound_all(of, transaction);
 }
 
@@ -341,12 +338,8 @@ static VSI_SIDE_BY_SIDE vestry_err write_state(state *of) {
   if (pool->ops->now_ms) values.count = 4;
   vestry_err error = pool->ops->change(pool, text_of(tabs, write_sql), &values);
   if (error != VESTRY_NOT_FOUND) return error;
-  vestry_sql_transaction *own = pool->ops->own(pool);
-  error = own ? put_inside(own, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, put, of);
-  if (error) return error;
-  atomic_fetch_add_explicit(&tabs->expired, (uint64_t)of->expired, memory_order_relaxed);
-  atomic_fetch_add_explicit(&tabs->evicted, (uint64_t)of->evicted, memory_order_relaxed);
-  return VESTRY_OK;
+  vestry_sql_transaction *own = vsi_sql_own(pool);
+  return own ? put_inside(own, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, put, of);
 }
 
 VSI_SIDE_BY_SIDE vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_request *req, const void *data,
@@ -402,10 +395,4 @@ vestry_err vestry_sql_tabs_create(vestry_pages *pages, vestry_sql_pool *pool, co
 
 void vestry_sql_tabs_destroy(vestry_sql_tabs *tabs) {
   if (tabs) vsi_free(tabs->pool->host, tabs);
-}
-
-void vestry_sql_tabs_stats_get(vestry_sql_tabs *tabs, vestry_sql_tabs_stats *ret_stats) {
-  const vestry_sql_tabs_stats stats = {.expired_count = atomic_load_explicit(&tabs->expired, memory_order_relaxed),
-                                       .evicted_count = atomic_load_explicit(&tabs->evicted, memory_order_relaxed)};
-  if (ret_stats) *ret_stats = stats;
 }
