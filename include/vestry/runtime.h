@@ -52,8 +52,9 @@ typedef struct vestry_runtime_options {
                                 gives, then reads the clock again. So a clock that is set by hand is for stepped
                                 runtimes only */
   uint32_t threads_count;  /**< 0: one for each processor that the process may use; at most 256; or
-                                VESTRY_THREADS_NONE */
-  vestry_runtime_io io;    /**< how streams write; not read if size is 0 */
+                                VESTRY_THREADS_NONE. A write to a stream wakes a thread only if fewer than one
+                                for each processor are awake and in no callback of an actor or timer */
+  vestry_runtime_io io;    /**< how streams write */
 } vestry_runtime_options;
 
 /** Create a runtime and start its threads. They are named vestry-0, vestry-1 … and vestry-timer, and block all signals.

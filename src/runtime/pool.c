@@ -17,9 +17,11 @@
  *
  * No job is forgotten: while jobs are in the queue, a worker is awake that looks into it before it sleeps, or a stepped
  * pool is stepped. Both sides hold the lock of the queue. A worker puts itself into the list of parked workers only if
- * the queue is empty, and a submit takes as many workers out of the list as it puts jobs into the queue. A job that a
- * worker submits again at the end of its run needs no further worker, so that a single busy job does not wake the idle
- * ones.
+ * the queue is empty. A submit wakes a worker for each job. Short jobs wake no further worker if one for each processor
+ * is awake and in no long run, because these workers look into the queue within a few short runs: the functions that a
+ * stream's run calls must not block (vestry/connection.h). A worker that takes jobs and leaves some wakes another one
+ * by the same rule. Thereby the long jobs behind short ones get their workers, too. A job that a worker submits again
+ * at the end of its run needs no further worker, so that a single busy job does not wake the idle ones.
  *
  * A parked worker sleeps on a futex: on its own, or on the one of the bell (bell.h) if no other worker sleeps there. A
  * wake-up is granted to a specific worker: the granting thread takes it out of the list, under the lock, and ends the
@@ -59,8 +61,8 @@ static vsi_bell *unpark_locked(vsi_pool_worker *worker) {
   return move_bell(worker->sleeps_on, VSI_BELL_WATCHED, VSI_BELL_QUIET) ? worker->sleeps_on : NULL;
 }
 
-/* Wake workers for `count` jobs or a ring, those that parked last first. Short jobs need no more workers than run short
- * jobs or look for jobs already, up to one for each processor, because a short run does not wait. Unlocks the queue. */
+/* Wake workers for `count` jobs or a ring, those that parked last first. If the queue begins with a short job, one
+ * worker for each processor is enough, and those that are awake and in no long run count. Unlocks the queue. */
 static void wake_and_unlock(vsi_pool *pool, size_t count) {
   enum { WOKEN_MOST = 8 };
   vsi_bell *woken[WOKEN_MOST];

@@ -39,10 +39,8 @@ static inline void vsi_job_fetch(const vsi_job *job) {
 
 /* A queue of jobs, first in, first out, whose length is read without its lock. The messages of an actor are such jobs.
  *
- * Compared with Concurrency Kit (two processors, nanoseconds for each job): with one thread, this
- * queue needs 67, ck_ring 32 and ck_fifo 58. With four threads that push and four that pop, this queue needs 90,
- * ck_ring 237 and ck_fifo 88. A ring is bounded, but a push must not fail. A fifo needs an entry for each job, which
- * other threads may read when the job is done, so that it could never be freed. */
+ * Concurrency Kit's queues do not fit: a ring is bounded, but a push must not fail; a fifo needs an entry for each job,
+ * which other threads may read when the job is done, so that it could never be freed. */
 typedef struct vsi_job_queue {
   vsi_mutex lock;         /* innermost */
   vsi_jobs jobs;          /* guarded by lock */

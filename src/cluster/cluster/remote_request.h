@@ -32,9 +32,8 @@ void vsi_remote_requests_due(vestry_timer *timer, void *cluster);
 void vsi_remote_requests_end(vestry_cluster *cluster, vestry_err error);
 /* Free the tables, after vsi_remote_requests_end. */
 void vsi_remote_requests_free(vestry_cluster *cluster);
-/* Depth of such functions on this thread. */
+/* Number of functions of the application that the cluster is calling on this thread, each inside the one before. */
 extern _Thread_local unsigned vsi_cluster_inside;
-/* Dispatch to other nodes. */
 
 /* Functions of vsi_elsewhere. */
 bool vsi_dispatch_is_shared(const vestry_scoped_key *key, void *cluster);
