@@ -46,7 +46,6 @@ static vestry_err make_tables(test_host *th, void *ctx) {
 static vestry_err use_node(crew *c, crew_node *n, const vestry_host *host) {
   bool has_run = true;
   int64_t id = 0;
-  vestry_jobs_stats stats = {0};
   const vestry_job_order order = {.key = "k", .unique = VESTRY_JOB_UNIQUE_OPEN, .payload = {"bytes", 5}};
   vestry_err error = open_without_memory(c, host);
   if (!error) error = crew_try(n, order, NULL);
@@ -55,7 +54,6 @@ static vestry_err use_node(crew *c, crew_node *n, const vestry_host *host) {
   assert_true(error || atomic_load(&c->calls) > calls);
   if (!error) error = error_of_function;
   if (!error) error = vestry_jobs_list(n->jobs, "work", VESTRY_JOB_ANY, 0, 1, see_row, &id);
-  if (!error) error = vestry_jobs_stats_get(n->jobs, &stats);
   if (!error && vestry_jobs_retry(n->jobs, id) == VESTRY_NO_MEMORY) error = VESTRY_NO_MEMORY;
   return error;
 }
@@ -73,7 +71,6 @@ static vestry_err use_node_and_recover(test_host *th, void *ctx) {
   assert_int_equal(crew_number(&c->nodes[1], "SELECT count(*) FROM vestry_job WHERE key = 'k' AND state <> 'done'"), 0);
   assert_int_equal(crew_try(&c->nodes[1], (vestry_job_order){0}, NULL), VESTRY_OK);
   assert_true(crew_step(&c->nodes[1]));
-  (void)crew_stats(&c->nodes[1]);
   return error;
 }
 

@@ -85,10 +85,8 @@ vestry_err crew_open_node(crew *c, crew_node *n, const vestry_host *host, vestry
 void crew_close_node(crew_node *n);
 /* Begin a crew, and open its nodes. */
 void crew_open(crew *c, vestry_jobs_options options);
-/* Close all nodes, check counters and memory, and remove the database. */
+/* Close all nodes, check memory, and remove the database. */
 void crew_close(crew *c);
-/* Return the counters of a node, after checking that they add up. */
-vestry_jobs_stats crew_stats(crew_node *n);
 
 /* Enqueue in a transaction that also inserts 1 into t, and ends with `end` or with the error of the order. */
 vestry_err crew_enqueue_as(crew_node *n, int kind, vestry_job_order order, vestry_err end, int64_t *ret_id);

@@ -165,8 +165,8 @@ typedef struct vestry_jobs_options {
   void *now_ctx;                /**< passed to now_ms */
 } vestry_jobs_options;
 
-/** Create jobs, and their tables if they do not exist: vestry_job and vestry_job_total; with PostgreSQL also
- *  vestry_job_lease, and vestry_job_slot for nodes of 0.3.0. A process that only enqueues needs no other call.
+/** Create jobs, and their table vestry_job if it does not exist; with PostgreSQL also vestry_job_lease. A process that
+ *  only enqueues needs no other call.
  *  pool      borrowed; must not be destroyed before the jobs
  *  options   NULL: the defaults. Copied
  *  ret_jobs  owned by the caller. Untouched on failure
@@ -324,30 +324,6 @@ VESTRY_API vestry_err vestry_jobs_retry(vestry_jobs *jobs, int64_t id);
  *  Returns  OK | NOT_FOUND | INVALID | the errors of the database
  *  Threads  as vestry_jobs_retry */
 VESTRY_API vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id);
-
-/** Numbers of the table, and counters of this process since its jobs were created. */
-typedef struct vestry_jobs_stats {
-  uint64_t enqueued_count; /**< ever, by all processes, scheduled jobs included: the sum of the next five */
-  uint64_t waiting_count;  /**< now; likewise the next three members */
-  uint64_t running_count;
-  uint64_t done_count;
-  uint64_t dead_count;
-  uint64_t removed_count; /**< ever: by vestry_jobs_remove, and done jobs after keep_ms */
-  uint64_t begun_count;   /**< runs of this process: the sum of the next five and under_way_count */
-  uint64_t succeeded_count;
-  uint64_t again_count; /**< failed, with another attempt to come */
-  uint64_t died_count;  /**< the last attempt failed */
-  uint64_t put_back_count;
-  uint64_t lost_count;
-  uint64_t under_way_count;  /**< now */
-  uint64_t taken_over_count; /**< of begun_count: taken after the lease of another process had ended */
-  uint64_t buried_count;     /**< jobs that are dead because the process died in each attempt. Not runs */
-} vestry_jobs_stats;
-
-/** Get the numbers and counters. The time is proportional to the number of rows in the table.
- *  Returns  OK | INVALID | the errors of the database
- *  Threads  any; blocks on the network or the disk */
-VESTRY_API vestry_err vestry_jobs_stats_get(vestry_jobs *jobs, vestry_jobs_stats *ret_stats);
 
 #ifdef __cplusplus
 }

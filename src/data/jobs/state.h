@@ -90,7 +90,6 @@ struct vestry_jobs {
   uint64_t rests_until_ns;  /* until then the polling thread waits */
   bool is_left_out;         /* a query was due while no worker waited */
   LIST_HEAD(, vsi_jobs_run) runs;
-  vestry_jobs_stats stats;                   /* of this process */
   vsi_repeated_log failures[VSI_JOBS_STEPS]; /* the last failure of each step that was logged */
   vsi_repeated_log dead, repaired;           /* the same of jobs by kind; and of rows that others have changed */
 };

@@ -66,9 +66,7 @@ static const char *const of_sqlite[] = {
     "CREATE INDEX IF NOT EXISTS vestry_job_due ON vestry_job(kind, due) WHERE due IS NOT NULL;"
     "CREATE INDEX IF NOT EXISTS vestry_job_key ON vestry_job(kind, key) WHERE key IS NOT NULL;"
     "CREATE INDEX IF NOT EXISTS vestry_job_state ON vestry_job(state, ended);"
-    "CREATE UNIQUE INDEX IF NOT EXISTS vestry_job_tick ON vestry_job(kind) WHERE period IS NOT NULL;"
-    "CREATE TABLE IF NOT EXISTS vestry_job_total(removed INTEGER NOT NULL) STRICT;"
-    "INSERT INTO vestry_job_total(removed) SELECT 0 WHERE NOT EXISTS(SELECT 1 FROM vestry_job_total)"};
+    "CREATE UNIQUE INDEX IF NOT EXISTS vestry_job_tick ON vestry_job(kind) WHERE period IS NOT NULL"};
 static const char *const of_postgres[] = {
     "CREATE TABLE IF NOT EXISTS vestry_job(id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL, key "
     "text,"
@@ -78,16 +76,9 @@ static const char *const of_postgres[] = {
     "CREATE INDEX IF NOT EXISTS vestry_job_due ON vestry_job(kind, due, id) WHERE due IS NOT NULL;"
     "CREATE INDEX IF NOT EXISTS vestry_job_key ON vestry_job(kind, key) WHERE key IS NOT NULL;"
     "CREATE INDEX IF NOT EXISTS vestry_job_state ON vestry_job(state, ended);"
-    "CREATE UNIQUE INDEX IF NOT EXISTS vestry_job_tick ON vestry_job(kind) WHERE period IS NOT NULL;"
-    "CREATE TABLE IF NOT EXISTS vestry_job_slot(slot integer PRIMARY KEY, orders bigint NOT NULL) WITH (fillfactor = "
-    "50);"
-    "INSERT INTO vestry_job_slot(slot, orders) SELECT slot, 0 FROM generate_series(0, 1023) AS slot"
-    " ON CONFLICT DO NOTHING;"
-    "CREATE TABLE IF NOT EXISTS vestry_job_total(removed bigint NOT NULL) WITH (fillfactor = 10);"
-    "INSERT INTO vestry_job_total(removed) SELECT 0 WHERE NOT EXISTS(SELECT 1 FROM vestry_job_total)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS vestry_job_tick ON vestry_job(kind) WHERE period IS NOT NULL",
     "ALTER TABLE vestry_job ADD COLUMN IF NOT EXISTS is_closed boolean NOT NULL DEFAULT false",
-    /* A publication of all tables makes the server reject an update of a row without a key. */
-    "ALTER TABLE vestry_job_total ADD COLUMN IF NOT EXISTS one boolean NOT NULL DEFAULT true PRIMARY KEY CHECK(one)"};
+    "SELECT 1" /* was for a table that is not used any more */};
 static const char *const leases_of_postgres[] = {
     "CREATE TABLE IF NOT EXISTS vestry_job_lease(id bigint PRIMARY KEY,"
     " fence bigint NOT NULL, ends bigint NOT NULL) WITH (fillfactor = 50)"};
@@ -206,12 +197,6 @@ static vsi_sql_texts old_sql = {
     FIND_OLD(SQLITE("$1"), ""),
     "WITH ended AS (DELETE FROM vestry_job_lease WHERE ends <= " NOW("$1") ") " FIND_OLD(NOW("$1"), MS)};
 static vsi_sql_texts clean_sql = {CLEAN(SQLITE("$1"), "", ""), CLEAN(NOW("$1"), MS, " FOR UPDATE SKIP LOCKED")};
-/* A script may have deleted the row, for example by TRUNCATE of all tables. PostgreSQL: then it is inserted again. The
- * table of SQLite has no key for this. */
-static vsi_sql_texts removed_sql = {"UPDATE vestry_job_total SET removed = removed + $1 RETURNING 1",
-                                    "INSERT INTO vestry_job_total AS old(removed) VALUES($1) ON CONFLICT(one)"
-                                    " DO UPDATE SET removed = old.removed + excluded.removed RETURNING 1"};
-static const char first_removed_sql[] = "INSERT INTO vestry_job_total(removed) VALUES($1)";
 static const char remove_sql[] = "DELETE FROM vestry_job WHERE id = $1 RETURNING 1";
 #define RETRY(now)                                                                                                     \
   "UPDATE vestry_job SET state = 'waiting', due = " now ", attempts = 0, ended = NULL, error = NULL WHERE id = $1"     \
@@ -225,11 +210,6 @@ static vsi_sql_texts retry_sql = {RETRY(SQLITE("$2")), RETRY(NOW("$2"))};
 static vsi_sql_texts list_sql = {
     LIST("due"),
     LIST("CASE state WHEN 'running' THEN greatest(due, (SELECT lease.ends " LEASE_OF_ROW ")) ELSE due END")};
-#define REMOVED "coalesce((SELECT removed FROM vestry_job_total), 0)"
-static const char stats_sql[] = "SELECT count(*) + " REMOVED ", count(*) FILTER (WHERE state = 'waiting'),"
-                                " count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'done'),"
-                                " count(*) FILTER (WHERE state = 'dead'), " REMOVED " FROM vestry_job";
-
 vestry_err vsi_jobs_table_make(vestry_sql_pool *pool) {
   vestry_err error = VESTRY_OK;
   for (const vsi_sql_schema *at = schemas[pool->ops->dialect], *end = at + PARTS; at < end && at->part && !error; at++)
@@ -635,37 +615,17 @@ vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, int64_t id, int64_t fence) {
 
 /* ------------------------------------------------------------------------------------------------- removal -------- */
 
-typedef struct removing {
-  const char *sql;
-  const vestry_value *values;
-} removing;
-
-/* Delete rows and count them. NOT_FOUND: there are none, and nothing is written. */
-static vestry_err remove_some(vestry_sql_transaction *transaction, void *ctx) {
-  const removing *of = ctx;
-  int64_t count = 0;
-  vestry_err error = vestry_sql_run(transaction, of->sql, of->values, vsi_sql_count_row, &count);
-  if (error) return error;
-  error = vestry_sql_run(transaction, vsi_sql_text_of(transaction->pool, removed_sql), VESTRY_LIST(count), NULL, NULL);
-  return error == VESTRY_NOT_FOUND ? vestry_sql_run(transaction, first_removed_sql, VESTRY_LIST(count), NULL, NULL)
-                                   : error;
-}
-
-static vestry_err remove_by(vestry_jobs *jobs, const char *sql, const vestry_value *values) {
-  removing of = {sql, values};
-  return later(vestry_sql_act(jobs->pool, VESTRY_SQL_WRITE, remove_some, &of));
-}
-
 vestry_err vsi_jobs_table_clean(vestry_jobs *jobs) {
   if (jobs->options.keep_ms > INT64_MAX / 4) return VESTRY_OK;
   const int64_t now_ms = vsi_jobs_table_now_ms(jobs), keep_ms = (int64_t)jobs->options.keep_ms;
   vestry_err error = run_alone(jobs, text_of(jobs, old_sql), VESTRY_LIST(now_ms, keep_ms), NULL, NULL);
-  if (!error) error = remove_by(jobs, text_of(jobs, clean_sql), VESTRY_LIST(now_ms, keep_ms, (int)CLEANED_AT_ONCE));
+  if (!error)
+    error = run_alone(jobs, text_of(jobs, clean_sql), VESTRY_LIST(now_ms, keep_ms, (int)CLEANED_AT_ONCE), NULL, NULL);
   return vsi_sql_if_any(error);
 }
 
 vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id) {
-  return jobs ? remove_by(jobs, remove_sql, VESTRY_LIST(id)) : VESTRY_INVALID;
+  return jobs ? run_alone(jobs, remove_sql, VESTRY_LIST(id), NULL, NULL) : VESTRY_INVALID;
 }
 
 vestry_err vsi_jobs_table_retry(vestry_jobs *jobs, int64_t id) {
@@ -719,22 +679,4 @@ vestry_err vestry_jobs_list(vestry_jobs *jobs, const char *kind, vestry_job_stat
       (is_recorded ? pool->ops->read : pool->ops->run_again)(pool, text_of(jobs, list_sql), &values, read_row, &of);
   error = vsi_sql_if_any(error);
   return error ? error : of.error;
-}
-
-static void read_stats(const vestry_sql_row *row, void *ctx) {
-  vestry_jobs_stats *stats = ctx;
-  uint64_t *const to[] = {&stats->enqueued_count, &stats->waiting_count, &stats->running_count,
-                          &stats->done_count,     &stats->dead_count,    &stats->removed_count};
-  for (unsigned i = 0; i < 6; i++) *to[i] = (uint64_t)vestry_sql_integer(row, i);
-}
-
-vestry_err vestry_jobs_stats_get(vestry_jobs *jobs, vestry_jobs_stats *ret_stats) {
-  if (!jobs) return VESTRY_INVALID;
-  if (!ret_stats) return vsi_mistake(jobs->host, "vestry_jobs_stats_get", "ret_stats is NULL");
-  vsi_mutex_lock(&jobs->lock);
-  vestry_jobs_stats stats = jobs->stats;
-  vsi_mutex_unlock(&jobs->lock);
-  vestry_err error = jobs->pool->ops->run_again(jobs->pool, stats_sql, NULL, read_stats, &stats);
-  if (!error && ret_stats) *ret_stats = stats;
-  return error;
 }

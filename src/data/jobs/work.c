@@ -333,16 +333,6 @@ static vestry_job_outcome end_run(vsi_jobs_run *run, vestry_err error) {
   return VESTRY_JOB_ENDED_LOST;
 }
 
-static void count_end(vestry_jobs_stats *stats, vestry_job_outcome outcome) {
-  switch (outcome) {
-  case VESTRY_JOB_ENDED_DONE: stats->succeeded_count++; break;
-  case VESTRY_JOB_ENDED_AGAIN: stats->again_count++; break;
-  case VESTRY_JOB_ENDED_DEAD: stats->died_count++; break;
-  case VESTRY_JOB_ENDED_PUT_BACK: stats->put_back_count++; break;
-  case VESTRY_JOB_ENDED_LOST: stats->lost_count++; break;
-  }
-}
-
 static void report(vsi_jobs_run *run, vestry_job_outcome outcome, vestry_err error) {
   const vestry_jobs_options *options = &run->jobs->options;
   if (outcome == VESTRY_JOB_ENDED_DEAD)
@@ -358,18 +348,13 @@ static void enter(vsi_jobs_run *run) {
   vestry_jobs *jobs = run->jobs;
   vsi_mutex_lock(&jobs->lock);
   LIST_INSERT_HEAD(&jobs->runs, run, in);
-  jobs->stats.begun_count++;
-  jobs->stats.under_way_count++;
-  jobs->stats.taken_over_count += run->is_over_taken;
   vsi_mutex_unlock(&jobs->lock);
 }
 
-static void leave(vsi_jobs_run *run, vestry_job_outcome outcome) {
+static void leave(vsi_jobs_run *run) {
   vestry_jobs *jobs = run->jobs;
   vsi_mutex_lock(&jobs->lock);
   LIST_REMOVE(run, in);
-  jobs->stats.under_way_count--;
-  count_end(&jobs->stats, outcome);
   vsi_mutex_unlock(&jobs->lock);
 }
 
@@ -378,7 +363,7 @@ static void perform(vsi_jobs_run *run) {
   vestry_jobs_wake(run->jobs); /* another job may be due */
   vestry_err error = run->kind->fn(&run->job, run->kind->app);
   vestry_job_outcome outcome = end_run(run, error);
-  leave(run, outcome);
+  leave(run);
   (void)vsi_jobs_table_clean(run->jobs); /* a failure does not matter: the next run tries again */
   report(run, outcome, error);
 }
@@ -390,9 +375,6 @@ static vestry_err bury(vsi_jobs_run *run) {
   const vestry_job_outcome outcome = judge(run, VESTRY_FAILED, false, &end);
   vestry_err error = vsi_jobs_table_end(run, &end);
   if (error) return error == VESTRY_CLOSED ? VESTRY_OK : error; /* ended, or renewed meanwhile */
-  vsi_mutex_lock(&run->jobs->lock);
-  run->jobs->stats.buried_count++;
-  vsi_mutex_unlock(&run->jobs->lock);
   report(run, outcome, VESTRY_FAILED);
   return VESTRY_OK;
 }
