@@ -41,11 +41,10 @@ static void note_end(const vestry_job *job, vestry_job_outcome outcome, vestry_e
   atomic_fetch_add(outcome == VESTRY_JOB_ENDED_DONE ? &t->ended : &t->wrong, 1);
 }
 
-static bool open_node(const jobs_database *database, const jobs_options *is, tally *t, uint32_t workers,
-                      bool is_followed, jobs_node *n) {
+static bool open_node(const jobs_database *database, const jobs_options *is, tally *t, uint32_t workers, jobs_node *n) {
   const vestry_jobs_options how = {
       .threads_count = workers, .poll_ms = (uint32_t)is->poll_ms, .on_end = note_end, .app = t};
-  if (!database->open(n, is, &how, is_followed)) return false;
+  if (!database->open(n, is, &how)) return false;
   return !workers || jobs_is_well(vestry_jobs_on(n->jobs, "work", work, t), "vestry_jobs_on");
 }
 
@@ -95,7 +94,7 @@ static bool add_at_once(const jobs_database *database, jobs_node *n, uint64_t th
 static bool run(const jobs_database *database, const jobs_options *is, uint32_t workers) {
   tally t = {0};
   jobs_node n = {0};
-  bool is_done = database->make(is) && open_node(database, is, &t, workers, false, &n) &&
+  bool is_done = database->make(is) && open_node(database, is, &t, workers, &n) &&
                  jobs_is_well(vestry_jobs_start(n.jobs), "vestry_jobs_start");
   const uint64_t began_ns = bench_now_ns();
   is_done = is_done && add_at_once(database, &n, workers, is->jobs) && await(&t.ended, is->jobs);
@@ -121,17 +120,15 @@ static bool begin_one(const jobs_database *database, jobs_node *by, tally *t, ui
   return true;
 }
 
-/* Measure the delay. by: the way of adding: by the node itself, by another node, or by another node while pages follow
- * commits. */
-static bool begin(const jobs_database *database, const jobs_options *is, const char *by) {
+/* Measure the delay of jobs that the node adds itself, or another one. */
+static bool begin(const jobs_database *database, const jobs_options *is, bool is_here) {
   static histogram delays;
   tally t = {0};
   jobs_node idle = {0}, other = {0};
-  const bool is_here = strcmp(by, "itself") == 0, is_followed = strcmp(by, "another,followed") == 0;
   uint64_t chance = 7;
   memset(&delays, 0, sizeof delays);
-  bool is_done = database->make(is) && open_node(database, is, &t, 1, is_followed, &idle) &&
-                 open_node(database, is, &t, 0, false, &other) &&
+  bool is_done = database->make(is) && open_node(database, is, &t, 1, &idle) &&
+                 open_node(database, is, &t, 0, &other) &&
                  jobs_is_well(vestry_jobs_start(idle.jobs), "vestry_jobs_start");
   for (uint64_t i = 0; i < is->delays && is_done; i++) {
     bench_sleep_ms(PAUSE_MS + bench_random(&chance) % PAUSE_MS);
@@ -141,17 +138,17 @@ static bool begin(const jobs_database *database, const jobs_options *is, const c
   database->close(&idle);
   database->remove(is);
   if (is_done)
-    printf("begin database=%s by=%s jobs=%" PRIu64 " p50_ms=%.2f p99_ms=%.2f max_ms=%.2f\n", database->name, by,
-           is->delays, histogram_percentile_ns(&delays, 0.5) / 1e6, histogram_percentile_ns(&delays, 0.99) / 1e6,
-           (double)delays.max_ns / 1e6);
+    printf("begin database=%s by=%s jobs=%" PRIu64 " p50_ms=%.2f p99_ms=%.2f max_ms=%.2f\n", database->name,
+           is_here ? "itself" : "another", is->delays, histogram_percentile_ns(&delays, 0.5) / 1e6,
+           histogram_percentile_ns(&delays, 0.99) / 1e6, (double)delays.max_ns / 1e6);
   return is_done;
 }
 
 /* ----------------------------------------------------------------------------------------- the command ---------- */
 
 static bool measure(const jobs_database *database, const jobs_options *is) {
-  return run(database, is, 1) && run(database, is, WORKERS_MOST) && begin(database, is, "itself") &&
-         begin(database, is, "another") && (!database->can_follow || begin(database, is, "another,followed"));
+  return run(database, is, 1) && run(database, is, WORKERS_MOST) && begin(database, is, true) &&
+         begin(database, is, false);
 }
 
 int bench_jobs(int argc, char **argv) {

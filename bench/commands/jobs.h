@@ -16,18 +16,16 @@ typedef struct jobs_options {
 
 /* A node. Zero: closed. */
 typedef struct jobs_node {
-  void *pool;     /* pool of the database */
-  void *followed; /* pages that follow the database; NULL: none */
+  void *pool; /* of the database */
   vestry_jobs *jobs;
 } jobs_node;
 
 /* Functions of a database. They return false after one line on stderr with the reason. */
 typedef struct jobs_database {
   const char *name;
-  bool can_follow;                        /* a node can follow commits of others */
   bool (*make)(const jobs_options *is);   /* creates an empty database */
   void (*remove)(const jobs_options *is); /* also after a failure */
-  bool (*open)(jobs_node *n, const jobs_options *is, const vestry_jobs_options *how, bool is_followed);
+  bool (*open)(jobs_node *n, const jobs_options *is, const vestry_jobs_options *how);
   void (*close)(jobs_node *n);               /* also after a failure */
   bool (*add)(jobs_node *n, int64_t number); /* writes a row and adds a job with this payload in one transaction */
 } jobs_database;

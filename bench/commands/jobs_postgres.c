@@ -8,17 +8,9 @@
 #include "postgres.h"
 #include "vestry/data/jobs.h"
 #include "vestry/data/postgres.h"
-#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 enum { CONNECTIONS = 16, WAIT_MS = 60000 };
-
-/* Pages without tabs, so that commits are followed. */
-typedef struct followed {
-  vestry *v;
-  vestry_pages *pages;
-  vestry_postgres *database;
-} followed;
 
 static bool make(const jobs_options *is) {
   if (!channels_own_schema(is->url)) return false;
@@ -37,32 +29,16 @@ static void leave_all(const jobs_options *is) {
   (void)is;
 }
 
-static bool follow(jobs_node *n) {
-  followed *f = calloc(1, sizeof *f);
-  n->followed = f;
-  return f && jobs_is_well(vestry_create(NULL, &f->v), "vestry_create") &&
-         jobs_is_well(vestry_pages_create(f->v, NULL, &f->pages), "vestry_pages_create") &&
-         jobs_is_well(vestry_postgres_create(f->pages, n->pool, NULL, &f->database), "vestry_postgres_create");
-}
-
-static bool open_node(jobs_node *n, const jobs_options *is, const vestry_jobs_options *how, bool is_followed) {
+static bool open_node(jobs_node *n, const jobs_options *is, const vestry_jobs_options *how) {
   vestry_sql_pool *pool = NULL;
   const vestry_postgres_pool_options options = {.url = is->url, .connections_count = CONNECTIONS, .wait_ms = WAIT_MS};
   if (!jobs_is_well(vestry_postgres_pool_create(&options, &pool), "vestry_postgres_pool_create")) return false;
   n->pool = pool;
-  return jobs_is_well(vestry_jobs_create(pool, how, &n->jobs), "vestry_jobs_create") && (!is_followed || follow(n));
+  return jobs_is_well(vestry_jobs_create(pool, how, &n->jobs), "vestry_jobs_create");
 }
 
 static void close_node(jobs_node *n) {
-  followed *f = n->followed;
   vestry_jobs_destroy(n->jobs);
-  if (f) {
-    vestry_postgres_destroy(f->database);
-    if (f->v) vestry_stop(f->v, 0);
-    vestry_pages_destroy(f->pages);
-    vestry_destroy(f->v);
-    free(f);
-  }
   vestry_sql_pool_destroy(n->pool);
 }
 
@@ -79,10 +55,5 @@ static bool add(jobs_node *n, int64_t number) {
   return jobs_is_well(error, "a job is not added");
 }
 
-const jobs_database jobs_postgres = {.name = "postgres",
-                                     .can_follow = true,
-                                     .make = make,
-                                     .remove = leave_all,
-                                     .open = open_node,
-                                     .close = close_node,
-                                     .add = add};
+const jobs_database jobs_postgres = {
+    .name = "postgres", .make = make, .remove = leave_all, .open = open_node, .close = close_node, .add = add};

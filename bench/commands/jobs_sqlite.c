@@ -27,7 +27,7 @@ static bool make(const jobs_options *is) {
   return true;
 }
 
-static bool open_node(jobs_node *n, const jobs_options *is, const vestry_jobs_options *how, bool is_followed) {
+static bool open_node(jobs_node *n, const jobs_options *is, const vestry_jobs_options *how) {
   vestry_sql_pool *pool = NULL;
   const vestry_sqlite_pool_options file = {.path = path,
                                            .schema = "CREATE TABLE message(number INTEGER)",
@@ -35,7 +35,7 @@ static bool open_node(jobs_node *n, const jobs_options *is, const vestry_jobs_op
                                            .setup = "PRAGMA synchronous = FULL",
                                            .wait_ms = WAIT_MS,
                                            .busy_ms = WAIT_MS};
-  (void)is, (void)is_followed;
+  (void)is;
   if (!jobs_is_well(vestry_sqlite_pool_create(&file, &pool), path)) return false;
   n->pool = pool;
   return jobs_is_well(vestry_jobs_create(pool, how, &n->jobs), "vestry_jobs_create");

@@ -210,27 +210,6 @@ TICKS_CASE(changed_period_begins_no_earlier_one_after_clock_set_back) {
   assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 25000);
 }
 
-/* For example, a script that empties the table, or marks all jobs as done. */
-/* capability: L7, M3 */
-TICKS_CASE(deleted_scheduled_job_is_created_again) {
-  assert_int_equal(vestry_jobs_start(c->nodes[0].jobs), VESTRY_OK);
-  static const char *const changes[] = {"DELETE FROM vestry_job", "DELETE FROM vestry_job",
-                                        "UPDATE vestry_job SET state = 'done', due = NULL, ended = 1",
-                                        "UPDATE vestry_job SET period = 0"};
-  for (int i = 1; i <= 4; i++) {
-    crew_do(&c->nodes[1], changes[i - 1]);
-    test_host_advance_ms(&c->th, 60000); /* equal lines are logged once a minute */
-    crew_pass(CREW_LEASE_MS);
-    UNTIL(crew_number(&c->nodes[1], "SELECT count(*) FROM vestry_job WHERE kind = 'tick' AND due > 0 AND period > 0") ==
-          1);
-    crew_pass(10000);
-    UNTIL(atomic_load(&c->ends) == i);
-  }
-  vestry_jobs_stop(c->nodes[0].jobs);
-  assert_int_equal(atomic_load(&c->th.log_lines), 4);
-  assert_non_null(strstr(c->th.last_log, "the scheduled job tick was deleted from vestry_job"));
-}
-
 int jobs_contract_run_ticks(void) {
   return cases_run("jobs_contract_ticks", NULL, NULL);
 }

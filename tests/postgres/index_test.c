@@ -47,33 +47,15 @@ static uint64_t now_ns(void *ctx) {
   return is_timed ? vsi_now_ns(&th.host) : 0;
 }
 
-/* Visible commits in their order: for each the block of the leaf that it wrote; 0: unknown. */
-static uint32_t seen_blocks[16];
-static size_t seen_count;
-static uint32_t received_block; /* the block for which a receiver waits */
-
-static void seen(void *ctx, const vsi_postgres_keys *keys) {
-  assert_ptr_equal(ctx, &th);
-  seen_blocks[seen_count++ % 16] = keys ? keys->keys[0].block : 0;
-}
-
-static bool is_received(void *ctx, const vsi_postgres_keys *keys) {
-  assert_ptr_equal(ctx, &th);
-  return received_block && (!keys || keys->keys[0].block == received_block);
-}
-
 static vestry_err open_with(size_t max_bytes, size_t max_ring) {
   hits_count = 0;
   unused = UINT64_MAX;
-  received_block = 0;
   const vsi_postgres_index_options options = {.host = &th.host,
                                               .max_bytes = max_bytes,
                                               .max_ring = max_ring,
                                               .hit = hit,
                                               .is_used = is_used,
                                               .now_ns = now_ns,
-                                              .seen = seen,
-                                              .has_receiver = is_received,
                                               .ctx = &th};
   return vsi_postgres_index_create(&options, &index_);
 }
@@ -186,34 +168,6 @@ TEST_CASE(set_is_hit_when_its_commit_is_visible) {
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
   see("103:103:");
   assert_int_equal(hits_count, 1);
-}
-
-/* A receiver, not a set, waits for the commit. The commit is polled as eagerly, and reported when it is visible. */
-TEST_CASE(commit_is_reported_when_it_is_visible) {
-  start();
-  seen_count = 0;
-  received_block = 7;
-  commit(101, leaf_of(6));
-  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
-  commit(102, leaf_of(7));
-  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
-  see("101:103:101,102");
-  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
-  assert_int_equal(seen_count, 0);
-  see("101:103:101");
-  assert_int_equal(seen_count, 1);
-  assert_int_equal(seen_blocks[0], 7);
-  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
-  see("103:103:");
-  assert_int_equal(seen_count, 2);
-  assert_int_equal(seen_blocks[1], 6);
-  commit_all(103);
-  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
-  see("104:104:");
-  assert_int_equal(seen_count, 3);
-  assert_int_equal(seen_blocks[2], 0);
-  vsi_postgres_index_start(index_, 110); /* earlier commits are unknown */
-  assert_int_equal(seen_count, 4);
 }
 
 /* The time at which the record was read, not that of visibility. */

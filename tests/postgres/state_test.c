@@ -286,31 +286,27 @@ static vestry_err never(vestry_job *job, void *ctx) {
   return VESTRY_OK;
 }
 
-/* Only the rows were restored, or a logical replica has become the primary: sequences are not replicated. */
-TEST_CASE(orders_do_not_fail_because_their_ids_exist) {
-  static const char restart[] = "ALTER TABLE vestry_job ALTER id RESTART WITH 1";
+/* Only the rows were restored, or a logical replica has become the primary: sequences are not replicated. EXISTS would
+ * mean another job of the key. */
+TEST_CASE(order_whose_id_exists_fails_with_a_remedy) {
   shop s;
   vestry_jobs *jobs;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   assert_int_equal(vestry_jobs_create(s.pool, NULL, &jobs), VESTRY_OK);
-  for (size_t i = 1; i < KINDS; i++) {
-    for (int k = 0; k < 3; k++)
-      assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kinds[i], order_see, jobs), VESTRY_OK);
-    test_host_advance_ms(&s.th, 60000); /* equal lines are logged once a minute */
-    alter(restart);
-  }
   assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_OK);
-  assert_int_equal(shop_number(&s, "SELECT max(id) FROM vestry_job"), 3 * (KINDS - 1) + 1);
-  assert_int_equal(s.th.log_lines, KINDS - 1);
-  assert_non_null(strstr(s.th.last_log, "the sequence of vestry_job.id was behind"));
-  alter(restart);
+  alter("ALTER TABLE vestry_job ALTER id RESTART WITH 1");
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_IO);
+  assert_non_null(strstr(s.th.last_log, "set the sequences of all tables beyond their rows"));
+  alter("ALTER TABLE vestry_job ALTER id RESTART WITH 1");
+  assert_int_equal(vestry_jobs_every(jobs, "never", 60000, 0, never, NULL), VESTRY_IO);
+  alter("ALTER TABLE vestry_job ALTER id RESTART WITH 10");
   assert_int_equal(vestry_jobs_every(jobs, "never", 60000, 0, never, NULL), VESTRY_OK);
   assert_int_equal(shop_number(&s, "SELECT count(*) FROM vestry_job WHERE period IS NOT NULL"), 1);
   /* A trigger that drops rows. */
   alter("CREATE FUNCTION drops() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER drops "
         "BEFORE INSERT ON vestry_job FOR EACH ROW EXECUTE FUNCTION drops()");
   assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_IO);
-  assert_non_null(strstr(s.th.last_log, "look for a trigger of vestry_job"));
+  assert_non_null(strstr(s.th.last_log, "look for a trigger, a rule or a policy"));
   vestry_jobs_destroy(jobs);
   shop_end(&s);
 }

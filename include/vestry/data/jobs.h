@@ -52,8 +52,6 @@ extern "C" {
  *  whose transaction lasts longer than its lease must call vestry_job_finish in that transaction.
  *
  *  PostgreSQL:
- *  - If pages of the pool follow commits (vestry/data/postgres.h, levels TABLES and READS), a job that another node
- *    enqueues is found within some milliseconds after its commit. Otherwise each node queries the table every poll_ms.
  *  - To take a job, a node locks only the row of that job, and passes over rows that other nodes have locked. So nodes
  *    take jobs at the same time, without waiting for each other.
  *  - While the server is away, no job begins. A running function continues, and its end is written when the server is
@@ -147,11 +145,9 @@ typedef struct vestry_jobs_options {
                                      looks for jobs and renews leases */
   uint32_t lease_ms;            /**< a job whose process died is taken over after this time [30,000]; at least 10.
                                      Leases are renewed after a third of it */
-  uint32_t poll_ms;             /**< time between two queries for jobs that other processes have enqueued [50;
-                                     PostgreSQL: 1,000 while pages of the pool follow commits, because such a job is
-                                     then found with its commit, and the query is only a fallback]; at most 60,000.
-                                     Independently of it, a job that a connection of this pool commits is found at
-                                     once, and a job that waits for its time is found when it is due */
+  uint32_t poll_ms;             /**< time between two queries for jobs that other processes have enqueued [50]; at most
+                                     60,000. Independently of it, a job that a connection of this pool commits is found
+                                     at once, and a job that waits for its time is found when it is due */
   uint32_t backoff_ms;          /**< wait before the second attempt [1,000] */
   uint32_t max_backoff_ms;      /**< maximum wait before an attempt [an hour] */
   uint32_t max_attempts;        /**< maximum number of attempts, if the order of the job does not set it [20] */
@@ -196,7 +192,7 @@ VESTRY_API vestry_err vestry_jobs_on(vestry_jobs *jobs, const char *kind, vestry
  *    run, later than it began.
  *  A scheduled job is a row of the kind `name`, which never ends; remove it with vestry_jobs_remove if no process runs
  *  it any more. If a process makes this call with other times, these apply to all processes from then on. If the row is
- *  deleted while a process with threads runs it, for example by TRUNCATE, the process creates it again, and logs that.
+ *  deleted while processes run it, for example by TRUNCATE, the next process that makes this call creates it again.
  *  name       a kind that has no other function
  *  period_ms  1 to 10 years
  *  offset_ms  less than period_ms

@@ -10,7 +10,6 @@ enum {
   LEASE_MS = 30000,
   LEASE_LEAST_MS = 10,
   POLL_MS = 50,
-  SLOW_POLL_MS = 1000,
   POLL_MOST_MS = 60000,
   BACKOFF_MS = 1000,
   BACKOFF_MOST_MS = 3600000,
@@ -47,7 +46,6 @@ static void free_all(vestry_jobs *jobs) {
   pthread_cond_destroy(&jobs->work);
   pthread_cond_destroy(&jobs->poll);
   vsi_mutex_finish(&jobs->lock);
-  vsi_free(jobs->host, jobs->receiver);
   vsi_free(jobs->host, jobs);
 }
 
@@ -55,7 +53,6 @@ vestry_err vestry_jobs_create(vestry_sql_pool *pool, const vestry_jobs_options *
   if (!pool) return VESTRY_INVALID;
   if (!ret_jobs) return vsi_mistake(pool->host, "vestry_jobs_create", "ret_jobs is NULL");
   vestry_jobs_options options = given ? *given : (vestry_jobs_options){0};
-  const uint32_t slow_poll_ms = options.poll_ms ? options.poll_ms : SLOW_POLL_MS;
   set_defaults(&options);
   const char *mistake = find_mistake(&options);
   if (mistake) return vsi_mistake(pool->host, "vestry_jobs_create", mistake);
@@ -64,14 +61,11 @@ vestry_err vestry_jobs_create(vestry_sql_pool *pool, const vestry_jobs_options *
   jobs->pool = pool;
   jobs->host = pool->host;
   jobs->options = options;
-  jobs->slow_poll_ms = slow_poll_ms;
   LIST_INIT(&jobs->runs);
   vsi_mutex_init(&jobs->lock, VSI_LOCK_JOBS);
   pthread_cond_init(&jobs->work, NULL);
   pthread_cond_init(&jobs->poll, NULL);
-  const vsi_sql_receiver_ops *receivers = pool->ops->receivers;
-  if (receivers) jobs->receiver = vsi_calloc(pool->host, 1, receivers->bytes);
-  vestry_err error = receivers && !jobs->receiver ? VESTRY_NO_MEMORY : vsi_jobs_table_make(pool);
+  vestry_err error = vsi_jobs_table_make(pool);
   if (error)
     free_all(jobs);
   else
@@ -125,7 +119,7 @@ vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t perio
   const vsi_jobs_period period = {(int64_t)period_ms, (int64_t)offset_ms};
   vestry_err error = add_kind(jobs, "vestry_jobs_every", name, period, fn, app);
   if (error) return error;
-  error = vsi_jobs_table_schedule(jobs, false, &jobs->kinds[jobs->kinds_count - 1]);
+  error = vsi_jobs_table_schedule(jobs, &jobs->kinds[jobs->kinds_count - 1]);
   if (error) vsi_free(jobs->host, jobs->kinds[--jobs->kinds_count].name);
   return error;
 }

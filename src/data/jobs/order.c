@@ -32,10 +32,10 @@ static vsi_sql_texts nth_sql = {NULL, "SELECT coalesce(max(nth), 0) + 1 FROM ves
   "INSERT INTO vestry_job(kind, key, state, due, attempts_most, payload, created" nth                                  \
   ") VALUES($1, $2, 'waiting', " greatest "(" now " + $4" ms ", $5" ms "), $6, $7, " now value ")" unless              \
   " RETURNING id"
-static vsi_sql_texts enqueue_sql = {
-    ENQUEUE(VSI_SQL_SQLITE_NOW("$3"), "", "max", "", "", ""),
-    ENQUEUE(VSI_SQL_POSTGRES_NOW("$3"), "::bigint", "greatest", ", nth", ", $8", " ON CONFLICT DO NOTHING")};
-enum { IDS_TRIES = 3, KEY_TRIES = 1000 };
+static vsi_sql_texts enqueue_sql = {ENQUEUE(VSI_SQL_SQLITE_NOW("$3"), "", "max", "", "", ""),
+                                    ENQUEUE(VSI_SQL_POSTGRES_NOW("$3"), "::bigint", "greatest", ", nth", ", $8",
+                                            " ON CONFLICT(kind, key, nth) WHERE nth IS NOT NULL DO NOTHING")};
+enum { KEY_TRIES = 1000 };
 
 /* Return whether the transaction belongs to the jobs' pool and can write. */
 static bool may_write(const vestry_jobs *jobs, const vestry_sql_transaction *transaction) {
@@ -117,14 +117,13 @@ static vestry_err find_in_the_way(const vestry_jobs *jobs, vestry_sql_transactio
 }
 
 /* Insert the row of an order, unless a job prevents it. PostgreSQL inserts no row if the job's number exists, because
- * another transaction has just enqueued the key; or if the id exists, which must not end as EXISTS, because this would
- * mean another job of the key. Then the ids are raised, and the order looks again. */
+ * another transaction has just enqueued the key. Then the order looks again. */
 static vestry_err insert(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *order,
                          int64_t *ret_id) {
-  const vsi_call call = vsi_sql_call(jobs->pool, "vestry_jobs_enqueue");
   const bool is_sqlite = jobs->pool->ops->dialect == VSI_SQL_OF_SQLITE;
   vestry_err error = wake_after(jobs, &transaction->after);
-  for (int tries = order->key ? KEY_TRIES : IDS_TRIES; !error && tries; tries--) {
+  if (error) return error;
+  for (int tries = order->key && !is_sqlite ? KEY_TRIES : 1; tries; tries--) {
     int64_t nth = 0;
     error = find_in_the_way(jobs, transaction, order, &nth, ret_id);
     if (error) return error;
@@ -135,15 +134,9 @@ static vestry_err insert(vestry_jobs *jobs, vestry_sql_transaction *transaction,
     if (is_sqlite) values.count--;
     error =
         vestry_sql_run(transaction, vsi_sql_text_of(jobs->pool, enqueue_sql), &values, vestry_sql_row_integer, ret_id);
-    if (is_sqlite) return vsi_sql_if_written(jobs->pool, call.function, "vestry_job", error);
-    if (error != VESTRY_NOT_FOUND) return error;
-    error = vsi_jobs_table_raise_ids(jobs, transaction);
+    if (error != VESTRY_NOT_FOUND) return vsi_jobs_if_new_id(jobs, "vestry_jobs_enqueue", error);
   }
-  return error
-             ? error
-             : vsi_refuse(&call, VESTRY_IO,
-                          "the database has inserted no row, and reported no error; look for a trigger of vestry_job, "
-                          "and compare the largest id with the sequence of vestry_job.id");
+  return vsi_sql_if_written(jobs->pool, "vestry_jobs_enqueue", "vestry_job", error);
 }
 
 vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *given,

@@ -66,10 +66,8 @@ typedef enum vsi_jobs_step {
 
 struct vestry_jobs {
   vestry_sql_pool *pool;
-  void *receiver; /* receiver for commits to the table, if the pool has receivers */
   const vestry_host *host;
   vestry_jobs_options options; /* defaults filled in */
-  uint32_t slow_poll_ms;       /* used instead of poll_ms while the receiver reports commits of other processes */
   vsi_jobs_kind *kinds;
   size_t kinds_count, kinds_room;
   pthread_t *threads; /* the last one is the polling thread; NULL: none were started */
@@ -77,21 +75,20 @@ struct vestry_jobs {
   uint64_t passes_count;    /* belongs to the polling thread: times that it began to renew all leases */
   vsi_mutex lock;           /* guards all below */
   pthread_cond_t work;      /* the workers wait for it */
-  pthread_cond_t poll;      /* the polling thread waits for it, unless it waits with the receiver */
+  pthread_cond_t poll;      /* the polling thread waits for it */
   bool is_begun;            /* no more kinds are added */
   bool is_due;              /* a worker must look for a job */
   bool is_over, is_ended;   /* the workers must end; the polling thread must end, too */
   bool is_roused;           /* the polling thread has been woken */
   size_t idle_count;        /* number of workers that wait */
-  uint64_t paused_until_ns; /* end of the pause after a failure; on the monotonic clock, like the next four */
+  uint64_t paused_until_ns; /* end of the pause after a failure; on the monotonic clock, like the next three */
   uint64_t poll_at_ns;      /* time of the next query, if a worker waits then */
   uint64_t full_at_ns;      /* time of the next look at all jobs; the looks before it are brief */
-  uint64_t polled_ns;       /* time of the last query by the polling thread */
   uint64_t rests_until_ns;  /* until then the polling thread waits */
   bool is_left_out;         /* a query was due while no worker waited */
   LIST_HEAD(, vsi_jobs_run) runs;
   vsi_repeated_log failures[VSI_JOBS_STEPS]; /* the last failure of each step that was logged */
-  vsi_repeated_log dead, repaired;           /* the same of jobs by kind; and of rows that others have changed */
+  vsi_repeated_log dead;                     /* the same of jobs by kind */
 };
 
 /* Return the time of the options' clock, or else of this host's clock, limited so that sums with it do not overflow. */
@@ -163,25 +160,18 @@ typedef struct vsi_jobs_end {
   const char *error; /* NULL: unchanged; "": none */
 } vsi_jobs_end;
 
-/* Result of a query for due jobs. */
-typedef struct vsi_jobs_polled {
-  int64_t wait_ms;  /* until the next job of a kind of this process is due; 0: one is due; INT64_MAX: there is none */
-  bool is_notified; /* the receiver reports all commits since the query began */
-} vsi_jobs_polled;
-
 /* Create the table if it does not exist. */
 vestry_err vsi_jobs_table_make(vestry_sql_pool *pool);
-/* Create the scheduled job of a kind, or change its times. is_aside: as for vsi_jobs_table_poll */
-vestry_err vsi_jobs_table_schedule(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind);
-/* PostgreSQL: if the sequence of ids is behind the rows, set it beyond them, and log this. It is behind if only the
- * rows were restored, or after a change to a logical replica, because sequences are not replicated.
- *  transaction  NULL: none */
-vestry_err vsi_jobs_table_raise_ids(vestry_jobs *jobs, vestry_sql_transaction *transaction);
-/* Create the scheduled jobs of this process again whose rows others have deleted. For the polling thread. */
-vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs);
-/* Query when the next job is due. is_aside: for the polling thread, which must not wait for connections that others
- * hold, because it also renews leases. */
-vestry_err vsi_jobs_table_poll(vestry_jobs *jobs, bool is_aside, vsi_jobs_polled *ret_polled);
+/* Create the scheduled job of a kind, or change its times. */
+vestry_err vsi_jobs_table_schedule(vestry_jobs *jobs, const vsi_jobs_kind *kind);
+/* Return the error of a statement that inserts a job; IO instead of EXISTS, which would mean a job with the same key.
+ * PostgreSQL: the sequence of ids is behind the rows. */
+vestry_err vsi_jobs_if_new_id(vestry_jobs *jobs, const char *function, vestry_err error);
+/* Query when the next job is due.
+ *  is_aside     for the polling thread, which must not wait for connections that others hold, because it also renews
+ *               leases
+ *  ret_wait_ms  until the next job of a kind of this process is due; 0: one is due; INT64_MAX: there is none */
+vestry_err vsi_jobs_table_poll(vestry_jobs *jobs, bool is_aside, int64_t *ret_wait_ms);
 /* Take the job that has been due for the longest time.
  *  ret_run  zeroed before; call vsi_jobs_run_finish afterwards, also after a failure
  *  Returns  OK | NOT_FOUND | NO_MEMORY */

@@ -33,11 +33,8 @@
  * of this library do not know the table, which is therefore a separate part of the schema; their nodes keep running,
  * and take over jobs of other nodes that run for longer than the first lease.
  *
- * If pages of a pool of PostgreSQL follow commits, their follower reports commits to the table (vsi_sql_receiver_ops in
- * data/sql/sql.h), so a job of another node is found with its commit. NOTIFY would report it in all cases, but
- * transactions that notify commit one at a time. SQLite does not report commits of other processes. Querying whether
- * there were any (PRAGMA data_version) takes the same locks as querying for jobs, so the table is queried every poll_ms
- * instead.
+ * Processes query the table every poll_ms for jobs of others. NOTIFY would report these at once, but transactions that
+ * notify commit one at a time.
  *
  * While another client of PostgreSQL holds a snapshot (pg_dump), the index keeps the entries of all jobs that have
  * ended since, and a query from the beginning passes over each of them. Therefore, most looks are brief: they begin
@@ -116,12 +113,10 @@ static vsi_sql_texts now_sql = {SELECT_NOW(SQLITE("$1")), SELECT_NOW(NOW("$1"))}
       "old.", "excluded.period", "excluded.shift") ", 0)) END WHERE old.period <> excluded.period OR old.shift <> "    \
                                                    "excluded.shift OR old.due IS NULL"
 static vsi_sql_texts schedule_sql = {SCHEDULE("max"), SCHEDULE("greatest")};
-static const char has_scheduled_sql[] = "SELECT 1 FROM vestry_job WHERE kind = $1 AND period > 0 AND due IS NOT NULL";
 /* PostgreSQL: the row is not that of a run with a renewed lease. */
 #define LEASE_OF_ROW "FROM vestry_job_lease AS lease WHERE lease.id = vestry_job.id AND lease.fence = vestry_job.fence"
 #define IS_FREE(now) " AND (state <> 'running' OR NOT EXISTS (SELECT 1 " LEASE_OF_ROW " AND lease.ends > " now "))"
-/* Time until the next job of some kinds is due. For receivers also the table's oid and the number of its file.
- * PostgreSQL: or until the first renewed lease ends, of any kind. */
+/* Time until the next job of some kinds is due. PostgreSQL: or until the first renewed lease ends, of any kind. */
 #define FROM(due, id) " AND (due, id) >= (" due ", " id ")"
 #define SQLITE_FROM   FROM("json_extract(known.value, '$[1]')", "json_extract(known.value, '$[2]')")
 #define OF_EACH       "json_array_elements($1::json) WITH ORDINALITY AS known(one, number)"
@@ -132,8 +127,7 @@ static vsi_sql_texts next_sql = {
     "NULL" SQLITE_FROM " ORDER BY due, id LIMIT 1)) - " SQLITE("$2") " FROM json_each($1) AS known",
     "SELECT least(min(first.due), (SELECT min(lease.ends) FROM vestry_job_lease AS lease JOIN vestry_job AS job"
     " USING (id, fence) WHERE job.state = 'running' AND lease.ends > " NOW("$2") ")) - " NOW(
-        "$2") ", 'vestry_job'::regclass::oid::bigint, pg_relation_filenode('vestry_job'::regclass) FROM " OF_EACH
-              ", LATERAL (SELECT due FROM vestry_job WHERE " OF_KNOWN
+        "$2") " FROM " OF_EACH ", LATERAL (SELECT due FROM vestry_job WHERE " OF_KNOWN
               " AND due IS NOT NULL" KNOWN_FROM IS_FREE(NOW("$2")) " ORDER BY due, id LIMIT 1) AS first"};
 /* The kinds that have a due job, first the kind whose job has been due for the longest time. */
 #define OLDEST(column)                                                                                                 \
@@ -243,55 +237,24 @@ static vestry_err run_as(vestry_jobs *jobs, bool is_aside, const char *sql, cons
 
 /* ------------------------------------------------------------------------------------------ scheduled jobs -------- */
 
-vestry_err vsi_jobs_table_raise_ids(vestry_jobs *jobs, vestry_sql_transaction *transaction) {
-  static const char sql[] =
-      "SELECT pg_catalog.setval(ids.of, last.id) FROM (SELECT pg_catalog.pg_get_serial_sequence('vestry_job'::text,"
-      " 'id'::text)::regclass) AS ids(of), (SELECT max(id) FROM vestry_job) AS last(id)"
-      " WHERE coalesce(pg_catalog.pg_sequence_last_value(ids.of), 0::bigint) < last.id";
-  vestry_err error = transaction ? vestry_sql_run(transaction, sql, NULL, NULL, NULL)
-                                 : later(jobs->pool->ops->run_aside(jobs->pool, sql, NULL, NULL, NULL));
-  if (!error)
-    vsi_log_repeated(
-        jobs->host, &jobs->repaired, 0, VESTRY_LOG_WARN,
-        "vestry_jobs, %s: the sequence of vestry_job.id was behind the rows of vestry_job, and was set beyond them; "
-        "after a restore, or a change to a logical replica, set the sequences of all tables",
-        jobs->pool->name);
-  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+vestry_err vsi_jobs_if_new_id(vestry_jobs *jobs, const char *function, vestry_err error) {
+  const vsi_call call = vsi_sql_call(jobs->pool, function);
+  if (error != VESTRY_EXISTS) return error;
+  return vsi_refuse(&call, VESTRY_IO,
+                    "the next id of vestry_job exists already; after a restore of the rows alone, or a change to a "
+                    "logical replica, set the sequences of all tables beyond their rows");
 }
 
-vestry_err vsi_jobs_table_schedule(vestry_jobs *jobs, bool is_aside, const vsi_jobs_kind *kind) {
+vestry_err vsi_jobs_table_schedule(vestry_jobs *jobs, const vsi_jobs_kind *kind) {
   const vsi_jobs_period period = kind->period;
   int64_t now_ms = 0;
-  vestry_err error = run_as(jobs, is_aside, text_of(jobs, now_sql), VESTRY_LIST(vsi_jobs_table_now_ms(jobs)),
-                            vestry_sql_row_integer, &now_ms);
+  vestry_err error = run_alone(jobs, text_of(jobs, now_sql), VESTRY_LIST(vsi_jobs_table_now_ms(jobs)),
+                               vestry_sql_row_integer, &now_ms);
   if (error) return error;
   const vestry_value *values = VESTRY_LIST(kind->name, vsi_jobs_period_after(period, now_ms),
                                            jobs->options.max_attempts, now_ms, period.length_ms, period.offset_ms);
-  error = run_as(jobs, is_aside, text_of(jobs, schedule_sql), values, NULL, NULL);
-  if (error != VESTRY_EXISTS) return error;
-  error = vsi_jobs_table_raise_ids(jobs, NULL); /* the id exists, and not the kind */
-  return error ? error : run_as(jobs, is_aside, text_of(jobs, schedule_sql), values, NULL, NULL);
-}
-
-vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs) {
-  vestry_err error = VESTRY_OK;
-  for (const vsi_jobs_kind *kind = jobs->kinds, *end = kind + jobs->kinds_count; kind < end && !error; kind++) {
-    if (!kind->period.length_ms) continue;
-    error = run_as(jobs, true, has_scheduled_sql, VESTRY_LIST((const char *)kind->name), NULL, NULL);
-    if (error != VESTRY_NOT_FOUND) continue;
-    error = vsi_jobs_table_schedule(jobs, true, kind);
-    if (!error)
-      error =
-          vsi_sql_if_written(jobs->pool, "vestry_jobs", "vestry_job",
-                             run_as(jobs, true, has_scheduled_sql, VESTRY_LIST((const char *)kind->name), NULL, NULL));
-    if (!error)
-      vsi_log_repeated(
-          jobs->host, &jobs->repaired, 0, VESTRY_LOG_WARN,
-          "vestry_jobs, %s: the scheduled job %s was deleted from vestry_job, or had no period or time any more; "
-          "it was created again",
-          jobs->pool->name, kind->name);
-  }
-  return error;
+  error = run_alone(jobs, text_of(jobs, schedule_sql), values, NULL, NULL);
+  return vsi_jobs_if_new_id(jobs, "vestry_jobs_every", error);
 }
 
 /* -------------------------------------------------------------------------------------------------- looking ------- */
@@ -354,42 +317,22 @@ static char *write_kinds(vestry_jobs *jobs, bool is_full) {
   return kinds;
 }
 
-typedef struct next {
-  int64_t wait_ms;
-  uint32_t table, file;
-} next;
-
-static void read_next(const vestry_sql_row *row, void *ctx) {
-  next *is = ctx;
+static void read_wait(const vestry_sql_row *row, void *ctx) {
   const int64_t wait_ms = vestry_sql_integer(row, 0);
-  is->wait_ms = !vestry_sql_text(row, 0) ? INT64_MAX : wait_ms > 0 ? wait_ms : 0;
-  is->table = (uint32_t)vestry_sql_integer(row, 1);
-  is->file = (uint32_t)vestry_sql_integer(row, 2);
+  *(int64_t *)ctx = !vestry_sql_text(row, 0) ? INT64_MAX : wait_ms > 0 ? wait_ms : 0;
 }
 
-/* The receiver is set before the query, for the file that the previous query has found. If the table has another file
- * now, commits in between may not have been reported, so the query is repeated. */
-vestry_err vsi_jobs_table_poll(vestry_jobs *jobs, bool is_aside, vsi_jobs_polled *ret_polled) {
-  vestry_sql_pool *pool = jobs->pool;
-  const vsi_sql_receiver_ops *receivers = pool->ops->receivers;
+vestry_err vsi_jobs_table_poll(vestry_jobs *jobs, bool is_aside, int64_t *ret_wait_ms) {
   uint64_t begun_ns;
+  int64_t wait_ms = INT64_MAX;
   const bool is_full = begin_look(jobs, &begun_ns);
   char *kinds = write_kinds(jobs, is_full);
   if (!kinds) return VESTRY_NO_MEMORY;
-  vestry_err error = VESTRY_OK;
-  bool is_same = false;
-  for (int tries = 0; tries < 2 && !is_same && !error; tries++) {
-    next is = {INT64_MAX, 0, 0};
-    ret_polled->is_notified = receivers && receivers->listen(pool, jobs->receiver);
-    const vestry_value values = *VESTRY_LIST((const char *)kinds, vsi_jobs_table_now_ms(jobs));
-    error = run_as(jobs, is_aside, text_of(jobs, next_sql), &values, read_next, &is);
-    ret_polled->wait_ms = is.wait_ms;
-    is_same = error || !receivers || receivers->know(pool, jobs->receiver, is.table, is.file);
-  }
-  ret_polled->is_notified = ret_polled->is_notified && is_same;
-  if (is_full && !error) end_full_look(jobs, begun_ns);
-  if (!is_full) ret_polled->wait_ms = before_full_look(jobs, ret_polled->wait_ms);
+  const vestry_value *values = VESTRY_LIST((const char *)kinds, vsi_jobs_table_now_ms(jobs));
+  vestry_err error = run_as(jobs, is_aside, text_of(jobs, next_sql), values, read_wait, &wait_ms);
   vsi_free(jobs->host, kinds);
+  if (is_full && !error) end_full_look(jobs, begun_ns);
+  *ret_wait_ms = is_full ? wait_ms : before_full_look(jobs, wait_ms);
   return error;
 }
 

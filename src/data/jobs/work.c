@@ -2,19 +2,14 @@
 /* The threads of jobs. The workers take jobs and run their functions. One more thread, the polling thread, renews
  * leases and queries the table for due jobs. A commit by the pool of this process wakes the workers at once.
  *
- * The table is queried for due jobs at the time when the next job becomes due, and after poll_ms. If the table has a
- * receiver that reports commits of other processes, the table is queried after each report, and otherwise only every
- * slow_poll_ms instead of every poll_ms. This slow query is necessary because the database's clock may have been set,
- * and because a transaction that is rolled back causes no report, although it had a job locked. While all workers are
- * busy, the polling thread does not query the table, because each worker does so when it has ended a job. */
+ * The table is queried for due jobs at the time when the next job becomes due, and every poll_ms, which finds jobs of
+ * other processes. While all workers are busy, the polling thread does not query the table, because each worker does so
+ * when it has ended a job. */
 #include "base/log.h"
 #include "base/thread.h"
 #include "data/jobs/state.h"
 
-enum {
-  PAUSE_MS = 1000, /* after a failure, for example a full disk */
-  APART_MS = 5     /* minimum between two queries: the receiver reports each step of each job */
-};
+enum { PAUSE_MS = 1000 }; /* after a failure, for example a full disk */
 #define NEVER_NS UINT64_MAX
 
 /* --------------------------------------------------------------------------------------------------- waking ------- */
@@ -27,15 +22,7 @@ void vestry_jobs_wake(vestry_jobs *jobs) {
   vsi_mutex_unlock(&jobs->lock);
 }
 
-static const vsi_sql_receiver_ops *receivers_of(const vestry_jobs *jobs) {
-  return jobs->pool->ops->receivers;
-}
-
 static void rouse(vestry_jobs *jobs) {
-  if (receivers_of(jobs)) {
-    receivers_of(jobs)->rouse(jobs->pool, jobs->receiver);
-    return;
-  }
   vsi_mutex_lock(&jobs->lock);
   jobs->is_roused = true;
   pthread_cond_signal(&jobs->poll);
@@ -54,10 +41,10 @@ static void log_step(vestry_jobs *jobs, vsi_jobs_step step, const vsi_held_log *
 /* ------------------------------------------------------------------------------------------------- looking -------- */
 
 /* A job that is due now is no reason for another query: the worker that takes it makes the next one. */
-static uint64_t next_ns(const vestry_jobs *jobs, vestry_err error, const vsi_jobs_polled *is) {
-  const uint64_t poll_ms = is->is_notified ? jobs->slow_poll_ms : jobs->options.poll_ms;
+static uint64_t next_ns(const vestry_jobs *jobs, vestry_err error, int64_t wait_ms) {
+  const uint64_t poll_ms = jobs->options.poll_ms;
   if (error) return vsi_monotonic_in_ms(PAUSE_MS);
-  return vsi_monotonic_in_ms(is->wait_ms > 0 && (uint64_t)is->wait_ms < poll_ms ? (uint64_t)is->wait_ms : poll_ms);
+  return vsi_monotonic_in_ms(wait_ms > 0 && (uint64_t)wait_ms < poll_ms ? (uint64_t)wait_ms : poll_ms);
 }
 
 /* Query the table at that time, unless it is queried sooner: another query may have ended meanwhile. */
@@ -71,23 +58,17 @@ static void poll_at(vestry_jobs *jobs, uint64_t at_ns) {
 
 /* Query the table, and compute the time of the next query. The errors are those of the table. */
 static vestry_err poll_table(vestry_jobs *jobs, bool is_aside, bool *ret_is_due) {
-  vsi_jobs_polled is = {INT64_MAX, false};
+  int64_t wait_ms = INT64_MAX;
   vsi_mutex_lock(&jobs->lock);
-  jobs->poll_at_ns = NEVER_NS; /* this query covers all earlier reports */
+  jobs->poll_at_ns = NEVER_NS;
   vsi_mutex_unlock(&jobs->lock);
   vsi_held_log held;
   vsi_log_hold(&held);
-  const vestry_err error = vsi_jobs_table_poll(jobs, is_aside, &is);
+  const vestry_err error = vsi_jobs_table_poll(jobs, is_aside, &wait_ms);
   log_step(jobs, VSI_JOBS_STEP_POLL, &held);
-  poll_at(jobs, next_ns(jobs, error, &is));
-  if (!error) *ret_is_due = is.wait_ms == 0;
+  poll_at(jobs, next_ns(jobs, error, wait_ms));
+  if (!error) *ret_is_due = wait_ms == 0;
   return error;
-}
-
-/* Query the table again after poll_ms. All due jobs were locked by other transactions, whose end is not reported if
- * they are rolled back. */
-static void poll_again(vestry_jobs *jobs) {
-  poll_at(jobs, vsi_monotonic_in_ms(jobs->options.poll_ms));
 }
 
 /* Return whether a query is due and useful. A query is useless during the pause after a failure, and while no worker
@@ -104,7 +85,6 @@ static bool is_wanted(vestry_jobs *jobs) {
     jobs->is_left_out = true;
   } else {
     is_wanted = is_time && !jobs->is_over;
-    if (is_wanted) jobs->polled_ns = now_ns;
   }
   vsi_mutex_unlock(&jobs->lock);
   return is_wanted;
@@ -124,35 +104,18 @@ static void poll_in_time(vestry_jobs *jobs) {
 
 /* ------------------------------------------------------------------------------------------------- resting -------- */
 
-/* Return whether other processes may have changed the table. */
-static bool wait_until(vestry_jobs *jobs, uint64_t until_ns) {
-  if (receivers_of(jobs)) return receivers_of(jobs)->wait(jobs->pool, jobs->receiver, until_ns);
-  vsi_mutex_lock(&jobs->lock);
-  while (!jobs->is_roused && vsi_wait_until(&jobs->poll, &jobs->lock, until_ns)) continue;
-  jobs->is_roused = false;
-  vsi_mutex_unlock(&jobs->lock);
-  return false;
-}
-
-static void note_report(vestry_jobs *jobs) {
-  vsi_mutex_lock(&jobs->lock);
-  const uint64_t at_ns = jobs->polled_ns + (uint64_t)APART_MS * 1000000;
-  if (at_ns < jobs->poll_at_ns) jobs->poll_at_ns = at_ns;
-  vsi_mutex_unlock(&jobs->lock);
-}
-
 /* Wait until it is time for a query, at most every_ms, or until the thread is roused. false: the thread must end. For
  * the polling thread. */
 static bool rest(vestry_jobs *jobs, uint32_t every_ms) {
   vsi_mutex_lock(&jobs->lock);
   const uint64_t most_ns = vsi_monotonic_in_ms(every_ms);
   const uint64_t until_ns = jobs->poll_at_ns < most_ns ? jobs->poll_at_ns : most_ns;
-  const bool is_ended = jobs->is_ended;
   jobs->rests_until_ns = until_ns;
+  while (!jobs->is_ended && !jobs->is_roused && vsi_wait_until(&jobs->poll, &jobs->lock, until_ns)) continue;
+  jobs->is_roused = false;
+  const bool is_ended = jobs->is_ended;
   vsi_mutex_unlock(&jobs->lock);
-  if (is_ended) return false;
-  if (wait_until(jobs, until_ns)) note_report(jobs);
-  return true;
+  return !is_ended;
 }
 
 /* ------------------------------------------------------------------------------- for the functions of jobs -------- */
@@ -267,30 +230,13 @@ static bool wait_a_moment(vsi_jobs_run *run) {
   return goes_on;
 }
 
-/* Replace the letters of a text that are not ASCII. Returns whether there were any. */
-static bool reduce(char *text) {
-  char *to = text;
-  bool has_others = false;
-  for (const char *at = text; *at; at++) {
-    const unsigned char byte = (unsigned char)*at;
-    if ((byte & 0xC0) == 0x80) continue; /* not the first byte of a letter */
-    has_others |= byte >= 0x80;
-    *to++ = byte < 0x80 ? *at : '?';
-  }
-  *to = '\0';
-  return has_others;
-}
-
 /* Write an end to the row. The encoding of the database may lack letters of the reason, for example LATIN1. Then the
- * reason is written without them, because the run would otherwise be lost, and the job repeated. */
-static vestry_err write_row(vsi_jobs_run *run, const vsi_jobs_end *end) {
-  char whole[sizeof run->why];
-  vestry_err error = vsi_jobs_table_end(run, end);
-  if (error != VESTRY_IO || end->error != run->why) return error;
-  memcpy(whole, run->why, sizeof whole);
-  if (reduce(run->why)) error = vsi_jobs_table_end(run, end);
-  if (error) memcpy(run->why, whole, sizeof whole); /* the failure has another cause, and may pass */
-  return error;
+ * text of the error takes the reason's place, because the run would otherwise be lost, and the job repeated. */
+static vestry_err write_row(vsi_jobs_run *run, vestry_err error, vsi_jobs_end end) {
+  vestry_err written = vsi_jobs_table_end(run, &end);
+  if (written != VESTRY_IO || end.error != run->why) return written;
+  end.error = vestry_strerror(error);
+  return vsi_jobs_table_end(run, &end);
 }
 
 /* A commit of the function whose response was lost can take effect between the check and the write. The write then
@@ -298,7 +244,7 @@ static vestry_err write_row(vsi_jobs_run *run, const vsi_jobs_end *end) {
 static vestry_err write_end(vsi_jobs_run *run, vestry_err error, const vsi_jobs_end *end, bool *ret_is_finished) {
   vestry_err written = look_finished(run, error, ret_is_finished);
   if (written || *ret_is_finished) return written;
-  written = write_row(run, end);
+  written = write_row(run, error, *end);
   if (written != VESTRY_CLOSED) return written;
   const vestry_err looked = look_finished(run, error, ret_is_finished);
   return looked ? looked : *ret_is_finished ? VESTRY_OK : VESTRY_CLOSED;
@@ -401,7 +347,7 @@ static vestry_err run_one(vestry_jobs *jobs, bool *ret_has_run) {
     vsi_jobs_run_finish(&run, jobs);
   }
   if (error == VESTRY_NOT_FOUND) { /* another process has taken all due jobs, or they are locked */
-    poll_again(jobs);
+    poll_at(jobs, vsi_monotonic_in_ms(jobs->options.poll_ms));
     error = VESTRY_OK;
   }
   *ret_has_run = has_run;
@@ -482,15 +428,14 @@ static vestry_err renew(vestry_jobs *jobs) {
   return error;
 }
 
-/* Renew the leases, and check that the scheduled jobs exist. */
 static void renew_in_time(vestry_jobs *jobs, int64_t *renewed_ms) {
   const int64_t now_ms = vsi_jobs_now_ms(jobs);
   if (now_ms - *renewed_ms < jobs->options.lease_ms / 3 && now_ms >= *renewed_ms) return;
   vsi_held_log held;
   vsi_log_hold(&held);
-  const vestry_err error = renew(jobs), of_scheduled = error ? error : vsi_jobs_table_restore_scheduled(jobs);
+  const vestry_err error = renew(jobs);
   log_step(jobs, VSI_JOBS_STEP_RENEW, &held);
-  if (!of_scheduled) *renewed_ms = now_ms; /* otherwise it is repeated after the next wait */
+  if (!error) *renewed_ms = now_ms; /* otherwise it is repeated after the next wait */
 }
 
 static void *look(void *ctx) {
@@ -499,7 +444,7 @@ static void *look(void *ctx) {
   /* Open the connection for renewals, before functions of jobs get all that the server accepts. */
   (void)jobs->pool->ops->run_aside(jobs->pool, "SELECT 1", NULL, NULL, NULL);
   const uint32_t part_ms = jobs->options.lease_ms / 10;
-  const uint32_t every_ms = jobs->slow_poll_ms < part_ms ? jobs->slow_poll_ms : part_ms;
+  const uint32_t every_ms = jobs->options.poll_ms < part_ms ? jobs->options.poll_ms : part_ms;
   do {
     renew_in_time(jobs, &renewed_ms);
     poll_in_time(jobs);
@@ -519,7 +464,6 @@ static void stop_threads(vestry_jobs *jobs) {
     if (i >= workers_count) rouse(jobs);
     pthread_join(jobs->threads[i], NULL);
   }
-  if (jobs->receiver) jobs->pool->ops->receivers->close(jobs->pool, jobs->receiver);
   vsi_free(jobs->host, jobs->threads);
   jobs->threads = NULL;
   jobs->threads_count = 0;
@@ -530,7 +474,6 @@ static vestry_err start_threads(vestry_jobs *jobs) {
   const size_t workers_count = jobs->options.threads_count;
   jobs->threads = vsi_calloc(jobs->host, workers_count + 1, sizeof *jobs->threads);
   vestry_err error = jobs->threads ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (!error && jobs->receiver) jobs->pool->ops->receivers->open(jobs->pool, jobs->receiver);
   vestry_jobs_wake(jobs); /* jobs that are due already */
   for (size_t i = 0; i <= workers_count && !error; i++) {
     error = vsi_thread_start(jobs->host, &jobs->threads[i], "vestry-jobs", i < workers_count ? work : look, jobs);

@@ -32,7 +32,6 @@
 #include "base/wait.h"
 #include "data/postgres/follower.h"
 #include "data/postgres/read_set.h"
-#include "data/postgres/receivers.h"
 #include "data/postgres/run.h"
 #include "vestry/data/postgres.h"
 
@@ -75,7 +74,6 @@ struct vestry_postgres {
   _Atomic(uint64_t) server;  /* of the follower: its start (VSI_POSTGRES_STARTED). Relaxed, as that of the pool */
   vsi_repeated_log repeated; /* changes of the state, which the server can cause again and again */
   bool is_observing;
-  bool is_going; /* belongs to the follower's thread: it follows */
   /* Relaxed: a render that uses the former value is correct, too. */
   _Atomic(vestry_postgres_level) level;
   _Atomic(unsigned) major;
@@ -112,16 +110,6 @@ static void refresh(void *ctx, vsi_read_hit *hits, size_t count) {
   while (last < seq && !atomic_compare_exchange_weak_explicit(&database->seq, &last, seq, memory_order_relaxed,
                                                               memory_order_relaxed)) {
   }
-}
-
-static void seen(void *ctx, const vsi_postgres_keys *keys) {
-  const vestry_postgres *database = ctx;
-  vsi_postgres_receivers_notify(database->pool, keys);
-}
-
-static bool has_receiver(void *ctx, const vsi_postgres_keys *keys) {
-  const vestry_postgres *database = ctx;
-  return vsi_postgres_receivers_want(database->pool, keys);
 }
 
 static uint64_t now_ns(void *ctx) {
@@ -199,9 +187,6 @@ static void log_level(const vestry_postgres *database, vestry_postgres_level lev
 /* Adopt the level that the state of the follower permits. Called on the follower's thread. */
 static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
   vestry_postgres *database = ctx;
-  if (database->is_going != (is == VSI_POSTGRES_GOING))
-    vsi_postgres_receivers_follow(database->pool, !database->is_going);
-  database->is_going = is == VSI_POSTGRES_GOING;
   if (is == VSI_POSTGRES_TRYING) return; /* renders continue as before: all are refreshed when it is back */
   vestry_postgres_level level = is == VSI_POSTGRES_GOING ? database->options.level : VESTRY_POSTGRES_TOPICS;
   atomic_store_explicit(&database->major, major, memory_order_relaxed);
@@ -569,8 +554,6 @@ static vestry_err start(vestry_postgres *database) {
                                                .hit = refresh,
                                                .is_used = is_used,
                                                .now_ns = now_ns,
-                                               .seen = seen,
-                                               .has_receiver = has_receiver,
                                                .ctx = database};
   vestry_err error = vsi_postgres_index_create(&of_index, &database->index);
   if (!error && database->options.level > VESTRY_POSTGRES_TOPICS) {

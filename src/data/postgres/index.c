@@ -80,7 +80,6 @@ struct vsi_postgres_index {
   uint64_t coming_ns;
   bool is_hitting;             /* the follower is hitting sets, and others may have the lock meanwhile */
   bool is_matched;             /* a set waits for a commit of the ring that is not visible yet */
-  bool is_received;            /* a receiver waited when find_receivers was called last */
   struct vsi_read_ring hidden; /* commits that are not visible yet, in the order of the WAL; they count for the ring */
   struct vsi_read_ring spare;  /* dropped commits, for the next ones */
   size_t spare_count;
@@ -144,16 +143,6 @@ static bool is_used(void *ctx, uint64_t number) {
   return index->is.is_used(index->is.ctx, number);
 }
 
-/* Find out once for many commits whether a receiver waits for any. If one begins to wait later, it reads the database
- * after that, and sees the commits that are visible already. */
-static void find_receivers(vsi_postgres_index *index) {
-  index->is_received = index->is.has_receiver && index->is.has_receiver(index->is.ctx, NULL);
-}
-
-static void notify_receivers(const vsi_postgres_index *index, const keys *of) {
-  if (index->is.seen) index->is.seen(index->is.ctx, of);
-}
-
 /* Hit every set whose snapshot does not see a transaction of the start (see the head of this file) that the snapshot
  * `now` sees. If `now` is NULL, hit all sets. */
 static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *now) {
@@ -164,7 +153,6 @@ static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *no
       vsi_reads_hit(&index->reads, s, (key){.kind = 0}, 0);
   }
   vsi_reads_hit_whole(&index->reads, 0);
-  notify_receivers(index, NULL);
 }
 
 /* ------------------------------------------------------------------------------------------------- the ring ------- */
@@ -260,7 +248,6 @@ static void publish(vsi_postgres_index *index, recent *c) {
     hit_walked(index, c, of);
   }
   vsi_reads_hit_whole(reads, c->is.at_ns);
-  if (index->is_received) notify_receivers(index, c->is_all ? NULL : &c->keys);
   vsi_reads_walked(reads, &c->is);
 }
 
@@ -273,13 +260,12 @@ static bool finds_set(vsi_postgres_index *index, const recent *c) {
   return false;
 }
 
-/* Return whether a set or something else waits for a commit. */
+/* Return whether a set waits for a commit. */
 static bool is_awaited(vsi_postgres_index *index, recent *c) {
   if (index->reads.has_whole) return true;
   if (!c->is_compared && finds_set(index, c)) c->is_awaited = true; /* a set that was entered meanwhile sets it, too */
   c->is_compared = true;
-  return c->is_awaited ||
-         (index->is_received && index->is.has_receiver(index->is.ctx, c->is_all ? NULL : &c->keys)); /* takes a lock */
+  return c->is_awaited;
 }
 
 /* Find out whether a set waits for the commit, unless one waits for an earlier commit: then the server is queried
@@ -312,7 +298,6 @@ vestry_err vsi_postgres_index_take(vsi_postgres_index *index) {
   vestry_err error = VESTRY_OK;
   if (!index->coming_count) return VESTRY_OK;
   vsi_mutex_lock(&index->reads.lock);
-  find_receivers(index);
   for (size_t i = 0; i < index->coming_count && !error; i++) error = enter_commit(index, &index->coming[i]);
   vsi_mutex_unlock(&index->reads.lock);
   if (!error) index->coming_count = 0;
@@ -515,7 +500,6 @@ bool vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapsh
   index->near = snapshot->to;
   index->is_hitting = true;
   see_start(index, snapshot);
-  find_receivers(index);
   for (vsi_read_commit *next, *at = TAILQ_FIRST(&index->hidden); at; at = next) {
     next = TAILQ_NEXT(at, in);
     if (vsi_postgres_snapshot_sees(snapshot, ((recent *)at)->xid)) publish(index, (recent *)at);
@@ -523,7 +507,6 @@ bool vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapsh
   vsi_reads_report(&index->reads);
   vsi_read_commit *at;
   index->is_matched = false;
-  find_receivers(index); /* others may have had the lock */
   TAILQ_FOREACH(at, &index->hidden, in) compare(index, (recent *)at);
   index->kept_count = index->hidden_count;
   index->is_hitting = false;

@@ -18,10 +18,6 @@ typedef struct vsi_postgres_index_options {
   void (*hit)(void *ctx, vsi_read_hit *hits, size_t count);
   bool (*is_used)(void *ctx, uint64_t number); /* whether a page needs the set */
   uint64_t (*now_ns)(void *ctx);               /* time for a commit, without the lock; 0: not needed */
-  /* Notify the receivers that a commit is visible from now on; return whether a receiver waits for a commit. Called
-   * under the index's lock, for each commit that wrote something. keys NULL: unknown. NULL: there are no receivers. */
-  void (*seen)(void *ctx, const vsi_postgres_keys *keys);
-  bool (*has_receiver)(void *ctx, const vsi_postgres_keys *keys);
   void *ctx;
 } vsi_postgres_index_options;
 

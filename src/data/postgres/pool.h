@@ -36,16 +36,6 @@ typedef struct vsi_postgres_conn {
                         again for this reason */
 } vsi_postgres_conn;
 
-/* A receiver of the pool is notified that a visible commit may have written to its table, if a follower of commits runs
- * for that pool. The owner provides the memory. Everything is guarded by the pool's lock. */
-typedef struct vsi_postgres_receiver {
-  LIST_ENTRY(vsi_postgres_receiver) in;
-  pthread_cond_t notified;
-  uint32_t table, file; /* the table's oid, and the number of its file; 0: not known yet */
-  bool is_open, is_listening;
-  bool is_notified, is_roused;
-} vsi_postgres_receiver;
-
 /* The connection that is aside is reserved: the application cannot check it out. It is for short statements that must
  * not wait for the application's transactions, for example the renewal of leases. Such a statement uses another
  * connection only while the server refuses the reserved one. */
@@ -63,8 +53,6 @@ struct vsi_postgres_pool {
       left_ns; /* guarded by is.lock: connections that were opened before are closed, because another server has the
                        role of theirs */
   bool is_aside_refused; /* guarded by is.lock: it was logged that the reserved connection is refused */
-  LIST_HEAD(, vsi_postgres_receiver) receivers; /* guarded by is.lock: receivers of commits */
-  unsigned followers_count;                     /* guarded by is.lock: followers that are GOING */
   _Atomic(uint64_t)
       server; /* start (VSI_POSTGRES_STARTED) of the server of the last connection; 0: none. Set under is.lock;
                                relaxed, because it is read again and again */

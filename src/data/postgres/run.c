@@ -12,7 +12,6 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/real.h"
-#include "data/postgres/receivers.h"
 #include "data/sql/syntax.h"
 
 /* ------------------------------------------------------------------------------------------------- recorders ------ */
@@ -615,7 +614,6 @@ const vsi_sql_ops vsi_postgres_ops = {.dialect = VSI_SQL_OF_POSTGRES,
                                       .is_recorded = is_recorded,
                                       .read_unfollowed = read_unfollowed,
                                       .bring = vsi_postgres_bring,
-                                      .receivers = &vsi_postgres_receiver_ops,
                                       .name = name_of,
                                       .kind = kind_of,
                                       .real = real_of};

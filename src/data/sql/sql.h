@@ -50,23 +50,6 @@ typedef enum vsi_sql_value {
   VSI_SQL_BYTES
 } vsi_sql_value;
 
-/* A receiver is notified that a visible commit may have written to its table, if pages of the pool follow
- * commits. */
-typedef struct vsi_sql_receiver_ops {
-  size_t bytes; /* of a receiver, in its owner's memory. Zeroes: closed. Opening or closing twice does nothing */
-  void (*open)(vestry_sql_pool *pool, void *receiver);
-  void (*close)(vestry_sql_pool *pool, void *receiver);
-  /* Begin to receive, before the table is read, so that the next commit that the reader may not see is reported. false:
-   * nothing will be reported, because no commits are followed, the table is not known, or the receiver is closed. */
-  bool (*listen)(vestry_sql_pool *pool, void *receiver);
-  /* Set the table, by its oid and the number of its file. Returns whether these are unchanged. */
-  bool (*know)(vestry_sql_pool *pool, void *receiver, uint32_t table, uint32_t file);
-  /* Wait until a commit is reported, until rouse is called, which may have been before the wait, or until that time.
-   * Returns whether a commit was reported since the last wait. */
-  bool (*wait)(vestry_sql_pool *pool, void *receiver, uint64_t until_ns);
-  void (*rouse)(vestry_sql_pool *pool, void *receiver);
-} vsi_sql_receiver_ops;
-
 typedef struct vsi_sql_ops {
   vsi_sql_dialect dialect;
   bool has_snapshots; /* transactions for reading have one snapshot, and cannot write */
@@ -113,7 +96,6 @@ typedef struct vsi_sql_ops {
   /* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only a
    * read is necessary. Processes may do this concurrently. Returns vsi_sql_schema_result. */
   vestry_err (*bring)(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
-  const vsi_sql_receiver_ops *receivers; /* NULL: no receivers */
   /* A column of a row. name: that of the result. real: the value of a number of any kind. */
   const char *(*name)(const vestry_sql_row *row, size_t column);
   vsi_sql_value (*kind)(const vestry_sql_row *row, size_t column);
