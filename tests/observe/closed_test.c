@@ -3,8 +3,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "ops/observe/inside.h"
 #include "serve/wire.h"
-#include "vestry/ops/observe.h"
 
 enum { STREAMS = 5 };
 
@@ -102,7 +102,9 @@ TEST_CASE(last_hour_counts_more_than_the_records) {
   suite s = {.observe = NULL};
   int status;
   site_begin(&s.on, (vestry_options){.scope = NULL});
-  const vestry_observe_options options = {.trusts_loopback = true, .closes_count = RECORDS};
+  const vestry_observe_options options = {.trusts_loopback = true};
+  vsi_closes *closes;
+  assert_int_equal(vsi_closes_use(s.on.v, RECORDS, &closes), VESTRY_OK);
   assert_int_equal(vestry_observe_create(s.on.v, &options, &s.observe), VESTRY_OK);
   assert_int_equal(vestry_observe_mount(s.observe, "/observe"), VESTRY_OK);
   for (int i = 0; i < ENDED; i++) {

@@ -45,10 +45,6 @@ typedef struct vestry_observe_options {
    *  that trusts_loopback admits; without either all get 403 */
   vestry_observe_may_fn may;
   void *may_ctx;
-  uint32_t ready_ms; /**< maximum time that GET {prefix}/ready waits for the delivery of its probe; 0: 1,000 */
-  /** Maximum number of stored closes, of about 280 bytes each. 0: 10,000; at most 1,000,000. The observers of an
-   *  instance share the closes, so the first one's number counts. */
-  size_t closes_count;
   /** A secret of 16 to 128 letters, digits and "-._~"; copied. A request sends it in "Authorization: Bearer TOKEN", as
    *  a scraper does, or in a cookie, which {prefix}/console?token=TOKEN sets. NULL: none */
   const char *token;
@@ -63,8 +59,7 @@ typedef struct vestry_observe_options {
 /** Create an observer. Its permanent cost is two reads of the clock for one event in 16.
  *  options      NULL: the defaults; copied, except borrowed members
  *  ret_observe  owned by the caller; untouched on failure. Destroy it before the instance and before what it borrows
- *  Returns  OK | INVALID (v or ret_observe is NULL; options of a later version of vestry; closes_count; a malformed
- *           token, which is logged) | NO_MEMORY
+ *  Returns  OK | INVALID (v or ret_observe is NULL; a malformed token, which is logged) | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *options,
                                             vestry_observe **ret_observe);
@@ -83,7 +78,7 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *  GET {prefix}/ready    200; 503 while the instance drains or closes, or if a probe is not delivered. A probe is an
  *                        event that passes through a queue and the instance's threads to a separate transport, and is
  *                        not counted. The body of the response gives the reason. The request waits on the serving
- *                        thread for at most ready_ms. On a stepped runtime it does not wait: each request reports the
+ *                        thread for at most a second. On a stepped runtime it does not wait: each request reports the
  *                        result of the previous request's probe
  *
  *  The following return JSON, with counts as numbers. An invalid parameter gets 400 with a sentence.
@@ -315,7 +310,7 @@ typedef struct vestry_close_query {
 typedef void (*vestry_close_info_fn)(const vestry_close_info *info, void *ctx);
 
 /** List streams that have ended since the first observer of the instance was created, the last ones first. Only the
- *  last vestry_observe_options.closes_count are stored.
+ *  last 10,000 are stored.
  *  query     NULL: the defaults
  *  ret_next  `before` of the next call; 0: there are no more. May be NULL
  *  Returns  OK | INVALID (an argument)

@@ -27,7 +27,7 @@
 #include "ops/observe/inside.h"
 #include "ops/observe/stream_tail.h"
 
-enum { DEFAULT_COUNT = 10000, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16, MINUTES = 60 };
+enum { SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16, MINUTES = 60 };
 #define MINUTE_NS (UINT64_C(60000) * VSI_NS_PER_MS)
 
 typedef struct record {
@@ -177,17 +177,14 @@ static void destroy(vestry *v, void *state) {
 static const vsi_extension kind = {.name = "closes", .destroy = destroy, .left = left, .ended = ended};
 
 vestry_err vsi_closes_use(vestry *v, size_t count, vsi_closes **ret_closes) {
-  if (count > VSI_CLOSES_MOST)
-    return vsi_mistake(v->host, "vestry_observe_create", "options.closes_count is more than 1,000,000");
   *ret_closes = vsi_extension_find(v, &kind);
   if (*ret_closes) return VESTRY_OK;
-  const size_t room = count ? count : DEFAULT_COUNT;
-  vsi_closes *closes = vsi_calloc(v->host, 1, sizeof *closes + room * sizeof(record));
+  vsi_closes *closes = vsi_calloc(v->host, 1, sizeof *closes + count * sizeof(record));
   if (!closes) return VESTRY_NO_MEMORY;
   closes->v = v;
-  closes->room = room;
+  closes->room = count;
   vsi_mutex_init(&closes->lock, VSI_LOCK_CLOSES);
-  vestry_err error = vsi_map_reserve(&closes->recorded, v->host, room);
+  vestry_err error = vsi_map_reserve(&closes->recorded, v->host, count);
   if (!error) error = vsi_extension_add(v, &kind, closes);
   if (error) destroy(v, closes);
   *ret_closes = vsi_extension_find(v, &kind); /* that of another thread, if it was faster */

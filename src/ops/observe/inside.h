@@ -85,10 +85,10 @@ void vsi_showing_destroy(vsi_showing *showing);
 /* The last closes of an instance. */
 typedef struct vsi_closes vsi_closes;
 
-enum { VSI_CLOSES_MOST = 1000000 };
+enum { VSI_CLOSES_COUNT = 10000 }; /* of about 280 bytes each */
 
 /* Begin to record closes, unless the instance, which owns the records, does so already. count: maximum number of
- * records; 0: the default. OK | INVALID (count) | NO_MEMORY | LIMIT (extensions) */
+ * records: VSI_CLOSES_COUNT. OK | NO_MEMORY | LIMIT (extensions) */
 vestry_err vsi_closes_use(vestry *v, size_t count, vsi_closes **ret_closes);
 /* Get the close of one stream. OK | NOT_FOUND (not recorded, or overwritten) */
 vestry_err vsi_closes_find(vsi_closes *closes, uint64_t id, vestry_close_info *ret_info);
@@ -105,13 +105,13 @@ void vsi_closes_count(vsi_closes *closes, vsi_close_counts *ret_counts);
 /* Readiness of an instance: whether an event that is sent now is delivered. */
 typedef struct vsi_probe vsi_probe;
 
-/* Create a probe. wait_ms: timeout; 0: the default. OK | NO_MEMORY */
-vestry_err vsi_probe_create(vestry *v, uint32_t wait_ms, vsi_probe **ret_probe);
+/* Create a probe. OK | NO_MEMORY */
+vestry_err vsi_probe_create(vestry *v, vsi_probe **ret_probe);
 /* Destroy a probe before the instance ends; no other call is running or follows. NULL is accepted. Does not block. */
 void vsi_probe_destroy(vsi_probe *probe);
-/* Check whether the instance is ready. why: receives a line with the result, at most 128 bytes. Any thread except those
- * of the runtime; blocks for at most wait_ms, but not on a stepped runtime. */
-bool vsi_probe_is_ready(vsi_probe *probe, char *why, size_t room);
+/* Check whether the instance is ready. Returns NULL, or a line with the reason why it is not, which is constant. Any
+ * thread except those of the runtime; blocks for at most a second, but not on a stepped runtime. */
+const char *vsi_probe_check(vsi_probe *probe);
 
 /* ------------------------------------------------------------------------------------------------- observer ------- */
 

@@ -23,8 +23,8 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
   observe->v = v;
   observe->options = options;
   if (options.token) observe->options.token = strcpy(observe->token, options.token);
-  vestry_err error = vsi_probe_create(v, options.ready_ms, &observe->probe);
-  if (!error) error = vsi_closes_use(v, options.closes_count, &observe->closes);
+  vestry_err error = vsi_probe_create(v, &observe->probe);
+  if (!error) error = vsi_closes_use(v, VSI_CLOSES_COUNT, &observe->closes);
   if (error) {
     vsi_probe_destroy(observe->probe);
     vsi_free(v->host, observe);
@@ -97,9 +97,8 @@ static vestry_err show_live(const vestry_request *req, vestry_reply *reply, void
 static vestry_err show_ready(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_observe *observe = app;
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
-  char why[128];
-  const bool is_ready = vsi_probe_is_ready(observe->probe, why, sizeof why);
-  return vsi_show_text(reply, is_ready ? 200 : 503, why);
+  const char *why = vsi_probe_check(observe->probe);
+  return vsi_show_text(reply, why ? 503 : 200, why ? why : "ready\n");
 }
 
 /* ------------------------------------------------------------------------------------------------- routes --------- */
