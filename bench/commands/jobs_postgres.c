@@ -16,7 +16,7 @@ static bool make(const jobs_options *is) {
   if (!channels_own_schema(is->url)) return false;
   PGconn *connection = PQconnectdb(is->url);
   PGresult *result = PQexec(connection, "SET client_min_messages = error; DROP TABLE IF EXISTS message, vestry_job,"
-                                        " vestry_job_lease, vestry_schema;"
+                                        " vestry_schema;"
                                         " CREATE TABLE message(number bigint)");
   const bool is_made = PQresultStatus(result) == PGRES_COMMAND_OK;
   if (!is_made) fprintf(stderr, "vestry-bench: jobs: %s\n", PQerrorMessage(connection));

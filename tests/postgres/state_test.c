@@ -311,37 +311,6 @@ TEST_CASE(order_whose_id_exists_fails_with_a_remedy) {
   shop_end(&s);
 }
 
-/* A job that runs until its lease was renewed. */
-typedef struct long_job {
-  atomic_bool has_begun, is_renewed;
-} long_job;
-
-static vestry_err run_long(vestry_job *job, void *ctx) {
-  long_job *of = ctx;
-  of->has_begun = true;
-  WAIT_WHILE(!of->is_renewed);
-  return VESTRY_OK;
-}
-
-/* The table was emptied, its ids have begun anew, and an ended lease of an earlier job with this id has remained. */
-TEST_CASE(lease_of_an_emptied_table_does_not_prevent_renewals) {
-  static const char renewed[] = "SELECT count(*) FROM vestry_job JOIN vestry_job_lease USING (id, fence)";
-  shop s;
-  vestry_jobs *jobs;
-  long_job job = {.has_begun = false};
-  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
-  assert_int_equal(vestry_jobs_create(s.pool, &(vestry_jobs_options){.lease_ms = 2000}, &jobs), VESTRY_OK);
-  assert_int_equal(vestry_jobs_on(jobs, "see", run_long, &job), VESTRY_OK);
-  alter("INSERT INTO vestry_job_lease(id, fence, ends) VALUES(1, 9, 0)");
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_OK);
-  assert_int_equal(vestry_jobs_start(jobs), VESTRY_OK);
-  UNTIL(job.has_begun);
-  UNTIL(postgres_server_number(shop_server(), renewed) == 1);
-  job.is_renewed = true;
-  vestry_jobs_destroy(jobs);
-  shop_end(&s);
-}
-
 /* The application may have changed the setting since the connection was made. */
 TEST_CASE(bytes_are_read_despite_changed_session_settings) {
   shop s;
@@ -404,7 +373,7 @@ TEST_CASE(reloaded_configuration_keeps_the_search_path) {
 TEST_CASE(new_tables_are_created_beside_the_existing_ones) {
   static const char in_shop[] = "SELECT count(*) FROM pg_class WHERE relnamespace = 'shop'::regnamespace";
   static const char in_public[] = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND "
-                                  "relname IN ('vestry_schema', 'vestry_session', 'vestry_job', 'vestry_job_lease')";
+                                  "relname IN ('vestry_schema', 'vestry_session', 'vestry_job')";
   shop s;
   vestry_sql_sessions *sessions = NULL;
   vestry_jobs *jobs = NULL;
@@ -421,7 +390,7 @@ TEST_CASE(new_tables_are_created_beside_the_existing_ones) {
     assert_int_equal(vestry_sql_sessions_create(s.pool, NULL, &sessions), VESTRY_OK);
     vestry_sql_sessions_destroy(sessions);
     assert_int_equal(shop_number(&s, in_shop), 0);
-    assert_int_equal(shop_number(&s, in_public), 4);
+    assert_int_equal(shop_number(&s, in_public), 3);
   }
   assert_int_equal(vestry_sql_run_alone(s.pool, "SHOW search_path", NULL, read_text, path), VESTRY_OK);
   assert_string_equal(path, "shop, public");

@@ -161,8 +161,7 @@ typedef struct vestry_jobs_options {
   void *now_ctx;                /**< passed to now_ms */
 } vestry_jobs_options;
 
-/** Create jobs, and their table vestry_job if it does not exist; with PostgreSQL also vestry_job_lease. A process that
- *  only enqueues needs no other call.
+/** Create jobs, and their table vestry_job if it does not exist. A process that only enqueues needs no other call.
  *  pool      borrowed; must not be destroyed before the jobs
  *  options   NULL: the defaults. Copied
  *  ret_jobs  owned by the caller. Untouched on failure
@@ -267,10 +266,11 @@ VESTRY_API vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transact
 /** Mark a job as done in a transaction of its function, together with the function's writes: both are committed, or
  *  neither. Commit before the function returns. If the transaction is rolled back, the result of the function counts.
  *
- *  The transaction may take longer than the lease. With PostgreSQL the lease is renewed meanwhile; with SQLite no other
- *  process can take the job over while the transaction writes. PostgreSQL: from this call on, the job's row is locked
- *  until the transaction ends. In a transaction REPEATABLE_READ or SERIALIZABLE, this call returns BUSY if another
- *  thread has called vestry_job_progress for the job since the transaction's first statement.
+ *  The transaction may take longer than the lease. With SQLite no other process can take the job over while the
+ *  transaction writes. PostgreSQL: from this call on, the job's row is locked until the transaction ends, so no other
+ *  node can take the job over. A transaction REPEATABLE_READ or SERIALIZABLE begins with this call, because it returns
+ *  BUSY if the lease was renewed, or another thread has called vestry_job_progress, since the transaction's first
+ *  statement.
  *
  *  transaction  of the jobs' pool, for writing
  *  Returns  OK | CLOSED (the job was taken over or removed: roll back) | INVALID (a transaction for reading, or of

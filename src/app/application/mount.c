@@ -177,10 +177,11 @@ static vestry_err run_act(vestry_sql_transaction *transaction, void *ctx) {
   const vestry *v = call->entry->app->instance;
   vsi_inside_set_ending(v, false);
   vsi_entry_call_again(call, transaction);
-  call->entry->is.fn(&call->is);
-  if (call->entry->is.form) vsi_form_clear(call);
-  if (call->is.job && !call->is.error && !call->is.job->period_at_ms)
+  /* First, because a transaction with one snapshot could not finish the job after a renewal of its lease. */
+  if (call->is.job && !call->is.job->period_at_ms)
     vestry_call_fail(&call->is, vestry_job_finish(call->is.job, transaction));
+  if (!call->is.error) call->entry->is.fn(&call->is);
+  if (call->entry->is.form) vsi_form_clear(call);
   if (transaction) mark(call, transaction);
   vsi_inside_set_ending(v, transaction != NULL);
   return call->is.error;

@@ -25,13 +25,9 @@
  * waiting job on which transactions of orders rely (order.c), and closes it. Later orders then create another job, so
  * the closed job is free when those transactions have ended.
  *
- * With PostgreSQL the renewal of a lease does not write to the job's row: a transaction with one snapshot (REPEATABLE
- * READ or SERIALIZABLE) that finishes the job could not write a row that was changed after its snapshot. `due` stays
- * the end of the lease with which the row was taken, and vestry_job_lease has the end of the renewed lease, with the
- * number of the run. A row of that table whose time has passed has no meaning, and workers remove it; its number may be
- * that of another job with the same id, from before vestry_job was emptied and its ids began anew. Earlier versions
- * of this library do not know the table, which is therefore a separate part of the schema; their nodes keep running,
- * and take over jobs of other nodes that run for longer than the first lease.
+ * A renewal of a lease passes over a locked row, too: while a transaction that finishes the job is open, no node takes
+ * the job, whatever its lease. A transaction with one snapshot (REPEATABLE READ or SERIALIZABLE) cannot finish a job
+ * whose lease was renewed after that snapshot, so it finishes the job first.
  *
  * Processes query the table every poll_ms for jobs of others. NOTIFY would report these at once, but transactions that
  * notify commit one at a time.
@@ -76,22 +72,19 @@ static const char *const of_postgres[] = {
     "CREATE UNIQUE INDEX IF NOT EXISTS vestry_job_tick ON vestry_job(kind) WHERE period IS NOT NULL",
     "ALTER TABLE vestry_job ADD COLUMN IF NOT EXISTS is_closed boolean NOT NULL DEFAULT false",
     "SELECT 1" /* was for a table that is not used any more */};
-static const char *const leases_of_postgres[] = {
-    "CREATE TABLE IF NOT EXISTS vestry_job_lease(id bigint PRIMARY KEY,"
-    " fence bigint NOT NULL, ends bigint NOT NULL) WITH (fillfactor = 50)"};
 /* The open jobs with a key, for orders (order.c). A separate part, so that nodes with an earlier version keep running
  * together with this one. */
 static const char *const open_index[] = {"CREATE INDEX IF NOT EXISTS vestry_job_open ON vestry_job(kind, key, due) "
                                          "WHERE key IS NOT NULL AND due IS NOT NULL"};
-/* The numbers of jobs with a key (order.c). Nodes with an earlier version use vestry_job_slot instead. */
+/* The numbers of jobs with a key (order.c). A separate part, too. */
 static const char *const order_of_postgres[] = {
     "ALTER TABLE vestry_job ADD COLUMN IF NOT EXISTS nth bigint;"
     "CREATE UNIQUE INDEX IF NOT EXISTS vestry_job_nth ON vestry_job(kind, key, nth) WHERE nth IS NOT NULL"};
-enum { PARTS = 4 };
+/* A database of 0.3.0 also has the tables vestry_job_lease, vestry_job_slot, vestry_job_total, which nothing uses. */
+enum { PARTS = 3 };
 static const vsi_sql_schema schemas[VSI_SQL_DIALECTS][PARTS] = {
     {{"job", of_sqlite, sizeof of_sqlite / sizeof *of_sqlite, false}, {"job_open", open_index, 1, true}},
     {{"job", of_postgres, sizeof of_postgres / sizeof *of_postgres, false},
-     {"job_lease", leases_of_postgres, 1, false},
      {"job_open", open_index, 1, true},
      {"job_order", order_of_postgres, 1, false}}};
 
@@ -113,10 +106,7 @@ static vsi_sql_texts now_sql = {SELECT_NOW(SQLITE("$1")), SELECT_NOW(NOW("$1"))}
       "old.", "excluded.period", "excluded.shift") ", 0)) END WHERE old.period <> excluded.period OR old.shift <> "    \
                                                    "excluded.shift OR old.due IS NULL"
 static vsi_sql_texts schedule_sql = {SCHEDULE("max"), SCHEDULE("greatest")};
-/* PostgreSQL: the row is not that of a run with a renewed lease. */
-#define LEASE_OF_ROW "FROM vestry_job_lease AS lease WHERE lease.id = vestry_job.id AND lease.fence = vestry_job.fence"
-#define IS_FREE(now) " AND (state <> 'running' OR NOT EXISTS (SELECT 1 " LEASE_OF_ROW " AND lease.ends > " now "))"
-/* Time until the next job of some kinds is due. PostgreSQL: or until the first renewed lease ends, of any kind. */
+/* Time until the next job of some kinds is due. */
 #define FROM(due, id) " AND (due, id) >= (" due ", " id ")"
 #define SQLITE_FROM   FROM("json_extract(known.value, '$[1]')", "json_extract(known.value, '$[2]')")
 #define OF_EACH       "json_array_elements($1::json) WITH ORDINALITY AS known(one, number)"
@@ -125,10 +115,8 @@ static vsi_sql_texts schedule_sql = {SCHEDULE("max"), SCHEDULE("greatest")};
 static vsi_sql_texts next_sql = {
     "SELECT min((SELECT due FROM vestry_job WHERE kind = json_extract(known.value, '$[0]') AND due IS NOT "
     "NULL" SQLITE_FROM " ORDER BY due, id LIMIT 1)) - " SQLITE("$2") " FROM json_each($1) AS known",
-    "SELECT least(min(first.due), (SELECT min(lease.ends) FROM vestry_job_lease AS lease JOIN vestry_job AS job"
-    " USING (id, fence) WHERE job.state = 'running' AND lease.ends > " NOW("$2") ")) - " NOW(
-        "$2") " FROM " OF_EACH ", LATERAL (SELECT due FROM vestry_job WHERE " OF_KNOWN
-              " AND due IS NOT NULL" KNOWN_FROM IS_FREE(NOW("$2")) " ORDER BY due, id LIMIT 1) AS first"};
+    "SELECT min(first.due) - " NOW("$2") " FROM " OF_EACH ", LATERAL (SELECT due FROM vestry_job WHERE " OF_KNOWN
+                                         " AND due IS NOT NULL" KNOWN_FROM " ORDER BY due, id LIMIT 1) AS first"};
 /* The kinds that have a due job, first the kind whose job has been due for the longest time. */
 #define OLDEST(column)                                                                                                 \
   "(SELECT " column " FROM vestry_job WHERE kind = json_extract(known.value, '$[0]') AND due <= " SQLITE("$2")         \
@@ -137,12 +125,11 @@ static vsi_sql_texts due_sql = {
     "SELECT number, id FROM (SELECT known.key + 1 AS number, " OLDEST("id") " AS id, " OLDEST(
         "due") " AS due FROM json_each($1) AS known) WHERE id IS NOT NULL ORDER BY due",
     "SELECT known.number, oldest.id FROM " OF_EACH ", LATERAL (SELECT due, id FROM vestry_job WHERE " OF_KNOWN
-    " AND due <= " NOW("$2") KNOWN_FROM IS_FREE(NOW("$2")) " ORDER BY due, id LIMIT 1) AS oldest ORDER BY oldest.due"};
-#define FIND(now, is_free, locked)                                                                                     \
+    " AND due <= " NOW("$2") KNOWN_FROM " ORDER BY due, id LIMIT 1) AS oldest ORDER BY oldest.due"};
+#define FIND(now, locked)                                                                                              \
   "SELECT id, key, payload, state = 'running', attempts, attempts_most, fence, period, shift, period_at, " now         \
-  ", due FROM vestry_job WHERE kind = $1 AND due <= " now FROM("$3", "$4") is_free " ORDER BY due, id LIMIT 1" locked
-static vsi_sql_texts find_sql = {FIND(SQLITE("$2"), "", ""),
-                                 FIND(NOW("$2"), IS_FREE(NOW("$2")), " FOR UPDATE SKIP LOCKED")};
+  ", due FROM vestry_job WHERE kind = $1 AND due <= " now FROM("$3", "$4") " ORDER BY due, id LIMIT 1" locked
+static vsi_sql_texts find_sql = {FIND(SQLITE("$2"), ""), FIND(NOW("$2"), " FOR UPDATE SKIP LOCKED")};
 #define TAKE(now, ms, more)                                                                                            \
   "UPDATE vestry_job SET state = 'running', due = " now " + $3" ms ", fence = $4, attempts = $5, period_at = $6,"      \
   " progress = 0, said = NULL" more " WHERE id = $1 RETURNING 1"
@@ -158,26 +145,24 @@ static vsi_sql_texts close_sql = {
 /* $4 is null if the job has ended. $7 is 1 if it waits for a period. $9 is 1 if it is buried: that counts as taking it
  * over, so the row gets another number, by which the former process learns that it has lost the job. That process may
  * have renewed its lease since the row was read; then the job is not buried. */
-#define END(now, ms, integer, is_free)                                                                                 \
+#define END(now, ms, integer)                                                                                          \
   "UPDATE vestry_job SET state = $3, due = CASE $7" integer " WHEN 1 THEN " PERIOD_AFTER(                              \
       "", "period", "shift") " ELSE " now " + $4" ms                                                                   \
                              " END, attempts = $5, fence = fence + $9, ended = CASE WHEN $4" ms " IS NULL THEN " now   \
                              " END, error = nullif(coalesce($8, error), ''), progress = CASE $3 WHEN 'done' THEN 1 "   \
-                             "ELSE progress END" OF_THE_LEASE " AND ($9 = 0 OR (due <= " now is_free ")) RETURNING 1"
-static vsi_sql_texts end_sql = {END(SQLITE("$6"), "", "", ""), END(NOW("$6"), MS, "::integer", IS_FREE(NOW("$6")))};
+                             "ELSE progress END" OF_THE_LEASE " AND ($9 = 0 OR due <= " now ") RETURNING 1"
+static vsi_sql_texts end_sql = {END(SQLITE("$6"), "", ""), END(NOW("$6"), MS, "::integer")};
 /* Finds a row if this run has written that end, because only its own transaction changes a row with its number to a
  * state other than running. */
 static const char ended_sql[] = "SELECT 1 FROM vestry_job WHERE id = $1 AND fence = $2 AND state = $3";
 #define PROGRESS(now, ms)                                                                                              \
   "UPDATE vestry_job SET progress = $3, said = $4, due = " now " + $6" ms OF_THE_LEASE " RETURNING 1"
 static vsi_sql_texts progress_sql = {PROGRESS(SQLITE("$5"), ""), PROGRESS(NOW("$5"), MS)};
-/* PostgreSQL: a run that was taken over meanwhile does not replace the lease of the later run. */
-static vsi_sql_texts renew_sql = {
-    "UPDATE vestry_job SET due = " SQLITE("$3") " + $4" OF_THE_LEASE " RETURNING 1",
-    "WITH own AS (SELECT id, fence FROM vestry_job" OF_THE_LEASE "),"
-    " renewed AS (INSERT INTO vestry_job_lease AS old(id, fence, ends) SELECT id, fence, " NOW(
-        "$3") " + $4::bigint FROM own ON CONFLICT(id) DO UPDATE SET fence = excluded.fence, ends = excluded.ends"
-              " WHERE old.fence <= excluded.fence OR old.ends <= " NOW("$3") ") SELECT 1 FROM own"};
+/* PostgreSQL: a locked row is not renewed, and is no lost lease. */
+static vsi_sql_texts renew_sql = {"UPDATE vestry_job SET due = " SQLITE("$3") " + $4" OF_THE_LEASE " RETURNING 1",
+                                  "WITH renewed AS (UPDATE vestry_job SET due = " NOW(
+                                      "$3") " + $4::bigint WHERE id IN (SELECT id FROM vestry_job" OF_THE_LEASE
+                                            " FOR NO KEY UPDATE SKIP LOCKED)) SELECT 1 FROM vestry_job" OF_THE_LEASE};
 #define FINISH(now)                                                                                                    \
   "UPDATE vestry_job SET state = 'done', due = NULL, ended = " now ", progress = 1" OF_THE_LEASE " RETURNING 1"
 static vsi_sql_texts finish_sql = {FINISH(SQLITE("$3")), FINISH(NOW("$3"))};
@@ -186,24 +171,19 @@ static const char finished_sql[] = "SELECT state = 'done' AND fence = $2 FROM ve
 #define FIND_OLD(now, ms) "SELECT 1 " OLD(now, ms) " LIMIT 1"
 #define CLEAN(now, ms, locked)                                                                                         \
   "DELETE FROM vestry_job WHERE id IN (SELECT id " OLD(now, ms) " ORDER BY ended LIMIT $3" locked ") RETURNING 1"
-/* PostgreSQL: also remove the renewed leases that have ended. */
-static vsi_sql_texts old_sql = {
-    FIND_OLD(SQLITE("$1"), ""),
-    "WITH ended AS (DELETE FROM vestry_job_lease WHERE ends <= " NOW("$1") ") " FIND_OLD(NOW("$1"), MS)};
+static vsi_sql_texts old_sql = {FIND_OLD(SQLITE("$1"), ""), FIND_OLD(NOW("$1"), MS)};
 static vsi_sql_texts clean_sql = {CLEAN(SQLITE("$1"), "", ""), CLEAN(NOW("$1"), MS, " FOR UPDATE SKIP LOCKED")};
 static const char remove_sql[] = "DELETE FROM vestry_job WHERE id = $1 RETURNING 1";
 #define RETRY(now)                                                                                                     \
   "UPDATE vestry_job SET state = 'waiting', due = " now ", attempts = 0, ended = NULL, error = NULL WHERE id = $1"     \
   " AND state IN ('waiting', 'dead') RETURNING 1"
 static vsi_sql_texts retry_sql = {RETRY(SQLITE("$2")), RETRY(NOW("$2"))};
-#define LIST(due)                                                                                                      \
-  "SELECT id, kind, key, state, payload, attempts, attempts_most,"                                                     \
-  " CAST(round(progress * CAST(1073741824 AS double precision)) AS bigint), said, error, created, " due                \
-  ", ended, period FROM vestry_job WHERE id > $1 AND (CAST($2 AS text) IS NULL OR kind = $2)"                          \
-  " AND (CAST($3 AS text) IS NULL OR state = $3) ORDER BY id LIMIT $4"
-static vsi_sql_texts list_sql = {
-    LIST("due"),
-    LIST("CASE state WHEN 'running' THEN greatest(due, (SELECT lease.ends " LEASE_OF_ROW ")) ELSE due END")};
+static const char list_sql[] =
+    "SELECT id, kind, key, state, payload, attempts, attempts_most,"
+    " CAST(round(progress * CAST(1073741824 AS double precision)) AS bigint), said, error, created, due, ended, period"
+    " FROM vestry_job WHERE id > $1 AND (CAST($2 AS text) IS NULL OR kind = $2)"
+    " AND (CAST($3 AS text) IS NULL OR state = $3) ORDER BY id LIMIT $4";
+
 vestry_err vsi_jobs_table_make(vestry_sql_pool *pool) {
   vestry_err error = VESTRY_OK;
   for (const vsi_sql_schema *at = schemas[pool->ops->dialect], *end = at + PARTS; at < end && at->part && !error; at++)
@@ -618,8 +598,7 @@ vestry_err vestry_jobs_list(vestry_jobs *jobs, const char *kind, vestry_job_stat
   const vestry_value values =
       *VESTRY_LIST(after_id, vsi_sql_text_or_null(kind), vsi_sql_text_or_null(vsi_jobs_state_name(state)), count);
   const bool is_recorded = pool->ops->is_recorded(pool);
-  vestry_err error =
-      (is_recorded ? pool->ops->read : pool->ops->run_again)(pool, text_of(jobs, list_sql), &values, read_row, &of);
+  vestry_err error = (is_recorded ? pool->ops->read : pool->ops->run_again)(pool, list_sql, &values, read_row, &of);
   error = vsi_sql_if_any(error);
   return error ? error : of.error;
 }
