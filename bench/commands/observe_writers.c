@@ -50,21 +50,20 @@ static void *write_on(void *of) {
   return NULL;
 }
 
-static void count_one(const vestry_stream_info *info, void *ctx) {
-  (void)info;
-  ++*(uint64_t *)ctx;
+static bool ask(looked_into *l, const char *path, const char *query) {
+  vestry_memory_exchange *answer = looked_into_ask(l, path, query);
+  const bool is_well = answer && vestry_memory_look(answer).status == 200;
+  vestry_memory_destroy(answer);
+  return is_well;
 }
 
 /* Perform one query of each kind: a page of a listing, the explanation of a stream, a scrape. */
-static bool look(const looked_into *l, uint64_t number) {
-  static char text[1 << 17];
-  uint64_t count = 0;
-  const vestry_stream_query query = {.order = (vestry_stream_order)(number % 4)};
-  vestry_stream_info info = {0};
-  const uint64_t last_id = vestry_connection_look(vestry_memory_look(l->streams[l->streams_count - 1]).connection).id;
-  return !vestry_observe_streams(l->observe, &query, count_one, &count, NULL) &&
-         !vestry_observe_stream(l->observe, last_id, &info) &&
-         !vestry_observe_metrics(l->observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL);
+static bool look(looked_into *l, uint64_t number) {
+  static const char *const queries[] = {"sort=newest", "sort=oldest", "sort=queued", "sort=bytes"};
+  char path[64];
+  snprintf(path, sizeof path, "/observe/streams/%" PRIu64,
+           vestry_connection_look(vestry_memory_look(l->streams[l->streams_count - 1]).connection).id);
+  return ask(l, "/observe/streams", queries[number % 4]) && ask(l, path, NULL) && ask(l, "/observe/metrics", NULL);
 }
 
 /* Run a turn. looks: incremented for each query; NULL: without queries. */

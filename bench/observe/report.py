@@ -70,18 +70,18 @@ def us(value):
 def looks_bars(bars, runs, streams):
     part = "observe --only looks"
     explained = {which: [one["explain", which] for one in runs] for which in ("oldest", "middle", "newest")}
-    slowest = max(median(these, "endpoint_us") for these in explained.values())
+    slowest = max(median(these, "us") for these in explained.values())
     bars.add(f"any of {streams:,} streams explained, by its endpoint", us(slowest), "≤ 50 ms", slowest <= 50000, part)
-    longest = max(float(one["endpoint_worst_us"]) for these in explained.values() for one in these)
+    longest = max(float(one["worst_us"]) for these in explained.values() for one in these)
     bars.add("the same: longest time", us(longest), "≤ 50 ms", longest <= 50000, part)
     for order in ORDERS:
         for page in ("first", "last"):
-            value = median([one["list", f"{order} {page}"] for one in runs], "endpoint_us")
+            value = median([one["list", f"{order} {page}"] for one in runs], "us")
             bars.add(f"a page of 100 streams, {order}, the {page} one, by its endpoint", us(value), "≤ 5 ms", value <= 5000,
                      part)
     value = median([one["list", "prefix none"] for one in runs], "us")
     bars.add("a page of the listing, by a prefix that no key has", us(value), "≤ 5 ms", value <= 5000, part)
-    value = median([one["scrape", ""] for one in runs], "endpoint_us")
+    value = median([one["scrape", ""] for one in runs], "us")
     bars.add(f"a scrape with {streams:,} streams, by its endpoint", us(value), "≤ 1 ms", value <= 1000, part)
 
 
@@ -122,10 +122,8 @@ def details(runs):
         these = [one[name, which] for one in runs]
         if "worst_us" not in these[0]:
             continue
-        fields = ["us", "worst_us", "endpoint_us", "endpoint_worst_us"]
-        rows.append([f"{name} {which}".strip()] +
-                    [us(median(these, field)) if field in these[0] else "–" for field in fields])
-    return table(["query", "function, median", "longest", "endpoint, median", "longest"], rows)
+        rows.append([f"{name} {which}".strip(), us(median(these, "us")), us(median(these, "worst_us"))])
+    return table(["query", "endpoint, median", "longest"], rows)
 
 
 def write(out, runs, loads, size, others):

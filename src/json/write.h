@@ -35,7 +35,7 @@ VESTRY_API vestry_err vsi_json_put(vsi_writer *writer, const json_t *json);
 /* Write a value of C without making JSON values from it. It accepts the same values as vestry_value_to_json; a repeated
  * name in an object is written twice, and readers use the last one. Errors: those of vsi_json_put and
  * vestry_value_to_json. */
-vestry_err vsi_json_put_value(vsi_writer *writer, const vestry_value *value);
+VESTRY_API vestry_err vsi_json_put_value(vsi_writer *writer, const vestry_value *value);
 
 /* Append text in double quotes. The literal has the same meaning in JSON and in JavaScript, is a single line, and
  * contains no `<`, so that it may stand in a script element. Bytes that are not UTF-8 are copied. */

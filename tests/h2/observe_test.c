@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Observing the streams of a connection: which streams share it, its windows, and the reason why bytes wait. */
-#include "vestry/ops/observe.h"
+#include "support/listed.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -21,7 +21,8 @@ static vestry_observe *observe;
 
 static void begin(const server_settings *settings) {
   server_start(&s, settings);
-  assert_int_equal(vestry_observe_create(s.v, NULL, &observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_create(s.v, &(vestry_observe_options){.trusts_loopback = true}, &observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_mount(observe, "/observe"), VESTRY_OK);
 }
 
 static void end(frames_client *c) {
@@ -31,10 +32,23 @@ static void end(frames_client *c) {
   vsi_server_finish(&s);
 }
 
-static vestry_stream_info info_of(uint64_t id) {
-  vestry_stream_info info = {0};
-  assert_int_equal(vestry_observe_stream(observe, id, &info), VESTRY_OK);
-  return info;
+/* Read a member of a stream; -1: it is null. */
+static int64_t number_of(uint64_t id, const char *name) {
+  json_auto_t *info = listed_stream(observe, id);
+  return listed_number(info, name);
+}
+
+/* Check what a stream waits for; NULL: nothing. */
+static bool waits_for(uint64_t id, const char *what) {
+  json_auto_t *info = listed_stream(observe, id);
+  const char *found = listed_text(info, "waits_for");
+  return what ? found && strcmp(found, what) == 0 : !found;
+}
+
+/* The stream has a connection from its first frame on. */
+static bool has_connection(uint64_t id) {
+  json_auto_t *info = listed_stream(observe, id);
+  return json_object_get(info, "connection");
 }
 
 /* Open a stream of events. Returns its id at the instance; number: how many were opened before. */
@@ -42,7 +56,7 @@ static uint64_t open_stream(frames_client *c, uint32_t stream, size_t number) {
   frames_open(c, stream);
   assert_true(vsi_recorder_wait_opened(&s.recorder, number + 1));
   const uint64_t id = vestry_connection_look(vsi_recorder_connection(&s.recorder, number)).id;
-  UNTIL(info_of(id).connection_id);
+  UNTIL(has_connection(id));
   return id;
 }
 
@@ -54,16 +68,12 @@ static void send_much(size_t number) {
   free(large);
 }
 
-static void count_stream(const vestry_stream_info *info, void *ctx) {
-  ++*(size_t *)ctx;
-}
-
 /* Return the number of streams of a connection; 0: of all. */
 static size_t streams_of(uint64_t connection_id) {
-  size_t count = 0;
-  const vestry_stream_query query = {.connection_id = connection_id};
-  assert_int_equal(vestry_observe_streams(observe, &query, count_stream, &count, NULL), VESTRY_OK);
-  return count;
+  char query[64];
+  snprintf(query, sizeof query, connection_id ? "connection=%" PRIu64 : "", connection_id);
+  json_auto_t *all = listed(observe, vsi_list_streams, query);
+  return json_array_size(json_object_get(all, "streams"));
 }
 
 /* capability: H1 */
@@ -73,21 +83,20 @@ TEST_CASE(streams_of_a_connection_have_its_number) {
   frames_connect(&a, s.port, 0);
   frames_connect(&b, s.port, 0);
   const uint64_t first = open_stream(&a, 1, 0), second = open_stream(&a, 3, 1), other = open_stream(&b, 1, 2);
-  const vestry_stream_info info = info_of(second);
-  assert_int_equal(info.connection_id, first);
-  assert_int_equal(info.connection_streams_count, 2);
-  assert_int_equal(info.waits_for, VESTRY_WAIT_NONE);
-  assert_int_equal(info.unsent_bytes, 0);
-  assert_int_equal(info.stream_window_bytes, WINDOW);
-  assert_int_equal(info.connection_window_bytes, WINDOW);
-  assert_true(info.unacknowledged_bytes >= 0);
-  assert_int_equal(info_of(other).connection_id, other);
+  assert_int_equal(number_of(second, "connection"), first);
+  assert_int_equal(number_of(second, "connection_streams_count"), 2);
+  assert_true(waits_for(second, NULL));
+  assert_int_equal(number_of(second, "unsent_bytes"), 0);
+  assert_int_equal(number_of(second, "stream_window_bytes"), WINDOW);
+  assert_int_equal(number_of(second, "connection_window_bytes"), WINDOW);
+  assert_true(number_of(second, "unacknowledged_bytes") >= 0);
+  assert_int_equal(number_of(other, "connection"), other);
   assert_int_equal(streams_of(first), 2);
   assert_int_equal(streams_of(other), 1);
   assert_int_equal(streams_of(0), 3);
   frames_send_number(&a, FRAME_RST_STREAM, 1, 8);
-  UNTIL(info_of(second).connection_streams_count == 1);
-  assert_int_equal(info_of(second).connection_id, first); /* also after its end */
+  UNTIL(number_of(second, "connection_streams_count") == 1);
+  assert_int_equal(number_of(second, "connection"), first); /* also after its end */
   frames_close(&b);
   end(&a);
 }
@@ -100,12 +109,12 @@ TEST_CASE(unread_stream_waits_for_its_window) {
   frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, MUCH);
   const uint64_t first = open_stream(&c, 1, 0), second = open_stream(&c, 3, 1);
   send_much(0);
-  UNTIL(info_of(first).waits_for == VESTRY_WAIT_STREAM_WINDOW);
-  assert_int_equal(info_of(first).stream_window_bytes, 0);
-  assert_int_equal(info_of(first).connection_window_bytes, MUCH);
-  assert_true(info_of(first).unsent_bytes > 0);
-  assert_int_equal(info_of(second).waits_for, VESTRY_WAIT_NONE);
-  assert_int_equal(info_of(second).stream_window_bytes, WINDOW);
+  UNTIL(waits_for(first, "stream window"));
+  assert_int_equal(number_of(first, "stream_window_bytes"), 0);
+  assert_int_equal(number_of(first, "connection_window_bytes"), MUCH);
+  assert_true(number_of(first, "unsent_bytes") > 0);
+  assert_true(waits_for(second, NULL));
+  assert_int_equal(number_of(second, "stream_window_bytes"), WINDOW);
   end(&c);
 }
 
@@ -117,15 +126,15 @@ TEST_CASE(unread_connection_makes_its_streams_wait) {
   frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, 1); /* it is raised: bytes are unread, not withheld (data.c) */
   const uint64_t first = open_stream(&c, 1, 0), second = open_stream(&c, 3, 1);
   send_much(0);
-  UNTIL(info_of(first).waits_for == VESTRY_WAIT_CONNECTION_WINDOW);
+  UNTIL(waits_for(first, "connection window"));
   /* Its share is used up, and the other stream gets one of the rest. */
-  const int64_t left = info_of(first).connection_window_bytes;
+  const int64_t left = number_of(first, "connection_window_bytes");
   assert_true(left > WINDOW / 3 && left < WINDOW / 2);
-  assert_int_equal(info_of(second).waits_for, VESTRY_WAIT_NONE);
+  assert_true(waits_for(second, NULL));
   send_much(1);
-  UNTIL(info_of(second).waits_for == VESTRY_WAIT_CONNECTION_WINDOW);
-  assert_true(info_of(second).connection_window_bytes < left);
-  assert_true(info_of(second).stream_window_bytes > 2 * BYTES - left);
+  UNTIL(waits_for(second, "connection window"));
+  assert_true(number_of(second, "connection_window_bytes") < left);
+  assert_true(number_of(second, "stream_window_bytes") > 2 * BYTES - left);
   end(&c);
 }
 
@@ -137,11 +146,11 @@ TEST_CASE(full_socket_makes_streams_wait) {
   frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, INT32_MAX - WINDOW);
   const uint64_t first = open_stream(&c, 1, 0);
   /* The buffers of both sockets take several megabytes. */
-  for (int i = 0; info_of(first).waits_for != VESTRY_WAIT_SOCKET; i++) {
+  for (int i = 0; !waits_for(first, "socket"); i++) {
     if (i < 100) send_much(0);
     sched_yield();
   }
-  assert_true(info_of(first).unacknowledged_bytes > 0);
+  assert_true(number_of(first, "unacknowledged_bytes") > 0);
   end(&c);
 }
 
@@ -200,8 +209,8 @@ TEST_CASE(batched_events_survive_a_full_socket) {
     for (unsigned more = 0; more < 10; sent++) {
       snprintf(json, sizeof json, "{\"a\":\"%u.%0200d\"}", sent, 0);
       vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), json);
-      UNTIL(!info_of(id).queued_count || info_of(id).waits_for == VESTRY_WAIT_SOCKET);
-      more += info_of(id).waits_for == VESTRY_WAIT_SOCKET;
+      UNTIL(!number_of(id, "queued_count") || waits_for(id, "socket"));
+      more += waits_for(id, "socket");
     }
     read_until(&r, sent);
     end(&r.c);
@@ -234,8 +243,8 @@ TEST_CASE(a_full_socket_keeps_its_own_bytes_beside_equal_ones) {
         vestry_event_unref(event);
         for (size_t i = 0; i < READERS; i++)
           if (i != FULL) read_until(&all[i], sent + 1);
-        UNTIL(!info_of(id[FULL]).queued_count || info_of(id[FULL]).waits_for == VESTRY_WAIT_SOCKET);
-        is_full = info_of(id[FULL]).waits_for == VESTRY_WAIT_SOCKET;
+        UNTIL(!number_of(id[FULL], "queued_count") || waits_for(id[FULL], "socket"));
+        is_full = waits_for(id[FULL], "socket");
       }
       read_until(&all[FULL], sent);
     }

@@ -7,8 +7,8 @@
 #include "channel/broadcast.h"
 #include "channel/channels.h"
 #include "serve/wire.h"
+#include "support/listed.h"
 #include "vestry/app/history.h"
-#include "vestry/ops/observe.h"
 
 typedef struct suite {
   site on;
@@ -53,48 +53,51 @@ static void publish(suite *s, vestry_scope scope, const vestry_key *key) {
   site_settle(&s->on);
 }
 
-enum { MOST = 512 };
-typedef struct reported {
-  vestry_channel_info infos[MOST];
-  size_t count, pages_count;
-} reported;
-
-static void take(const vestry_channel_info *info, void *ctx) {
-  reported *t = ctx;
-  assert_true(t->count < MOST);
-  t->infos[t->count++] = *info;
-}
-
-/* List all pages. */
-static void list(suite *s, size_t limit, reported *t) {
-  vestry_channel_query query = {.limit = limit};
-  t->count = t->pages_count = 0;
+/* List all pages, and return the channels; the caller drops the reference. limit 0: the default. */
+static json_t *list(suite *s, const char *prefix, size_t limit) {
+  json_t *channels = json_array();
+  char query[128], cursor[64] = "";
   do {
-    const size_t before = t->count;
-    assert_int_equal(vestry_observe_channels(s->observe, &query, take, t, &query.from), VESTRY_OK);
-    const size_t most = limit ? limit : VESTRY_STREAMS_MAX_COUNT;
-    assert_true(t->count - before == most || (t->count - before < most && !query.from.value && !query.from.id));
-    t->pages_count++;
-  } while (query.from.value || query.from.id);
+    int len = snprintf(query, sizeof query, "prefix=%s%s", prefix, cursor);
+    if (limit) snprintf(query + len, sizeof query - (size_t)len, "&limit=%zu", limit);
+    json_auto_t *page = listed(s->observe, vsi_list_channels, query);
+    json_t *found = json_object_get(page, "channels");
+    const char *next = listed_text(page, "next");
+    const size_t most = limit ? limit : VSI_LIST_MAX_COUNT;
+    assert_true(json_array_size(found) == most || (json_array_size(found) < most && !next));
+    json_array_extend(channels, found);
+    snprintf(cursor, sizeof cursor, next ? "&cursor=%s" : "%s", next ? next : "");
+  } while (*cursor);
+  return channels;
 }
 
-/* Return how often the key is in the list. ret_info: the last such entry. */
-static size_t find(const reported *t, const char *key, vestry_channel_info *ret_info) {
-  size_t found = 0;
-  for (size_t i = 0; i < t->count; i++) {
-    if (strcmp(t->infos[i].key, key) != 0) continue;
-    *ret_info = t->infos[i];
+/* Return how often the key is in the list. ret_info: the last such entry; may be NULL. */
+static size_t find(const json_t *channels, const char *key, json_t **ret_info) {
+  size_t found = 0, i;
+  json_t *info;
+  json_array_foreach(channels, i, info) {
+    if (strcmp(listed_text(info, "key"), key) != 0) continue;
+    if (ret_info) *ret_info = info;
     found++;
   }
   return found;
 }
 
-static vestry_channel_info channel_of(suite *s, const char *key) {
-  static reported t;
-  vestry_channel_info info = {0};
-  list(s, 0, &t);
-  assert_int_equal(find(&t, key, &info), 1);
-  return info;
+/* Return the channel of a key; the caller drops the reference. */
+static json_t *channel_of(suite *s, const char *key) {
+  json_auto_t *channels = list(s, "", 0);
+  json_t *info = NULL;
+  assert_int_equal(find(channels, key, &info), 1);
+  return json_incref(info);
+}
+
+static size_t count_of(suite *s) {
+  json_auto_t *channels = list(s, "", 0);
+  return json_array_size(channels);
+}
+
+static double ratio_of(const json_t *info) {
+  return json_real_value(json_object_get(info, "ratio"));
 }
 
 /* capability: H1 */
@@ -107,21 +110,24 @@ TEST_CASE(channel_has_its_counts_and_encoding_ratio) {
   join(&s, b, NOWHERE, VESTRY_KEY("board", 1));
   join(&s, b, NOWHERE, VESTRY_KEY("quiet"));
   for (int i = 0; i < 5; i++) publish(&s, NOWHERE, VESTRY_KEY("board", 1));
-  const vestry_channel_info info = channel_of(&s, "[\"board\",1]"), quiet = channel_of(&s, "[\"quiet\"]");
-  assert_string_equal(info.scope, "");
-  assert_int_equal(info.members_count, 2);
-  assert_int_equal(info.published_count, 5);
-  assert_int_equal(info.accepted_count, 10);
-  assert_int_equal(info.refused_count, 0);
-  assert_int_equal(info.epochs_count, 1);
-  assert_int_equal(info.encodes_count, 5);
-  assert_true(info.plain_bytes > 5 * UINT64_C(2000) && info.plain_bytes < 5 * UINT64_C(2200));
-  assert_true(info.encoded_bytes > 0 && info.ratio > 5);
-  assert_true(info.ratio == (double)info.plain_bytes / (double)info.encoded_bytes);
-  assert_false(info.has_history);
-  assert_int_equal(quiet.members_count, 1);
-  assert_int_equal(quiet.published_count + quiet.encodes_count + quiet.plain_bytes, 0);
-  assert_true(quiet.ratio == 0);
+  json_auto_t *info = channel_of(&s, "[\"board\",1]"), *quiet = channel_of(&s, "[\"quiet\"]");
+  assert_string_equal(listed_text(info, "scope"), "");
+  assert_int_equal(listed_number(info, "members_count"), 2);
+  assert_int_equal(listed_number(info, "published_count"), 5);
+  assert_int_equal(listed_number(info, "accepted_count"), 10);
+  assert_int_equal(listed_number(info, "refused_count"), 0);
+  assert_int_equal(listed_number(info, "epochs_count"), 1);
+  assert_int_equal(listed_number(info, "encodes_count"), 5);
+  const int64_t plain = listed_number(info, "plain_bytes"), encoded = listed_number(info, "encoded_bytes");
+  assert_true(plain > 5 * 2000 && plain < 5 * 2200);
+  assert_true(encoded > 0 && ratio_of(info) > 5);
+  assert_true(ratio_of(info) == (double)plain / (double)encoded);
+  assert_false(listed_is(info, "history"));
+  assert_int_equal(listed_number(quiet, "members_count"), 1);
+  assert_int_equal(listed_number(quiet, "published_count") + listed_number(quiet, "encodes_count") +
+                       listed_number(quiet, "plain_bytes"),
+                   0);
+  assert_true(ratio_of(quiet) == 0);
   vestry_memory_destroy(a);
   vestry_memory_destroy(b);
   end(&s);
@@ -135,19 +141,23 @@ TEST_CASE(history_is_listed_until_it_ends) {
                    VESTRY_OK);
   vestry_memory_exchange *a = open_stream(&s, "");
   join(&s, a, NOWHERE, VESTRY_KEY("log"));
-  assert_int_equal(channel_of(&s, "[\"log\"]").kept_count, 0);
+  json_t *info = channel_of(&s, "[\"log\"]");
+  assert_int_equal(listed_number(info, "kept_count"), 0);
+  json_decref(info);
   for (int i = 0; i < 5; i++) publish(&s, NOWHERE, VESTRY_KEY("log"));
   vestry_history_stats stats = {0};
   assert_int_equal(vestry_history_stats_get(s.on.v, NOWHERE, VESTRY_KEY("log"), &stats), VESTRY_OK);
-  vestry_channel_info info = channel_of(&s, "[\"log\"]");
-  assert_true(info.has_history);
-  assert_int_equal(info.kept_count, 3);
-  assert_int_equal(info.kept_bytes, stats.kept_bytes);
-  assert_int_equal(vestry_history_end(s.on.v, NOWHERE, VESTRY_KEY("log")), VESTRY_OK);
   info = channel_of(&s, "[\"log\"]");
-  assert_false(info.has_history);
-  assert_int_equal(info.kept_count + info.kept_bytes, 0);
-  assert_int_equal(info.published_count, 5);
+  assert_true(listed_is(info, "history"));
+  assert_int_equal(listed_number(info, "kept_count"), 3);
+  assert_int_equal(listed_number(info, "kept_bytes"), stats.kept_bytes);
+  assert_int_equal(vestry_history_end(s.on.v, NOWHERE, VESTRY_KEY("log")), VESTRY_OK);
+  json_decref(info);
+  info = channel_of(&s, "[\"log\"]");
+  assert_false(listed_is(info, "history"));
+  assert_int_equal(listed_number(info, "kept_count") + listed_number(info, "kept_bytes"), 0);
+  assert_int_equal(listed_number(info, "published_count"), 5);
+  json_decref(info);
   vestry_memory_destroy(a);
   end(&s);
 }
@@ -155,7 +165,6 @@ TEST_CASE(history_is_listed_until_it_ends) {
 /* capability: H1 */
 TEST_CASE(hostile_names_are_shown_as_short_text) {
   suite s;
-  static reported t;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *a = open_stream(&s, "");
   char text[400];
@@ -165,58 +174,47 @@ TEST_CASE(hostile_names_are_shown_as_short_text) {
   join(&s, a, ann, VESTRY_KEY("\r\n\x1b[2J<script>"));
   join(&s, a, bob, VESTRY_KEY("\r\n\x1b[2J<script>"));
   join(&s, a, ann, VESTRY_KEY(text));
-  list(&s, 0, &t);
-  assert_int_equal(t.count, 3);
+  json_auto_t *channels = list(&s, "", 0);
+  assert_int_equal(json_array_size(channels), 3);
   size_t cut = 0;
-  for (size_t i = 0; i < t.count; i++) {
-    const vestry_channel_info *info = &t.infos[i];
-    assert_true(strlen(info->key) > 0 && strlen(info->key) < VESTRY_SHOWN_KEY_BYTES);
-    for (const char *at = info->key; *at; at++) assert_true((unsigned char)*at >= ' ' && *at != 0x7f);
-    assert_int_equal(strlen(info->scope), 8);
-    assert_int_equal(strspn(info->scope, "0123456789abcdef"), 8);
-    cut += info->is_key_cut;
-    for (size_t j = 0; j < i; j++)
-      assert_true(info->number != t.infos[j].number &&
-                  (strcmp(info->key, t.infos[j].key) != 0 || strcmp(info->scope, t.infos[j].scope) != 0));
+  for (size_t i = 0; i < 3; i++) {
+    const json_t *info = json_array_get(channels, i);
+    const char *key = listed_text(info, "key"), *scope = listed_text(info, "scope");
+    assert_true(strlen(key) > 0 && strlen(key) < VSI_SHOWN_KEY_BYTES);
+    for (const char *at = key; *at; at++) assert_true((unsigned char)*at >= ' ' && *at != 0x7f);
+    assert_int_equal(strlen(scope), 8);
+    assert_int_equal(strspn(scope, "0123456789abcdef"), 8);
+    cut += listed_is(info, "key_cut");
+    for (size_t j = 0; j < i; j++) {
+      const json_t *other = json_array_get(channels, j);
+      assert_true(listed_number(info, "number") != listed_number(other, "number") &&
+                  (strcmp(key, listed_text(other, "key")) != 0 || strcmp(scope, listed_text(other, "scope")) != 0));
+    }
   }
   assert_int_equal(cut, 1);
   vestry_memory_destroy(a);
   end(&s);
 }
 
-/* Listing allocates nothing: the next allocation would fail. */
 TEST_CASE(each_channel_is_listed_once_at_any_page_size) {
   enum { CHANNELS = 250 };
   suite s;
-  static reported t;
   begin(&s, (vestry_options){.scope = NULL});
-  list(&s, 0, &t);
-  assert_int_equal(t.count, 0);
+  assert_int_equal(count_of(&s), 0);
   vestry_memory_exchange *a = open_stream(&s, "");
   for (int i = 0; i < CHANNELS; i++) join(&s, a, NOWHERE, VESTRY_KEY("c", i));
-  const long before = atomic_load(&s.on.th.allocations);
-  atomic_store(&s.on.th.fail_at, before);
-  for (size_t limit = 0; limit <= VESTRY_STREAMS_MAX_COUNT; limit += limit < 3 ? 1 : 97) {
-    list(&s, limit, &t);
-    assert_int_equal(t.count, CHANNELS);
-    assert_true(t.pages_count >= CHANNELS / (limit ? limit : VESTRY_STREAMS_MAX_COUNT));
+  for (size_t limit = 0; limit <= VSI_LIST_MAX_COUNT; limit += limit < 3 ? 1 : 97) {
+    json_auto_t *channels = list(&s, "", limit);
+    assert_int_equal(json_array_size(channels), CHANNELS);
     for (int i = 0; i < CHANNELS; i++) {
       char key[32];
-      vestry_channel_info info;
       snprintf(key, sizeof key, "[\"c\",%d]", i);
-      assert_int_equal(find(&t, key, &info), 1);
+      assert_int_equal(find(channels, key, NULL), 1);
     }
   }
-  assert_int_equal(atomic_load(&s.on.th.allocations), before);
-  test_host_fail_no_more(&s.on.th);
-  const vestry_channel_query too_many = {.limit = VESTRY_STREAMS_MAX_COUNT + 1};
-  assert_int_equal(vestry_observe_channels(NULL, NULL, take, &t, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_observe_channels(s.observe, NULL, NULL, &t, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_observe_channels(s.observe, &too_many, take, &t, NULL), VESTRY_INVALID);
   vestry_memory_destroy(a);
   site_settle(&s.on);
-  list(&s, 0, &t);
-  assert_int_equal(t.count, 0);
+  assert_int_equal(count_of(&s), 0);
   end(&s);
 }
 
@@ -224,21 +222,13 @@ TEST_CASE(each_channel_is_listed_once_at_any_page_size) {
 TEST_CASE(channels_are_found_by_key_prefix) {
   enum { CHANNELS = 250 };
   suite s;
-  static reported t;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *a = open_stream(&s, "");
   for (int i = 0; i < CHANNELS; i++) join(&s, a, NOWHERE, VESTRY_KEY(i % 50 ? "room" : "bar", i));
-  vestry_channel_query query = {.prefix = "ba", .limit = 2};
-  t.count = 0;
-  do {
-    assert_int_equal(vestry_observe_channels(s.observe, &query, take, &t, &query.from), VESTRY_OK);
-  } while (query.from.value || query.from.id);
-  assert_int_equal(t.count, 5);
-  for (size_t i = 0; i < t.count; i++) assert_memory_equal(t.infos[i].key, "[\"bar\",", 7);
-  query = (vestry_channel_query){.prefix = "ar"};
-  t.count = 0;
-  assert_int_equal(vestry_observe_channels(s.observe, &query, take, &t, &query.from), VESTRY_OK);
-  assert_int_equal(t.count + query.from.value + query.from.id, 0);
+  json_auto_t *found = list(&s, "ba", 2), *none = list(&s, "ar", 0);
+  assert_int_equal(json_array_size(found), 5);
+  for (size_t i = 0; i < 5; i++) assert_memory_equal(listed_text(json_array_get(found, i), "key"), "[\"bar\",", 7);
+  assert_int_equal(json_array_size(none), 0);
   vestry_memory_destroy(a);
   end(&s);
 }
@@ -248,7 +238,6 @@ TEST_CASE(channels_with_equal_hashes_are_all_listed) {
   static const uint64_t hashes[] = {0, 0, 7, 7, 7, UINT64_MAX, UINT64_MAX};
   enum { CHANNELS = sizeof hashes / sizeof *hashes };
   suite s;
-  static reported t;
   begin(&s, (vestry_options){.scope = NULL});
   vsi_channel *held[CHANNELS];
   for (int i = 0; i < CHANNELS; i++) {
@@ -258,18 +247,16 @@ TEST_CASE(channels_with_equal_hashes_are_all_listed) {
     vsi_scoped_key_finish(&name);
   }
   for (size_t limit = 1; limit < CHANNELS + 2; limit++) {
-    list(&s, limit, &t);
-    assert_int_equal(t.count, CHANNELS);
+    json_auto_t *channels = list(&s, "", limit);
+    assert_int_equal(json_array_size(channels), CHANNELS);
     for (int i = 0; i < CHANNELS; i++) {
       char key[32];
-      vestry_channel_info info;
       snprintf(key, sizeof key, "[\"same\",%d]", i);
-      assert_int_equal(find(&t, key, &info), 1);
+      assert_int_equal(find(channels, key, NULL), 1);
     }
   }
   for (int i = 0; i < CHANNELS; i++) vsi_channel_unref(held[i]);
-  list(&s, 0, &t);
-  assert_int_equal(t.count, 0);
+  assert_int_equal(count_of(&s), 0);
   end(&s);
 }
 
@@ -293,7 +280,6 @@ static void *join_and_leave(void *ctx) {
 TEST_CASE(staying_channels_are_listed_once_during_churn) {
   enum { STAY = 40, LISTS = 100 };
   suite s;
-  static reported t;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *a = open_stream(&s, ""), *b = open_stream(&s, "");
   for (int i = 0; i < STAY; i++) join(&s, a, NOWHERE, VESTRY_KEY("stay", i));
@@ -301,13 +287,13 @@ TEST_CASE(staying_channels_are_listed_once_during_churn) {
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, join_and_leave, &c), 0);
   for (int round = 0; round < LISTS; round++) {
-    list(&s, 7, &t);
+    json_auto_t *channels = list(&s, "", 7);
     for (int i = 0; i < STAY; i++) {
       char key[32];
-      vestry_channel_info info;
+      json_t *info;
       snprintf(key, sizeof key, "[\"stay\",%d]", i);
-      assert_int_equal(find(&t, key, &info), 1);
-      assert_int_equal(info.members_count, 1);
+      assert_int_equal(find(channels, key, &info), 1);
+      assert_int_equal(listed_number(info, "members_count"), 1);
     }
   }
   assert_int_equal(pthread_join(thread, NULL), 0);

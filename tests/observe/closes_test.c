@@ -4,8 +4,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "ops/observe/inside.h"
 #include "serve/wire.h"
+#include "support/listed.h"
+#include "support/until.h"
 #include "vestry/drain.h"
 
 typedef struct suite {
@@ -21,10 +22,16 @@ static void begin(suite *s, vestry_options options, size_t closes_count) {
                    VESTRY_OK);
 }
 
-static void counts_of(const suite *s, uint64_t counts[VESTRY_CAUSES_MAX]) {
-  vsi_close_counts all;
-  vsi_closes_count(s->observe->closes, &all);
-  memcpy(counts, all.all, sizeof all.all);
+/* Get the recorded counts. Returns false without memory. */
+static bool get_counts(const suite *s, uint64_t counts[VESTRY_CAUSES_MAX]) {
+  json_auto_t *all = listed(s->observe, vsi_list_closed, "limit=1");
+  const json_t *by_cause = json_object_get(all, "all");
+  for (int cause = 0; cause < VESTRY_CAUSES_MAX; cause++)
+    counts[cause] =
+        cause && cause < VESTRY_CAUSE_COUNT
+            ? (uint64_t)json_integer_value(json_object_get(by_cause, vestry_cause_name((vestry_cause)cause)))
+            : 0;
+  return all;
 }
 
 /* Assert that the recorded counts equal those of the instance, for each cause. */
@@ -32,7 +39,7 @@ static void check_counts(suite *s) {
   uint64_t counts[VESTRY_CAUSES_MAX];
   vestry_stats stats = {0};
   vestry_stats_get(s->on.v, &stats);
-  counts_of(s, counts);
+  assert_true(get_counts(s, counts));
   for (int cause = 0; cause < VESTRY_CAUSES_MAX; cause++) assert_int_equal(counts[cause], stats.closed_by_cause[cause]);
 }
 
@@ -43,30 +50,54 @@ static void end(suite *s) {
   site_end(&s->on);
 }
 
+/* A listed close. */
+typedef struct closed {
+  int64_t number, id, age_ms, ago_ms, refused_count, discarded_count, discarded_bytes;
+  char cause[32], key[VSI_SHOWN_KEY_BYTES], adapter[16], last_error[64];
+} closed;
+
 typedef struct reported {
-  vestry_close_info infos[256];
+  closed infos[256];
   size_t count;
 } reported;
 
-static void take(const vestry_close_info *info, void *ctx) {
-  reported *t = ctx;
+static void take(const json_t *info, reported *t) {
   assert_true(t->count < sizeof t->infos / sizeof *t->infos);
-  assert_true(info->cause > VESTRY_CAUSE_NONE && info->cause < VESTRY_CAUSE_COUNT);
-  if (t->count) assert_true(info->number < t->infos[t->count - 1].number);
-  t->infos[t->count++] = *info;
+  closed *to = &t->infos[t->count++];
+  *to = (closed){.number = listed_number(info, "number"),
+                 .id = listed_number(info, "id"),
+                 .age_ms = listed_number(info, "age_ms"),
+                 .ago_ms = listed_number(info, "ago_ms"),
+                 .refused_count = listed_number(info, "refused_count"),
+                 .discarded_count = listed_number(info, "discarded_count"),
+                 .discarded_bytes = listed_number(info, "discarded_bytes")};
+  snprintf(to->cause, sizeof to->cause, "%s", listed_text(info, "cause"));
+  snprintf(to->key, sizeof to->key, "%s", listed_text(info, "key"));
+  snprintf(to->adapter, sizeof to->adapter, "%s", listed_text(info, "adapter"));
+  const char *error = listed_text(info, "last_error");
+  snprintf(to->last_error, sizeof to->last_error, "%s", error ? error : "");
+  if (t->count > 1) assert_true(to->number < to[-1].number);
 }
 
-static reported closes_of(suite *s, vestry_close_query query) {
+/* List all pages. query: without `before`. */
+static reported closes_of(suite *s, const char *query) {
   reported t = {.count = 0};
-  do assert_int_equal(vestry_observe_closes(s->observe, &query, take, &t, &query.before), VESTRY_OK);
-  while (query.before);
+  char page[128];
+  for (int64_t before = INT64_MAX; before > 0;) {
+    snprintf(page, sizeof page, "%s&before=%" PRIi64, query, before);
+    json_auto_t *all = listed(s->observe, vsi_list_closed, page);
+    json_t *info;
+    size_t i;
+    json_array_foreach(json_object_get(all, "closed"), i, info) take(info, &t);
+    before = listed_number(all, "next");
+  }
   return t;
 }
 
-static vestry_close_info last_of(suite *s) {
+static closed last_of(suite *s) {
   reported t = {.count = 0};
-  assert_int_equal(vestry_observe_closes(s->observe, &(vestry_close_query){.limit = 1}, take, &t, NULL), VESTRY_OK);
-  assert_int_equal(t.count, 1);
+  json_auto_t *all = listed(s->observe, vsi_list_closed, "limit=1");
+  take(json_array_get(json_object_get(all, "closed"), 0), &t);
   return t.infos[0];
 }
 
@@ -101,9 +132,9 @@ static vestry_connection *connection_of(vestry_memory_exchange *exchange) {
 /* Assert that the last record is of this stream. */
 static void check_last(suite *s, vestry_memory_exchange *stream, vestry_cause cause, const char *key) {
   site_settle(&s->on);
-  const vestry_close_info info = last_of(s);
+  const closed info = last_of(s);
   assert_int_equal(info.id, vestry_connection_look(connection_of(stream)).id);
-  assert_string_equal(vestry_cause_name(info.cause), vestry_cause_name(cause));
+  assert_string_equal(info.cause, vestry_cause_name(cause));
   assert_string_equal(info.key, key);
   assert_string_equal(info.adapter, "memory");
   check_counts(s);
@@ -163,7 +194,7 @@ TEST_CASE(end_by_the_server_has_its_cause) {
   check_last(&s, a, VESTRY_CAUSE_FULL, "[\"user\",5]");
   assert_int_equal(last_of(&s).discarded_count, 2);
   assert_int_equal(last_of(&s).refused_count, 1);
-  assert_int_equal(last_of(&s).last_error, VESTRY_FULL);
+  assert_string_equal(last_of(&s).last_error, vestry_strerror(VESTRY_FULL));
   assert_true(last_of(&s).discarded_bytes > 20);
   /* It has left the store before it ends. */
   a = open_user(&s, 6);
@@ -207,7 +238,7 @@ TEST_CASE(end_of_budget_drain_and_shutdown_has_its_cause) {
     site_settle(&s.on);
   }
   free(html);
-  reported t = closes_of(&s, (vestry_close_query){.cause = VESTRY_CAUSE_BUDGET});
+  reported t = closes_of(&s, "cause=budget");
   assert_true(t.count > 0 && t.count < STREAMS);
   for (size_t i = 0; i < t.count; i++) assert_true(t.infos[i].discarded_bytes > 90000 && *t.infos[i].key);
   for (int i = 0; i < STREAMS; i++) vestry_memory_destroy(streams[i]);
@@ -219,9 +250,21 @@ TEST_CASE(end_of_budget_drain_and_shutdown_has_its_cause) {
   end(&s);
   begin(&s, (vestry_options){.scope = NULL}, 0);
   vestry_memory_exchange *last = open_user(&s, 21);
-  vestry_close(s.on.v);
-  check_last(&s, last, VESTRY_CAUSE_SHUTDOWN, "[\"user\",21]");
-  end(&s);
+  const uint64_t id = vestry_connection_look(connection_of(last)).id;
+  vestry_close(s.on.v); /* no request is served any more */
+  site_settle(&s.on);
+  vsi_report report;
+  vsi_report_begin(&report, s.on.v->host);
+  assert_true(vsi_closes_put(s.observe->closes, id, &report));
+  vsi_report_close(&report, '}');
+  json_t *info = json_loadb(report.text.data, report.text.len, 0, NULL);
+  assert_string_equal(listed_text(info, "cause"), "shutdown");
+  assert_string_equal(listed_text(info, "key"), "[\"user\",21]");
+  json_decref(info);
+  vsi_report_finish(&report);
+  vestry_memory_destroy(last);
+  vestry_observe_destroy(s.observe);
+  site_end(&s.on);
 }
 
 /* capability: H1 */
@@ -251,26 +294,28 @@ TEST_CASE(records_over_limit_are_dropped_and_listed_by_pages) {
     vestry_memory_destroy(stream);
     site_settle(&s.on);
   }
-  for (size_t limit = 0; limit <= 100; limit += 7) {
-    reported t = closes_of(&s, (vestry_close_query){.limit = limit});
+  for (size_t limit = 2; limit <= 100; limit += 7) {
+    char query[64];
+    const int len = snprintf(query, sizeof query, "limit=%zu", limit);
+    reported t = closes_of(&s, query);
     assert_int_equal(t.count, KEPT);
     for (size_t i = 0; i < t.count; i++) assert_int_equal(t.infos[i].number, CLOSED - i);
-    t = closes_of(&s, (vestry_close_query){.limit = limit, .cause = VESTRY_CAUSE_CLOSED});
+    strcpy(query + len, "&cause=closed");
+    t = closes_of(&s, query);
     assert_int_equal(t.count, KEPT / 10);
     assert_string_equal(t.infos[0].key, "[\"user\",130]");
-    t = closes_of(&s, (vestry_close_query){.limit = limit, .after = CLOSED - 3});
-    assert_int_equal(t.count, 3);
-    assert_int_equal(closes_of(&s, (vestry_close_query){.limit = limit, .after = CLOSED}).count, 0);
-    assert_int_equal(closes_of(&s, (vestry_close_query){.limit = limit, .after = UINT64_MAX}).count, 0);
-    assert_int_equal(closes_of(&s, (vestry_close_query){.limit = limit, .before = 2}).count, 0); /* no longer kept */
+    strcpy(query + len, "&after=127");
+    assert_int_equal(closes_of(&s, query).count, 3);
+    strcpy(query + len, "&after=130");
+    assert_int_equal(closes_of(&s, query).count, 0);
+    strcpy(query + len, "&after=9223372036854775807");
+    assert_int_equal(closes_of(&s, query).count, 0);
+    strcpy(query + len, "&cause=closed&after=1");
+    assert_int_equal(closes_of(&s, query).count, KEPT / 10);
   }
-  reported t = {.count = 0};
-  assert_int_equal(vestry_observe_closes(NULL, NULL, take, &t, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_observe_closes(s.observe, NULL, NULL, &t, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_observe_closes(s.observe, &(vestry_close_query){.limit = 101}, take, &t, NULL),
-                   VESTRY_INVALID);
-  assert_int_equal(vestry_observe_closes(s.observe, &(vestry_close_query){.cause = VESTRY_CAUSE_COUNT}, take, &t, NULL),
-                   VESTRY_INVALID);
+  json_auto_t *old = listed(s.observe, vsi_list_closed, "before=2");
+  assert_int_equal(json_array_size(json_object_get(old, "closed")), 0); /* no longer kept */
+  assert_int_equal(listed_number(old, "next"), -1);
   end(&s);
 }
 
@@ -310,7 +355,7 @@ TEST_CASE(record_gets_a_key_that_is_removed_late) {
                                          VESTRY_KEY("user", 1), VESTRY_CAUSE_REMOVED, NULL),
                      VESTRY_OK);
     site_settle(&l.s.on);
-    const reported t = closes_of(&l.s, (vestry_close_query){.cause = VESTRY_CAUSE_LOST});
+    const reported t = closes_of(&l.s, "cause=lost");
     assert_int_equal(t.count, i ? 0 : 1);
     if (t.count) assert_string_equal(t.infos[0].key, "[\"user\",1]");
     vestry_memory_destroy(l.stream);
@@ -338,9 +383,9 @@ static vestry_err close_one(test_host *th, void *ctx) {
     uint64_t counts[VESTRY_CAUSES_MAX], sum = 0;
     vestry_stats stats = {0};
     vestry_stats_get(v, &stats);
-    counts_of(&s, counts);
+    if (!get_counts(&s, counts)) error = VESTRY_NO_MEMORY;
     for (int i = 0; i < VESTRY_CAUSES_MAX; i++) sum += counts[i];
-    assert_int_equal(sum, stats.closed_count);
+    if (!error) assert_int_equal(sum, stats.closed_count);
   }
   vestry_memory_destroy(stream);
   vestry_observe_destroy(s.observe);
@@ -377,39 +422,55 @@ static void *open_and_end(void *ctx) {
   return NULL;
 }
 
-static void no_more(const vestry_stream_info *info, void *ctx) {
-  assert_true(info->written_count + info->discarded_count <= info->accepted_count);
+/* Check each item of a list. */
+static void check_list(vestry_observe *observe, vestry_handler_fn handler, const char *query, const char *name,
+                       void (*check)(const json_t *info)) {
+  json_auto_t *all = listed(observe, handler, query);
+  json_t *info;
+  size_t i;
+  assert_non_null(all);
+  json_array_foreach(json_object_get(all, name), i, info) check(info);
 }
 
-static void check_record(const vestry_close_info *info, void *ctx) {
-  assert_true(info->cause != VESTRY_CAUSE_NONE && info->number && info->id);
+static void no_more(const json_t *info) {
+  assert_true(listed_number(info, "written_count") + listed_number(info, "discarded_count") <=
+              listed_number(info, "accepted_count"));
+}
+
+static void check_record(const json_t *info) {
+  assert_true(listed_text(info, "cause") && listed_number(info, "number") > 0 && listed_number(info, "id") > 0);
 }
 
 /* Check that the closed streams never exceed the opened ones, while observers come and go. */
 static void *observe_counts(void *ctx) {
   churn *c = ctx;
   while (!atomic_load(&c->is_over)) {
-    uint64_t counts[VESTRY_CAUSES_MAX], closed = 0;
+    uint64_t counts[VESTRY_CAUSES_MAX], sum = 0;
     vestry_observe *brief;
     vestry_stats stats = {0};
-    counts_of(&c->s, counts);
+    assert_true(get_counts(&c->s, counts));
     vestry_stats_get(c->s.on.v, &stats);
-    for (int i = 0; i < VESTRY_CAUSES_MAX; i++) closed += counts[i];
-    assert_true(closed <= stats.opened_count);
-    assert_int_equal(
-        vestry_observe_streams(c->s.observe, &(vestry_stream_query){.prefix = "user"}, no_more, NULL, NULL), VESTRY_OK);
-    assert_int_equal(vestry_observe_closes(c->s.observe, NULL, check_record, NULL, NULL), VESTRY_OK);
+    for (int i = 0; i < VESTRY_CAUSES_MAX; i++) sum += counts[i];
+    assert_true(sum <= stats.opened_count);
+    check_list(c->s.observe, vsi_list_streams, "prefix=user", "streams", no_more);
+    check_list(c->s.observe, vsi_list_closed, NULL, "closed", check_record);
     assert_int_equal(vestry_observe_create(c->s.on.v, &(vestry_observe_options){.trusts_loopback = true}, &brief),
                      VESTRY_OK);
-    (void)vestry_observe_stream(brief, stats.opened_count, &(vestry_stream_info){0});
-    assert_int_equal(vestry_observe_closes(brief, NULL, check_record, NULL, NULL), VESTRY_OK);
+    check_list(brief, vsi_list_closed, NULL, "closed", check_record);
     vestry_observe_destroy(brief);
   }
   return NULL;
 }
 
-static void has_key(const vestry_close_info *info, void *ctx) {
-  assert_true(strncmp(info->key, "[\"user\",", 8) == 0 || strncmp(info->key, "[\"also\",", 8) == 0);
+static uint64_t open_count(const suite *s) {
+  vestry_stats stats = {0};
+  vestry_stats_get(s->on.v, &stats);
+  return stats.open_count;
+}
+
+static void check_key(const json_t *info) {
+  const char *key = listed_text(info, "key");
+  assert_true(strncmp(key, "[\"user\",", 8) == 0 || strncmp(key, "[\"also\",", 8) == 0);
 }
 
 /* capability: H1 */
@@ -424,11 +485,14 @@ TEST_CASE(counts_and_keys_are_consistent_during_churn) {
   for (int i = 0; i < CHURNERS; i++) pthread_join(churners[i], NULL);
   atomic_store(&c.is_over, true);
   pthread_join(looker, NULL);
-  assert_int_equal(vestry_stop(c.s.on.v, VESTRY_NEVER_MS), VESTRY_OK);
+  UNTIL(open_count(&c.s) == 0);
   check_counts(&c.s);
-  vestry_close_query query = {0};
-  do assert_int_equal(vestry_observe_closes(c.s.observe, &query, has_key, NULL, &query.before), VESTRY_OK);
-  while (query.before);
+  char query[64] = "limit=100";
+  for (int64_t before; *query; snprintf(query, sizeof query, before > 0 ? "before=%" PRIi64 : "", before)) {
+    check_list(c.s.observe, vsi_list_closed, query, "closed", check_key);
+    json_auto_t *all = listed(c.s.observe, vsi_list_closed, query);
+    before = listed_number(all, "next");
+  }
   vestry_observe_destroy(c.s.observe);
   site_end(&c.s.on);
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "postgres/shown.h"
-#include "vestry/ops/observe.h"
+#include "support/listed.h"
 
 static const char notes[] = "CREATE TABLE note(id int PRIMARY KEY, text text);"
                             "CREATE TABLE other(x int); INSERT INTO note VALUES(1, 'a'); ANALYZE";
@@ -73,21 +73,17 @@ TEST_CASE(commit_that_changes_no_page_is_not_timed) {
   end(&s, observe);
 }
 
-static void note(const vestry_page_info *info, void *ctx) {
-  assert_string_equal(info->refreshed_by, "database");
-  ++*(unsigned *)ctx;
-}
-
 /* capability: H8 */
 TEST_CASE(render_after_a_commit_is_reported_as_database) {
   shown_site s;
   vestry_observe *observe;
-  unsigned count = 0;
   begin(&s, &observe);
   shown_run(&s, "INSERT INTO note VALUES(2, 'b')");
   assert_int_equal(shown_renders(&s, 0), 1);
-  assert_int_equal(vestry_observe_pages(observe, VESTRY_PAGES_BY_PATH, 0, note, &count), VESTRY_OK);
-  assert_int_equal(count, 1);
+  json_auto_t *all = listed(observe, vsi_list_pages, NULL);
+  const json_t *pages = json_object_get(all, "pages");
+  assert_int_equal(json_array_size(pages), 1);
+  assert_string_equal(listed_text(json_array_get(pages, 0), "refreshed_by"), "database");
   end(&s, observe);
 }
 

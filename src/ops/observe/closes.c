@@ -19,21 +19,19 @@
  * that left first. */
 #include <string.h>
 
-#include "base/callback.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/map.h"
 #include "connection/connection.h"
 #include "ops/observe/inside.h"
-#include "ops/observe/stream_tail.h"
+#include "vestry/cause.h"
 
 enum { SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16, MINUTES = 60 };
 #define MINUTE_NS (UINT64_C(60000) * VSI_NS_PER_MS)
 
 typedef struct record {
-  vsi_map_link in;        /* the first member, for find_locked; as in unmatched */
-  vestry_close_info info; /* except ago_ms */
-  uint64_t at_ns;
+  vsi_map_link in; /* the first member, for find_locked; as in unmatched */
+  vsi_shown_stream shown;
+  uint64_t number, at_ns;
 } record;
 
 /* The key of a stream that has left the store and has not ended. */
@@ -42,11 +40,16 @@ typedef struct unmatched {
   vsi_shown_key key;
 } unmatched;
 
-/* The closes of one minute, by cause. They are counted apart from the records, because an hour can have more closes
- * than there are records. */
+/* Numbers of closes by cause, whether or not they are still recorded. */
+typedef struct close_counts {
+  uint64_t by_cause[VESTRY_CAUSE_COUNT], consoles_by_cause[VESTRY_CAUSE_COUNT]; /* the latter: of consoles and tails */
+} close_counts;
+
+/* The closes of one minute. They are counted apart from the records, because an hour can have more closes than there
+ * are records. */
 typedef struct minute {
   uint64_t number; /* of the clock */
-  uint32_t counts[VESTRY_CAUSE_COUNT], consoles[VESTRY_CAUSE_COUNT];
+  close_counts counts;
 } minute;
 
 struct vsi_closes {
@@ -55,9 +58,8 @@ struct vsi_closes {
   vsi_mutex lock;
   /* Guarded by lock. */
   uint64_t count; /* number of closes so far, and number of the last one */
-  uint64_t by_cause[VESTRY_CAUSES_MAX];
-  uint64_t consoles_by_cause[VESTRY_CAUSES_MAX]; /* the part of by_cause that are consoles and tails */
-  minute minutes[MINUTES];                       /* by number modulo MINUTES */
+  close_counts all;
+  minute minutes[MINUTES];     /* by number modulo MINUTES */
   vsi_map unmatched, recorded; /* keys that wait for a record; all records. Both by id of the stream */
   record records[];
 };
@@ -80,59 +82,41 @@ static void add_record_locked(vsi_closes *closes, const record *made) {
   record *at = record_locked(closes, ++closes->count);
   if (closes->count > closes->room) vsi_map_remove(&closes->recorded, &at->in);
   *at = *made;
-  at->info.number = closes->count;
-  vsi_map_add(&closes->recorded, &at->in, vsi_hash_number(made->info.id));
+  at->number = closes->count;
+  vsi_map_add(&closes->recorded, &at->in, vsi_hash_number(made->shown.id));
 }
 
 /* ----------------------------------------------------------------------------------------------- recording -------- */
+
+static void count_close(close_counts *counts, const vsi_shown_stream *shown) {
+  counts->by_cause[shown->stats.cause]++;
+  counts->consoles_by_cause[shown->stats.cause] += shown->is_console;
+}
 
 static void count_locked(vsi_closes *closes, const record *made) {
   const uint64_t number = made->at_ns / MINUTE_NS;
   minute *at = &closes->minutes[number % MINUTES];
   if (at->number != number) *at = (minute){.number = number};
-  at->counts[made->info.cause]++;
-  at->consoles[made->info.cause] += made->info.is_console;
-  closes->by_cause[made->info.cause]++;
-  closes->consoles_by_cause[made->info.cause] += made->info.is_console;
+  count_close(&at->counts, &made->shown);
+  count_close(&closes->all, &made->shown);
 }
 
 static void put_key(record *to, const vsi_shown_key *key) {
-  if (*to->info.key) return;
-  memcpy(to->info.key, key->text, sizeof to->info.key);
-  to->info.is_key_cut = key->is_cut;
-}
-
-static void fill(record *to, const vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause) {
-  vestry_connection_stats stats = {0};
-  char scope[VESTRY_SCOPE_MAX_BYTES];
-  vsi_shown_key key;
-  vestry_connection_stats_get(connection, &stats);
-  to->at_ns = vsi_now_ns(vsi_stream_context_v(stream)->host);
-  to->info = (vestry_close_info){.id = vsi_connection_id(connection),
-                                 .is_console = vsi_tail_is_excluded(connection),
-                                 .cause = cause,
-                                 .age_ms = vsi_shown_ms(to->at_ns, stats.opened_ns),
-                                 .adapter = vsi_shown_adapter(connection),
-                                 .coding = vsi_shown_coding(connection),
-                                 .written_count = stats.written_count,
-                                 .conflated_count = stats.conflated_count,
-                                 .refused_count = stats.refused_count,
-                                 .discarded_count = stats.discarded_count,
-                                 .discarded_bytes = stats.discarded_bytes,
-                                 .written_bytes = stats.written_bytes,
-                                 .wire_bytes = stats.wire_bytes,
-                                 .last_error = vsi_shown_refusal(connection)};
-  vsi_shown_scope(vsi_stream_context_v(stream), vestry_connection_scope_get(connection, scope), to->info.scope);
-  vsi_shown_key_of_stream(connection, &key);
-  put_key(to, &key);
+  vsi_shown_key *own = &to->shown.key;
+  if (*own->text) return;
+  memcpy(own->text, key->text, sizeof own->text);
+  own->is_cut = key->is_cut;
 }
 
 static void ended(void *state, vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause) {
   vsi_closes *closes = state;
-  record made;
-  fill(&made, stream, connection, cause);
+  const vestry *v = vsi_stream_context_v(stream);
+  record made = {.at_ns = vsi_now_ns(v->host)};
+  vsi_shown_stream_get(v, connection, &made.shown);
+  made.shown.stats.state = VESTRY_STATE_CLOSED;
+  made.shown.stats.cause = cause;
   vsi_mutex_lock(&closes->lock);
-  unmatched *before = closes->unmatched.count ? find_locked(&closes->unmatched, made.info.id) : NULL;
+  unmatched *before = closes->unmatched.count ? find_locked(&closes->unmatched, made.shown.id) : NULL;
   if (before) {
     put_key(&made, &before->key);
     vsi_map_remove(&closes->unmatched, &before->in);
@@ -193,75 +177,117 @@ vestry_err vsi_closes_use(vestry *v, size_t count, vsi_closes **ret_closes) {
 
 /* ----------------------------------------------------------------------------------------------------- listing ---- */
 
+static void put_close(vsi_report *report, const record *of, uint64_t now_ns) {
+  vsi_shown_stream_put(report, &of->shown);
+  vsi_report_put(report, VESTRY_OBJECT("number", of->number, "ago_ms", vsi_shown_ms(now_ns, of->at_ns),
+                                       "discarded_bytes", of->shown.stats.discarded_bytes));
+}
+
+bool vsi_closes_put(vsi_closes *closes, uint64_t id, vsi_report *report) {
+  record found;
+  vsi_mutex_lock(&closes->lock);
+  const record *at = find_locked(&closes->recorded, id);
+  if (at) found = *at;
+  vsi_mutex_unlock(&closes->lock);
+  if (at) put_close(report, &found, vsi_now_ns(closes->v->host));
+  return at;
+}
+
+typedef struct close_query {
+  vestry_cause cause;     /* only this cause; NONE: any */
+  uint64_t before, after; /* only numbers between them; 0: all */
+  size_t limit;
+  bool has_no_consoles; /* leave out consoles and tails */
+} close_query;
+
 /* Copy the closes that match, from *number downwards, and move *number along. Returns how many were copied. */
-static size_t copy(vsi_closes *closes, const vestry_close_query *query, uint64_t *number, size_t limit, record *to) {
+static size_t copy_closes(vsi_closes *closes, const close_query *query, uint64_t *number, size_t limit, record *to) {
   size_t count = 0;
   vsi_mutex_lock(&closes->lock);
   if (*number > closes->count) *number = closes->count;
   uint64_t oldest = oldest_locked(closes);
-  if (query->after >= oldest) oldest = query->after < UINT64_MAX ? query->after + 1 : UINT64_MAX;
+  if (query->after >= oldest) oldest = query->after + 1;
   for (int i = 0; *number >= oldest && count < limit && i < SCANNED_A_LOCK; i++, --*number) {
     const record *at = record_locked(closes, *number);
-    if (query->no_consoles && at->info.is_console) continue;
-    if (!query->cause || at->info.cause == query->cause) to[count++] = *at;
+    if (query->has_no_consoles && at->shown.is_console) continue;
+    if (!query->cause || at->shown.stats.cause == query->cause) to[count++] = *at;
   }
   if (*number < oldest) *number = 0;
   vsi_mutex_unlock(&closes->lock);
   return count;
 }
 
-vestry_err vsi_closes_find(vsi_closes *closes, uint64_t id, vestry_close_info *ret_info) {
-  record found;
-  vsi_mutex_lock(&closes->lock);
-  const record *at = find_locked(&closes->recorded, id);
-  if (at) found = *at;
-  vsi_mutex_unlock(&closes->lock);
-  if (!at) return VESTRY_NOT_FOUND;
-  *ret_info = found.info;
-  ret_info->ago_ms = vsi_shown_ms(vsi_now_ns(closes->v->host), found.at_ns);
-  return VESTRY_OK;
-}
-
-vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_query *given, vestry_close_info_fn fn,
-                                 void *ctx, uint64_t *ret_next) {
-  if (!observe) return VESTRY_INVALID;
-  vestry_close_query query = given ? *given : (vestry_close_query){0};
-  if (!fn || query.limit > VESTRY_STREAMS_MAX_COUNT || (unsigned)query.cause >= VESTRY_CAUSE_COUNT)
-    return vsi_mistake(observe->v->host, "vestry_observe_closes",
-                       "fn is NULL, the query's limit is too large, or its cause is unknown");
-  size_t left_count = query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT;
-  uint64_t number = query.before ? query.before - 1 : UINT64_MAX;
-  while (number && left_count) {
+/* Write the closes. Returns `before` of the next page; 0: there are no more. */
+static uint64_t put_closes(vsi_report *report, vsi_closes *closes, const close_query *query) {
+  uint64_t number = query->before ? query->before - 1 : UINT64_MAX;
+  for (size_t left_count = query->limit; number && left_count;) {
     record chunk[COPIED_A_LOCK];
     const size_t wanted = left_count < COPIED_A_LOCK ? left_count : COPIED_A_LOCK;
-    const size_t count = copy(observe->closes, &query, &number, wanted, chunk);
-    const uint64_t now_ns = vsi_now_ns(observe->v->host);
+    const size_t count = copy_closes(closes, query, &number, wanted, chunk);
+    const uint64_t now_ns = vsi_now_ns(closes->v->host);
     for (size_t i = 0; i < count; i++) {
-      chunk[i].info.ago_ms = vsi_shown_ms(now_ns, chunk[i].at_ns);
-      vsi_callback_begin();
-      fn(&chunk[i].info, ctx);
-      vsi_callback_end();
+      vsi_report_open(report, NULL, '{');
+      put_close(report, &chunk[i], now_ns);
+      vsi_report_close(report, '}');
     }
     left_count -= count;
   }
-  if (ret_next) *ret_next = number ? number + 1 : 0;
-  return VESTRY_OK;
+  return number ? number + 1 : 0;
 }
 
-static void add_minute(vsi_close_counts *counts, const minute *from) {
+static void add_counts(close_counts *to, const close_counts *from) {
   for (int cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
-    counts->hour[cause] += from->counts[cause];
-    counts->hour_consoles[cause] += from->consoles[cause];
+    to->by_cause[cause] += from->by_cause[cause];
+    to->consoles_by_cause[cause] += from->consoles_by_cause[cause];
   }
 }
 
-void vsi_closes_count(vsi_closes *closes, vsi_close_counts *ret_counts) {
-  *ret_counts = (vsi_close_counts){.hour = {0}};
+/* Write the numbers of closes, in total and in the last 59 to 60 minutes. */
+static void put_counts(vsi_report *report, vsi_closes *closes) {
+  close_counts hour = {.by_cause = {0}};
   vsi_mutex_lock(&closes->lock);
   const uint64_t now = vsi_now_ns(closes->v->host) / MINUTE_NS;
   for (const minute *at = closes->minutes; at < closes->minutes + MINUTES; at++)
-    if (at->number + MINUTES > now) add_minute(ret_counts, at);
-  memcpy(ret_counts->all, closes->by_cause, sizeof closes->by_cause);
-  memcpy(ret_counts->all_consoles, closes->consoles_by_cause, sizeof closes->consoles_by_cause);
+    if (at->number + MINUTES > now) add_counts(&hour, &at->counts);
+  const close_counts all = closes->all;
   vsi_mutex_unlock(&closes->lock);
+  vsi_report_put_causes(report, "last_hour", hour.by_cause);
+  vsi_report_put_causes(report, "last_hour_consoles", hour.consoles_by_cause);
+  vsi_report_put_causes(report, "all", all.by_cause);
+  vsi_report_put_causes(report, "all_consoles", all.consoles_by_cause);
+}
+
+/* Read the name of a cause; NONE: there is none. */
+static bool get_cause(const vestry_request *req, vestry_cause *ret_cause) {
+  const char *name = vestry_request_value(req, VESTRY_IN_QUERY, "cause");
+  int cause = name ? VESTRY_CAUSE_NONE + 1 : VESTRY_CAUSE_NONE;
+  while (name && cause < VESTRY_CAUSE_COUNT && strcmp(name, vestry_cause_name((vestry_cause)cause)) != 0) cause++;
+  *ret_cause = (vestry_cause)cause;
+  return cause < VESTRY_CAUSE_COUNT;
+}
+
+vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void *app) {
+  static const char *const choices[] = {"yes", "no"};
+  vestry_observe *observe = app;
+  close_query query = {.before = 0};
+  unsigned consoles;
+  if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
+  if (!get_cause(req, &query.cause)) return vsi_show_text(reply, 400, "cause: unknown name\n");
+  if (!vsi_query_number(req, "before", INT64_MAX, &query.before) ||
+      !vsi_query_number(req, "after", INT64_MAX, &query.after))
+    return vsi_show_text(reply, 400, "before, after: the number of a close, from 1, is expected\n");
+  const char *wrong = vsi_query_limit(req, &query.limit);
+  if (wrong) return vsi_show_text(reply, 400, wrong);
+  if (!query.limit) query.limit = VSI_LIST_MAX_COUNT;
+  if (!vsi_query_choice(req, "consoles", choices, 2, &consoles))
+    return vsi_show_text(reply, 400, "consoles: yes or no is expected\n");
+  query.has_no_consoles = consoles == 1;
+  vsi_report report;
+  vsi_report_begin(&report, observe->v->host);
+  vsi_report_open(&report, "closed", '[');
+  const uint64_t next = put_closes(&report, observe->closes, &query);
+  vsi_report_close(&report, ']');
+  vsi_report_put(&report, VESTRY_OBJECT("next", vsi_report_count(next, next)));
+  put_counts(&report, observe->closes);
+  return vsi_show_json(reply, &report);
 }

@@ -7,7 +7,7 @@
 #include <sys/queue.h>
 
 #include "instance/stream_entries.h"
-#include "ops/observe/json.h"
+#include "ops/observe/report.h"
 #include "store/scoped_key.h"
 #include "vestry/ops/observe.h"
 
@@ -15,17 +15,17 @@ enum { VSI_MAY_TOKEN_LEAST = 16, VSI_MAY_TOKEN_MOST = 128 };
 
 /* --------------------------------------------------------------------------------------------- text for display -- */
 
-/* The scope and the key of a stream, and names, which users may have chosen. */
-enum { VSI_SHOWN_SCOPE_BYTES = 9 };
+enum { VSI_SHOWN_KEY_BYTES = 129, VSI_SHOWN_PATH_BYTES = 257 };
 
-/* Write the pseudonym of a scope; "" if the scope is empty. */
-void vsi_shown_scope(const vestry *v, vestry_scope scope, char digits[VSI_SHOWN_SCOPE_BYTES]);
-
-/* A key as text; "": none. */
+/* A scope and a key as text, which users may have chosen. */
 typedef struct vsi_shown_key {
-  char text[VESTRY_SHOWN_KEY_BYTES];
+  char
+      scope[9]; /* its pseudonym: eight digits, the same for one scope during the lifetime of the instance, which reveal
+                    nothing else about it; "": the scope is empty or unknown */
+  char text[VSI_SHOWN_KEY_BYTES]; /* "": none */
   bool is_cut;
 } vsi_shown_key;
+void vsi_shown_scope(const vestry *v, vestry_scope scope, vsi_shown_key *key);
 void vsi_shown_key_of(const void *encoded, size_t len, vsi_shown_key *key);
 /* Check whether a key's text begins with the prefix, at its beginning or after leading characters [ and " and {. NULL,
  * "": true. */
@@ -34,10 +34,23 @@ bool vsi_shown_begins(const char *text, const char *prefix);
  * and "", if there is none. */
 bool vsi_shown_key_of_stream(vestry_connection *connection, vsi_shown_key *key);
 
-/* Values for vestry_stream_info. */
-const char *vsi_shown_adapter(const vestry_connection *connection);
-const char *vsi_shown_coding(const vestry_connection *connection);
-vestry_err vsi_shown_refusal(const vestry_connection *connection);
+/* The data of a stream in the lists, open or ended. */
+typedef struct vsi_shown_stream {
+  uint64_t id, age_ms;
+  vsi_shown_key key;
+  bool is_console; /* the stream of a console or a tail; false if it ended before its first event */
+  const char *adapter, *coding;
+  vestry_err last_error; /* of the last rejected send */
+  vestry_connection_stats stats;
+} vsi_shown_stream;
+void vsi_shown_stream_get(const vestry *v, vestry_connection *connection, vsi_shown_stream *ret_shown);
+/* Write its members. */
+void vsi_shown_stream_put(vsi_report *report, const vsi_shown_stream *shown);
+
+/* Return the quotient, or 0. */
+static inline double vsi_shown_ratio(uint64_t plain, uint64_t encoded) {
+  return encoded ? (double)plain / (double)encoded : 0;
+}
 static inline uint64_t vsi_shown_ms(uint64_t now_ns, uint64_t then_ns) {
   return now_ns > then_ns ? (now_ns - then_ns) / VSI_NS_PER_MS : 0;
 }
@@ -45,6 +58,33 @@ static inline uint64_t vsi_shown_ms(uint64_t now_ns, uint64_t then_ns) {
 /* Copy a name of any bytes, and terminate it. Malformed UTF-8 and control characters become U+FFFD. It is truncated if
  * there is not enough room. */
 void vsi_shown_name(const char *name, size_t len, char *text, size_t room);
+
+/* ------------------------------------------------------------------------------------------------ queries --------- */
+
+enum { VSI_LIST_MAX_COUNT = 100 };
+
+/* A position in a list; zero: the beginning, and the end. */
+typedef struct vsi_list_cursor {
+  uint64_t value, id;
+} vsi_list_cursor;
+
+/* The part of a list that a request selects. */
+typedef struct vsi_list_page {
+  const char *prefix; /* of the text of keys; NULL: any key */
+  size_t limit;
+  vsi_list_cursor from;
+} vsi_list_page;
+
+/* Find the index of a value among names; 0 if the query has none. Returns false if it has another value. */
+bool vsi_query_choice(const vestry_request *req, const char *name, const char *const *names, unsigned count,
+                      unsigned *ret_choice);
+/* Read a number from 1 to `most`; 0: there is none. Returns false if it is invalid. */
+bool vsi_query_number(const vestry_request *req, const char *name, int64_t most, uint64_t *ret_number);
+/* Read `limit`, or prefix, limit and cursor. Returns NULL, or a message about the first mistake. */
+const char *vsi_query_limit(const vestry_request *req, size_t *ret_limit);
+const char *vsi_query_page(const vestry_request *req, vsi_list_page *ret_page);
+/* Write the member `next`, from which the next page continues. */
+void vsi_report_put_next(vsi_report *report, vsi_list_cursor next);
 
 /* ------------------------------------------------------------------------------------------------ showings -------- */
 
@@ -85,20 +125,13 @@ void vsi_showing_destroy(vsi_showing *showing);
 /* The last closes of an instance. */
 typedef struct vsi_closes vsi_closes;
 
-enum { VSI_CLOSES_COUNT = 10000 }; /* of about 280 bytes each */
+enum { VSI_CLOSES_COUNT = 10000 }; /* of about 350 bytes each */
 
 /* Begin to record closes, unless the instance, which owns the records, does so already. count: maximum number of
  * records: VSI_CLOSES_COUNT. OK | NO_MEMORY | LIMIT (extensions) */
 vestry_err vsi_closes_use(vestry *v, size_t count, vsi_closes **ret_closes);
-/* Get the close of one stream. OK | NOT_FOUND (not recorded, or overwritten) */
-vestry_err vsi_closes_find(vsi_closes *closes, uint64_t id, vestry_close_info *ret_info);
-
-/* Numbers of closes by cause, whether or not they are still recorded. */
-typedef struct vsi_close_counts {
-  uint64_t hour[VESTRY_CAUSES_MAX], hour_consoles[VESTRY_CAUSES_MAX]; /* in the last 59 to 60 minutes */
-  uint64_t all[VESTRY_CAUSES_MAX], all_consoles[VESTRY_CAUSES_MAX];   /* consoles: those of consoles and tails */
-} vsi_close_counts;
-void vsi_closes_count(vsi_closes *closes, vsi_close_counts *ret_counts);
+/* Write the members of the close of one stream. Returns false if it is not recorded, or overwritten. */
+bool vsi_closes_put(vsi_closes *closes, uint64_t id, vsi_report *report);
 
 /* --------------------------------------------------------------------------------------------------- probe -------- */
 

@@ -1,39 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* Listing of pages and parts. They are copied under the lock of the pages, and sorted and passed on without it. */
+/* Listing of pages and parts. They are copied under the lock of the pages, and sorted and written without it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/page/tally.h"
-#include "base/callback.h"
-#include "base/log.h"
 #include "base/memory.h"
-#include "base/utf8.h"
 #include "instance/instance.h"
 #include "ops/observe/inside.h"
 
 enum { TEXT_BYTES = 128 };
+typedef enum pages_order { BY_PATH, BY_HANDLER, BY_RENDERS, BY_UNCHANGED } pages_order;
 
 typedef struct row {
   const vsi_tally *of;
   uint64_t first_rank, second_rank; /* greater ones first; equal rows are in order of path and part */
-  vestry_page_info info;
 } row;
 
 /* ---------------------------------------------------------------------------------------------------- texts ------- */
 
-/* Replace control characters by question marks, and all non-ASCII bytes if the text is not UTF-8. A topic can be any
- * bytes. */
-static void clean(char *text) {
-  const bool is_utf8 = vsi_is_utf8(text, strlen(text));
-  for (unsigned char *at = (unsigned char *)text; *at; at++)
-    if (*at < ' ' || *at == 0x7F || (*at > 0x7F && !is_utf8)) *at = '?';
-}
-
 static void write_reason(const vsi_reason *reason, char text[TEXT_BYTES]) {
-  char name[VSI_REASON_BYTES];
-  memcpy(name, reason->name, sizeof name);
-  clean(name);
+  char name[TEXT_BYTES - sizeof "page  of the database"]; /* a topic can be any bytes */
+  vsi_shown_name(reason->name, strlen(reason->name), name, sizeof name);
   *text = '\0';
   switch (reason->kind) {
   case VESTRY_REFRESH_NONE: break;
@@ -50,20 +38,22 @@ static void write_reason(const vsi_reason *reason, char text[TEXT_BYTES]) {
 
 /* --------------------------------------------------------------------------------------------------- sorting ------ */
 
-static void set_rank(row *at, vestry_pages_order order) {
-  const vestry_page_info *info = &at->info;
+static row rank_of(const vsi_tally *tally, pages_order order, uint64_t now_ns) {
   switch (order) {
-  case VESTRY_PAGES_BY_PATH: break;
-  case VESTRY_PAGES_BY_HANDLER: at->first_rank = info->handler_ns; break;
-  case VESTRY_PAGES_BY_RENDERS:
-    at->first_rank = info->renders_minute_count;
-    at->second_rank = info->renders_count;
-    break;
-  case VESTRY_PAGES_BY_UNCHANGED:
-    at->first_rank = info->unchanged_minute_count;
-    at->second_rank = info->unchanged_count;
-    break;
+  case BY_PATH: break;
+  case BY_HANDLER: return (row){tally, tally->handler_ns, 0};
+  case BY_RENDERS: return (row){tally, vsi_minute_sum(&tally->renders, now_ns), tally->renders_count};
+  case BY_UNCHANGED: return (row){tally, vsi_minute_sum(&tally->unchanged, now_ns), tally->unchanged_count};
   }
+  return (row){tally, 0, 0};
+}
+
+/* The name of the page, and of the part; NULL: none. */
+static const char *page_of(const vsi_tally *tally) {
+  return tally->of ? tally->of->name : tally->name;
+}
+static const char *part_of(const vsi_tally *tally) {
+  return tally->of ? tally->name : NULL;
 }
 
 static int compare_texts(const char *one, const char *other) {
@@ -75,46 +65,37 @@ static int compare(const void *a, const void *b) {
   const row *one = a, *other = b;
   if (one->first_rank != other->first_rank) return one->first_rank > other->first_rank ? -1 : 1;
   if (one->second_rank != other->second_rank) return one->second_rank > other->second_rank ? -1 : 1;
-  int is = !one->info.path - !other->info.path; /* the sum of all others last */
-  if (!is) is = compare_texts(one->info.path, other->info.path);
-  if (!is) is = compare_texts(one->info.part, other->info.part);
+  int is = !page_of(one->of) - !page_of(other->of); /* the sum of all others last */
+  if (!is) is = compare_texts(page_of(one->of), page_of(other->of));
+  if (!is) is = compare_texts(part_of(one->of), part_of(other->of));
   return is ? is : (int)one->of->place - (int)other->of->place;
 }
 
 /* --------------------------------------------------------------------------------------------------- listing ------ */
 
-static void fill(const vsi_tally *tally, uint64_t now_ns, row *ret_row) {
-  *ret_row = (row){.of = tally,
-                   .info = {.path = tally->of ? tally->of->name : tally->name,
-                            .part = tally->of ? tally->name : NULL,
-                            .streams_count = tally->streams_count,
-                            .documents_count = tally->documents_count,
-                            .renders_count = tally->renders_count,
-                            .first_count = tally->first_count,
-                            .changed_count = tally->changed_count,
-                            .unchanged_count = tally->unchanged_count,
-                            .current_count = tally->current_count,
-                            .failed_count = tally->failed_count,
-                            .dropped_count = tally->dropped_count,
-                            .renders_minute_count = vsi_minute_sum(&tally->renders, now_ns),
-                            .unchanged_minute_count = vsi_minute_sum(&tally->unchanged, now_ns),
-                            .handler_ns = tally->handler_ns,
-                            .handler_longest_ns = tally->handler_longest_ns,
-                            .sent_bytes = tally->sent_bytes,
-                            .refreshed = tally->reason.kind,
-                            .refreshed_ago_ms = tally->reason.kind ? vsi_shown_ms(now_ns, tally->reason_ns) : 0,
-                            .unchanged = tally->unchanged_reason.kind}};
-}
-
-static void pass(row *at, vestry_page_info_fn fn, void *ctx) {
-  char refreshed_by[TEXT_BYTES], unchanged_by[TEXT_BYTES];
-  write_reason(&at->of->reason, refreshed_by);
-  write_reason(&at->of->unchanged_reason, unchanged_by);
-  at->info.refreshed_by = refreshed_by;
-  at->info.unchanged_by = unchanged_by;
-  vsi_callback_begin();
-  fn(&at->info, ctx);
-  vsi_callback_end();
+static void put_page(vsi_report *report, const vsi_tally *tally, uint64_t now_ns) {
+  char names[2][VSI_SHOWN_PATH_BYTES], refreshed_by[TEXT_BYTES], unchanged_by[TEXT_BYTES];
+  const char *const path = page_of(tally), *const part = part_of(tally);
+  if (path) vsi_shown_name(path, strlen(path), names[0], sizeof *names);
+  if (part) vsi_shown_name(part, strlen(part), names[1], sizeof *names);
+  write_reason(&tally->reason, refreshed_by);
+  write_reason(&tally->unchanged_reason, unchanged_by);
+  vsi_report_open(report, NULL, '{');
+  vsi_report_put(report, VESTRY_OBJECT("path", vsi_report_text(path ? names[0] : NULL), "part",
+                                       vsi_report_text(part ? names[1] : NULL), "streams_count", tally->streams_count,
+                                       "documents_count", tally->documents_count, "renders_count", tally->renders_count,
+                                       "first_count", tally->first_count, "changed_count", tally->changed_count,
+                                       "unchanged_count", tally->unchanged_count));
+  vsi_report_put(report, VESTRY_OBJECT("current_count", tally->current_count, "failed_count", tally->failed_count,
+                                       "dropped_count", tally->dropped_count, "renders_minute_count",
+                                       vsi_minute_sum(&tally->renders, now_ns), "unchanged_minute_count",
+                                       vsi_minute_sum(&tally->unchanged, now_ns), "handler_ms",
+                                       (double)tally->handler_ns / 1e6, "handler_longest_ms",
+                                       (double)tally->handler_longest_ns / 1e6, "sent_bytes", tally->sent_bytes));
+  vsi_report_put(report, VESTRY_OBJECT("refreshed_by", refreshed_by, "refreshed_ago_ms",
+                                       tally->reason.kind ? vsi_shown_ms(now_ns, tally->reason_ns) : UINT64_C(0),
+                                       "unchanged_by", unchanged_by));
+  vsi_report_close(report, '}');
 }
 
 /* Return whether a row has content. The sum of all others is listed only if it has. */
@@ -128,25 +109,37 @@ typedef struct rows {
   vsi_tally tallies[VSI_TALLIES];
 } rows;
 
-vestry_err vestry_observe_pages(vestry_observe *observe, vestry_pages_order order, size_t limit, vestry_page_info_fn fn,
-                                void *ctx) {
-  if (!observe) return VESTRY_INVALID;
-  if (!fn || (unsigned)order > VESTRY_PAGES_BY_UNCHANGED)
-    return vsi_mistake(observe->v->host, "vestry_observe_pages", "fn is NULL, or order is none of vestry_pages_order");
-  if (!observe->options.pages) return VESTRY_OK;
-  const vestry_host *host = observe->v->host;
+static vestry_err put_pages(vsi_report *report, vestry_pages *pages, pages_order order, size_t limit) {
+  const vestry_host *host = report->text.host;
   rows *all = vsi_alloc(host, sizeof *all);
   if (!all) return VESTRY_NO_MEMORY;
-  const size_t tallies_count = vsi_tallies_copy(observe->options.pages, all->tallies);
+  const size_t tallies_count = vsi_tallies_copy(pages, all->tallies);
   const uint64_t now_ns = vsi_now_ns(host);
   all->count = 0;
-  for (size_t i = 0; i < tallies_count; i++) {
-    if (!is_listed(&all->tallies[i])) continue;
-    fill(&all->tallies[i], now_ns, &all->rows[all->count]);
-    set_rank(&all->rows[all->count++], order);
-  }
+  for (size_t i = 0; i < tallies_count; i++)
+    if (is_listed(&all->tallies[i])) all->rows[all->count++] = rank_of(&all->tallies[i], order, now_ns);
   qsort(all->rows, all->count, sizeof *all->rows, compare);
-  for (size_t i = 0; i < all->count && (!limit || i < limit); i++) pass(&all->rows[i], fn, ctx);
+  for (size_t i = 0; i < all->count && (!limit || i < limit); i++) put_page(report, all->rows[i].of, now_ns);
   vsi_free(host, all);
   return VESTRY_OK;
+}
+
+vestry_err vsi_list_pages(const vestry_request *req, vestry_reply *reply, void *app) {
+  static const char *const orders[] = {"path", "handler", "renders", "unchanged"};
+  vestry_observe *observe = app;
+  unsigned order;
+  size_t limit;
+  if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
+  if (!vsi_query_choice(req, "sort", orders, 4, &order))
+    return vsi_show_text(reply, 400, "sort: path, handler, renders or unchanged is expected\n");
+  const char *wrong = vsi_query_limit(req, &limit);
+  if (wrong) return vsi_show_text(reply, 400, wrong);
+  vsi_report report;
+  vestry_pages *pages = observe->options.pages;
+  vsi_report_begin(&report, observe->v->host);
+  vsi_report_open(&report, "pages", '[');
+  vestry_err error = pages ? put_pages(&report, pages, (pages_order)order, limit) : VESTRY_OK;
+  vsi_report_close(&report, ']');
+  if (error) report.text.error = error;
+  return vsi_show_json(reply, &report);
 }

@@ -28,46 +28,44 @@ static bool is_without_room(vestry_err error) {
 }
 
 static vestry_err send_begin(const tail_view *viewer, vestry_connection *connection) {
-  vsi_json_writer json;
-  vsi_json_begin_object(&json, viewer->showing.observe->v->host);
-  vsi_json_count(&json, "stream", vsi_tail_stream_id(viewer->tail));
-  vsi_json_count(&json, "ends_in_ms", VESTRY_TAIL_MS);
-  return vsi_json_send(&json, connection, "begin");
+  vsi_report report;
+  vsi_report_begin(&report, viewer->showing.observe->v->host);
+  vsi_report_put(&report, VESTRY_OBJECT("stream", vsi_tail_stream_id(viewer->tail), "ends_in_ms", VESTRY_TAIL_MS));
+  return vsi_report_send(&report, connection, "begin");
 }
 
 /* why: "closed" with its cause, or "time". */
 static vestry_err send_end(const tail_view *viewer, vestry_connection *connection, const char *why,
                            vestry_cause cause) {
-  vsi_json_writer json;
-  vsi_json_begin_object(&json, viewer->showing.observe->v->host);
-  vsi_json_str(&json, "why", why);
-  if (cause) vsi_json_str(&json, "cause", vestry_cause_name(cause));
-  vestry_err error = vsi_json_send(&json, connection, "end");
+  vsi_report report;
+  vsi_report_begin(&report, viewer->showing.observe->v->host);
+  vsi_report_put(&report, VESTRY_OBJECT("why", why));
+  if (cause) vsi_report_put(&report, VESTRY_OBJECT("cause", vestry_cause_name(cause)));
+  vestry_err error = vsi_report_send(&report, connection, "end");
   return is_without_room(error) ? VESTRY_OK : error; /* the tail ends in any case */
 }
 
 static vestry_err send_left_out(tail_view *viewer, vestry_connection *connection) {
   viewer->unreported_count += vsi_tail_take_left_out(viewer->tail);
   if (!viewer->unreported_count) return VESTRY_OK;
-  vsi_json_writer json;
-  vsi_json_begin_object(&json, viewer->showing.observe->v->host);
-  vsi_json_count(&json, "count", viewer->unreported_count);
-  vestry_err error = vsi_json_send(&json, connection, "left-out");
+  vsi_report report;
+  vsi_report_begin(&report, viewer->showing.observe->v->host);
+  vsi_report_put(&report, VESTRY_OBJECT("count", viewer->unreported_count));
+  vestry_err error = vsi_report_send(&report, connection, "left-out");
   if (is_without_room(error)) return VESTRY_OK; /* the next step reports it */
   viewer->unreported_count = 0;
   return error;
 }
 
 static vestry_err send_event(tail_view *viewer, vestry_connection *connection, const vsi_tail_event *event) {
-  vsi_json_writer json;
+  vsi_report report;
   const vestry_slice bytes = vestry_event_bytes(event->event);
   const bool is_cut = bytes.len > VESTRY_TAIL_EVENT_BYTES;
-  vsi_json_begin_object(&json, viewer->showing.observe->v->host);
-  vsi_json_text(&json, "text", bytes.data, is_cut ? vsi_utf8_trim(bytes.data, VESTRY_TAIL_EVENT_BYTES) : bytes.len);
-  vsi_json_count(&json, "bytes", bytes.len);
-  vsi_json_bool(&json, "cut", is_cut);
-  vsi_json_bool(&json, "written", event->was_written);
-  vestry_err error = vsi_json_send(&json, connection, "event");
+  vsi_report_begin(&report, viewer->showing.observe->v->host);
+  vsi_report_put_bytes(&report, "text", bytes.data,
+                       is_cut ? vsi_utf8_trim(bytes.data, VESTRY_TAIL_EVENT_BYTES) : bytes.len);
+  vsi_report_put(&report, VESTRY_OBJECT("bytes", bytes.len, "cut", is_cut, "written", event->was_written));
+  vestry_err error = vsi_report_send(&report, connection, "event");
   if (!is_without_room(error)) return error;
   viewer->unreported_count++;
   return VESTRY_OK;
