@@ -408,7 +408,7 @@ VESTRY_API vestry_err vestry_sql_read_rows(vestry_sql_pool *pool, const char *sq
  *  vestry_session, contains a hash of each session's id, so that a stolen database opens no session. The memory of a
  *  node is a cache of the table: when a user logs out at one node, the application must notify the other nodes and call
  *  vestry_session_check there. Expired sessions are deleted even if their cookies never come back: each log-in deletes
- *  some of them, and so does vestry_sql_sessions_expire, which a timer on a separate runtime can call. */
+ *  some of them, by the database's clock, which is the same for all nodes. */
 typedef struct vestry_sql_sessions vestry_sql_sessions;
 
 /** Options of stored sessions. Zero selects the default, which is given in [brackets]. */
@@ -435,14 +435,6 @@ VESTRY_API void vestry_sql_sessions_destroy(vestry_sql_sessions *sessions);
  *  transactions, so a thread that calls vestry_session_login, or a function that ends sessions, must have no
  *  transaction of this pool. */
 extern VESTRY_API const vestry_session_storage_ops vestry_sql_sessions_ops;
-
-/** Delete some of the expired sessions, at most 64, by the database's clock, which is the same for all nodes. A timer
- *  that calls this needs a separate runtime, because a function that blocks delays the streams of the instance's
- *  runtime (docs/guide/timers.md).
- *  ret_count  number of deleted sessions; if it is 64, there may be more. May be NULL
- *  Returns  OK | the errors above
- *  Threads  any; blocks on the network or the disk */
-VESTRY_API vestry_err vestry_sql_sessions_expire(vestry_sql_sessions *sessions, size_t *ret_count);
 
 /* ---------------------------------------------------------------------------------------------- the secret ------- */
 
@@ -501,10 +493,6 @@ VESTRY_API void vestry_sql_once_destroy(vestry_sql_once *once);
 /** Functions for vestry_once_options.storage; storage_ctx is the vestry_sql_once. While the server is away, requests
  *  with a nonce get 503, and their actions do not run. */
 extern VESTRY_API const vestry_once_storage_ops vestry_sql_once_ops;
-
-/** Delete some of the expired submissions. One in 64 new submissions of a node does this, too. As
- *  vestry_sql_sessions_expire. */
-VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_count);
 
 /* ------------------------------------------------------------------------------------------------- forms --------- */
 

@@ -44,9 +44,9 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "base/hex.h"
-#include "data/sql/pool.h"
+#include "data/sql/storage.h"
 
-enum { STEP_BYTES = 512, ROW_BYTES = 256, GONE_AT_ONCE = 64, SLOTS = 4096, NODES = 8, MADE_FREE = 32 };
+enum { STEP_BYTES = 512, ROW_BYTES = 256, SLOTS = 4096, NODES = 8, MADE_FREE = 32 };
 
 static const char *const of_sqlite[] = {
     "CREATE TABLE IF NOT EXISTS vestry_form(id INTEGER PRIMARY KEY, scope BLOB NOT NULL, tab TEXT NOT NULL, name TEXT "
@@ -166,14 +166,9 @@ static vsi_sql_texts remove_sql = {
     "DELETE FROM vestry_form WHERE id = $4 AND (scope <> $1 OR tab <> $2 OR name <> $3 OR expires <= " SQLITE(
         "$5") ") RETURNING 1",
     NULL};
-/* Some of the expired forms; PostgreSQL: also this form, if it has expired. */
-static vsi_sql_texts expire_sql = {
-    "DELETE FROM vestry_form WHERE id IN (SELECT id FROM vestry_form WHERE is_visitor IN (0, 1) AND expires <= " SQLITE(
-        "$5") " LIMIT $6) RETURNING 1",
-    "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT * FROM (SELECT scope, tab, name FROM vestry_form"
-    " WHERE " POSTGRES_KEY("") " AND expires <= " POSTGRES("$5") LOCKED
-    ") AS own UNION ALL SELECT * FROM (SELECT scope, tab, name FROM vestry_form WHERE expires"
-    " <= " POSTGRES("$5") " ORDER BY expires LIMIT $6" LOCKED ") AS others) RETURNING 1"};
+static vsi_sql_texts expire_sql =
+    VSI_SQL_EXPIRE("vestry_form", "scope, tab, name", "is_visitor IN (0, 1) AND expires <= " SQLITE("$1"),
+                   "expires <= " POSTGRES("$1"));
 /* The following statements do not touch this form. */
 static vsi_sql_texts bound_sql = {
     "DELETE FROM vestry_form WHERE id IN (SELECT id FROM vestry_form WHERE scope = $1 AND id <> $4"
@@ -249,10 +244,9 @@ static int64_t room_of(const vsi_form_key *key, size_t len) {
 /* Run a statement in the transaction of this thread, or else alone. */
 static vestry_err change(const stored *in, vsi_sql_texts texts, const vestry_value *values, vestry_sql_row_fn row,
                          void *ctx) {
-  vestry_sql_transaction *own = vsi_sql_own(in->pool);
+  const vestry_sql_transaction *own = vsi_sql_own(in->pool);
   const vsi_call call = vsi_sql_call(in->pool, "vestry_forms");
-  if (!own) return in->pool->ops->run_again(in->pool, text_of(in, texts), values, row, ctx);
-  if (vsi_sql_is_writing(own)) return vestry_sql_run(own, text_of(in, texts), values, row, ctx);
+  if (!own || vsi_sql_is_writing(own)) return vsi_sql_run_here(in->pool, texts, values, row, ctx);
   return vsi_refuse(&call, VESTRY_INVALID, "this thread has a read transaction; end it before clearing the form");
 }
 
@@ -431,11 +425,9 @@ static vestry_err remove_over(changing *of) {
 }
 
 static vestry_err expire(changing *of) {
+  vestry_sql_pool *pool = of->in->pool;
   vestry_err error = remove_over(of);
-  if (error) return error;
-  return vsi_sql_if_any(change(
-      of->in, expire_sql, VESTRY_LIST(KEY_VALUES(of->in, of->key), vsi_sql_now_ms(of->in->pool), (int64_t)GONE_AT_ONCE),
-      vsi_sql_count_row, &of->expired));
+  return error ? error : vsi_sql_expire(pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(pool)), &of->expired);
 }
 
 /* ----------------------------------------------------------------------------------------------- writing ---------- */

@@ -25,9 +25,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "data/sql/pool.h"
+#include "data/sql/storage.h"
 
-enum { LIFETIME_MS = 600000, LEASE_MS = 60000, PER_OWNER = 1000, EXPIRED_AT_ONCE = 64, BOUNDED_EACH = 64, TRIES = 16 };
+enum { LIFETIME_MS = 600000, LEASE_MS = 60000, PER_OWNER = 1000, BOUNDED_EACH = 64, TRIES = 16 };
 
 struct vestry_sql_once {
   vestry_sql_pool *pool;
@@ -57,15 +57,12 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"once", &steps[0], 1, 
 #define BOUND(rest)                                                                                                    \
   "DELETE FROM vestry_once WHERE answer IS NOT NULL AND hash IN (SELECT hash FROM vestry_once WHERE owner = $1"        \
   " ORDER BY began DESC, hash " rest ")"
-#define EXPIRE(now, ms, locked)                                                                                        \
-  "DELETE FROM vestry_once WHERE hash IN (SELECT hash FROM vestry_once WHERE began <= " now " - $2" ms                 \
-  " ORDER BY began LIMIT $3" locked ") RETURNING 1"
 static vsi_sql_texts begin_sql = {BEGIN(SQLITE("$4"), "", "1"),
                                   BEGIN(POSTGRES("$4"), "::bigint", VSI_SQL_POSTGRES_FLUSHED)};
 static vsi_sql_texts look_sql = {LOOK(SQLITE("$3")), LOOK(POSTGRES("$3"))};
 static vsi_sql_texts bound_sql = {BOUND("LIMIT -1 OFFSET $2"), BOUND("OFFSET $2 FOR UPDATE SKIP LOCKED")};
-static vsi_sql_texts expire_sql = {EXPIRE(SQLITE("$1"), "", ""),
-                                   EXPIRE(POSTGRES("$1"), "::bigint", " FOR UPDATE SKIP LOCKED")};
+static vsi_sql_texts expire_sql =
+    VSI_SQL_EXPIRE("vestry_once", "hash", "began <= " SQLITE("$1") " - $2", "began <= " POSTGRES("$1") " - $2::bigint");
 static const char finish_sql[] = "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2 RETURNING 1";
 static const char mark_sql[] =
     "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2 AND answer IS NULL RETURNING 1";
@@ -99,11 +96,13 @@ static vestry_once_found found_by(const looking *at) {
 /* Delete old submissions in one of BOUNDED_EACH calls, when the run has written anyway. Errors are ignored, because the
  * run has begun. */
 static void clear_up(vestry_sql_once *once, const vestry_once_submission *submission) {
+  int64_t expired_count = 0;
   if (atomic_fetch_add_explicit(&once->begun, 1, memory_order_relaxed) % BOUNDED_EACH) return;
   if (*submission->owner || once->bounds_all)
     (void)run(once, vsi_sql_text_of(once->pool, bound_sql),
               VESTRY_LIST(submission->owner, once->options.per_owner_count), NULL, NULL);
-  (void)vestry_sql_once_expire(once, NULL);
+  (void)vsi_sql_expire(once->pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(once->pool), once->options.lifetime_ms),
+                       &expired_count);
 }
 
 static vestry_err begin(void *ctx, const vestry_once_submission *submission, vestry_once_found *ret_found,
@@ -157,17 +156,6 @@ static vestry_err forget(void *ctx, const vestry_once_submission *submission) {
 }
 
 const vestry_once_storage_ops vestry_sql_once_ops = {.begin = begin, .finish = finish, .forget = forget};
-
-vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_count) {
-  int64_t count = 0;
-  if (!once) return VESTRY_INVALID;
-  vestry_err error =
-      vsi_sql_if_any(run(once, vsi_sql_text_of(once->pool, expire_sql),
-                         VESTRY_LIST(vsi_sql_now_ms(once->pool), once->options.lifetime_ms, (int)EXPIRED_AT_ONCE),
-                         vsi_sql_count_row, &count));
-  if (!error && ret_count) *ret_count = (size_t)count;
-  return error;
-}
 
 /* --------------------------------------------------------------------------------------------------- making ------- */
 

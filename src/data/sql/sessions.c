@@ -3,15 +3,14 @@
 /* The storage of sessions in a database.
  *
  * Sessions are rows that all nodes share. Their times are those of the database's clock, so a node whose clock is wrong
- * neither deletes nor extends sessions of others. Expired rows are found by two indexes, and a node that writes anyway
- * deletes a few of them. Therefore, the table does not grow with sessions whose browsers never come back. Nodes that do
- * this at the same time skip rows locked by each other, so none waits. A single statement is safe to repeat: if the
- * server went away meanwhile, it runs again. */
+ * neither deletes nor extends sessions of others. A log-in deletes some sessions that have not been used for idle_ms,
+ * or for lifetime_ms if that is shorter, because a session whose lifetime is over is not used any more. A single
+ * statement is safe to repeat: if the server went away meanwhile, it runs again. */
 #include <string.h>
 
-#include "data/sql/sql.h"
+#include "data/sql/storage.h"
 
-enum { MAX_PER_USER = 100, EXPIRED_AT_ONCE = 64 };
+enum { MAX_PER_USER = 100 };
 #define DAY_MS UINT64_C(86400000)
 
 struct vestry_sql_sessions {
@@ -24,8 +23,7 @@ struct vestry_sql_sessions {
   " NOT NULL,"                                                                                                         \
   " used " integer " NOT NULL)" end ";"                                                                                \
   "CREATE INDEX IF NOT EXISTS vestry_session_" user " ON vestry_session(" user ", created);"                           \
-  "CREATE INDEX IF NOT EXISTS vestry_session_used ON vestry_session(used);"                                            \
-  "CREATE INDEX IF NOT EXISTS vestry_session_created ON vestry_session(created)"
+  "CREATE INDEX IF NOT EXISTS vestry_session_used ON vestry_session(used)"
 static const char *const steps[VSI_SQL_DIALECTS] = {STEPS("TEXT", "INTEGER", "user", " STRICT, WITHOUT ROWID"),
                                                     STEPS("text", "bigint", "name", "")};
 static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"session", &steps[0], 1, false},
@@ -44,13 +42,6 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"session", &steps[0], 
   "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM (SELECT hash, created FROM vestry_session WHERE " user   \
   " = $1 AND hash <> $2 ORDER BY created DESC, hash " rest ") AS surplus WHERE created < " now " - 1)"
 #define REMOVE(column) "DELETE FROM vestry_session WHERE " column " = $1 RETURNING "
-#define EXPIRE_SQLITE(now)                                                                                             \
-  "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM (SELECT hash FROM vestry_session WHERE used <= " now     \
-  " - $2 ORDER BY used LIMIT $4) UNION SELECT hash FROM (SELECT hash FROM vestry_session WHERE created <= " now        \
-  " - $3 ORDER BY created LIMIT $4) LIMIT $4) RETURNING 1"
-#define EXPIRE_POSTGRES(now)                                                                                           \
-  "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM vestry_session WHERE used <= " now                       \
-  " - $2::bigint OR created <= " now " - $3::bigint LIMIT $4 FOR UPDATE SKIP LOCKED) RETURNING 1"
 static vsi_sql_texts load_sql = {LOAD("user", SQLITE("$2")), LOAD("name", POSTGRES("$2"))};
 static vsi_sql_texts insert_sql = {INSERT("user", SQLITE("$3")), INSERT("name", POSTGRES("$3"))};
 static vsi_sql_texts use_sql = {USE(SQLITE("$2")), USE(POSTGRES("$2"))};
@@ -58,52 +49,41 @@ static vsi_sql_texts bound_sql = {BOUND("user", SQLITE("$4"), "LIMIT -1 OFFSET $
                                   BOUND("name", POSTGRES("$4"), "OFFSET $3 FOR UPDATE SKIP LOCKED")};
 static vsi_sql_texts remove_sql = {REMOVE("hash") "1", REMOVE("hash") VSI_SQL_POSTGRES_FLUSHED};
 static vsi_sql_texts remove_user_sql = {REMOVE("user") "1", REMOVE("name") VSI_SQL_POSTGRES_FLUSHED};
-static vsi_sql_texts expire_sql = {EXPIRE_SQLITE(SQLITE("$1")), EXPIRE_POSTGRES(POSTGRES("$1"))};
-
-/* -------------------------------------------------------------------------------------------------- expiry -------- */
-
-typedef struct wanted {
-  vestry_sql_sessions *sessions;
-  const char *hash;
-  const vestry_session_record *record;
-  int64_t expired_count;
-} wanted;
-
-static vestry_err expire(vestry_sql_transaction *transaction, void *ctx) {
-  wanted *of = ctx;
-  const vestry_sql_sessions_options *options = &of->sessions->options;
-  of->expired_count = 0;
-  /* The last use is stored with a precision of a tenth of idle_ms, so a session expires a tenth later. */
-  return vsi_sql_if_any(
-      vestry_sql_run(transaction, vsi_sql_text_of(of->sessions->pool, expire_sql),
-                     VESTRY_LIST(vsi_sql_now_ms(of->sessions->pool), (options->idle_ms + options->idle_ms / 10) / 1000,
-                                 options->lifetime_ms / 1000, (int)EXPIRED_AT_ONCE),
-                     vsi_sql_count_row, &of->expired_count));
-}
-
-vestry_err vestry_sql_sessions_expire(vestry_sql_sessions *sessions, size_t *ret_count) {
-  if (!sessions) return VESTRY_INVALID;
-  wanted of = {.sessions = sessions};
-  vestry_err error = vestry_sql_act(sessions->pool, VESTRY_SQL_WRITE, expire, &of);
-  if (!error && ret_count) *ret_count = (size_t)of.expired_count;
-  return error;
-}
+static vsi_sql_texts expire_sql = VSI_SQL_EXPIRE("vestry_session", "hash", "used <= " SQLITE("$1") " - $2",
+                                                 "used <= " POSTGRES("$1") " - $2::bigint");
 
 /* ------------------------------------------------------------------------------------------------- storage -------- */
 
+/* A session to insert. */
+typedef struct adding {
+  vestry_sql_sessions *sessions;
+  const char *hash;
+  const vestry_session_record *record;
+} adding;
+
+static vestry_err expire(const vestry_sql_sessions *sessions) {
+  const vestry_sql_sessions_options *options = &sessions->options;
+  /* The last use is stored with a precision of a tenth of idle_ms, so a session expires a tenth later. */
+  const uint64_t idle_ms = options->idle_ms + options->idle_ms / 10;
+  const uint64_t most_ms = idle_ms < options->lifetime_ms ? idle_ms : options->lifetime_ms;
+  int64_t count = 0;
+  return vsi_sql_expire(sessions->pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(sessions->pool), most_ms / 1000),
+                        &count);
+}
+
 static vestry_err add(vestry_sql_transaction *transaction, void *ctx) {
-  wanted *of = ctx;
-  vestry_sql_pool *pool = of->sessions->pool;
+  const adding *of = ctx;
+  const vestry_sql_sessions *sessions = of->sessions;
+  vestry_sql_pool *pool = sessions->pool;
   const char *user = of->record->user;
   vestry_err error = vestry_sql_run(transaction, vsi_sql_text_of(pool, insert_sql),
-                                    VESTRY_LIST(of->hash, user, vsi_sql_now_ms(of->sessions->pool)), NULL, NULL);
+                                    VESTRY_LIST(of->hash, user, vsi_sql_now_ms(pool)), NULL, NULL);
   error = vsi_sql_if_written(pool, "vestry_session_login", "vestry_session", error);
   if (!error)
-    error = vestry_sql_run(
-        transaction, vsi_sql_text_of(pool, bound_sql),
-        VESTRY_LIST(user, of->hash, of->sessions->options.max_per_user_count - 1, vsi_sql_now_ms(of->sessions->pool)),
-        NULL, NULL);
-  return error ? error : expire(transaction, of);
+    error = vestry_sql_run(transaction, vsi_sql_text_of(pool, bound_sql),
+                           VESTRY_LIST(user, of->hash, sessions->options.max_per_user_count - 1, vsi_sql_now_ms(pool)),
+                           NULL, NULL);
+  return error ? error : expire(sessions);
 }
 
 static vestry_err run(void *ctx, const char *sql, const vestry_value *values, vestry_sql_row_fn row, void *row_ctx) {
@@ -113,7 +93,7 @@ static vestry_err run(void *ctx, const char *sql, const vestry_value *values, ve
 
 /* A use only updates the row that the login has inserted, because another node may have ended the session since. */
 static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
-  wanted of = {ctx, hash, record, 0};
+  adding of = {ctx, hash, record};
   vestry_sql_pool *pool = of.sessions->pool;
   if (record->used_s <= record->created_s) return vestry_sql_act(pool, VESTRY_SQL_WRITE, add, &of);
   return run(ctx, vsi_sql_text_of(pool, use_sql), VESTRY_LIST(hash, vsi_sql_now_ms(pool)), NULL, NULL);

@@ -27,7 +27,7 @@
 #include "app/guard/tab_owner.h"
 #include "app/page/pages.h"
 #include "base/processor.h"
-#include "data/sql/pool.h"
+#include "data/sql/storage.h"
 
 enum {
   TTL_S = 30 * 86400,
@@ -36,7 +36,6 @@ enum {
   MAX_BYTES_MOST = 64 << 20,
   MAX_COUNT = 100000,
   COUNTED_EACH = 1024,
-  EXPIRED_AT_ONCE = 64,
   EVICTED_AT_ONCE = 4096,
   TOUCHED_AGAIN_S = 60
 };
@@ -107,10 +106,8 @@ static vsi_sql_texts remove_sql = {REMOVE(SQLITE_KEY), REMOVE(POSTGRES_KEY)};
   "DELETE FROM vestry_tab WHERE scope = $1 AND tab IN (SELECT tab FROM vestry_tab WHERE scope = $1 AND tab <> $2"      \
   " ORDER BY expires DESC, tab " rest ")"
 static vsi_sql_texts evict_sql = {EVICT("LIMIT -1 OFFSET $3"), EVICT("OFFSET $3" LOCKED)};
-#define EXPIRE(now, locked)                                                                                            \
-  "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab WHERE expires <= " now              \
-  " ORDER BY expires LIMIT $2" locked ")"
-static vsi_sql_texts expire_sql = {EXPIRE(SQLITE("$1"), ""), EXPIRE(POSTGRES("$1"), LOCKED)};
+static vsi_sql_texts expire_sql =
+    VSI_SQL_EXPIRE("vestry_tab", "scope, tab", "expires <= " SQLITE("$1"), "expires <= " POSTGRES("$1"));
 static const char count_sql[] = "SELECT count(*) FROM vestry_tab";
 static const char name_visitor_sql[] =
     "INSERT INTO vestry_tab_visitor(scope, tab, person) VALUES($1, $2, $3) ON CONFLICT(scope, tab)"
@@ -301,6 +298,7 @@ static vestry_err bound_all(const state *of, vestry_sql_transaction *transaction
 static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
   const state *of = ctx;
   vestry_sql_tabs *tabs = of->tabs;
+  int64_t expired_count = 0;
   vestry_value values = *VESTRY_LIST(OF(of), vsi_sql_now_ms(tabs->pool), vestry_value_bytes(of->data, of->len),
                                      of->whose.ttl_s, number_of(&of->whose));
   if (!are_rows_followed(tabs)) values.count--;
@@ -311,9 +309,7 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
   if (!error && of->whose.scope.len) /* the empty scope is shared by all users */
     error = vestry_sql_run(transaction, text_of(tabs, evict_sql),
                            VESTRY_LIST(OF(of), tabs->options.per_scope_count - 1), NULL, NULL);
-  if (!error)
-    error = vestry_sql_run(transaction, text_of(tabs, expire_sql),
-                           VESTRY_LIST(vsi_sql_now_ms(tabs->pool), (int)EXPIRED_AT_ONCE), NULL, NULL);
+  if (!error) error = vsi_sql_expire(tabs->pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(tabs->pool)), &expired_count);
   return error ? error : bound_all(of, transaction);
 }
 
