@@ -234,7 +234,8 @@ static void give_back(borrower *of) {
 
 static int64_t port_aside(const shown_site *s) {
   int64_t port = 0;
-  assert_int_equal(s->pool->ops->run_aside(s->pool, port_sql, NULL, vestry_sql_row_integer, &port), VESTRY_OK);
+  assert_int_equal(s->pool->ops->run_by(s->pool, VSI_SQL_RUN_ASIDE, port_sql, NULL, vestry_sql_row_integer, &port),
+                   VESTRY_OK);
   return port;
 }
 

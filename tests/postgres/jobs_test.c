@@ -125,10 +125,10 @@ static void await_renewal(crew *c, const vestry_job *job) {
   UNTIL(crew_look(&c->nodes[1], job->id).row.due_ms == until_ms);
 }
 
-static uint64_t checkouts_count(crew_node *n) {
+static vestry_sql_pool_stats stats_of(crew_node *n) {
   vestry_sql_pool_stats is = {0};
   vestry_sql_pool_stats_get(n->pool, &is);
-  return is.checkouts_count;
+  return is;
 }
 
 /* The transaction outlasts several leases. One with one snapshot finishes the job first; READ COMMITTED may do it late,
@@ -143,9 +143,9 @@ static void finish_and_outlast(crew *c, crew_node *n, vestry_job *job) {
   assert_int_equal(crew_run(transaction, "INSERT INTO t VALUES(2)"), VESTRY_OK);
   if (!kind) assert_int_equal(vestry_job_finish(job, transaction), VESTRY_OK);
   for (int i = 0; i < 4; i++) {
-    const uint64_t before = checkouts_count(n);
+    const uint64_t before = stats_of(n).checkouts_count;
     crew_pass(CREW_LEASE_MS);
-    UNTIL(checkouts_count(n) > before); /* the polling thread renews in vain, and does not wait */
+    UNTIL(stats_of(n).checkouts_count > before); /* the polling thread renews in vain, and does not wait */
     assert_false(crew_step(&c->nodes[1]));
     assert_false(vestry_job_is_over(job));
   }
@@ -203,12 +203,6 @@ static void lose_server(crew *c, crew_node *n, vestry_job *job) {
   atomic_store(&is_killed, true);
 }
 
-static uint64_t failed_count(crew_node *n) {
-  vestry_sql_pool_stats is = {0};
-  vestry_sql_pool_stats_get(n->pool, &is);
-  return is.failed_count;
-}
-
 /* The server is away when a function ends. The end is written after its return, and jobs continue. */
 /* capability: L7, M3 */
 TEST_CASE(jobs_continue_after_a_server_crash) {
@@ -217,7 +211,7 @@ TEST_CASE(jobs_continue_after_a_server_crash) {
   c.meanwhile = lose_server;
   int64_t id = crew_enqueue(&c, (vestry_job_order){0});
   assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
-  UNTIL(atomic_load(&is_killed) && failed_count(&c.nodes[0]) >= 3);
+  UNTIL(atomic_load(&is_killed) && stats_of(&c.nodes[0]).failed_count >= 3);
   postgres_server_start(shop_server(), NULL);
   UNTIL(atomic_load(&c.ends) == 1);
   assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
@@ -249,7 +243,7 @@ TEST_CASE(job_with_an_unanswered_commit_ends_as_done) {
   c.answers[0] = VESTRY_IO;
   int64_t id = crew_enqueue(&c, (vestry_job_order){0});
   assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
-  UNTIL(atomic_load(&is_killed) && failed_count(&c.nodes[0]) >= 3);
+  UNTIL(atomic_load(&is_killed) && stats_of(&c.nodes[0]).failed_count >= 3);
   crew_pass(600000 / 2); /* the lease is renewed, too, in vain */
   postgres_server_start(shop_server(), NULL);
   UNTIL(atomic_load(&c.ends) == 1);

@@ -162,7 +162,7 @@ TEST_CASE(deferred_constraint_of_a_single_statement_is_reported) {
     assert_logged(&s, "vestry_sql_run", "(23505)");
   }
   assert_int_equal(alone(&s, "INSERT INTO t VALUES(1)", NULL), VESTRY_EXISTS);
-  assert_int_equal(s.pool->ops->run_again(s.pool, insert, VESTRY_LIST(1), NULL, NULL), VESTRY_EXISTS);
+  assert_int_equal(s.pool->ops->run_by(s.pool, VSI_SQL_RUN_AGAIN, insert, VESTRY_LIST(1), NULL, NULL), VESTRY_EXISTS);
   assert_int_equal(alone(&s, insert, VESTRY_LIST(2)), VESTRY_OK);
   assert_int_equal(s.th.log_lines, 2); /* a statement's failure is logged once a minute */
   assert_int_equal(shop_stats(&s).connects_count, 1);

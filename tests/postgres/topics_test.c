@@ -229,13 +229,14 @@ TEST_CASE(receiver_resumes_without_connections_to_another_server) {
   begin_at(&n, url, 0);
   vestry_sql_pool *pool = n.shop.pool;
   postgres_server_lead(folder, &other);
-  assert_int_equal(pool->ops->run_aside(pool, port_sql, NULL, vestry_sql_row_integer, &port), VESTRY_OK);
+  assert_int_equal(pool->ops->run_by(pool, VSI_SQL_RUN_ASIDE, port_sql, NULL, vestry_sql_row_integer, &port),
+                   VESTRY_OK);
   assert_int_equal(port, other.port);
   UNTIL(!stats_of(&n).is_listening);
   postgres_server_lead(folder, shop_server());
   UNTIL(stats_of(&n).starts_count == 2);
   check_renders(&n, 1, 1);
-  assert_int_equal(pool->ops->run_aside(pool, notify_sql, NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(pool->ops->run_by(pool, VSI_SQL_RUN_ASIDE, notify_sql, NULL, NULL, NULL), VESTRY_OK);
   check_renders(&n, 1, 0);
   end(&n);
   folder_remove(folder);

@@ -349,7 +349,7 @@ TEST_CASE(replaced_file_is_neither_written_nor_read) {
   assert_int_equal(rename(copy, path), 0);
   /* The renewal of a lease, while functions of jobs use all connections. */
   int64_t late = 0; /* rows until the pool looks at the names again */
-  while (!(error = pool->ops->run_aside(pool, "INSERT INTO t VALUES(1)", NULL, NULL, NULL))) late++;
+  while (!(error = pool->ops->run_by(pool, VSI_SQL_RUN_ASIDE, "INSERT INTO t VALUES(1)", NULL, NULL, NULL))) late++;
   assert_int_equal(error, VESTRY_IO);
   assert_int_equal(th.log_lines, 1);
   assert_non_null(strstr(th.last_log, "the file was removed, replaced or cut"));

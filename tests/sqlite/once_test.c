@@ -64,12 +64,12 @@ static const vsi_sql_ops *usual_ops;
 static int deletions;
 
 /* The row of another run is deleted before this run looks at it, and is there again before the next try. */
-static vestry_err run_beside_deletions(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                       vestry_sql_row_fn row, void *ctx) {
-  const bool is_deleted = strstr(sql, "leased <= ") && deletions-- > 0;
-  if (is_deleted) (void)usual_ops->run_again(pool, "UPDATE vestry_once SET hash = 'x' || hash", NULL, NULL, NULL);
-  const vestry_err error = usual_ops->run_again(pool, sql, values, row, ctx);
-  if (is_deleted) (void)usual_ops->run_again(pool, "UPDATE vestry_once SET hash = substr(hash, 2)", NULL, NULL, NULL);
+static vestry_err run_beside_deletions(vestry_sql_pool *pool, vsi_sql_how how, const char *sql,
+                                       const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
+  const bool is_deleted = how == VSI_SQL_RUN_AGAIN && strstr(sql, "leased <= ") && deletions-- > 0;
+  if (is_deleted) (void)usual_ops->run_by(pool, how, "UPDATE vestry_once SET hash = 'x' || hash", NULL, NULL, NULL);
+  const vestry_err error = usual_ops->run_by(pool, how, sql, values, row, ctx);
+  if (is_deleted) (void)usual_ops->run_by(pool, how, "UPDATE vestry_once SET hash = substr(hash, 2)", NULL, NULL, NULL);
   return error;
 }
 
@@ -84,7 +84,7 @@ TEST_CASE(submission_that_others_delete_and_begin_again_is_found) {
   assert_string_equal(once_post(&one, nonce), "201 made 1 ");
   usual_ops = pool->ops;
   vsi_sql_ops ops = *usual_ops;
-  ops.run_again = run_beside_deletions;
+  ops.run_by = run_beside_deletions;
   pool->ops = &ops;
   deletions = 3;
   assert_string_equal(once_post(&other, nonce), "201 made 1 ");

@@ -201,18 +201,16 @@ static vestry_err later(vestry_err error) {
 
 /* Run a statement in a separate transaction; it must be safe to repeat. If another transaction conflicts with it, the
  * error is LIMIT, so that it is repeated later. */
-static vestry_err run_alone(vestry_jobs *jobs, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                            void *ctx) {
+static vestry_err run_by(vestry_jobs *jobs, vsi_sql_how how, const char *sql, const vestry_value *values,
+                         vestry_sql_row_fn row, void *ctx) {
   const vsi_call call = vsi_sql_call(jobs->pool, "vestry_jobs");
   if (vsi_sql_own(jobs->pool)) return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; end it first");
-  return later(jobs->pool->ops->run_again(jobs->pool, sql, values, row, ctx));
+  return later(jobs->pool->ops->run_by(jobs->pool, how, sql, values, row, ctx));
 }
 
-/* is_aside: the same on a connection that does not wait for those that others hold. */
-static vestry_err run_as(vestry_jobs *jobs, bool is_aside, const char *sql, const vestry_value *values,
-                         vestry_sql_row_fn row, void *ctx) {
-  return is_aside ? later(jobs->pool->ops->run_aside(jobs->pool, sql, values, row, ctx))
-                  : run_alone(jobs, sql, values, row, ctx);
+static vestry_err run_alone(vestry_jobs *jobs, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+                            void *ctx) {
+  return run_by(jobs, VSI_SQL_RUN_AGAIN, sql, values, row, ctx);
 }
 
 /* ------------------------------------------------------------------------------------------ scheduled jobs -------- */
@@ -309,7 +307,8 @@ vestry_err vsi_jobs_table_poll(vestry_jobs *jobs, bool is_aside, int64_t *ret_wa
   char *kinds = write_kinds(jobs, is_full);
   if (!kinds) return VESTRY_NO_MEMORY;
   const vestry_value *values = VESTRY_LIST((const char *)kinds, vsi_jobs_table_now_ms(jobs));
-  vestry_err error = run_as(jobs, is_aside, text_of(jobs, next_sql), values, read_wait, &wait_ms);
+  vestry_err error = run_by(jobs, is_aside ? VSI_SQL_RUN_ASIDE : VSI_SQL_RUN_AGAIN, text_of(jobs, next_sql), values,
+                            read_wait, &wait_ms);
   vsi_free(jobs->host, kinds);
   if (is_full && !error) end_full_look(jobs, begun_ns);
   *ret_wait_ms = is_full ? wait_ms : before_full_look(jobs, wait_ms);
@@ -532,7 +531,7 @@ vestry_err vsi_jobs_table_is_finished(vsi_jobs_run *run, bool *ret_is_finished) 
 }
 
 vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, int64_t id, int64_t fence) {
-  return if_leased(run_as(jobs, true, text_of(jobs, renew_sql),
+  return if_leased(run_by(jobs, VSI_SQL_RUN_ASIDE, text_of(jobs, renew_sql),
                           VESTRY_LIST(id, fence, vsi_jobs_table_now_ms(jobs), jobs->options.lease_ms), NULL, NULL));
 }
 
@@ -598,7 +597,8 @@ vestry_err vestry_jobs_list(vestry_jobs *jobs, const char *kind, vestry_job_stat
   const vestry_value values =
       *VESTRY_LIST(after_id, vsi_sql_text_or_null(kind), vsi_sql_text_or_null(vsi_jobs_state_name(state)), count);
   const bool is_recorded = pool->ops->is_recorded(pool);
-  vestry_err error = (is_recorded ? pool->ops->read : pool->ops->run_again)(pool, list_sql, &values, read_row, &of);
+  vestry_err error =
+      pool->ops->run_by(pool, is_recorded ? VSI_SQL_RUN_FOLLOWED : VSI_SQL_RUN_AGAIN, list_sql, &values, read_row, &of);
   error = vsi_sql_if_any(error);
   return error ? error : of.error;
 }

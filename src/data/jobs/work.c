@@ -442,7 +442,7 @@ static void *look(void *ctx) {
   vestry_jobs *jobs = ctx;
   int64_t renewed_ms = 0; /* so that the first pass renews, because this thread may start late */
   /* Open the connection for renewals, before functions of jobs get all that the server accepts. */
-  (void)jobs->pool->ops->run_aside(jobs->pool, "SELECT 1", NULL, NULL, NULL);
+  (void)jobs->pool->ops->run_by(jobs->pool, VSI_SQL_RUN_ASIDE, "SELECT 1", NULL, NULL, NULL);
   const uint32_t part_ms = jobs->options.lease_ms / 10;
   const uint32_t every_ms = jobs->options.poll_ms < part_ms ? jobs->options.poll_ms : part_ms;
   do {

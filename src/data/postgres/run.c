@@ -469,7 +469,7 @@ typedef enum fate {
 } fate;
 
 /* Run a statement on its own. again: the caller repeats it after FATE_STALE. */
-static vestry_err run_by(vsi_postgres_pool *pool, vsi_postgres_choice which, const char *sql, const vestry_value *list,
+static vestry_err run_on(vsi_postgres_pool *pool, vsi_postgres_choice which, const char *sql, const vestry_value *list,
                          bool again, vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
   vsi_postgres_conn *conn;
   *ret_fate = FATE_UNSENT;
@@ -497,9 +497,9 @@ static vestry_err run_by(vsi_postgres_pool *pool, vsi_postgres_choice which, con
 
 static vestry_err run_twice(vsi_postgres_pool *pool, vsi_postgres_choice which, const char *sql,
                             const vestry_value *list, vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
-  vestry_err error = run_by(pool, which, sql, list, true, row, ctx, ret_fate);
+  vestry_err error = run_on(pool, which, sql, list, true, row, ctx, ret_fate);
   if (*ret_fate != FATE_LOST && *ret_fate != FATE_STALE) return error;
-  return run_by(pool, which, sql, list, false, row, ctx, ret_fate);
+  return run_on(pool, which, sql, list, false, row, ctx, ret_fate);
 }
 
 /* Log it once if the server refuses the reserved connection while others work. */
@@ -529,22 +529,12 @@ static vestry_err run_aside(vestry_sql_pool *of, const char *sql, const vestry_v
   return error;
 }
 
-static vestry_err run_again(vestry_sql_pool *pool, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
-                            void *ctx) {
-  fate is;
-  return run_twice((vsi_postgres_pool *)pool, VSI_POSTGRES_ANY, sql, list, row, ctx, &is);
-}
-
-static vestry_err change(vestry_sql_pool *pool, const char *sql, const vestry_value *list) {
-  return run_again(pool, sql, list, NULL, NULL);
-}
-
 static vestry_err run_alone(vestry_sql_pool *of, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
                             void *ctx) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
   fate is;
-  vestry_err error = run_by(pool, VSI_POSTGRES_ANY, sql, list, true, row, ctx, &is);
-  if (is == FATE_STALE) error = run_by(pool, VSI_POSTGRES_ANY, sql, list, false, row, ctx, &is);
+  vestry_err error = run_on(pool, VSI_POSTGRES_ANY, sql, list, true, row, ctx, &is);
+  if (is == FATE_STALE) error = run_on(pool, VSI_POSTGRES_ANY, sql, list, false, row, ctx, &is);
   if (error != VESTRY_LIMIT || is != FATE_LOST) return error;
   return refuse(pool, alone, VESTRY_IO, sql, "it is unknown whether the statement was executed");
 }
@@ -588,6 +578,18 @@ static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const 
   return error;
 }
 
+static vestry_err run_by(vestry_sql_pool *pool, vsi_sql_how how, const char *sql, const vestry_value *list,
+                         vestry_sql_row_fn row, void *ctx) {
+  fate is;
+  switch (how) {
+  case VSI_SQL_RUN_ONCE: return run_alone(pool, sql, list, row, ctx);
+  case VSI_SQL_RUN_ASIDE: return run_aside(pool, sql, list, row, ctx);
+  case VSI_SQL_RUN_FOLLOWED: return read_recorded(pool, sql, list, row, ctx);
+  case VSI_SQL_RUN_UNFOLLOWED: return read_unfollowed(pool, sql, list, row, ctx);
+  default: return run_twice((vsi_postgres_pool *)pool, VSI_POSTGRES_ANY, sql, list, row, ctx, &is);
+  }
+}
+
 static bool is_refused(vestry_sql_transaction *transaction) {
   return *vestry_postgres_sqlstate(transaction);
 }
@@ -600,19 +602,13 @@ const vsi_sql_ops vsi_postgres_ops = {.dialect = VSI_SQL_OF_POSTGRES,
                                       .end = sql_end,
                                       .act = sql_act,
                                       .run = sql_run,
-                                      .run_alone = run_alone,
-                                      .read = read_recorded,
+                                      .run_by = run_by,
                                       .columns_count = columns_count,
                                       .text = text_at,
                                       .integer = integer_at,
                                       .bytes = bytes_at,
-                                      .run_again = run_again,
-                                      .change = change,
-                                      .run_flushed = run_again,
-                                      .run_aside = run_aside,
                                       .find_free = vsi_postgres_find_free,
                                       .is_recorded = is_recorded,
-                                      .read_unfollowed = read_unfollowed,
                                       .bring = vsi_postgres_bring,
                                       .name = name_of,
                                       .kind = kind_of,

@@ -12,9 +12,9 @@
  *
  * A page must be rendered again when its form was cleared, but not when text is typed. Therefore a render reads a
  * second table, vestry_form_cleared, in which each clearing changes one row. This read is recorded: it is a part of the
- * page's read set, the data whose changes refresh the page. The read of the table of forms is not (read_unfollowed in
- * data/sql/sql.h). The row of vestry_form_cleared is selected by a number that is computed from the tab's id and the
- * form's name. So a render can read the row before the form exists.
+ * page's read set, the data whose changes refresh the page. The read of the table of forms is not
+ * (VSI_SQL_RUN_UNFOLLOWED in data/sql/sql.h). The row of vestry_form_cleared is selected by a number that is computed
+ * from the tab's id and the form's name. So a render can read the row before the form exists.
  * - PostgreSQL: vestry_form_cleared has all its 4,096 rows from the beginning, because an insert next to a row would
  *   refresh renders that have read the range around it. Two forms that share a row sometimes refresh pages of each
  *   other. A clearing inserts a row only if a script has deleted it, for example by TRUNCATE of all tables. A
@@ -44,7 +44,7 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "base/hex.h"
-#include "data/sql/storage.h"
+#include "data/sql/pool.h"
 
 enum { STEP_BYTES = 512, ROW_BYTES = 256, SLOTS = 4096, NODES = 8, MADE_FREE = 32 };
 
@@ -246,7 +246,8 @@ static vestry_err change(const stored *in, vsi_sql_texts texts, const vestry_val
                          void *ctx) {
   const vestry_sql_transaction *own = vsi_sql_own(in->pool);
   const vsi_call call = vsi_sql_call(in->pool, "vestry_forms");
-  if (!own || vsi_sql_is_writing(own)) return vsi_sql_run_here(in->pool, texts, values, row, ctx);
+  if (!own || vsi_sql_is_writing(own))
+    return in->pool->ops->run_by(in->pool, VSI_SQL_RUN_AGAIN, text_of(in, texts), values, row, ctx);
   return vsi_refuse(&call, VESTRY_INVALID, "this thread has a read transaction; end it before clearing the form");
 }
 
@@ -296,18 +297,18 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
 }
 
 static vestry_err look(const stored *in, const vsi_form_key *key, reading *into) {
-  vestry_err error = in->pool->ops->run_again(
-      in->pool, text_of(in, find_sql), VESTRY_LIST(KEY_VALUES(in, key), vsi_sql_now_ms(in->pool)), read_row, into);
+  vestry_err error = in->pool->ops->run_by(in->pool, VSI_SQL_RUN_AGAIN, text_of(in, find_sql),
+                                           VESTRY_LIST(KEY_VALUES(in, key), vsi_sql_now_ms(in->pool)), read_row, into);
   return error ? error : into->error;
 }
 
 /* Read the followed row first, so that a commit between the two reads refreshes the page. */
 static vestry_err look_recorded(const stored *in, const vsi_form_key *key, reading *into) {
-  vestry_err error = vsi_sql_if_any(in->pool->ops->read(in->pool, text_of(in, follow_sql),
-                                                        VESTRY_LIST(number_of(in, key->tab, key->name)), NULL, NULL));
+  vestry_err error = vsi_sql_if_any(in->pool->ops->run_by(in->pool, VSI_SQL_RUN_FOLLOWED, text_of(in, follow_sql),
+                                                          VESTRY_LIST(number_of(in, key->tab, key->name)), NULL, NULL));
   if (!error)
-    error = in->pool->ops->read_unfollowed(in->pool, text_of(in, find_sql),
-                                           VESTRY_LIST(KEY_VALUES(in, key), vsi_sql_now_ms(in->pool)), read_row, into);
+    error = in->pool->ops->run_by(in->pool, VSI_SQL_RUN_UNFOLLOWED, text_of(in, find_sql),
+                                  VESTRY_LIST(KEY_VALUES(in, key), vsi_sql_now_ms(in->pool)), read_row, into);
   return error ? error : into->error;
 }
 
@@ -614,7 +615,7 @@ static vestry_err forget(vestry_forms_storage *storage, vestry_scope of) {
 static void count(vestry_forms_storage *storage, vestry_forms_stats *stats) {
   stored *in = (stored *)storage;
   totals all = {0, 0, 0};
-  (void)in->pool->ops->run_again(in->pool, text_of(in, total_sql), NULL, read_totals, &all);
+  (void)in->pool->ops->run_by(in->pool, VSI_SQL_RUN_AGAIN, text_of(in, total_sql), NULL, read_totals, &all);
   stats->forms_count = (size_t)all.forms;
   stats->bytes = (size_t)all.bytes;
   stats->evicted_count = atomic_load_explicit(&in->evicted, memory_order_relaxed);

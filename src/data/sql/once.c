@@ -25,7 +25,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "data/sql/storage.h"
+#include "data/sql/pool.h"
 
 enum { LIFETIME_MS = 600000, LEASE_MS = 60000, PER_OWNER = 1000, BOUNDED_EACH = 64, TRIES = 16 };
 
@@ -70,7 +70,7 @@ static const char forget_sql[] = "DELETE FROM vestry_once WHERE hash = $1 AND ru
 
 static vestry_err run(const vestry_sql_once *once, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                       void *ctx) {
-  return once->pool->ops->run_again(once->pool, sql, values, row, ctx);
+  return once->pool->ops->run_by(once->pool, VSI_SQL_RUN_AGAIN, sql, values, row, ctx);
 }
 
 typedef struct looking {
@@ -120,11 +120,11 @@ static vestry_err begin(void *ctx, const vestry_once_submission *submission, ves
    * after each try is dropped by a trigger, a rule or a policy. */
   for (int tries = TRIES; tries && error == VESTRY_NOT_FOUND; tries--) {
     /* The row that assigns a submission to its run must survive a crash, or else a repetition would run again. */
-    error = once->pool->ops->run_flushed(once->pool, vsi_sql_text_of(once->pool, begin_sql),
-                                         VESTRY_LIST(submission->hash, submission->owner, submission->run,
-                                                     vsi_sql_now_ms(once->pool), lease_ms, once->options.lifetime_ms,
-                                                     runs_again),
-                                         NULL, NULL);
+    error = once->pool->ops->run_by(once->pool, VSI_SQL_RUN_FLUSHED, vsi_sql_text_of(once->pool, begin_sql),
+                                    VESTRY_LIST(submission->hash, submission->owner, submission->run,
+                                                vsi_sql_now_ms(once->pool), lease_ms, once->options.lifetime_ms,
+                                                runs_again),
+                                    NULL, NULL);
     if (!error) clear_up(once, submission);
     if (error == VESTRY_NOT_FOUND)
       error =

@@ -28,12 +28,13 @@ static void take(const vestry_sql_row *row, void *ctx) {
 /* Find the secret; if there is none, write a new one, unless another process was faster. */
 static vestry_err find(vestry_sql_pool *pool, found *ret_found) {
   unsigned char made[SECRET_BYTES];
-  vestry_err error = pool->ops->run_again(pool, find_sql, NULL, take, ret_found);
+  vestry_err error = pool->ops->run_by(pool, VSI_SQL_RUN_AGAIN, find_sql, NULL, take, ret_found);
   if (error != VESTRY_NOT_FOUND) return error;
   error = pool->host->random(pool->host->ctx, made, sizeof made);
   const vestry_value bytes = vestry_value_bytes(made, sizeof made);
-  if (!error) error = vsi_sql_if_any(pool->ops->run_again(pool, insert_sql, VESTRY_LIST(bytes), NULL, NULL));
-  if (!error) error = pool->ops->run_again(pool, find_sql, NULL, take, ret_found);
+  if (!error)
+    error = vsi_sql_if_any(pool->ops->run_by(pool, VSI_SQL_RUN_AGAIN, insert_sql, VESTRY_LIST(bytes), NULL, NULL));
+  if (!error) error = pool->ops->run_by(pool, VSI_SQL_RUN_AGAIN, find_sql, NULL, take, ret_found);
   return vsi_sql_if_written(pool, "vestry_sql_secret_set", "vestry_secret", error);
 }
 

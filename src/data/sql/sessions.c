@@ -8,7 +8,7 @@
  * statement is safe to repeat: if the server went away meanwhile, it runs again. */
 #include <string.h>
 
-#include "data/sql/storage.h"
+#include "data/sql/sql.h"
 
 enum { MAX_PER_USER = 100 };
 #define DAY_MS UINT64_C(86400000)
@@ -88,7 +88,7 @@ static vestry_err add(vestry_sql_transaction *transaction, void *ctx) {
 
 static vestry_err run(void *ctx, const char *sql, const vestry_value *values, vestry_sql_row_fn row, void *row_ctx) {
   const vestry_sql_sessions *sessions = ctx;
-  return sessions->pool->ops->run_again(sessions->pool, sql, values, row, row_ctx);
+  return sessions->pool->ops->run_by(sessions->pool, VSI_SQL_RUN_AGAIN, sql, values, row, row_ctx);
 }
 
 /* A use only updates the row that the login has inserted, because another node may have ended the session since. */
@@ -122,7 +122,8 @@ static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_r
 /* A session that was ended must not come back after a crash, when its cookie would be valid again. */
 static vestry_err remove_by(const vestry_sql_sessions *sessions, vsi_sql_texts texts, const char *value) {
   vestry_sql_pool *pool = sessions->pool;
-  return vsi_sql_if_any(pool->ops->run_flushed(pool, vsi_sql_text_of(pool, texts), VESTRY_LIST(value), NULL, NULL));
+  return vsi_sql_if_any(
+      pool->ops->run_by(pool, VSI_SQL_RUN_FLUSHED, vsi_sql_text_of(pool, texts), VESTRY_LIST(value), NULL, NULL));
 }
 
 static vestry_err remove_one(void *ctx, const char *hash) {

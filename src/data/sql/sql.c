@@ -42,14 +42,14 @@ vestry_err vestry_sql_run_alone(vestry_sql_pool *pool, const char *sql, const ve
                                 vestry_sql_row_fn row, void *ctx) {
   if (!pool) return VESTRY_INVALID;
   if (!sql) return vsi_mistake(pool->host, "vestry_sql_run_alone", sql_missing);
-  return pool->ops->run_alone(pool, sql, values, row, ctx);
+  return pool->ops->run_by(pool, VSI_SQL_RUN_ONCE, sql, values, row, ctx);
 }
 
 vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                            void *ctx) {
   if (!pool) return VESTRY_INVALID;
   if (!sql) return vsi_mistake(pool->host, "vestry_sql_read", sql_missing);
-  return pool->ops->read(pool, sql, values, row, ctx);
+  return pool->ops->run_by(pool, VSI_SQL_RUN_FOLLOWED, sql, values, row, ctx);
 }
 
 const char *vestry_sql_text(const vestry_sql_row *row, size_t column) {

@@ -50,6 +50,25 @@ typedef enum vsi_sql_value {
   VSI_SQL_BYTES
 } vsi_sql_value;
 
+/* How a statement runs by itself, or in the transaction of this thread if there is one. */
+typedef enum vsi_sql_how {
+  VSI_SQL_RUN_ONCE,  /* as vestry_sql_run_alone */
+  VSI_SQL_RUN_AGAIN, /* it is safe to repeat: if the connection is lost meanwhile, it runs again */
+  /* Same as RUN_AGAIN, for an update. NOT_FOUND: it has changed no row. PostgreSQL: it returns the rows that it
+   * changes. SQLite: it returns none, because with them it takes a sixth longer. */
+  VSI_SQL_RUN_CHANGE,
+  /* Same as RUN_AGAIN, for a write whose loss in a crash would bring back something that has ended. Its commit waits
+   * for the disk, even if the application has set its database so that commits do not. SQLite: unless `synchronous` is
+   * OFF. PostgreSQL: the statement returns VSI_SQL_POSTGRES_FLUSHED. */
+  VSI_SQL_RUN_FLUSHED,
+  VSI_SQL_RUN_ASIDE, /* same as RUN_AGAIN, for a thread without a transaction that must not wait for those of others */
+  VSI_SQL_RUN_FOLLOWED, /* as vestry_sql_read */
+  /* Same as RUN_FOLLOWED, but the page does not depend on what is read from the statement's table, because another
+   * mechanism refreshes the page when that changes. PostgreSQL: the last column is the table's oid; one such table in a
+   * render. */
+  VSI_SQL_RUN_UNFOLLOWED
+} vsi_sql_how;
+
 typedef struct vsi_sql_ops {
   vsi_sql_dialect dialect;
   bool has_snapshots; /* transactions for reading have one snapshot, and cannot write */
@@ -60,39 +79,18 @@ typedef struct vsi_sql_ops {
   vestry_err (*act)(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx);
   vestry_err (*run)(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
                     vestry_sql_row_fn row, void *ctx);
-  vestry_err (*run_alone)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                          void *ctx);
-  vestry_err (*read)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                     void *ctx);
+  vestry_err (*run_by)(vestry_sql_pool *pool, vsi_sql_how how, const char *sql, const vestry_value *values,
+                       vestry_sql_row_fn row, void *ctx);
   size_t (*columns_count)(const vestry_sql_row *row);
   const char *(*text)(const vestry_sql_row *row, size_t column);
   int64_t (*integer)(const vestry_sql_row *row, size_t column);
   size_t (*bytes)(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity);
-  /* Same as run_alone, for a statement that is safe to repeat: if the connection is lost meanwhile, it runs again. */
-  vestry_err (*run_again)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                          void *ctx);
-  /* Same as run_again, for an update. NOT_FOUND: it has changed no row. PostgreSQL: it returns the rows that it
-   * changes. SQLite: it returns none, because with them it takes a sixth longer. */
-  vestry_err (*change)(vestry_sql_pool *pool, const char *sql, const vestry_value *values);
   /* Return the time by the database's clock, in milliseconds since 1970. NULL: only statements know it. */
   int64_t (*now_ms)(vestry_sql_pool *pool);
-  /* Same as run_again, for a write whose loss in a crash would bring back something that has ended. Its commit waits
-   * for the disk, even if the application has set its database so that commits do not. SQLite: unless `synchronous` is
-   * OFF. PostgreSQL: the statement returns VSI_SQL_POSTGRES_FLUSHED. */
-  vestry_err (*run_flushed)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                            void *ctx);
   /* Return a connection that a thread may have now, under pool->lock; NULL: there is none. which: see pool.h */
   vestry_sql_transaction *(*find_free)(vestry_sql_pool *pool, unsigned which);
-  /* Same as run_again, for a thread that has no transaction, and must not wait for transactions of the application. */
-  vestry_err (*run_aside)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                          void *ctx);
   /* Return whether this thread renders a page, and its reads through this pool are recorded. */
   bool (*is_recorded)(vestry_sql_pool *pool);
-  /* Same as read, but the page does not depend on what is read from the statement's table, because another mechanism
-   * refreshes the page when that changes. PostgreSQL: the last column is the table's oid; one such table in a
-   * render. */
-  vestry_err (*read_unfollowed)(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                vestry_sql_row_fn row, void *ctx);
   /* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only a
    * read is necessary. Processes may do this concurrently. Returns vsi_sql_schema_result. */
   vestry_err (*bring)(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
@@ -201,7 +199,7 @@ static inline const char *vsi_sql_text_of(const vestry_sql_pool *pool, vsi_sql_t
 #define VSI_SQL_SQLITE_NOW_S(parameter)   "(" VSI_SQL_SQLITE_NOW(parameter) " / 1000)"
 #define VSI_SQL_POSTGRES_NOW_S(parameter) "(" VSI_SQL_POSTGRES_NOW(parameter) " / 1000)"
 
-/* In the RETURNING of a statement for run_flushed: the commit waits for the disk. */
+/* In the RETURNING of a statement for VSI_SQL_RUN_FLUSHED: the commit waits for the disk. */
 #define VSI_SQL_POSTGRES_FLUSHED                                                                                       \
   "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'local', true) END"
 
@@ -214,6 +212,25 @@ static inline void vsi_sql_count_row(const vestry_sql_row *row, void *ctx) {
 /* Return OK instead of NOT_FOUND, for a statement that may find nothing. */
 static inline vestry_err vsi_sql_if_any(vestry_err error) {
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+}
+
+/* The statement that removes some rows whose time has passed. Each storage runs it when it writes anyway, so its table
+ * does not grow with rows that are never used again. Nodes that do this at the same time skip rows that others have
+ * locked, so none waits. is_over: the condition for each database, with an index. */
+#define VSI_SQL_EXPIRE(table, keys, is_over_of_sqlite, is_over_of_postgres)                                            \
+  {                                                                                                                    \
+    VSI_SQL_EXPIRE_IN(table, keys, is_over_of_sqlite, ""),                                                             \
+        VSI_SQL_EXPIRE_IN(table, keys, is_over_of_postgres, " FOR UPDATE SKIP LOCKED")                                 \
+  }
+#define VSI_SQL_EXPIRE_IN(table, keys, is_over, locked)                                                                \
+  "DELETE FROM " table " WHERE (" keys ") IN (SELECT " keys " FROM " table " WHERE " is_over " LIMIT 64" locked        \
+  ") RETURNING 1"
+
+/* Run it, in the transaction of this thread if there is one. Adds the number of removed rows to count. */
+static inline vestry_err vsi_sql_expire(vestry_sql_pool *pool, vsi_sql_texts texts, const vestry_value *values,
+                                        int64_t *count) {
+  const char *sql = vsi_sql_text_of(pool, texts);
+  return vsi_sql_if_any(pool->ops->run_by(pool, VSI_SQL_RUN_AGAIN, sql, values, vsi_sql_count_row, count));
 }
 
 /* Return the error of a statement that must write a row of a table of this library, and returns that row. If it has

@@ -27,7 +27,7 @@
 #include "app/guard/tab_owner.h"
 #include "app/page/pages.h"
 #include "base/processor.h"
-#include "data/sql/storage.h"
+#include "data/sql/pool.h"
 
 enum {
   TTL_S = 30 * 86400,
@@ -211,7 +211,7 @@ static void touch_now(vestry_sql_tabs *tabs, const vsi_tab_owner *whose, int64_t
                                                memory_order_relaxed, memory_order_relaxed))
     return;
   const vestry_value *values = VESTRY_LIST(scope_of(whose), key_of(tabs, whose), now_s + whose->ttl_s);
-  if (!tabs->pool->ops->run_again(tabs->pool, text_of(tabs, touch_sql), values, NULL, NULL))
+  if (!tabs->pool->ops->run_by(tabs->pool, VSI_SQL_RUN_AGAIN, text_of(tabs, touch_sql), values, NULL, NULL))
     atomic_store_explicit(&tabs->touches_from_s, 0, memory_order_relaxed);
 }
 
@@ -261,7 +261,8 @@ vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, 
   }
   const bool is_followed =
       are_rows_followed(tabs) || (render && vsi_sql_own(tabs->pool) && ops->is_recorded(tabs->pool));
-  error = (is_followed ? ops->read : ops->run_again)(tabs->pool, text_of(tabs, read_sql), &values, read_row, &into);
+  error = ops->run_by(tabs->pool, is_followed ? VSI_SQL_RUN_FOLLOWED : VSI_SQL_RUN_AGAIN, text_of(tabs, read_sql),
+                      &values, read_row, &into);
   if (!error && into.expires_s > into.now_s && into.expires_s < vsi_tab_owner_soon_s(&of.whose, into.now_s))
     touch(&of, into.now_s);
   error = vsi_sql_if_any(error);
@@ -327,12 +328,13 @@ static vestry_err put_inside(vestry_sql_transaction *transaction, state *of) {
 static VSI_SIDE_BY_SIDE vestry_err write_state(state *of) {
   vestry_sql_tabs *tabs = of->tabs;
   vestry_sql_pool *pool = tabs->pool;
-  if (!of->len) return pool->ops->run_again(pool, text_of(tabs, remove_sql), VESTRY_LIST(KEY(of)), NULL, NULL);
+  if (!of->len)
+    return pool->ops->run_by(pool, VSI_SQL_RUN_AGAIN, text_of(tabs, remove_sql), VESTRY_LIST(KEY(of)), NULL, NULL);
   const int64_t now = vsi_sql_now_ms(tabs->pool),
                 soon_s = vsi_tab_owner_soon_s(&of->whose, pool->ops->now_ms ? now / 1000 : 0);
   vestry_value values = *VESTRY_LIST(KEY(of), vestry_value_bytes(of->data, of->len), soon_s, now);
   if (pool->ops->now_ms) values.count = 4;
-  vestry_err error = pool->ops->change(pool, text_of(tabs, write_sql), &values);
+  vestry_err error = pool->ops->run_by(pool, VSI_SQL_RUN_CHANGE, text_of(tabs, write_sql), &values, NULL, NULL);
   if (error != VESTRY_NOT_FOUND) return error;
   vestry_sql_transaction *own = vsi_sql_own(pool);
   return own ? put_inside(own, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, put, of);

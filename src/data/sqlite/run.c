@@ -245,7 +245,7 @@ static vestry_err run_alone(vestry_sql_pool *pool, const char *sql, const vestry
   return run_one(pool, false, false, sql, values, row, ctx);
 }
 
-static vestry_err change(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
+static vestry_err change_rows(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
   vestry_sql_transaction *is;
   vestry_err error =
       vsi_sql_own(pool) ? vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is) : vsi_sqlite_begin_one(pool, false, true, &is);
@@ -319,6 +319,17 @@ static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const 
   return vsi_sqlite_end(transaction, error);
 }
 
+static vestry_err run_by(vestry_sql_pool *pool, vsi_sql_how how, const char *sql, const vestry_value *values,
+                         vestry_sql_row_fn row, void *ctx) {
+  switch (how) {
+  case VSI_SQL_RUN_CHANGE: return change_rows(pool, sql, values);
+  case VSI_SQL_RUN_FLUSHED: return run_flushed(pool, sql, values, row, ctx);
+  case VSI_SQL_RUN_ASIDE: return run_aside(pool, sql, values, row, ctx);
+  case VSI_SQL_RUN_UNFOLLOWED: return read_unfollowed(pool, sql, values, row, ctx);
+  default: return run_alone(pool, sql, values, row, ctx); /* no connection is lost, and each read is followed */
+  }
+}
+
 static vestry_err act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx) {
   vestry_sql_transaction *transaction;
   vestry_err error = vsi_sqlite_begin(pool, kind, &transaction);
@@ -331,20 +342,14 @@ static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_SQLITE,
                                 .end = vsi_sqlite_end,
                                 .act = act,
                                 .run = run,
-                                .run_alone = run_alone,
-                                .read = run_alone,
+                                .run_by = run_by,
                                 .columns_count = columns_count,
                                 .text = text,
                                 .integer = integer,
                                 .bytes = bytes,
-                                .run_again = run_alone,
-                                .change = change,
                                 .now_ms = now_ms,
-                                .run_flushed = run_flushed,
-                                .run_aside = run_aside,
                                 .find_free = vsi_sqlite_pool_find_free,
                                 .is_recorded = is_recorded,
-                                .read_unfollowed = read_unfollowed,
                                 .bring = bring,
                                 .name = name,
                                 .kind = kind,
