@@ -17,7 +17,7 @@ vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *
   vsi_scoped_key name;
   vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return error;
-  vsi_channel *found = find_channel(v, &name.key);
+  vsi_channel *found = find_channel(v, name.key);
   vsi_scoped_key_finish(&name);
   if (!found) return VESTRY_NOT_FOUND;
   *ret_channel = found;
@@ -26,7 +26,7 @@ vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *
 
 vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
   vsi_channel *channel;
-  vestry_err error = vsi_channels_hold(v->channels, name->key.data, name->key.len, name->key.hash, &channel);
+  vestry_err error = vsi_channels_hold(v->channels, name->key->data, name->key->len, name->key->hash, &channel);
   vsi_scoped_key_finish(name);
   if (error) return error;
   error = vsi_channel_reserve(channel, ret_member);
@@ -35,7 +35,7 @@ vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_me
 }
 
 vestry_err vsi_name_reserve_kept(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
-  vsi_channel *channel = find_channel(v, &name->key);
+  vsi_channel *channel = find_channel(v, name->key);
   vsi_scoped_key_finish(name);
   if (!channel) return VESTRY_NOT_FOUND;
   vestry_err error = vsi_channel_keeps(channel) ? vsi_channel_reserve(channel, ret_member) : VESTRY_NOT_FOUND;
@@ -109,7 +109,7 @@ static vestry_err broadcast_by_key(vestry *v, const char *function, vestry_scope
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, function, error);
-  error = broadcast(v, &name.key, event, effect, ret_sent_count);
+  error = broadcast(v, name.key, event, effect, ret_sent_count);
   vsi_scoped_key_finish(&name);
   return error;
 }

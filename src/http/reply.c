@@ -247,7 +247,7 @@ static vestry_err pack_key(vestry_reply *reply, vestry_scope scope, const vestry
   if (error == VESTRY_NO_MEMORY) return vsi_reply_remember(reply, VESTRY_NO_MEMORY);
   if (error)
     return vsi_reply_refuse(reply, error, "vestry_reply_key or vestry_reply_add_key: the key is invalid or too large");
-  *ret_key = vsi_scoped_key_keep(reply->host, &packed.key, room, room_bytes);
+  *ret_key = vsi_scoped_key_keep(reply->host, packed.key, room, room_bytes);
   vsi_scoped_key_finish(&packed);
   return *ret_key ? VESTRY_OK : vsi_reply_remember(reply, VESTRY_NO_MEMORY);
 }

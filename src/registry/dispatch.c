@@ -435,8 +435,8 @@ vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatc
   vestry_err error = vsi_store_pack(in->store, &key, own.scope, own.key);
   if (error) return fail_early(vsi_key_refuse(v->host, "vestry_dispatch_with", error), ret_result);
   uint32_t here;
-  error = vsi_dispatch_here(v, in->store, &key.key, &list, &own, false, ret_result, &here);
-  if (!own.only_here && !own.store) error = dispatch_elsewhere(v, &key.key, effects, &own, here, error, ret_result);
+  error = vsi_dispatch_here(v, in->store, key.key, &list, &own, false, ret_result, &here);
+  if (!own.only_here && !own.store) error = dispatch_elsewhere(v, key.key, effects, &own, here, error, ret_result);
   vsi_scoped_key_finish(&key);
   return error;
 }
@@ -493,7 +493,7 @@ static vestry_err dispatch_made(vestry *v, vestry_scope scope, const vestry_key 
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vestry_err error = vsi_store_pack(v->store, &packed, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_dispatch", error);
-  error = vsi_dispatch_here(v, NULL, &packed.key, &(vsi_effects){.items = made, .count = 1},
+  error = vsi_dispatch_here(v, NULL, packed.key, &(vsi_effects){.items = made, .count = 1},
                             &(vestry_dispatch_options){0}, false, NULL, NULL);
   vsi_scoped_key_finish(&packed);
   return error;

@@ -58,7 +58,7 @@ static vestry_err put_in_scope(vestry_connection *connection, const vestry *v, v
   vestry_put_result result = {0};
   vestry_err error = pack(v, scope, key, &scoped);
   if (error) return error;
-  error = vsi_store_put(v->store, &scoped.key, connection, VESTRY_KEEP_MANY, SIZE_MAX, &result);
+  error = vsi_store_put(v->store, scoped.key, connection, VESTRY_KEEP_MANY, SIZE_MAX, &result);
   vsi_scoped_key_finish(&scoped);
   *ret_handle = error || result.refreshed ? 0 : result.handle;
   return error;
@@ -103,7 +103,7 @@ static void replace_all(const vestry_connection *connection, const vestry *v, ve
     vsi_scoped_key scoped;
     if (get_key(v, moves[i].to, &key) || !key.is_of || pack(v, scope, &key, &scoped)) continue;
     others o = {.moved = connection};
-    (void)vsi_store_with(v->store, &scoped.key, count_other, &o);
+    (void)vsi_store_with(v->store, scoped.key, count_other, &o);
     vsi_scoped_key_finish(&scoped);
     if (o.count >= many_count) vestry_connection_close(o.first, VESTRY_CAUSE_REPLACED);
     vestry_connection_unref(o.first);

@@ -32,7 +32,7 @@ void vsi_clock_init(vsi_clock *clock, const vestry_host *host, uint64_t idle_ns,
   /* If the lifetime is not longer than the idle time, an entry expires by its lifetime before it is idle for too
    * long. */
   if (clock->lifetime_ticks && clock->lifetime_ticks <= clock->idle_ticks) clock->idle_ticks = 0;
-  clock->expires = clock->idle_ticks || clock->lifetime_ticks;
+  clock->sure_ticks = clock->lifetime_ticks ? 0 : clock->idle_ticks ? clock->idle_ticks + 1 : UINT32_MAX;
   clock->origin_ns = vsi_now_ns(host) / VSI_NS_PER_MS * VSI_NS_PER_MS;
 }
 

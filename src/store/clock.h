@@ -24,7 +24,7 @@ typedef struct vsi_clock {
   uint64_t origin_ns, tick_ns, ticks_factor;
   uint32_t ticks_shift;
   uint32_t idle_ticks, lifetime_ticks; /* 0: unlimited */
-  bool expires;                        /* at least one of the two is limited */
+  uint32_t sure_ticks; /* an entry that was unused for fewer ticks is not due; UINT32_MAX: none ever is */
 } vsi_clock;
 
 /* Initialize the clock of a store that evicts, with its spans; UINT64_MAX: unlimited. */

@@ -66,7 +66,7 @@ static bool expire_some(vsi_table *table, vsi_shard *shard, uint64_t now_ticks, 
 
 void vsi_table_tick(void *self) {
   vsi_table *table = self;
-  if (!table->clock.expires) return;
+  if (table->clock.sure_ticks == UINT32_MAX) return;
   uint64_t now_ticks = vsi_clock_ticks(&table->clock, vsi_now_ns(table->host)), deadline_ns = UINT64_MAX;
   atomic_store_explicit(&table->deadline_ns, UINT64_MAX, memory_order_seq_cst);
   for (uint32_t i = 0; i < table->shards_count; i++)

@@ -162,16 +162,12 @@ VSI_SELDOM void vsi_many_join(const vsi_shard *shard, const vsi_placing *placing
   replace_newest(shard, placing, newest, number);
 }
 
-/* Return the newest entry of the key of an entry. */
-static uint32_t newest_of(const vsi_shard *shard, const vsi_placing *placing, uint32_t number) {
-  const vsi_entry *entry = vsi_entry_at(shard->in, number);
-  vestry_scoped_key key = vsi_entry_key(entry);
-  return vsi_index_find(shard->in, placing, &key, vsi_placing_anew(placing, entry));
-}
-
 VSI_SELDOM void vsi_many_leave(const vsi_shard *shard, const vsi_placing *placing, uint32_t number) {
   vsi_extra *own = vsi_extra_at(shard, number);
-  const uint32_t older = own->older, newest = newest_of(shard, placing, number);
+  const vsi_entry *entry = vsi_entry_at(shard->in, number);
+  const vestry_scoped_key key = vsi_entry_key(entry);
+  const uint32_t older = own->older,
+                 newest = vsi_index_find(shard->in, placing, &key, vsi_placing_anew(placing, entry));
   const uint32_t count = vsi_extra_at(shard, newest)->count - 1, after = newest == number ? older : newest;
   leave_chains(shard, number);
   vsi_extra_at(shard, own->newer)->older = older;

@@ -20,6 +20,21 @@ VSI_SELDOM uint64_t vsi_placing_anew(const vsi_placing *placing, const vsi_entry
   return vsi_placing_by_scope(placing, entry->lens, words, hash);
 }
 
+VSI_SELDOM uint32_t vsi_index_find_any(const vsi_index_group *groups, uint32_t count, const vsi_entry *entries,
+                                       uint32_t home, const vestry_scoped_key *key, uint8_t tag) {
+  uint32_t i = home;
+  do {
+    const vsi_index_group *at = &groups[i];
+    for (unsigned hits = vsi_group_tagged(at, tag); hits; hits &= hits - 1) {
+      const uint32_t number = at->numbers[__builtin_ctz(hits)];
+      if (vsi_entry_has_key(&entries[number - VSI_HEADS], key)) return number;
+    }
+    if (!at->passed) return 0;
+    i = i + 1 == count ? 0 : i + 1;
+  } while (i != home);
+  return 0;
+}
+
 uint32_t vsi_index_next_at_home(const vsi_arrays *in, const vsi_placing *placing, uint32_t home, uint32_t *at) {
   const vsi_index_group *groups = vsi_index_groups(in);
   uint32_t count = vsi_index_count(in);

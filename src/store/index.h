@@ -98,21 +98,23 @@ static inline unsigned vsi_group_place_of(const vsi_index_group *in, uint32_t nu
   return hits & VSI_GROUP_MASK;
 }
 
-/* Return the newest entry of a key; 0: none. hash: the hash that places it. */
+/* Return the newest entry of a key; 0: none. hash: the hash that places it. Nearly always it is the first entry of its
+ * home that has the tag. `any` examines all others; it gets the parts of the arrays, because a caller keeps them in
+ * registers (replace_victim). */
+uint32_t vsi_index_find_any(const vsi_index_group *groups, uint32_t count, const vsi_entry *entries, uint32_t home,
+                            const vestry_scoped_key *key, uint8_t tag);
 static inline uint32_t vsi_index_find(const vsi_arrays *in, const vsi_placing *placing, const vestry_scoped_key *key,
                                       uint64_t hash) {
-  const vsi_index_group *groups = vsi_index_groups(in);
-  uint32_t home = vsi_index_home(in, placing, hash), i = home;
-  do {
-    const vsi_index_group *at = &groups[i];
-    for (unsigned hits = vsi_group_tagged(at, vsi_index_tag(hash)); hits; hits &= hits - 1) {
-      uint32_t number = at->numbers[__builtin_ctz(hits)];
-      if (__builtin_expect(vsi_entry_has_key(vsi_entry_at(in, number), key), 1)) return number;
-    }
-    if (__builtin_expect(!at->passed, 1)) break;
-    i = vsi_index_after(in, i);
-  } while (i != home);
-  return 0;
+  const uint32_t home = vsi_index_home(in, placing, hash);
+  const uint8_t tag = vsi_index_tag(hash);
+  const vsi_index_group *at = &vsi_index_groups(in)[home];
+  const unsigned hits = vsi_group_tagged(at, tag);
+  if (__builtin_expect(hits != 0, 1)) {
+    const uint32_t number = at->numbers[__builtin_ctz(hits)];
+    if (__builtin_expect(vsi_entry_has_key(vsi_entry_at(in, number), key), 1)) return number;
+  }
+  if (!(hits & (hits - 1)) && !at->passed) return 0;
+  return vsi_index_find_any(vsi_index_groups(in), vsi_index_count(in), in->entries, home, key, tag);
 }
 
 /* Add an entry whose key is not in the index. There are more places than entries. */
@@ -146,11 +148,7 @@ static inline uint8_t vsi_index_remove(const vsi_arrays *in, const vsi_placing *
   }
 }
 
-/* Prefetch the heads of the lists, which lie behind the groups; or the home of a key. Without the lock: the members
- * read are only a hint. */
-static inline void vsi_index_fetch_heads(const vsi_arrays *in) {
-  vsi_prefetch_to_write(vsi_index_groups(in) + vsi_index_count(in));
-}
+/* Prefetch the home of a key. Without the lock: the members read are only a hint. */
 static inline void vsi_index_fetch(const vsi_arrays *in, const vsi_placing *placing, uint64_t hash, bool to_write) {
   const vsi_index_group *home = vsi_index_groups(in) + vsi_index_home(in, placing, hash);
   if (to_write)

@@ -386,11 +386,12 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
   const put_what is = {key, vsi_table_hash(table, key), value, policy, many_count, ret_result};
   const uint32_t shard_number = vsi_table_shard_number(table, is.hash);
   vsi_shard *shard = &table->shards[shard_number];
+  const vsi_arrays *in = &table->arrays[shard_number];
   vestry_scoped_key *long_key = NULL;
   vsi_left left;
   vsi_prefetch_to_write(&shard->lock);
-  vsi_index_fetch(&table->arrays[shard_number], &table->placing, is.hash, true);
-  if (table->evicts) vsi_index_fetch_heads(&table->arrays[shard_number]);
+  vsi_index_fetch(in, &table->placing, is.hash, true);
+  if (table->evicts) vsi_prefetch_to_write(vsi_index_groups(in) + vsi_index_count(in)); /* the heads of the lists */
   if (__builtin_expect(vsi_lens_words(vsi_scoped_key_lens(key)) > VSI_ENTRY_WORDS, 0) &&
       !(long_key = vsi_scoped_key_keep(table->host, key, NULL, 0)))
     return VESTRY_NO_MEMORY;
@@ -404,6 +405,7 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
   } else {
     error = put_any(table, shard, now, &is, long_key);
   }
-  if (!error && table->clock.expires && vsi_table_next_deadline_ns(table) == UINT64_MAX) vsi_table_expect(table, now);
+  if (!error && table->clock.sure_ticks != UINT32_MAX && vsi_table_next_deadline_ns(table) == UINT64_MAX)
+    vsi_table_expect(table, now);
   return error;
 }

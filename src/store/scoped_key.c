@@ -7,7 +7,6 @@
 
 #include "base/memory.h"
 #include "base/processor.h"
-#include "store/key.h"
 
 /* -------------------------------------------------------------------------------------------- bytes in words ---- */
 
@@ -52,7 +51,7 @@ static inline packer pack(packer to, uint64_t bytes, unsigned len) {
 
 enum { LEAF_MOST = 127, LEAF_WORDS = 18, SCOPE_MOST = 64 };
 
-/* Pack an integer in the encoding of key.h. */
+/* Pack an integer in the encoding of key.c. */
 static inline packer pack_integer(packer to, int64_t integer) {
   uint64_t number = (uint64_t)integer << 1 ^ (integer < 0 ? UINT64_MAX : 0);
   if (__builtin_expect(number < 0x80, 1)) return pack(to, VESTRY_KEY_INTEGER | number << 8, 2);
@@ -103,7 +102,8 @@ static inline uint64_t *pack_scope(uint64_t *to, vestry_scope scope) {
 static inline void seal(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, uint32_t *lens, uint64_t *words,
                         size_t count) {
   words[count] = 0;
-  scoped->key = vsi_scoped_key_at(lens, *lens, vsi_keyed_hash_words(hash, words, (count + 1) & ~(size_t)1, *lens));
+  scoped->own = vsi_scoped_key_at(lens, *lens, vsi_keyed_hash_words(hash, words, (count + 1) & ~(size_t)1, *lens));
+  scoped->key = &scoped->own;
 }
 
 /* Pack keys of any form, more slowly. */
@@ -154,11 +154,6 @@ __attribute__((noinline)) vestry_err vsi_scoped_key_pack(vsi_scoped_key *scoped,
 VSI_SELDOM void vsi_scoped_key_free(vsi_scoped_key *scoped) {
   vsi_free(scoped->host, scoped->heap);
   scoped->heap = NULL;
-}
-
-void vsi_scoped_key_hash_again(vsi_scoped_key *scoped, const vsi_keyed_hash *hash) {
-  const uint32_t lens = vsi_scoped_key_lens(&scoped->key);
-  scoped->key.hash = vsi_keyed_hash_words(hash, vsi_scoped_key_words(&scoped->key), vsi_lens_words(lens), lens);
 }
 
 vestry_scoped_key *vsi_scoped_key_keep(const vestry_host *host, const vestry_scoped_key *key, void *room,

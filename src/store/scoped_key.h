@@ -23,12 +23,14 @@ static inline size_t vsi_words_for(size_t bytes) {
   return (bytes + 7) / 8;
 }
 
-/* Return whether this number of bytes is equal, rounded up to pairs of words. bytes > 0. */
+/* Return whether this number of bytes is equal, rounded up to pairs of words. bytes > 0. The first three pairs, which
+ * an entry contains, are compared without a loop, because the end of a loop is predicted badly. */
 static inline bool vsi_words_equal(const uint64_t *a, const uint64_t *b, size_t bytes) {
-  vsi_word_pair differ = {0, 0};
-  const uint64_t *end = a + (bytes + 7) / 8;
-  do differ |= *(const vsi_word_pair *)(const void *)a ^ *(const vsi_word_pair *)(const void *)b, a += 2, b += 2;
-  while (a < end);
+  const vsi_word_pair *one = (const void *)a, *other = (const void *)b;
+  vsi_word_pair differ = one[0] ^ other[0];
+  if (bytes > 16) differ |= one[1] ^ other[1];
+  if (bytes > 32) differ |= one[2] ^ other[2];
+  for (size_t i = 3; i < (bytes + 15) / 16; i++) differ |= one[i] ^ other[i];
   return !(differ[0] | differ[1]);
 }
 
@@ -44,35 +46,42 @@ static inline void vsi_words_copy(uint64_t *to, const void *from, size_t bytes) 
 enum { VSI_SCOPED_KEY_STACK_WORDS = 48 };
 
 typedef struct vsi_scoped_key {
-  /* points into this struct, which must not move, or to heap */
-  _Alignas(VSI_CACHE_LINE) vestry_scoped_key key;
-  const vestry_host *host;
+  _Alignas(VSI_CACHE_LINE) const vestry_scoped_key *key; /* `own`, or that of a ready key */
+  vestry_scoped_key own;                                 /* points into this struct, which must not move, or to heap */
   uint32_t unused, lens;
   uint64_t words[VSI_SCOPED_KEY_STACK_WORDS]; /* starts a cache line, so that no load of words waits for two stores */
-  void *heap;                                 /* NULL: on the stack */
+  const vestry_host *host;
+  void *heap; /* NULL: on the stack */
 } vsi_scoped_key;
 
-/* A vestry_ready_key. In `key`, `data` is the address of `lens`, `parts` that of the encoded key, `integer` is the
- * hash, and `len` a part of the secret with which it was computed. */
+/* A vestry_ready_key. */
 typedef struct vsi_ready_key {
-  vestry_key key;
+  vestry_key_type type;  /* READY; in the place of vestry_key's type */
+  uint64_t secret;       /* a part of the secret of the hash in `key` */
+  vestry_scoped_key key; /* points to `lens` */
   uint32_t unused, lens;
-  uint64_t words[34];
+  uint64_t words[31];
 } __attribute__((may_alias)) vsi_ready_key;
 _Static_assert(sizeof(vsi_ready_key) == sizeof(vestry_ready_key), "room of a ready key");
 
 /* Pack a scope and a key that is not ready. OK | INVALID | TOO_LARGE | NO_MEMORY. */
 VESTRY_API vestry_err vsi_scoped_key_pack(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
                                           vestry_scope scope, const vestry_key *key);
-/* Hash a ready key with another secret. */
-VESTRY_API void vsi_scoped_key_hash_again(vsi_scoped_key *scoped, const vsi_keyed_hash *hash);
-
 VESTRY_API void vsi_scoped_key_free(vsi_scoped_key *scoped);
 /* Copy a packed key into `room` (room_bytes, aligned for any type) if it is short enough, otherwise into one
  * allocation, which the caller frees with vsi_free. room NULL, room_bytes 0: always allocate. Returns NULL if out of
  * memory. */
 vestry_scoped_key *vsi_scoped_key_keep(const vestry_host *host, const vestry_scoped_key *key, void *room,
                                        size_t room_bytes);
+
+/* ------------------------------------------------------------------------------------------------ encoded keys ---- */
+
+/* Compute the length of the result of vestry_key_encode. OK | INVALID | TOO_LARGE. */
+vestry_err vsi_key_measure(const vestry_key *key, size_t *ret_len);
+
+/* Format a key of any length, as vestry_key_format does. If the buffer is full, the text is cut, but not inside a
+ * character. capacity: not 0. A malformed part ends the text. Returns whether the text was cut. */
+VESTRY_API bool vsi_key_show(const void *encoded, size_t len, char *buffer, size_t capacity);
 
 /* ---------------------------------------------------------------------------------------------- parts of a key ---- */
 
@@ -94,6 +103,9 @@ static inline uint32_t vsi_scoped_key_lens(const vestry_scoped_key *key) {
 static inline size_t vsi_scoped_key_bytes(const vestry_scoped_key *key) {
   return key->len - sizeof(uint32_t);
 }
+static inline vestry_slice vsi_scoped_key_encoded(const vestry_scoped_key *key) {
+  return (vestry_slice){key->data + key->key_offset, key->len - key->key_offset};
+}
 static inline const uint64_t *vsi_scoped_key_words(const vestry_scoped_key *key) {
   return (const uint64_t *)(const void *)(key->data + sizeof(uint32_t));
 }
@@ -114,24 +126,26 @@ static inline bool vsi_scoped_key_is_of(const vestry_scoped_key *key, const vest
   return key->scope.len == scope->len && (scope->len == 0 || memcmp(key->scope.data, scope->data, scope->len) == 0);
 }
 
-/* Pack a scope and a key, or take them from a ready key. OK (call finish) | INVALID | TOO_LARGE | NO_MEMORY. */
-static inline vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
-                                             const vestry_host *host, vestry_scope scope, const vestry_key *key) {
-  if (!key || __builtin_expect(key->type != VESTRY_KEY_READY, 1))
-    return vsi_scoped_key_pack(scoped, hash, host, scope, key);
-  scoped->key = vsi_scoped_key_at(key->data, *(const uint32_t *)key->data, (uint64_t)key->integer);
-  scoped->heap = NULL;
-  if (scope.len && !vsi_scoped_key_is_of(&scoped->key, &scope)) return VESTRY_INVALID;
-  if (__builtin_expect(key->len != hash->low, 0)) vsi_scoped_key_hash_again(scoped, hash);
-  return VESTRY_OK;
-}
-/* The same for an encoded key that was checked, marked by a pointer to itself. */
+/* Pack a scope and an encoded key that was checked, marked by a pointer to itself. As vsi_scoped_key_init. */
 static inline vestry_err vsi_scoped_key_init_encoded(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
                                                      const vestry_host *host, vestry_scope scope,
                                                      vestry_slice encoded) {
   vestry_key key = vestry_key_encoded(encoded.data, encoded.len);
   if (encoded.len && encoded.len <= VESTRY_KEY_MAX_BYTES) key.parts = &key;
   return vsi_scoped_key_pack(scoped, hash, host, scope, &key);
+}
+/* Pack a scope and a key, or take them from a ready key. OK (call finish) | INVALID | TOO_LARGE | NO_MEMORY. */
+static inline vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
+                                             const vestry_host *host, vestry_scope scope, const vestry_key *key) {
+  if (!key || __builtin_expect(key->type != VESTRY_KEY_READY, 1))
+    return vsi_scoped_key_pack(scoped, hash, host, scope, key);
+  const vestry_scoped_key *ready = &((const vsi_ready_key *)(const void *)key)->key;
+  if (scope.len && !vsi_scoped_key_is_of(ready, &scope)) return VESTRY_INVALID;
+  if (__builtin_expect(((const vsi_ready_key *)(const void *)key)->secret != hash->low, 0))
+    return vsi_scoped_key_init_encoded(scoped, hash, host, ready->scope, vsi_scoped_key_encoded(ready));
+  scoped->key = ready;
+  scoped->heap = NULL;
+  return VESTRY_OK;
 }
 
 #endif

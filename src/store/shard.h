@@ -83,10 +83,11 @@ static inline vestry_scoped_key vsi_entry_key(const vsi_entry *entry) {
 }
 
 static inline bool vsi_entry_has_key(const vsi_entry *entry, const vestry_scoped_key *key) {
+  const size_t bytes = vsi_scoped_key_bytes(key); /* of both, if the lengths are equal */
   if (entry->lens != vsi_scoped_key_lens(key)) return false;
-  const vestry_scoped_key *own = vsi_entry_long_key(entry);
-  const uint64_t *words = own ? vsi_scoped_key_words(own) : entry->words;
-  return vsi_words_equal(words, vsi_scoped_key_words(key), vsi_scoped_key_bytes(key));
+  const uint64_t *words = entry->words;
+  if (__builtin_expect(bytes > sizeof entry->words, 0)) words = vsi_scoped_key_words(vsi_entry_long_key(entry));
+  return vsi_words_equal(words, vsi_scoped_key_words(key), bytes);
 }
 
 typedef struct vsi_shard {

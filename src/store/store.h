@@ -41,12 +41,9 @@ vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void
                          size_t many_count, vestry_put_result *ret_result);
 vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
 
-/* Take a store over for an instance: `purge` is called instead of the store's own hook, which is returned. Not while
- * other threads use the store. Returns false if the store is taken over already. */
-bool vsi_store_adopt(vestry_store *store, const void *owner, vestry_purge_fn purge, void *ctx,
-                     vestry_purge_fn *ret_purge, void **ret_ctx);
-/* Give it back, with its own hook. */
-void vsi_store_give_back(vestry_store *store, vestry_purge_fn purge, void *ctx);
+/* Take a store over for an instance, or give it back (owner NULL). Exchanges *purge and *ctx and the store's hook. Not
+ * while other threads use the store. */
+void vsi_store_adopt(vestry_store *store, const void *owner, vestry_purge_fn *purge, void **ctx);
 
 /* Get the times for which evicted entries of a built-in store were unused; one of 16 is sampled. Any thread. */
 VESTRY_API void vsi_store_evictions(const vestry_store *store, vsi_histogram_counts *ret_counts);

@@ -102,16 +102,6 @@ VSI_SELDOM void vsi_visit_use_one(const vsi_store_visit *visit, uint32_t newest,
   file_again(visit, used, visit->now);
 }
 
-/* Set the last use of an entry to the tick `used`, which may be long past. It counts as used now if `used` is later,
- * and at the first tick of the order if `used` is earlier. */
-static void file_at(vsi_store_visit *visit, uint32_t number, uint32_t used) {
-  vsi_shard *shard = visit->shard;
-  if (vsi_tick_age(used, visit->now)) used = visit->now;
-  if (vsi_tick_age(shard->last, used)) used = shard->last;
-  file_again(visit, number, used);
-  vsi_visit_publish(visit->table, shard);
-}
-
 VSI_SELDOM vestry_cause vsi_visit_expire(vsi_store_visit *visit, uint32_t number) {
   const vsi_table *table = visit->table;
   vestry_cause cause = vsi_visit_due(visit, number);
@@ -119,8 +109,22 @@ VSI_SELDOM vestry_cause vsi_visit_expire(vsi_store_visit *visit, uint32_t number
   uint64_t used_ns = table->exit->value.used_ns(vsi_entry_at(visit->shard->in, number)->value);
   uint64_t now_ns = used_ns ? vsi_now_ns(table->host) : 0, used = vsi_clock_ticks(&table->clock, used_ns);
   if (!used_ns || vsi_clock_ticks(&table->clock, now_ns) > used + table->clock.idle_ticks) return cause;
-  file_at(visit, number, (uint32_t)used & VSI_TICK_MASK);
+  /* An earlier use than the first tick of the order counts as a use in that tick; a later one than now, as one now. */
+  uint32_t tick = (uint32_t)used & VSI_TICK_MASK;
+  if (vsi_tick_age(tick, visit->now)) tick = visit->now;
+  if (vsi_tick_age(visit->shard->last, tick)) tick = visit->shard->last;
+  file_again(visit, number, tick);
+  vsi_visit_publish(visit->table, visit->shard);
   return vsi_visit_due(visit, number); /* that use may be too old as well */
+}
+
+vestry_cause vsi_shard_cause(const vsi_shard *shard, const vsi_clock *clock, uint32_t now, uint32_t number) {
+  const uint32_t unused = vsi_tick_age(now, vsi_entry_tick(vsi_entry_at(shard->in, number)));
+  const bool idle = clock->idle_ticks && unused > clock->idle_ticks;
+  const uint32_t lived = clock->lifetime_ticks ? vsi_tick_age(now, vsi_extra_at(shard, number)->born) : 0;
+  if (lived > clock->lifetime_ticks && !(idle && unused - clock->idle_ticks > lived - clock->lifetime_ticks))
+    return VESTRY_CAUSE_EXPIRED;
+  return idle ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_NONE;
 }
 
 /* Return whether any entry of the shard may be due. */
@@ -254,6 +258,7 @@ vestry_err vsi_table_create(const vestry_store_options *options, vestry_store_ex
   table->max_per_scope = options->max_per_scope_count;
   uint64_t idle_ns = vsi_ms_to_ns(options->idle_ms ? options->idle_ms : IDLE_DEFAULT_MS);
   uint64_t lifetime_ns = options->lifetime_ms ? vsi_ms_to_ns(options->lifetime_ms) : UINT64_MAX;
+  table->clock.sure_ticks = UINT32_MAX;
   if (evicts) vsi_clock_init(&table->clock, host, idle_ns, lifetime_ns);
   atomic_init(&table->deadline_ns, UINT64_MAX);
   table->placing = (vsi_placing){&exit->hash, bits, table->max_per_scope ? bits : 0};

@@ -201,16 +201,12 @@ static inline void vsi_visit_leave(vsi_store_visit *visit, uint32_t number, vest
 
 /* Return the cause with which an entry must leave: idle time or lifetime, whichever ended first. NONE: the entry
  * stays. */
+vestry_cause vsi_shard_cause(const vsi_shard *shard, const vsi_clock *clock, uint32_t now, uint32_t number);
 static inline vestry_cause vsi_shard_due(const vsi_shard *shard, const vsi_clock *clock, uint32_t now,
                                          uint32_t number) {
-  uint32_t unused = vsi_tick_age(now, vsi_entry_tick(vsi_entry_at(shard->in, number)));
-  bool idle = unused > clock->idle_ticks && clock->idle_ticks;
-  if (__builtin_expect(clock->lifetime_ticks != 0, 0)) {
-    uint32_t lived = vsi_tick_age(now, vsi_extra_at(shard, number)->born);
-    if (lived > clock->lifetime_ticks && !(idle && unused - clock->idle_ticks > lived - clock->lifetime_ticks))
-      return VESTRY_CAUSE_EXPIRED;
-  }
-  return __builtin_expect(idle, 0) ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_NONE;
+  const uint32_t unused = vsi_tick_age(now, vsi_entry_tick(vsi_entry_at(shard->in, number)));
+  if (__builtin_expect(unused < clock->sure_ticks, 1)) return VESTRY_CAUSE_NONE;
+  return vsi_shard_cause(shard, clock, now, number);
 }
 static inline vestry_cause vsi_visit_due(const vsi_store_visit *visit, uint32_t number) {
   return vsi_shard_due(visit->shard, &visit->table->clock, visit->now, number);
@@ -224,7 +220,7 @@ vestry_cause vsi_visit_expire(vsi_store_visit *visit, uint32_t number);
 
 /* Count a use of an entry that is the only one of its key. */
 static inline void vsi_visit_use(const vsi_store_visit *visit, uint32_t number) {
-  if (__builtin_expect(visit->table->max_per_scope != 0, 0)) vsi_scopes_use(visit->shard, number);
+  if (__builtin_expect(visit->shard->has_extra, 0) && visit->table->max_per_scope) vsi_scopes_use(visit->shard, number);
   vsi_entry *entry = vsi_entry_at(visit->shard->in, number);
   if (__builtin_expect(entry->use == (visit->now << 1 | 1), 1)) return;
   entry->use = vsi_entry_tick(entry) == visit->now ? entry->use | 1 : visit->now << 1;

@@ -243,7 +243,8 @@ TEST_CASE(channels_with_equal_hashes_are_all_listed) {
   for (int i = 0; i < CHANNELS; i++) {
     vsi_scoped_key name;
     assert_int_equal(vsi_store_pack(s.on.v->store, &name, NOWHERE, VESTRY_KEY("same", i)), VESTRY_OK);
-    assert_int_equal(vsi_channels_hold(s.on.v->channels, name.key.data, name.key.len, hashes[i], &held[i]), VESTRY_OK);
+    const vestry_scoped_key *key = name.key;
+    assert_int_equal(vsi_channels_hold(s.on.v->channels, key->data, key->len, hashes[i], &held[i]), VESTRY_OK);
     vsi_scoped_key_finish(&name);
   }
   for (size_t limit = 1; limit < CHANNELS + 2; limit++) {

@@ -27,8 +27,8 @@ static vestry_err find(site *w, vsi_targets *targets, uint32_t *count) {
   vestry_store *store = vestry_parts_of(w->v)->store;
   vsi_scoped_key key;
   assert_int_equal(vsi_store_pack(store, &key, NOWHERE, ROOM("a")), VESTRY_OK);
-  vestry_err error = vsi_targets_find(targets, store, &key.key);
-  if (count) assert_int_equal(vsi_targets_count(store, &key.key, count), error);
+  vestry_err error = vsi_targets_find(targets, store, key.key);
+  if (count) assert_int_equal(vsi_targets_count(store, key.key, count), error);
   vsi_scoped_key_finish(&key);
   return error;
 }

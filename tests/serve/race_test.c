@@ -79,7 +79,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
   assert_int_equal(vsi_store_pack(vestry_parts_of(all.w.v)->store, &key, NOWHERE, ROOM("a")), VESTRY_OK);
   vsi_targets found;
   vsi_targets_init(&found, &all.w.th.host);
-  assert_int_equal(vsi_targets_find(&found, vestry_parts_of(all.w.v)->store, &key.key), VESTRY_OK);
+  assert_int_equal(vsi_targets_find(&found, vestry_parts_of(all.w.v)->store, key.key), VESTRY_OK);
   vsi_scoped_key_finish(&key);
   assert_int_equal(found.count, *ret_winners);
   vsi_targets_finish(&found);

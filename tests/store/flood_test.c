@@ -27,7 +27,7 @@ static void choose_keys(const vsi_keyed_hash *hash) {
     vestry_key key = vestry_key_string(keys[i]);
     assert_int_equal(vsi_scoped_key_init(&scoped, hash, vestry_host_default(), world_scope("s"), &key), VESTRY_OK);
     vsi_scoped_key_finish(&scoped);
-    i += scoped.key.hash >> (64 - CROWDED_BITS) == 77;
+    i += scoped.key->hash >> (64 - CROWDED_BITS) == 77;
   }
 }
 

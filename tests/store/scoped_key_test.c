@@ -34,13 +34,13 @@ static void scope_and_key_bytes_are_delimited(void **state) {
     vestry_key key = {.type = cases[i].type, .data = cases[i].key, .len = strlen(cases[i].key)};
     vestry_scope scope = {cases[i].scope, strlen(cases[i].scope)};
     assert_int_equal(vsi_scoped_key_init(&scoped[i], &hash, vestry_host_default(), scope, &key), VESTRY_OK);
-    assert_int_equal(scoped[i].key.scope.len, scope.len);
-    assert_memory_equal(scoped[i].key.scope.data, scope.data, scope.len);
-    assert_true(vsi_scoped_key_is_of(&scoped[i].key, &scope));
-    assert_false(vsi_scoped_key_is_of(&scoped[i].key, &(vestry_scope){"zz", 2}));
+    assert_int_equal(scoped[i].key->scope.len, scope.len);
+    assert_memory_equal(scoped[i].key->scope.data, scope.data, scope.len);
+    assert_true(vsi_scoped_key_is_of(scoped[i].key, &scope));
+    assert_false(vsi_scoped_key_is_of(scoped[i].key, &(vestry_scope){"zz", 2}));
     for (size_t j = 0; j < i; j++)
-      assert_false(scoped[i].key.len == scoped[j].key.len &&
-                   memcmp(scoped[i].key.data, scoped[j].key.data, scoped[i].key.len) == 0);
+      assert_false(scoped[i].key->len == scoped[j].key->len &&
+                   memcmp(scoped[i].key->data, scoped[j].key->data, scoped[i].key->len) == 0);
   }
   for (size_t i = 0; i < COUNT; i++) vsi_scoped_key_finish(&scoped[i]);
 }
@@ -75,13 +75,13 @@ static void fast_and_slow_path_make_equal_keys(void **state) {
     assert_int_equal(vestry_key_encode(&key, encoded, sizeof encoded, &len), VESTRY_OK);
     const vestry_slice slice = {encoded, len};
     assert_int_equal(vsi_scoped_key_init_encoded(&other, &hash, vestry_host_default(), scope, slice), VESTRY_OK);
-    assert_int_equal(one.key.len - one.key.key_offset, len);
-    assert_memory_equal(one.key.data + one.key.key_offset, encoded, len);
-    assert_int_equal(one.key.len, other.key.len);
-    assert_memory_equal(one.key.data, other.key.data, one.key.len);
-    uint32_t lens = vsi_scoped_key_lens(&one.key);
-    assert_memory_equal(vsi_scoped_key_words(&one.key), vsi_scoped_key_words(&other.key), vsi_lens_words(lens) * 8);
-    assert_true(one.key.hash == other.key.hash);
+    assert_int_equal(one.key->len - one.key->key_offset, len);
+    assert_memory_equal(one.key->data + one.key->key_offset, encoded, len);
+    assert_int_equal(one.key->len, other.key->len);
+    assert_memory_equal(one.key->data, other.key->data, one.key->len);
+    uint32_t lens = vsi_scoped_key_lens(one.key);
+    assert_memory_equal(vsi_scoped_key_words(one.key), vsi_scoped_key_words(other.key), vsi_lens_words(lens) * 8);
+    assert_true(one.key->hash == other.key->hash);
     usual += one.host != vestry_host_default(); /* only the slow path needs it */
     vsi_scoped_key_finish(&one);
     vsi_scoped_key_finish(&other);
@@ -95,10 +95,10 @@ static void copied_key_can_be_read(void **state) {
   vestry_scope scope = {"somebody's", 10};
   assert_int_equal(vsi_scoped_key_init(&scoped, &hash, vestry_host_default(), scope, key), VESTRY_OK);
   unsigned char copy[65];
-  memcpy(copy + 1, scoped.key.data, scoped.key.len); /* unaligned */
-  vestry_scoped_key read = vestry_scoped_key_read(copy + 1, scoped.key.len);
-  assert_int_equal(read.len, scoped.key.len);
-  assert_int_equal(read.key_offset, scoped.key.key_offset);
+  memcpy(copy + 1, scoped.key->data, scoped.key->len); /* unaligned */
+  vestry_scoped_key read = vestry_scoped_key_read(copy + 1, scoped.key->len);
+  assert_int_equal(read.len, scoped.key->len);
+  assert_int_equal(read.key_offset, scoped.key->key_offset);
   assert_true(vsi_scoped_key_is_of(&read, &scope));
   char text[32];
   assert_int_equal(vestry_key_format(read.data + read.key_offset, read.len - read.key_offset, text, 32, NULL),
@@ -115,12 +115,12 @@ static void long_scoped_keys_are_allocated(void **state) {
   vestry_scope full = {scope, VESTRY_SCOPE_MAX_BYTES};
   assert_int_equal(vsi_scoped_key_init(&scoped, &hash, &th.host, full, &longest), VESTRY_OK);
   assert_int_equal(atomic_load(&th.live), 1);
-  assert_int_equal(scoped.key.len, 4 + VESTRY_SCOPE_MAX_BYTES + VESTRY_KEY_MAX_BYTES);
+  assert_int_equal(scoped.key->len, 4 + VESTRY_SCOPE_MAX_BYTES + VESTRY_KEY_MAX_BYTES);
   vsi_scoped_key_finish(&scoped);
   for (size_t len = 0; len < 300; len++) { /* across the end of the stack buffer */
     vestry_key key = vestry_key_bytes(data, len);
     assert_int_equal(vsi_scoped_key_init(&scoped, &hash, &th.host, (vestry_scope){scope, 300 - len}, &key), VESTRY_OK);
-    assert_memory_equal(scoped.key.data + scoped.key.len - len, data, len);
+    assert_memory_equal(scoped.key->data + scoped.key->len - len, data, len);
     vsi_scoped_key_finish(&scoped);
   }
   vestry_key small = vestry_key_integer(1);

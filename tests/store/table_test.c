@@ -176,7 +176,7 @@ static uint32_t shard_of(const vestry_key *key) {
   vsi_scoped_key scoped;
   assert_int_equal(vsi_scoped_key_init(&scoped, &w.store->exit.hash, &w.th->host, world_scope("s"), key), VESTRY_OK);
   vsi_scoped_key_finish(&scoped);
-  return vsi_table_shard(table(), scoped.key.hash)->number;
+  return vsi_table_shard(table(), scoped.key->hash)->number;
 }
 
 static void equally_old_victims_come_from_the_own_shard(void **state) {

@@ -58,7 +58,7 @@ vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key
   if (error) return vsi_key_refuse(v->host, "vestry_subscribe", error);
   vsi_bus *bus;
   error = vsi_bus_use(v, &bus);
-  if (!error) error = vsi_bus_subscribe(bus, (vestry_slice){name.key.data, name.key.len}, &own, ret_subscription);
+  if (!error) error = vsi_bus_subscribe(bus, (vestry_slice){name.key->data, name.key->len}, &own, ret_subscription);
   vsi_scoped_key_finish(&name);
   return error;
 }
@@ -86,7 +86,7 @@ vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, 
   if (!v) return VESTRY_INVALID;
   vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_publish", error);
-  error = publish(v, &name.key, data, len, &count);
+  error = publish(v, name.key, data, len, &count);
   vsi_scoped_key_finish(&name);
   if (error) return error;
   if (ret_count) *ret_count = count;
@@ -135,7 +135,7 @@ vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const
   if (error) return error;
   /* Allocate before the subscription is prepared, because freeing this needs no call of `over`. */
   subscribing *one = vsi_calloc(reply->host, 1, sizeof *one);
-  const vestry_slice topic = {name.key.data, name.key.len};
+  const vestry_slice topic = {name.key->data, name.key->len};
   vsi_bus *bus;
   error = one ? vsi_bus_use(reply->v, &bus) : VESTRY_NO_MEMORY;
   if (!error) error = vsi_bus_prepare(bus, topic, subscriber, &one->subscription);

@@ -328,7 +328,7 @@ vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key 
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_history_begin", error);
-  error = vsi_channels_hold(v->channels, name.key.data, name.key.len, name.key.hash, &channel);
+  error = vsi_channels_hold(v->channels, name.key->data, name.key->len, name.key->hash, &channel);
   vsi_scoped_key_finish(&name);
   return error ? error : begin_history(v, channel, &options);
 }

@@ -127,8 +127,8 @@ static vestry_err prepare(vestry_presence *presence, const vestry_key *place, co
   vsi_scoped_key packed;
   vestry_err error = vsi_place_pack(presence, place, &packed);
   if (error) return error;
-  error = vsi_place_create(presence->host, &packed.key, &one->spare_place);
-  if (!error) one->spare = vsi_presence_member_create(presence, &packed.key, user);
+  error = vsi_place_create(presence->host, packed.key, &one->spare_place);
+  if (!error) one->spare = vsi_presence_member_create(presence, packed.key, user);
   vsi_scoped_key_finish(&packed);
   return !error && !one->spare ? VESTRY_NO_MEMORY : error;
 }
@@ -299,7 +299,7 @@ static vsi_place *find_and_lock(vestry_presence *presence, const vestry_key *key
   *ret_error = vsi_place_pack(presence, key, &packed);
   if (*ret_error) return NULL;
   vsi_mutex_lock(&presence->lock);
-  vsi_place *found = vsi_place_find_locked(presence, &packed.key);
+  vsi_place *found = vsi_place_find_locked(presence, packed.key);
   if (!found) vsi_mutex_unlock(&presence->lock);
   vsi_scoped_key_finish(&packed);
   return found;

@@ -209,7 +209,7 @@ static vestry_err apply(vestry_presence *presence, const vsi_presence_update *up
   vestry_err error = vsi_place_pack_encoded(presence, update->place, &place);
   if (error) return error == VESTRY_NO_MEMORY ? error : VESTRY_MALFORMED;
   vsi_mutex_lock(&presence->lock);
-  error = apply_locked(presence, &place.key, update, node);
+  error = apply_locked(presence, place.key, update, node);
   vsi_mutex_unlock(&presence->lock);
   vsi_scoped_key_finish(&place);
   return error;

@@ -67,7 +67,7 @@ vestry_err vsi_cluster_holders(vestry_cluster *cluster, vestry_scope scope, cons
   vsi_scoped_key name;
   vestry_err error = vsi_store_pack(cluster->v->store, &name, scope, key);
   if (error) return error;
-  *ret_count = vsi_keys_holders(&cluster->keys, vsi_cluster_hash_key(cluster, &name.key));
+  *ret_count = vsi_keys_holders(&cluster->keys, vsi_cluster_hash_key(cluster, name.key));
   vsi_scoped_key_finish(&name);
   return VESTRY_OK;
 }

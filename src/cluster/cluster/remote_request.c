@@ -511,7 +511,7 @@ vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *effects, con
   vsi_scoped_key key;
   vestry_err error = vsi_store_pack(cluster->v->store, &key, options.scope, options.key);
   if (error) return vsi_key_refuse(cluster->host, "vestry_cluster_dispatch", error);
-  error = dispatch(cluster, &key.key, effects, &options, on_answer, ctx);
+  error = dispatch(cluster, key.key, effects, &options, on_answer, ctx);
   vsi_scoped_key_finish(&key);
   return error;
 }
@@ -540,7 +540,7 @@ vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_scope scope, c
   vsi_scoped_key name;
   vestry_err error = vsi_store_pack(cluster->v->store, &name, scope, key);
   if (error) return vsi_key_refuse(cluster->host, "vestry_cluster_publish", error);
-  error = publish(cluster, &name.key, data, len);
+  error = publish(cluster, name.key, data, len);
   vsi_scoped_key_finish(&name);
   return error;
 }

@@ -72,9 +72,9 @@ static void look_at(const vestry_listed *listed, void *ctx) {
     have_it_announced_again(cluster);
     return;
   }
-  uint64_t hash = vsi_cluster_hash_key(cluster, &key.key);
+  uint64_t hash = vsi_cluster_hash_key(cluster, key.key);
   for (size_t i = 0; i < cluster->sought_count; i++)
-    if (cluster->sought[i].hash == hash) close_older(cluster, &key.key, cluster->sought[i].stamp);
+    if (cluster->sought[i].hash == hash) close_older(cluster, key.key, cluster->sought[i].stamp);
   vsi_scoped_key_finish(&key);
 }
 

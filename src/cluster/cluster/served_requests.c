@@ -189,14 +189,14 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_request *requ
   json_t *effects = NULL, *data = NULL;
   vestry_err error = vsi_cluster_pack(cluster, request->name, &key);
   if (error) return error;
-  error = vsi_targets_count(vestry_parts_of(cluster->v)->store, &key.key, ret_count);
+  error = vsi_targets_count(vestry_parts_of(cluster->v)->store, key.key, ret_count);
   if (!error) error = read_effects(cluster, request->effects, &effects);
   if (!error && request->data.len) data = vsi_json_load(request->data.data, request->data.len, JSON_ALLOW_NUL, NULL);
   if (!error && request->data.len && !json_is_object(data)) error = VESTRY_INVALID;
   const vestry_dispatch_options options = {.data = data, .fail_fast = is_fail_fast};
   if (!error)
     error =
-        vsi_dispatch_here(cluster->v, NULL, &key.key, &(vsi_effects){.list = effects}, &options, true, NULL, ret_count);
+        vsi_dispatch_here(cluster->v, NULL, key.key, &(vsi_effects){.list = effects}, &options, true, NULL, ret_count);
   vsi_scoped_key_finish(&key);
   json_decref(effects);
   json_decref(data);
@@ -279,9 +279,9 @@ static vestry_err perform_message_here(vestry_cluster *cluster, const vsi_wire_m
   vestry_err error = vsi_cluster_pack(cluster, name, &key);
   if (error) return error;
   if (message->kind == VSI_WIRE_EVENT)
-    error = do_event(cluster, &key.key, &reader);
+    error = do_event(cluster, key.key, &reader);
   else
-    error = vsi_publish_here(cluster->v, &key.key, reader.at, reader.left);
+    error = vsi_publish_here(cluster->v, key.key, reader.at, reader.left);
   vsi_scoped_key_finish(&key);
   return error;
 }
