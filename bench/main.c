@@ -109,9 +109,8 @@ static const struct {
      "      one effect to one memory transport: nanoseconds and allocations; fails on wrong bytes"},
     {"costs", bench_costs,
      "costs [--streams 1000] [--sends STREAMS]\n"
-     "      the figures of docs/guide/costs.md: bytes of streams, keys and waiting events, allocations, microseconds "
-     "of\n"
-     "      sends below and above the mark; fails if one cannot be measured"},
+     "      the figures of docs/guide/connections.md: bytes of streams, keys and waiting events, allocations,\n"
+     "      microseconds of sends below and above the mark; fails if one cannot be measured"},
     {"lease", bench_lease,
      "lease [--tabs 10000] [--count 200000] [--turns 9]\n"
      "      the cost of a lease renewal by a tab, compared to a minimal handler"},

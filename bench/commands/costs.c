@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench costs: the figures of the guide's table of costs (docs/guide/costs.md).
+/* vestry-bench costs: the figures of the guide's table of costs (docs/guide/connections.md#costs).
  *
  *   memory    bytes of a stream, of a further key, and of a waiting event by the policy of its queue; malloc's rounding
  *             included. The transport takes no memory, and the runtime is not stepped while events wait

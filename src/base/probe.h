@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Probes: places at which bpftrace, perf and other tools can observe a running program (USDT, the format of sys/sdt.h:
  * https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation). Each is one nop until a tool observes it, and
- * its arguments are values that are available anyway. docs/guide/probes.md lists them; tests/source/probes.py compares
+ * its arguments are values that are available anyway. docs/guide/metrics.md lists them; tests/source/probes.py compares
  * the list with the library. Without sys/sdt.h, or with -DVESTRY_PROBES=OFF, there are none. */
 #ifndef VSI_BASE_PROBE_H
 #define VSI_BASE_PROBE_H

@@ -137,7 +137,7 @@ struct vestry_connection {
 
   _Alignas(void *) unsigned char context[]; /* of the hooks: the one that they have made, or a pointer */
 };
-_Static_assert(sizeof(struct vestry_connection) <= 352, "an idle stream's own memory: docs/guide/costs.md");
+_Static_assert(sizeof(struct vestry_connection) <= 352, "an idle stream's own memory: docs/guide/connections.md#costs");
 
 /* Close connections if the budget is under pressure. No lock held. */
 static inline void vsi_environment_relieve(const vsi_environment *environment) {

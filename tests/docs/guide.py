@@ -3,7 +3,7 @@
 """Check the snippets of a page of the guide: guide.py PAGE FOLDER COMPILER FLAG… -- LIBRARY…
 
 All ```c blocks of a page form one program, in their order, together with the hidden parts: comments that begin with a
-line `<!-- c`. The program must compile without a warning, run, and print the contents of the page's ```text blocks in
+line `<!-- c`. After a line `<!-- program -->`, another program begins. Each program must compile without a warning, run, and print the contents of the page's ```text blocks in
 their order; empty lines are ignored.
 
 The program of a page with ```console blocks is a server. It is started with a port as its argument. Each line of these
@@ -26,7 +26,7 @@ from port import reserve_port  # noqa: E402
 
 PATIENCE_S = 240
 
-BLOCK = re.compile(r"^(?P<open>```(?P<kind>\w*)|<!-- c)\n(?P<text>.*?)^(?:```|-->)$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^(?P<open>```(?P<kind>\w*)[^\n]*|<!-- c)\n(?P<text>.*?)^(?:```|-->)$", re.MULTILINE | re.DOTALL)
 
 
 def lines(text):
@@ -40,14 +40,13 @@ def differ(what, wanted, got):
     return True
 
 
-def read(page):
-    """Return the program of the page, its output, the commands with their outputs, and those before the program."""
+def read(page, text, first_line):
+    """Return a program of the page, its output, the commands with their outputs, and those before the program."""
     source, printed, commands, before = "", "", [], []
-    text = page.read_text()
     for match in BLOCK.finditer(text):
         block = match["text"]
         if match["open"] in ("```c", "<!-- c"):
-            source += f'#line {text.count(chr(10), 0, match.start("text")) + 1} "{page}"\n{block}'
+            source += f'#line {text.count(chr(10), 0, match.start("text")) + first_line} "{page}"\n{block}'
         elif match["kind"] == "text":
             printed += block
         elif match["kind"] == "console":
@@ -60,13 +59,9 @@ def read(page):
 def shows_another_file(page):
     """Return whether the page shows a configuration that differs from that of the examples."""
     cluster = "cluster-" if page.stem == "machines" else ""
-    files = {
-        "nginx": f"proxy/{cluster}nginx.conf",
-        "haproxy": f"proxy/{cluster}haproxy.cfg",
-        "caddy": f"proxy/{cluster}Caddyfile",
-        "lighttpd": f"proxy/{cluster}lighttpd.conf",
-        "nats": "nats/nats-server.conf",
-    }
+    files = {"nginx": f"proxy/{cluster}nginx.conf", "haproxy": f"proxy/{cluster}haproxy.cfg",
+             "caddy": f"proxy/{cluster}Caddyfile", "lighttpd": f"proxy/{cluster}lighttpd.conf",
+             "nats": "nats/nats-server.conf"}
     bad = False
     for match in BLOCK.finditer(page.read_text()):
         if match["kind"] in files:
@@ -117,31 +112,36 @@ def serve(program, folder, commands):
         server.kill()
 
 
-def main():
-    page, folder, arguments = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
-    source, printed, commands, before = read(page)
-    if shows_another_file(page):
-        return 1
+def fails(page, text, first_line, folder, arguments):
+    """Compile and run a program of the page: that of a part of its text."""
+    source, printed, commands, before = read(page, text, first_line)
     if "main(" not in source:
-        print(f"{page}: no program")
-        return 1
-    folder.mkdir(parents=True, exist_ok=True)
-    file, program = folder / f"{page.stem}.c", folder / page.stem
+        print(f"{page}:{first_line}: no program")
+        return True
+    file, program = folder / f"{page.stem}-{first_line}.c", folder / f"{page.stem}-{first_line}"
     file.write_text(source)
     at = arguments.index("--")
     compiler = arguments[:at] + ["-Wall", "-Wextra", "-Werror", "-std=c11", f"-I{Path(__file__).parent}"]
     if subprocess.run(compiler + [file, "-o", program] + arguments[at + 1:], check=False).returncode:
-        return 1
+        return True
     if any([runs_badly(command, output, folder) for command, output in before]):
-        return 1
+        return True
     if commands:
-        return 1 if serve(program, folder, commands) else 0
-    run = subprocess.run([program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S,
-                         check=False)
-    bad = differ(page, lines(printed), lines(run.stdout))
+        return serve(program, folder, commands)
+    run = subprocess.run([program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S)
     if run.returncode:
         print(f"{page}: the program ended with {run.returncode}")
-    return 1 if bad or run.returncode else 0
+    return differ(page, lines(printed), lines(run.stdout)) or run.returncode != 0
+
+
+def main():
+    page, folder, arguments = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    folder.mkdir(parents=True, exist_ok=True)
+    bad, line = shows_another_file(page), 1
+    for text in page.read_text().split("<!-- program -->\n"):
+        bad |= fails(page, text, line, folder, arguments)
+        line += text.count("\n") + 1
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def of_guide(text):
 
 
 def main():
-    guide = (Path(sys.argv[1]) / "docs/guide/probes.md").read_text()
+    guide = (Path(sys.argv[1]) / "docs/guide/metrics.md").read_text().split("\n## Probes\n")[1]
     there, said = of_libraries(sys.argv[2:]), of_guide(guide)
     bad = []
     if not there:

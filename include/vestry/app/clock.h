@@ -10,7 +10,7 @@
  *      vestry_html_clock(html, &clock);
  *      vestry_html_add(html, "><time data-countdown=\"%lld\" data-over=\"over\"></time>", (long long)ends_ms);
  *
- *  docs/guide/clock.md explains the attributes. */
+ *  docs/guide/page-rules.md#countdowns-by-the-servers-clock explains the attributes. */
 #ifndef VESTRY_CLOCK_H
 #define VESTRY_CLOCK_H
 

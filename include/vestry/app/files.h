@@ -10,7 +10,7 @@
  *  for a changed one, by If-Match or If-Unmodified-Since) and one range of bytes. If a compressed `name.br` or
  *  `name.gz` exists beside `name` and is not older, clients that accept this encoding receive it. Requests cannot leave
  *  the folder: a symbolic link, a path segment that begins with a dot, or a file that is not regular gets 404.
- *  docs/guide/files.md has the rules. */
+ *  docs/guide/uploads.md#static-files has the rules. */
 #ifndef VESTRY_FILES_H
 #define VESTRY_FILES_H
 

@@ -10,7 +10,7 @@
  *
  *      guest = vestry_guest_id(req);                                 // a page; NULL: no guest, or a user
  *
- *  docs/guide/guests.md has the difference between guests and anonymous users, and the rules. */
+ *  docs/guide/sessions.md#guests-all-rules has the difference between guests and anonymous users, and the rules. */
 #ifndef VESTRY_GUEST_H
 #define VESTRY_GUEST_H
 

@@ -12,7 +12,7 @@
  *        return vestry_connection_patch_elements(connection, ...);   // the complete current state
  *      }
  *
- *  Use a history for events that append: logs, chats, tokens of a language model. docs/guide/history.md has the
+ *  Use a history for events that append: logs, chats, tokens of a language model. docs/guide/channels.md has the
  *  rules. */
 #ifndef VESTRY_HISTORY_H
 #define VESTRY_HISTORY_H

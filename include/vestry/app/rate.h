@@ -7,7 +7,7 @@
  *
  *  A bucket holds at most burst_count tokens, and gains count tokens per period, evenly. Each request takes a token; a
  *  rejected request takes none. With the options above, a client may send 40 requests at once, and then 20 per second.
- *  Each node of a cluster counts separately. docs/guide/rates.md has the rules. */
+ *  Each node of a cluster counts separately. docs/guide/csp.md#rates has the rules. */
 #ifndef VESTRY_RATE_H
 #define VESTRY_RATE_H
 

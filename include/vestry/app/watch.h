@@ -10,7 +10,7 @@
  *
  *  A step reads its data source, sends the changes, and returns. The next step runs at its time, or when the watch is
  *  woken; but it waits until the events accepted before the end of the previous step are written, except at most
- *  ahead_count of them. So a client that reads slowly delays only its own watch. docs/guide/watch.md has the rules. */
+ *  ahead_count of them. So a client that reads slowly delays only its own watch. The rules: docs/guide/streams.md. */
 #ifndef VESTRY_WATCH_H
 #define VESTRY_WATCH_H
 

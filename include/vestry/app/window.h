@@ -12,7 +12,7 @@
  *        …
  *      }
  *
- *  docs/guide/windows.md has the rules. */
+ *  docs/guide/parts.md#windows-over-long-lists has the rules. */
 #ifndef VESTRY_WINDOW_H
 #define VESTRY_WINDOW_H
 

@@ -8,7 +8,7 @@
  *      vestry_destroy(v);
  *      vestry_trace_file_destroy(spans);
  *
- *  docs/guide/traces.md shows the configuration of a collector. */
+ *  docs/guide/metrics.md#traces shows the configuration of a collector. */
 #ifndef VESTRY_TRACE_FILE_H
 #define VESTRY_TRACE_FILE_H
 
