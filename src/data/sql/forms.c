@@ -14,24 +14,18 @@
  * second table, vestry_form_cleared, in which each clearing changes one row. This read is recorded: it is a part of the
  * page's read set, the data whose changes refresh the page. The read of the table of forms is not
  * (VSI_SQL_RUN_UNFOLLOWED in data/sql/sql.h). The row of vestry_form_cleared is selected by a number that is computed
- * from the tab's id and the form's name. So a render can read the row before the form exists.
- * - PostgreSQL: vestry_form_cleared has all its 4,096 rows from the beginning, because an insert next to a row would
- *   refresh renders that have read the range around it. Two forms that share a row sometimes refresh pages of each
- *   other. A clearing inserts a row only if a script has deleted it, for example by TRUNCATE of all tables. A
- *   transaction of the application changes the rows of all forms that it has cleared just before its commit, in the
- *   order of their numbers. So transactions that clear different forms wait for each other only while one of them
- *   commits, and never in a circle.
- * - SQLite: the number, of 63 bits, is the key of both tables. If an application chooses two names of forms in one tab
- *   so that their numbers are equal, these two forms replace each other. A form of another tab cannot be replaced in
- *   this way, because a tab's id is random and sealed by the server.
+ * from the tab's id and the form's name, below 4,096. So a render can read the row before the form exists. Two forms
+ * that share a row sometimes refresh pages of each other. PostgreSQL: all rows exist from the beginning, because an
+ * insert next to a row would refresh renders that have read the range around it. A clearing inserts a row only if a
+ * script has deleted it, for example by TRUNCATE of all tables. A transaction changes the rows of all forms that it has
+ * cleared just before its commit, in the order of their numbers. So transactions that clear different forms wait for
+ * each other only while one of them commits, and never in a circle.
  *
  * A submit clears the form in the application's own transaction, which may be serializable. Therefore, its statements
  * read nothing but the form's own row, and count nothing. Bounds are checked when text is stored. With SQLite, storing
- * is one transaction, and triggers count the forms and their bytes. Another program may delete these totals, or replace
- * the table together with its triggers. Therefore a process counts the rows when it has added as much as was free at
- * its last count, and before it evicts forms because of the totals. With PostgreSQL, storing takes several statements,
- * and each is a separate transaction. A node counts all rows again when it has added an eighth of the room that was
- * free at the last count, so eight nodes together cannot exceed the bound.
+ * is one transaction. With PostgreSQL, it takes several statements, and each is a separate transaction. A process
+ * counts all rows again when it has added an eighth of the room that was free at the last count, so eight processes
+ * together cannot exceed the bound.
  *
  * Any client can invent anonymous users and tabs. In memory, an address without a user has at most a quarter of their
  * bytes. Here it may have more until they are needed, so that no statement has to count the bytes of each address. Then
@@ -48,38 +42,32 @@
 
 enum { STEP_BYTES = 512, ROW_BYTES = 256, SLOTS = 4096, NODES = 8, MADE_FREE = 32 };
 
-static const char *const of_sqlite[] = {
-    "CREATE TABLE IF NOT EXISTS vestry_form(id INTEGER PRIMARY KEY, scope BLOB NOT NULL, tab TEXT NOT NULL, name TEXT "
-    "NOT NULL,"
-    " is_visitor INTEGER NOT NULL, generation INTEGER NOT NULL, number INTEGER NOT NULL, expires INTEGER NOT NULL,"
-    " room INTEGER NOT NULL, pairs BLOB NOT NULL) STRICT;"
-    "CREATE INDEX IF NOT EXISTS vestry_form_scope ON vestry_form(scope, expires);"
-    "CREATE INDEX IF NOT EXISTS vestry_form_expires ON vestry_form(is_visitor, expires);"
-    "CREATE TABLE IF NOT EXISTS vestry_form_total(is_visitor INTEGER PRIMARY KEY, forms INTEGER NOT NULL, bytes "
-    "INTEGER NOT NULL)"
-    " STRICT;"
-    "CREATE TABLE IF NOT EXISTS vestry_form_cleared(id INTEGER PRIMARY KEY, generation INTEGER NOT NULL) STRICT;"
-    "INSERT INTO vestry_form_total(is_visitor, forms, bytes) VALUES(0, 0, 0), (1, 0, 0) ON CONFLICT DO NOTHING;"
-    "CREATE TRIGGER IF NOT EXISTS vestry_form_comes AFTER INSERT ON vestry_form BEGIN UPDATE vestry_form_total"
-    " SET forms = forms + 1, bytes = bytes + new.room WHERE is_visitor = new.is_visitor; END;"
-    "CREATE TRIGGER IF NOT EXISTS vestry_form_grows AFTER UPDATE OF room ON vestry_form WHEN old.room <> new.room BEGIN"
-    " UPDATE vestry_form_total SET bytes = bytes + new.room - old.room WHERE is_visitor = new.is_visitor; END;"
-    "CREATE TRIGGER IF NOT EXISTS vestry_form_goes AFTER DELETE ON vestry_form BEGIN UPDATE vestry_form_total"
-    " SET forms = forms - 1, bytes = bytes - old.room WHERE is_visitor = old.is_visitor;"
-    " DELETE FROM vestry_form_cleared WHERE id = old.id; END",
-    "ALTER TABLE vestry_form ADD COLUMN person INTEGER NOT NULL DEFAULT 0"};
+#define FORM(name, blob, text, integer, boolean, end)                                                                  \
+  "CREATE TABLE IF NOT EXISTS " name "(scope " blob " NOT NULL, tab " text " NOT NULL, name " text                     \
+  " NOT NULL, generation " integer " NOT NULL, number " integer " NOT NULL, pairs " blob " NOT NULL, room " integer    \
+  " NOT NULL, expires " integer " NOT NULL, is_visitor " boolean " NOT NULL, person " integer                          \
+  " NOT NULL DEFAULT 0, PRIMARY KEY(scope, tab, name))" end ";"
+#define SQLITE_FORM(name) FORM(name, "BLOB", "TEXT", "INTEGER", "INTEGER", " STRICT")
+#define EXPIRES_INDEX     "CREATE INDEX IF NOT EXISTS vestry_form_expires ON vestry_form(expires);"
+#define CLEARED                                                                                                        \
+  "CREATE TABLE IF NOT EXISTS vestry_form_cleared(slot integer PRIMARY KEY, "                                          \
+  "changes bigint NOT NULL)"
+/* The forms of 0.3.0 had numbers, and triggers counted them. */
+#define FROM_EARLIER                                                                                                   \
+  "INSERT INTO vestry_form_new SELECT scope, tab, name, generation, number, pairs, room, expires, is_visitor, person"  \
+  " FROM vestry_form; DROP TABLE vestry_form; ALTER TABLE vestry_form_new RENAME TO vestry_form;"                      \
+  " DROP TABLE IF EXISTS vestry_form_total; DROP TABLE IF EXISTS vestry_form_cleared;"
+#define ALL_SLOTS                                                                                                      \
+  "INSERT INTO vestry_form_cleared(slot, changes) SELECT slot, 0 FROM generate_series(0, 4095) AS slot"                \
+  " ON CONFLICT DO NOTHING"
+static const char *const of_sqlite[] = {SQLITE_FORM("vestry_form"),
+                                        "ALTER TABLE vestry_form ADD COLUMN person INTEGER NOT NULL DEFAULT 0",
+                                        SQLITE_FORM("vestry_form_new") FROM_EARLIER EXPIRES_INDEX CLEARED};
 static const char *const of_postgres[] = {
-    "CREATE TABLE IF NOT EXISTS vestry_form(scope bytea NOT NULL, tab text NOT NULL, name text NOT NULL, generation "
-    "bigint NOT NULL,"
-    " number bigint NOT NULL, pairs bytea NOT NULL, room bigint NOT NULL, expires bigint NOT NULL,"
-    " is_visitor boolean NOT NULL, PRIMARY KEY(scope, tab, name)) WITH (fillfactor = 70);"
-    "CREATE INDEX IF NOT EXISTS vestry_form_expires ON vestry_form(expires);"
-    "CREATE TABLE IF NOT EXISTS vestry_form_cleared(slot integer PRIMARY KEY, changes bigint NOT NULL) WITH "
-    "(fillfactor = 50);"
-    "INSERT INTO vestry_form_cleared(slot, changes) SELECT slot, 0 FROM generate_series(0, 4095) AS slot ON CONFLICT "
-    "DO NOTHING",
+    FORM("vestry_form", "bytea", "text", "bigint", "boolean", " WITH (fillfactor = 70)") EXPIRES_INDEX CLEARED
+    " WITH (fillfactor = 50);" ALL_SLOTS,
     "ALTER TABLE vestry_form ADD COLUMN IF NOT EXISTS person bigint NOT NULL DEFAULT 0"};
-static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 2, false},
+static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 3, false},
                                                          {"form", of_postgres, 2, false}};
 
 #define SQLITE   VSI_SQL_SQLITE_NOW
@@ -89,115 +77,77 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 2, 
  * generation than all pages that were rendered before it. */
 #define MOMENT(parameter) VSI_SQL_POSTGRES_BY("clock_timestamp()", parameter)
 
-/* Parameters of one form: $1 scope, $2 tab, $3 name, $4 the form's number (number_of). The column `number` is another
- * number: that of the message. PostgreSQL needs a type for $4 even where it is not used, so KNOWN mentions it with its
- * type. */
-#define KNOWN             "$4::bigint IS NOT NULL"
-#define SQLITE_KEY(row)   row "id = $4 AND " row "scope = $1 AND " row "tab = $2 AND " row "name = $3"
-#define POSTGRES_KEY(row) row "scope = $1 AND " row "tab = $2 AND " row "name = $3 AND " KNOWN
-#define SQLITE_KEYS       "id"
-#define POSTGRES_KEYS     "scope, tab, name"
-#define LOCKED            " FOR UPDATE SKIP LOCKED"
+/* Parameters of one form: $1 scope, $2 tab, $3 name. */
+#define KEY(row) row "scope = $1 AND " row "tab = $2 AND " row "name = $3"
+#define LOCKED   " FOR UPDATE SKIP LOCKED"
 
-static vsi_sql_texts follow_sql = {"SELECT generation FROM vestry_form_cleared WHERE id = $1",
-                                   "SELECT changes FROM vestry_form_cleared WHERE slot = $1"};
-#define FIND(key, now, more)                                                                                           \
+static const char follow_sql[] = "SELECT changes FROM vestry_form_cleared WHERE slot = $1";
+#define FIND(now, more)                                                                                                \
   "SELECT f.pairs IS NOT NULL, f.generation, f.number, f.pairs" more                                                   \
-  " FROM (SELECT 1) AS one LEFT JOIN vestry_form AS f ON " key " AND f.expires > " now
-static vsi_sql_texts find_sql = {FIND(SQLITE_KEY("f."), SQLITE("$5"), ""),
-                                 FIND(POSTGRES_KEY("f."), POSTGRES("$5"), ", 'vestry_form'::regclass::oid")};
+  " FROM (SELECT 1) AS one LEFT JOIN vestry_form AS f ON " KEY("f.") " AND f.expires > " now
+static vsi_sql_texts find_sql = {FIND(SQLITE("$4"), ""), FIND(POSTGRES("$4"), ", 'vestry_form'::regclass::oid")};
 /* The UPDATE that a message usually needs. It leaves these rows to put_row:
  * - rows that are later than the message;
  * - rows with too little room;
  * - rows of which more than a tenth of the time to live has passed;
  * - rows that expire later than the time to live allows, because they were stored before the clock was set back. */
-#define TYPE(key, now, ms)                                                                                             \
-  "UPDATE vestry_form SET generation = $5, number = $6, pairs = $7, room = $8 WHERE " key                              \
-  " AND (generation, number) < ($5, $6) AND room >= $8 AND expires > " now " + $10" ms " - $10" ms                     \
-  " / 10 AND expires <= " now " + $10" ms " RETURNING 1"
-static vsi_sql_texts type_sql = {TYPE(SQLITE_KEY(""), SQLITE("$9"), ""), TYPE(POSTGRES_KEY(""), POSTGRES("$9"), MS)};
-#define INSERT_INTO(id)                                                                                                \
-  "INSERT INTO vestry_form AS old(scope, tab, name, generation, number, pairs, room, expires, is_visitor, person" id ")"
-#define PUT(id, values, keys, now, ms)                                                                                 \
-  INSERT_INTO(id)                                                                                                      \
-  " VALUES($1, $2, $3, $5, $6, $7, $8, " now " + $10" ms ", " values ") ON CONFLICT(" keys                             \
-  ") DO UPDATE SET generation = excluded.generation, number = excluded.number, pairs = excluded.pairs,"                \
-  " room = excluded.room, expires = excluded.expires, person = excluded.person WHERE old.expires <= " now              \
-  " OR (old.generation, old.number) < (excluded.generation, excluded.number) RETURNING 1"
-static vsi_sql_texts put_sql = {PUT(", id", "$11, $12, $4", SQLITE_KEYS, SQLITE("$9"), ""),
-                                PUT("", "$11 AND " KNOWN ", $12", POSTGRES_KEYS, POSTGRES("$9"), MS)};
-#define CLEAR(id, values, keys, now, moment, ms, greatest)                                                             \
-  INSERT_INTO(id)                                                                                                      \
-  " VALUES($1, $2, $3, " moment ", 0, $8, $6, " now " + $7" ms ", " values ") ON CONFLICT(" keys                       \
-  ") DO UPDATE SET number = 0, pairs = excluded.pairs, generation = " greatest                                         \
-  "(old.generation + 1, excluded.generation), room = excluded.room, expires = excluded.expires RETURNING generation"
-static vsi_sql_texts clear_sql = {
-    CLEAR(", id", "$9, $10, $4", SQLITE_KEYS, SQLITE("$5"), SQLITE("$5"), "", "max"),
-    "WITH followed AS (INSERT INTO vestry_form_cleared AS old(slot, changes) VALUES($4, 1) ON CONFLICT(slot)"
-    " DO UPDATE SET changes = old.changes + 1) " CLEAR("", "$9, $10", POSTGRES_KEYS, POSTGRES("$5"), MOMENT("$5"), MS,
-                                                       "greatest")};
-/* The same in a transaction of the application, which changes the rows of vestry_form_cleared at its end. */
-static const char clear_inside_sql[] =
-    CLEAR("", "$9 AND " KNOWN ", $10", POSTGRES_KEYS, POSTGRES("$5"), MOMENT("$5"), MS, "greatest");
-static const char follow_inside_sql[] =
+#define TYPE(now, ms)                                                                                                  \
+  "UPDATE vestry_form SET generation = $4, number = $5, pairs = $6, room = $7 WHERE " KEY(                             \
+      "") " AND (generation, number) < ($4, $5) AND room >= $7 AND expires > " now " + $9" ms " - $9" ms               \
+          " / 10 AND expires <= " now " + $9" ms " RETURNING 1"
+static vsi_sql_texts type_sql = {TYPE(SQLITE("$8"), ""), TYPE(POSTGRES("$8"), MS)};
+#define INSERT                                                                                                         \
+  "INSERT INTO vestry_form AS old(scope, tab, name, generation, number, pairs, room, expires, is_visitor, person)"
+#define UPDATE " ON CONFLICT(scope, tab, name) DO UPDATE SET "
+#define PUT(now, ms)                                                                                                   \
+  INSERT " VALUES($1, $2, $3, $4, $5, $6, $7, " now " + $9" ms ", $10, $11)" UPDATE                                    \
+         "generation = excluded.generation, number = excluded.number, pairs = excluded.pairs, room = excluded.room,"   \
+         " expires = excluded.expires, person = excluded.person WHERE old.expires <= " now                             \
+         " OR (old.generation, old.number) < (excluded.generation, excluded.number) RETURNING 1"
+static vsi_sql_texts put_sql = {PUT(SQLITE("$8"), ""), PUT(POSTGRES("$8"), MS)};
+#define CLEAR(now, moment, ms, greatest)                                                                               \
+  INSERT " VALUES($1, $2, $3, " moment ", 0, $7, $5, " now " + $6" ms ", $8, $9)" UPDATE                               \
+         "number = 0, pairs = excluded.pairs, generation = " greatest                                                  \
+         "(old.generation + 1, excluded.generation), room = excluded.room, expires = excluded.expires"                 \
+         " RETURNING generation"
+static vsi_sql_texts clear_sql = {CLEAR(SQLITE("$4"), SQLITE("$4"), "", "max"),
+                                  CLEAR(POSTGRES("$4"), MOMENT("$4"), MS, "greatest")};
+/* A form was cleared; PostgreSQL: all those of a transaction. */
+#define FOLLOWED " ON CONFLICT(slot) DO UPDATE SET changes = old.changes + 1"
+static vsi_sql_texts followed_sql = {
+    "INSERT INTO vestry_form_cleared AS old(slot, changes) VALUES($1, 1)" FOLLOWED,
     "INSERT INTO vestry_form_cleared AS old(slot, changes) SELECT DISTINCT slot, 1 FROM"
-    " json_array_elements_text($1::json) AS one(text), CAST(one.text AS integer) AS slot ORDER BY slot"
-    " ON CONFLICT(slot) DO UPDATE SET changes = old.changes + 1";
-static vsi_sql_texts cleared_sql = {"INSERT INTO vestry_form_cleared(id, generation) VALUES($1, $2)"
-                                    " ON CONFLICT DO UPDATE SET generation = excluded.generation",
-                                    NULL};
-/* $5, $6: tab and number of the other form. */
-#define COPY(id, values, key, keys, now, moment, ms, greatest)                                                         \
-  INSERT_INTO(id)                                                                                                      \
-  " SELECT " values ", " greatest "(f.generation + 1, " moment "), 0, f.pairs, f.room, " now " + $8" ms                \
-  ", f.is_visitor, f.person" key " AND f.tab = $5 AND f.name = $3 AND length(f.pairs) > 0 AND f.expires > " now        \
-  " ON CONFLICT(" keys ") DO UPDATE SET number = 0, pairs = excluded.pairs, generation = " greatest                    \
-  "(old.generation + 1, excluded.generation), room = excluded.room, expires = excluded.expires WHERE old.expires "     \
-  "<= " now " RETURNING generation, length(pairs), room"
-static vsi_sql_texts copy_sql = {
-    COPY(", id", "$1, $2, $3", ", $4 FROM vestry_form AS f WHERE f.id = $6 AND f.scope = $1", SQLITE_KEYS, SQLITE("$7"),
-         SQLITE("$7"), "", "max"),
-    COPY("", "$1::bytea, $2::text, $3::text",
-         " FROM vestry_form AS f WHERE " KNOWN " AND $6::bigint IS NOT NULL AND f.scope = $1", POSTGRES_KEYS,
-         POSTGRES("$7"), MOMENT("$7"), MS, "greatest")};
+    " json_array_elements_text($1::json) AS one(text), CAST(one.text AS integer) AS slot ORDER BY slot" FOLLOWED};
+/* $4: tab of the other form. */
+#define COPY(key, now, moment, ms, greatest)                                                                           \
+  INSERT " SELECT " key ", " greatest "(f.generation + 1, " moment "), 0, f.pairs, f.room, " now " + $6" ms            \
+         ", f.is_visitor, f.person FROM vestry_form AS f WHERE f.scope = $1 AND f.tab = $4 AND f.name = $3"            \
+         " AND length(f.pairs) > 0 AND f.expires > " now UPDATE                                                        \
+         "number = 0, pairs = excluded.pairs, generation = " greatest "(old.generation + 1, excluded.generation),"     \
+         " room = excluded.room, expires = excluded.expires WHERE old.expires <= " now                                 \
+         " RETURNING generation, length(pairs), room"
+static vsi_sql_texts copy_sql = {COPY("$1, $2, $3", SQLITE("$5"), SQLITE("$5"), "", "max"),
+                                 COPY("$1::bytea, $2::text, $3::text", POSTGRES("$5"), MOMENT("$5"), MS, "greatest")};
 static const char forget_sql[] = "DELETE FROM vestry_form WHERE scope = $1";
-/* The row with the form's number, if it has expired or belongs to another form. */
-static vsi_sql_texts remove_sql = {
-    "DELETE FROM vestry_form WHERE id = $4 AND (scope <> $1 OR tab <> $2 OR name <> $3 OR expires <= " SQLITE(
-        "$5") ") RETURNING 1",
-    NULL};
 static vsi_sql_texts expire_sql =
-    VSI_SQL_EXPIRE("vestry_form", "scope, tab, name", "is_visitor IN (0, 1) AND expires <= " SQLITE("$1"),
-                   "expires <= " POSTGRES("$1"));
+    VSI_SQL_EXPIRE("vestry_form", "scope, tab, name", "expires <= " SQLITE("$1"), "expires <= " POSTGRES("$1"));
 /* The following statements do not touch this form. */
-static vsi_sql_texts bound_sql = {
-    "DELETE FROM vestry_form WHERE id IN (SELECT id FROM vestry_form WHERE scope = $1 AND id <> $4"
-    " ORDER BY expires DESC, tab, name LIMIT -1 OFFSET $5) RETURNING 1",
-    "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT scope, tab, name FROM vestry_form WHERE scope = $1"
-    " AND (tab, name) <> ($2, $3) AND " KNOWN " ORDER BY expires DESC, tab, name OFFSET $5" LOCKED ") RETURNING 1"};
-/* The oldest forms, which together have at least this number of bytes, $6. First those of addresses that have more than
- * $7 bytes: all but the youngest forms of such an address, which have no more. */
-static vsi_sql_texts evict_sql = {
-    "DELETE FROM vestry_form WHERE id IN (SELECT id FROM (SELECT id, sum(room) OVER (ORDER BY is_beyond DESC, expires,"
-    " id) - room AS earlier FROM (SELECT id, room, expires, person <> 0 AND sum(room) OVER (PARTITION BY person ORDER"
-    " BY expires DESC, id DESC) > $7 AS is_beyond FROM vestry_form WHERE is_visitor = $5 AND id <> $4)) WHERE earlier"
-    " < $6) RETURNING room",
-    "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT f.scope, f.tab, f.name FROM vestry_form AS f JOIN"
-    " (SELECT scope, tab, name, (sum(room) OVER (ORDER BY is_beyond DESC, expires, tab, name, scope))::bigint - room AS"
-    " earlier FROM (SELECT scope, tab, name, room, expires, person <> 0::bigint AND (sum(room) OVER (PARTITION BY"
-    " person ORDER BY expires DESC, tab, name, scope))::bigint > $7::bigint AS is_beyond FROM vestry_form"
-    " WHERE is_visitor = $5 AND (scope, tab, name) <> ($1, $2, $3) AND " KNOWN ") AS one) AS o USING (scope, tab, name)"
-    " WHERE o.earlier < $6::bigint FOR UPDATE OF f SKIP LOCKED) RETURNING room"};
-static vsi_sql_texts total_sql = {
-    "SELECT sum(forms), sum(bytes), sum(bytes) FILTER (WHERE is_visitor = 1) FROM vestry_form_total",
-    "SELECT count(*), coalesce(sum(room), 0), coalesce(sum(room) FILTER (WHERE is_visitor), 0) FROM vestry_form"};
-
-/* SQLite: make the totals those of the rows. */
-static vsi_sql_texts recount_sql = {
-    "INSERT INTO vestry_form_total(is_visitor, forms, bytes) SELECT kinds.value, count(f.id), coalesce(sum(f.room), 0)"
-    " FROM json_each('[0, 1]') AS kinds LEFT JOIN vestry_form AS f ON f.is_visitor = kinds.value WHERE true"
-    " GROUP BY kinds.value ON CONFLICT(is_visitor) DO UPDATE SET forms = excluded.forms, bytes = excluded.bytes",
-    NULL};
+#define BOUND(rest)                                                                                                    \
+  "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT scope, tab, name FROM vestry_form WHERE scope = $1"     \
+  " AND (tab, name) <> ($2, $3) ORDER BY expires DESC, tab, name " rest ") RETURNING 1"
+static vsi_sql_texts bound_sql = {BOUND("LIMIT -1 OFFSET $4"), BOUND("OFFSET $4" LOCKED)};
+/* The oldest forms, which together have at least this number of bytes, $5. First those of addresses that have more than
+ * $6 bytes: all but the youngest forms of such an address, which have no more. */
+#define EVICT(ms, locked)                                                                                              \
+  "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT f.scope, f.tab, f.name FROM vestry_form AS f JOIN"      \
+  " (SELECT scope, tab, name, (sum(room) OVER (ORDER BY is_beyond DESC, expires, tab, name, scope))" ms                \
+  " - room AS earlier FROM (SELECT scope, tab, name, room, expires, person <> 0" ms " AND (sum(room) OVER (PARTITION"  \
+  " BY person ORDER BY expires DESC, tab, name, scope))" ms " > $6" ms " AS is_beyond FROM vestry_form"                \
+  " WHERE is_visitor = $4 AND (scope, tab, name) <> ($1, $2, $3)) AS one) AS o USING (scope, tab, name)"               \
+  " WHERE o.earlier < $5" ms locked ") RETURNING room"
+static vsi_sql_texts evict_sql = {EVICT("", ""), EVICT(MS, " FOR UPDATE OF f SKIP LOCKED")};
+static const char total_sql[] =
+    "SELECT count(*), coalesce(sum(room), 0), coalesce(sum(room) FILTER (WHERE is_visitor), 0) FROM vestry_form";
 
 typedef struct stored {
   vestry_forms_storage storage; /* first */
@@ -225,29 +175,25 @@ static const char *text_of(const stored *in, vsi_sql_texts texts) {
   return vsi_sql_text_of(in->pool, texts);
 }
 
-/* Return the form's number. SQLite: the key of its row; PostgreSQL: the row by which pages follow it. */
-static int64_t number_of(const stored *in, const char *tab, const char *name) {
+/* Return the row of vestry_form_cleared by which pages follow a form. */
+static int64_t slot_of(const char *tab, const char *name) {
   unsigned char bytes[8];
   vsi_hex_read(bytes, tab, sizeof bytes);
-  const uint64_t hash = vsi_hash_bytes(vsi_hash_word(bytes, sizeof bytes), name, strlen(name));
-  return (int64_t)(is_sqlite(in) ? hash >> 1 : hash % SLOTS);
+  return (int64_t)(vsi_hash_bytes(vsi_hash_word(bytes, sizeof bytes), name, strlen(name)) % SLOTS);
 }
 
 static int64_t room_of(const vsi_form_key *key, size_t len) {
   return (int64_t)((ROW_BYTES + key->scope.len + len + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES);
 }
 
-#define KEY_VALUES(in, key)                                                                                            \
-  vestry_value_bytes((key)->scope.data, (key)->scope.len), (key)->tab, (key)->name,                                    \
-      number_of(in, (key)->tab, (key)->name)
+#define KEY_VALUES(key) vestry_value_bytes((key)->scope.data, (key)->scope.len), (key)->tab, (key)->name
 
 /* Run a statement in the transaction of this thread, or else alone. */
-static vestry_err change(const stored *in, vsi_sql_texts texts, const vestry_value *values, vestry_sql_row_fn row,
+static vestry_err change(const stored *in, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                          void *ctx) {
   const vestry_sql_transaction *own = vsi_sql_own(in->pool);
   const vsi_call call = vsi_sql_call(in->pool, "vestry_forms");
-  if (!own || vsi_sql_is_writing(own))
-    return in->pool->ops->run_by(in->pool, VSI_SQL_RUN_AGAIN, text_of(in, texts), values, row, ctx);
+  if (!own || vsi_sql_is_writing(own)) return in->pool->ops->run_by(in->pool, VSI_SQL_RUN_AGAIN, sql, values, row, ctx);
   return vsi_refuse(&call, VESTRY_INVALID, "this thread has a read transaction; end it before clearing the form");
 }
 
@@ -262,14 +208,17 @@ typedef struct changing {
   int64_t evicted, expired;
 } changing;
 
+static void count_gone(const changing *of) {
+  atomic_fetch_add_explicit(&of->in->evicted, (uint64_t)of->evicted, memory_order_relaxed);
+  atomic_fetch_add_explicit(&of->in->expired, (uint64_t)of->expired, memory_order_relaxed);
+}
+
 /* Run a change. SQLite: all of it is one transaction, either that of this thread or a new one. */
 static vestry_err change_by(changing *of, vestry_sql_act_fn fn) {
   vestry_sql_pool *pool = of->in->pool;
   vestry_err error =
       is_sqlite(of->in) && !vsi_sql_own(pool) ? vestry_sql_act(pool, VESTRY_SQL_WRITE, fn, of) : fn(NULL, of);
-  if (is_sqlite(of->in) && error) return error; /* it is rolled back */
-  atomic_fetch_add_explicit(&of->in->evicted, (uint64_t)of->evicted, memory_order_relaxed);
-  atomic_fetch_add_explicit(&of->in->expired, (uint64_t)of->expired, memory_order_relaxed);
+  if (!is_sqlite(of->in) || !error) count_gone(of); /* otherwise it is rolled back */
   return error;
 }
 
@@ -298,17 +247,17 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
 
 static vestry_err look(const stored *in, const vsi_form_key *key, reading *into) {
   vestry_err error = in->pool->ops->run_by(in->pool, VSI_SQL_RUN_AGAIN, text_of(in, find_sql),
-                                           VESTRY_LIST(KEY_VALUES(in, key), vsi_sql_now_ms(in->pool)), read_row, into);
+                                           VESTRY_LIST(KEY_VALUES(key), vsi_sql_now_ms(in->pool)), read_row, into);
   return error ? error : into->error;
 }
 
 /* Read the followed row first, so that a commit between the two reads refreshes the page. */
 static vestry_err look_recorded(const stored *in, const vsi_form_key *key, reading *into) {
-  vestry_err error = vsi_sql_if_any(in->pool->ops->run_by(in->pool, VSI_SQL_RUN_FOLLOWED, text_of(in, follow_sql),
-                                                          VESTRY_LIST(number_of(in, key->tab, key->name)), NULL, NULL));
+  vestry_err error = vsi_sql_if_any(in->pool->ops->run_by(in->pool, VSI_SQL_RUN_FOLLOWED, follow_sql,
+                                                          VESTRY_LIST(slot_of(key->tab, key->name)), NULL, NULL));
   if (!error)
     error = in->pool->ops->run_by(in->pool, VSI_SQL_RUN_UNFOLLOWED, text_of(in, find_sql),
-                                  VESTRY_LIST(KEY_VALUES(in, key), vsi_sql_now_ms(in->pool)), read_row, into);
+                                  VESTRY_LIST(KEY_VALUES(key), vsi_sql_now_ms(in->pool)), read_row, into);
   return error ? error : into->error;
 }
 
@@ -360,9 +309,9 @@ static vestry_err evict(changing *of, bool of_anonymous, int64_t bytes, int64_t 
   totals gone = {0, 0, 0};
   const int64_t most_of_address = (int64_t)of->in->storage.bounds.max_bytes / (of_anonymous ? 2 : 1) / 4;
   if (bytes <= 0) return VESTRY_OK;
-  vestry_err error = vsi_sql_if_any(
-      change(of->in, evict_sql, VESTRY_LIST(KEY_VALUES(of->in, of->key), of_anonymous, bytes, most_of_address),
-             add_gone, &gone));
+  vestry_err error =
+      vsi_sql_if_any(change(of->in, text_of(of->in, evict_sql),
+                            VESTRY_LIST(KEY_VALUES(of->key), of_anonymous, bytes, most_of_address), add_gone, &gone));
   of->evicted += gone.forms;
   *gone_bytes += gone.bytes;
   return error;
@@ -373,26 +322,16 @@ static int64_t beyond(int64_t bytes, int64_t most) {
   return bytes > most ? bytes - (most - most / MADE_FREE) : 0;
 }
 
-/* Read the totals. SQLite: the rows are counted again if `recounts` is set, and before a bound takes effect. */
-static vestry_err read_all(changing *of, bool recounts, totals *ret_all) {
-  stored *in = of->in;
-  const int64_t most = (int64_t)in->storage.bounds.max_bytes;
-  vestry_err error = recounts && is_sqlite(in) ? change(in, recount_sql, NULL, NULL, NULL) : VESTRY_OK;
-  if (!error) error = change(in, total_sql, NULL, read_totals, ret_all);
-  const bool is_beyond = ret_all->bytes > most || ret_all->of_anonymous > most / 2;
-  return !error && is_beyond && !recounts && is_sqlite(in) ? read_all(of, true, ret_all) : error;
-}
-
 /* Remove the oldest forms, except this one, until the bound on bytes holds:
  * 1. Remove forms of anonymous users: as many bytes as they have beyond half of the bound, or as all forms together
  *    have beyond the bound, whichever is more.
  * 2. If all forms together are still beyond the bound, remove forms of users. */
-static vestry_err bound_all(changing *of, bool recounts) {
+static vestry_err bound_all(changing *of) {
   stored *in = of->in;
   const int64_t most = (int64_t)in->storage.bounds.max_bytes, half = most / 2;
   totals all = {0, 0, 0};
   int64_t gone = 0;
-  vestry_err error = read_all(of, recounts, &all);
+  vestry_err error = change(in, total_sql, NULL, read_totals, &all);
   if (error) return error;
   const int64_t of_anonymous = beyond(all.of_anonymous, half), of_all = beyond(all.bytes, most);
   error = evict(of, true, of_anonymous > of_all ? of_anonymous : of_all, &gone);
@@ -400,7 +339,7 @@ static vestry_err bound_all(changing *of, bool recounts) {
   if (!error) error = evict(of, false, beyond(all.bytes - gone, most), &gone);
   all.bytes -= gone;
   const int64_t left = most - all.bytes < half - all.of_anonymous ? most - all.bytes : half - all.of_anonymous;
-  if (recounts) atomic_store_explicit(&in->left_bytes, is_sqlite(in) ? left : left / NODES, memory_order_relaxed);
+  atomic_store_explicit(&in->left_bytes, left / NODES, memory_order_relaxed);
   return error;
 }
 
@@ -411,24 +350,16 @@ static vestry_err bound(changing *of, int64_t bytes) {
   const int64_t most = (int64_t)in->storage.bounds.max_per_scope_count;
   vestry_err error = VESTRY_OK;
   if (of->key->scope.len) /* the empty scope is shared by all users, so its forms are not limited in number */
-    error = vsi_sql_if_any(
-        change(in, bound_sql, VESTRY_LIST(KEY_VALUES(in, of->key), most - 1), vsi_sql_count_row, &of->evicted));
+    error = vsi_sql_if_any(change(in, text_of(in, bound_sql), VESTRY_LIST(KEY_VALUES(of->key), most - 1),
+                                  vsi_sql_count_row, &of->evicted));
   const bool is_due = atomic_fetch_sub_explicit(&in->left_bytes, bytes, memory_order_relaxed) < bytes;
-  if (!error && (is_due || is_sqlite(in))) error = bound_all(of, is_due);
+  if (!error && is_due) error = bound_all(of);
   return is_sqlite(in) ? error : VESTRY_OK;
-}
-
-static vestry_err remove_over(changing *of) {
-  if (!text_of(of->in, remove_sql)) return VESTRY_OK;
-  return vsi_sql_if_any(change(of->in, remove_sql,
-                               VESTRY_LIST(KEY_VALUES(of->in, of->key), vsi_sql_now_ms(of->in->pool)),
-                               vsi_sql_count_row, &of->expired));
 }
 
 static vestry_err expire(changing *of) {
   vestry_sql_pool *pool = of->in->pool;
-  vestry_err error = remove_over(of);
-  return error ? error : vsi_sql_expire(pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(pool)), &of->expired);
+  return vsi_sql_expire(pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(pool)), &of->expired);
 }
 
 /* ----------------------------------------------------------------------------------------------- writing ---------- */
@@ -460,10 +391,10 @@ static vestry_err put_row(vestry_sql_transaction *transaction, void *ctx) {
   (void)transaction;
   vestry_err error = expire(of);
   if (!error)
-    error = change(of->in, put_sql,
-                   VESTRY_LIST(KEY_VALUES(of->in, of->key), STATE_VALUES(of, room), of->key->is_anonymous,
-                               (int64_t)of->key->person),
-                   NULL, NULL);
+    error = change(
+        of->in, text_of(of->in, put_sql),
+        VESTRY_LIST(KEY_VALUES(of->key), STATE_VALUES(of, room), of->key->is_anonymous, (int64_t)of->key->person), NULL,
+        NULL);
   if (!error) return bound(of, room);
   if (error != VESTRY_NOT_FOUND) return error;
   error = look_instead(of, &is_there);
@@ -477,8 +408,8 @@ static vestry_err put_row(vestry_sql_transaction *transaction, void *ctx) {
 static vestry_err put(vestry_forms_storage *storage, const vsi_form_key *key, const vsi_form_state *state,
                       vsi_form_state *ret_state) {
   changing of = {.in = (stored *)storage, .key = key, .state = state, .ret = brief(state)};
-  vestry_err error = change(
-      of.in, type_sql, VESTRY_LIST(KEY_VALUES(of.in, key), STATE_VALUES(&of, room_of(key, state->len))), NULL, NULL);
+  vestry_err error = change(of.in, text_of(of.in, type_sql),
+                            VESTRY_LIST(KEY_VALUES(key), STATE_VALUES(&of, room_of(key, state->len))), NULL, NULL);
   if (error == VESTRY_NOT_FOUND) error = change_by(&of, put_row);
   if (!error || error == VESTRY_EXISTS) *ret_state = of.ret;
   return error;
@@ -503,26 +434,25 @@ static vestry_err follow_all(vsi_after *first, vestry_sql_transaction *transacti
     char text[24];
     const cleared *one = (const cleared *)at;
     if (at->before != follow_all) continue;
-    const int len =
-        snprintf(text, sizeof text, "%c%d", at == first ? '[' : ',', (int)number_of(one->in, one->tab, one->name));
+    const int len = snprintf(text, sizeof text, "%c%d", at == first ? '[' : ',', (int)slot_of(one->tab, one->name));
     vsi_buffer_append(&slots, text, (size_t)len);
     at->before = NULL;
   }
   vsi_buffer_append(&slots, "]", 1);
   size_t len;
   char *list = vsi_buffer_take(&slots, &len);
-  if (list) error = vestry_sql_run(transaction, follow_inside_sql, VESTRY_LIST((const char *)list), NULL, NULL);
+  if (list)
+    error = vestry_sql_run(transaction, followed_sql[VSI_SQL_OF_POSTGRES], VESTRY_LIST((const char *)list), NULL, NULL);
   vsi_free(transaction->pool->host, list);
   vsi_buffer_finish(&slots);
   return error;
 }
 
-/* Send the notification. If this thread has a transaction, it is sent after its commit. */
+/* Send the notification after the transaction. SQLite: its row in vestry_form_cleared is changed now. */
 static vestry_err notify_after(stored *in, const vsi_form_key *key, bool notifies) {
-  vestry_sql_transaction *own = vsi_sql_own(in->pool);
-  if (!own) {
-    if (notifies) notify(in, key->tab, key->name);
-    return VESTRY_OK;
+  if (is_sqlite(in)) {
+    vestry_err error = change(in, text_of(in, followed_sql), VESTRY_LIST(slot_of(key->tab, key->name)), NULL, NULL);
+    if (error) return error;
   }
   cleared *now = vsi_calloc(in->pool->host, 1, sizeof *now);
   if (!now) return VESTRY_NO_MEMORY;
@@ -532,40 +462,45 @@ static vestry_err notify_after(stored *in, const vsi_form_key *key, bool notifie
   now->notifies = notifies;
   snprintf(now->tab, sizeof now->tab, "%s", key->tab);
   snprintf(now->name, sizeof now->name, "%s", key->name);
-  vsi_after_add(&own->after, &now->after);
+  vsi_after_add(&vsi_sql_own(in->pool)->after, &now->after);
   return VESTRY_OK;
 }
 
-/* Clear a form. transaction NULL: it runs in the application's transaction, or each statement has its own. */
+/* Clear a form, in the transaction of this thread. */
 static vestry_err clear_row(vestry_sql_transaction *transaction, void *ctx) {
   changing *of = ctx;
   stored *in = of->in;
   const int64_t room = room_of(of->key, 0);
   int64_t generation = 0;
-  vsi_sql_texts inside = {clear_sql[VSI_SQL_OF_SQLITE], clear_inside_sql};
-  vestry_err error = remove_over(of);
-  if (!error)
-    error =
-        change(in, vsi_sql_own(in->pool) ? inside : clear_sql,
-               VESTRY_LIST(KEY_VALUES(in, of->key), vsi_sql_now_ms(in->pool), room, (int64_t)in->storage.bounds.ttl_ms,
-                           vestry_value_bytes(NULL, 0), of->key->is_anonymous, (int64_t)of->key->person),
-               vestry_sql_row_integer, &generation);
+  (void)transaction;
+  vestry_err error =
+      change(in, text_of(in, clear_sql),
+             VESTRY_LIST(KEY_VALUES(of->key), vsi_sql_now_ms(in->pool), room, (int64_t)in->storage.bounds.ttl_ms,
+                         vestry_value_bytes(NULL, 0), of->key->is_anonymous, (int64_t)of->key->person),
+             vestry_sql_row_integer, &generation);
   error = vsi_sql_if_written(in->pool, "vestry_forms_clear", "vestry_form", error);
-  if (!error && text_of(in, cleared_sql))
-    error = change(in, cleared_sql, VESTRY_LIST(number_of(in, of->key->tab, of->key->name), generation), NULL, NULL);
   if (!error) error = notify_after(in, of->key, of->notifies);
   if (error) return error;
   of->ret = (vsi_form_state){.generation = (uint64_t)generation};
   atomic_fetch_sub_explicit(&in->left_bytes, room, memory_order_relaxed);
-  return transaction || !vsi_sql_own(in->pool) ? bound(of, 0) : VESTRY_OK;
+  return VESTRY_OK;
+}
+
+static vestry_err clear_and_bound(vestry_sql_transaction *transaction, void *ctx) {
+  vestry_err error = clear_row(transaction, ctx);
+  return error ? error : bound(ctx, 0);
 }
 
 static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, bool notifies,
                         vsi_form_state *ret_state) {
   changing of = {.in = (stored *)storage, .key = key, .notifies = notifies};
-  vestry_err error = change_by(&of, clear_row);
-  if (!error) *ret_state = of.ret;
-  return error;
+  vestry_sql_pool *pool = of.in->pool;
+  vestry_err error =
+      vsi_sql_own(pool) ? clear_row(NULL, &of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, clear_and_bound, &of);
+  if (error) return error;
+  count_gone(&of);
+  *ret_state = of.ret;
+  return VESTRY_OK;
 }
 
 typedef struct copied {
@@ -585,12 +520,10 @@ static vestry_err copy_row(vestry_sql_transaction *transaction, void *ctx) {
   copied now = {.room = 0};
   bool is_there;
   (void)transaction;
-  vestry_err error = remove_over(of);
-  if (!error)
-    error = change(in, copy_sql,
-                   VESTRY_LIST(KEY_VALUES(in, of->key), of->tab, number_of(in, of->tab, of->key->name),
-                               vsi_sql_now_ms(in->pool), (int64_t)in->storage.bounds.ttl_ms),
-                   read_copied, &now);
+  vestry_err error =
+      change(in, text_of(in, copy_sql),
+             VESTRY_LIST(KEY_VALUES(of->key), of->tab, vsi_sql_now_ms(in->pool), (int64_t)in->storage.bounds.ttl_ms),
+             read_copied, &now);
   of->ret = now.state;
   if (!error) return bound(of, now.room);
   if (error != VESTRY_NOT_FOUND) return error;
@@ -608,14 +541,13 @@ static vestry_err copy(vestry_forms_storage *storage, const vsi_form_key *key, c
 }
 
 static vestry_err forget(vestry_forms_storage *storage, vestry_scope of) {
-  static vsi_sql_texts texts = {forget_sql, forget_sql};
-  return change((stored *)storage, texts, VESTRY_LIST(vestry_value_bytes(of.data, of.len)), NULL, NULL);
+  return change((stored *)storage, forget_sql, VESTRY_LIST(vestry_value_bytes(of.data, of.len)), NULL, NULL);
 }
 
 static void count(vestry_forms_storage *storage, vestry_forms_stats *stats) {
   stored *in = (stored *)storage;
   totals all = {0, 0, 0};
-  (void)in->pool->ops->run_by(in->pool, VSI_SQL_RUN_AGAIN, text_of(in, total_sql), NULL, read_totals, &all);
+  (void)in->pool->ops->run_by(in->pool, VSI_SQL_RUN_AGAIN, total_sql, NULL, read_totals, &all);
   stats->forms_count = (size_t)all.forms;
   stats->bytes = (size_t)all.bytes;
   stats->evicted_count = atomic_load_explicit(&in->evicted, memory_order_relaxed);
