@@ -29,7 +29,7 @@ static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
   if (strstr(line, "commits are followed again, with PostgreSQL")) again_count++;
   if (strstr(line, "the server has sent nothing for 300 ms")) silences_count++;
   if (strstr(line, "restarting, and then all pages are rendered again")) begins_count++;
-  if (strstr(line, "the follower and the pool have reached two different servers")) others_count++;
+  if (strstr(line, "and the pool have reached two different servers")) others_count++;
   if (strstr(line, "follower of commits") && strstr(line, "cannot connect")) lost_count++;
   if (strstr(line, "to start walsender") || strstr(line, "to start WAL sender")) rights_count++;
   if (strstr(line, "the level is TOPICS")) explained_count += rights_count;

@@ -71,7 +71,6 @@ struct vestry_postgres {
   vestry_postgres_options options; /* defaults filled in */
   vsi_postgres_index *index;
   vsi_postgres_follower *follower;
-  _Atomic(uint64_t) server;  /* of the follower: its start (VSI_POSTGRES_STARTED). Relaxed, as that of the pool */
   vsi_repeated_log repeated; /* changes of the state, which the server can cause again and again */
   bool is_observing;
   /* Relaxed: a render that uses the former value is correct, too. */
@@ -203,23 +202,6 @@ static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
     vsi_log_repeated(database->host, &database->repeated, 0, VESTRY_LOG_INFO,
                      "vestry_postgres, %s: commits are followed again, with PostgreSQL %u", database->pool->is.name,
                      major);
-}
-
-/* Return whether other connections succeed, because the follower gets none. */
-static bool is_there(void *ctx) {
-  const vestry_postgres *database = ctx;
-  return vestry_sql_run_alone(&database->pool->is, "SELECT 1", NULL, NULL, NULL) == VESTRY_OK;
-}
-
-static bool is_same(void *ctx, uint64_t started) {
-  vestry_postgres *database = ctx;
-  atomic_store_explicit(&database->server, started, memory_order_relaxed);
-  return vsi_postgres_pool_is_at(database->pool, started);
-}
-
-static bool has_strayed(void *ctx) {
-  const vestry_postgres *database = ctx;
-  return vsi_postgres_pool_server(database->pool) != atomic_load_explicit(&database->server, memory_order_relaxed);
 }
 
 /* -------------------------------------------------------------------------------------------------- renders ------- */
@@ -555,16 +537,11 @@ static vestry_err start(vestry_postgres *database) {
                                                .ctx = database};
   vestry_err error = vsi_postgres_index_create(&of_index, &database->index);
   if (!error && database->options.level > VESTRY_POSTGRES_TOPICS) {
-    const vsi_postgres_follower_options of_follower = {.host = database->host,
-                                                       .url = database->pool->url,
-                                                       .name = database->pool->is.name,
+    const vsi_postgres_follower_options of_follower = {.pool = database->pool,
                                                        .index = database->index,
                                                        .max_keys = database->options.max_transaction_keys,
                                                        .silence_ms = database->options.silence_ms,
                                                        .changed = changed,
-                                                       .is_there = is_there,
-                                                       .is_same = is_same,
-                                                       .has_strayed = has_strayed,
                                                        .ctx = database};
     error = vsi_postgres_follower_create(&of_follower, &database->follower);
     if (!error)

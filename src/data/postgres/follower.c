@@ -30,7 +30,6 @@
 #include "base/held_log.h"
 #include "base/log.h"
 #include "base/wait.h"
-#include "data/postgres/link.h"
 #include "data/postgres/transactions.h"
 
 enum {
@@ -73,7 +72,9 @@ typedef struct stream {
 
 struct vsi_postgres_follower {
   vsi_postgres_follower_options is;
+  const vestry_host *host;
   vsi_postgres_thread thread;
+  _Atomic(uint64_t) server; /* its start; relaxed, as that of the pool */
   vsi_mutex lock;
   pthread_cond_t moved;
   /* Guarded by lock. */
@@ -105,7 +106,12 @@ struct vsi_postgres_follower {
 typedef vsi_postgres_follower follower;
 
 static vsi_call call_of(follower *f) {
-  return (vsi_call){f->is.host, "follower of commits", f->is.name, &f->failures};
+  return (vsi_call){f->host, "follower of commits", f->is.pool->is.name, &f->failures};
+}
+
+/* Return whether the pool has reached another server since the start. */
+static bool has_strayed(const follower *f) {
+  return vsi_postgres_pool_has_left(f->is.pool, atomic_load_explicit(&f->server, memory_order_relaxed));
 }
 
 /* Set the state. The owner is notified first, so that it knows the state when waiting threads continue. Other threads
@@ -247,17 +253,17 @@ static vestry_err look(follower *f) {
   const vsi_call call = call_of(f);
   vestry_err error = vsi_postgres_ask_prepared(&call, f->side, SNAPSHOT, 1, &row);
   if (error) return error;
-  error = vsi_postgres_snapshot_read(&snapshot, f->is.host, PQgetvalue(row, 0, 0));
+  error = vsi_postgres_snapshot_read(&snapshot, f->host, PQgetvalue(row, 0, 0));
   PQclear(row);
   if (error) return error;
   const bool is_ring_full = vsi_postgres_index_see(f->is.index, &snapshot);
-  vsi_postgres_snapshot_finish(&snapshot, f->is.host);
+  vsi_postgres_snapshot_finish(&snapshot, f->host);
   f->last_look_ns = vsi_monotonic_ns();
   if (is_ring_full)
-    vsi_log(f->is.host, VESTRY_LOG_WARN,
+    vsi_log(f->host, VESTRY_LOG_WARN,
             "follower of commits, %s: renders take so long that not all commits since they began could be kept; such "
             "renders run again (see over_ring_count of vestry_postgres_stats)",
-            f->is.name);
+            f->is.pool->is.name);
   return VESTRY_OK;
 }
 
@@ -302,11 +308,11 @@ static vestry_err has_composite(follower *f, const vsi_postgres_keys *keys, bool
 /* Count transactions with too many keys, and log the first one. */
 static void note_over(follower *f) {
   if (!f->has_logged_over)
-    vsi_log(f->is.host, VESTRY_LOG_WARN,
+    vsi_log(f->host, VESTRY_LOG_WARN,
             "follower of commits, %s: a transaction has written more parts of tables and indexes than "
             "max_transaction_keys (%zu) of vestry_postgres_options, so it renders all pages that have read a table "
             "that it wrote; write less at once, or raise max_transaction_keys",
-            f->is.name, f->is.max_keys);
+            f->is.pool->is.name, f->is.max_keys);
   f->has_logged_over = true;
   vsi_mutex_lock(&f->lock);
   f->stats.over_transaction_keys_count += f->transactions.over_count;
@@ -354,7 +360,7 @@ static vestry_err find_facts(follower *f, facts *ret_facts) {
       "pg_settings WHERE name = 'wal_segment_size'), " VSI_POSTGRES_STARTED;
   const vsi_call call = call_of(f);
   PGresult *row;
-  vestry_err error = vsi_postgres_connect(&call, f->is.url, true, NULL, &f->side);
+  vestry_err error = vsi_postgres_connect(&call, f->is.pool->url, true, NULL, &f->side);
   if (!error) error = ask(f, sql, 6, &row);
   if (error) return error;
   error = read_facts(f, row, ret_facts);
@@ -370,9 +376,9 @@ static vestry_err find_catalogs(follower *f) {
   vestry_err error = ask(f, sql, 0, &rows);
   if (error) return error;
   int count = PQntuples(rows);
-  vsi_free(f->is.host, f->catalogs);
+  vsi_free(f->host, f->catalogs);
   f->catalogs_count = 0;
-  f->catalogs = vsi_calloc(f->is.host, (size_t)count + 1, sizeof *f->catalogs);
+  f->catalogs = vsi_calloc(f->host, (size_t)count + 1, sizeof *f->catalogs);
   if (!f->catalogs) error = VESTRY_NO_MEMORY;
   for (int i = 0; i < count && !error; i++)
     f->catalogs[f->catalogs_count++] = (vsi_postgres_catalog){number_at(rows, i, 0), number_at(rows, i, 1)};
@@ -381,7 +387,7 @@ static vestry_err find_catalogs(follower *f) {
 }
 
 static void begin_transactions(follower *f, const facts *is) {
-  f->transactions.is = (vsi_postgres_transactions_options){.host = f->is.host,
+  f->transactions.is = (vsi_postgres_transactions_options){.host = f->host,
                                                            .format = is->format,
                                                            .database = is->database,
                                                            .max_keys = f->is.max_keys,
@@ -404,17 +410,14 @@ static bool read_place(const PGresult *row, facts *ret_facts) {
 static vestry_err open_stream(follower *f, facts *of) {
   const vsi_call call = call_of(f);
   stream *is = &f->stream;
-  PGresult *row = NULL;
-  vestry_err error = vsi_postgres_connect(&call, f->is.url, true, "database", &is->db);
-  if (!error) error = vsi_postgres_ask_own(&call, is->db, "SELECT " VSI_POSTGRES_STARTED, 1, &row);
+  uint64_t server;
+  PGresult *row;
+  vestry_err error = vsi_postgres_connect(&call, f->is.pool->url, true, "database", &is->db);
+  if (!error) error = vsi_postgres_pool_join(f->is.pool, &call, is->db, &server);
   if (error) return error;
-  const bool is_same = of->started == strtoull(PQgetvalue(row, 0, 0), NULL, 10);
-  PQclear(row);
-  if (!is_same) return vsi_refuse(&call, VESTRY_LIMIT, "two connections have reached two different servers");
-  if (!f->is.is_same(f->is.ctx, of->started))
-    return vsi_refuse(&call, VESTRY_LIMIT,
-                      "the follower and the pool have reached two different servers, so its commits would be those of "
-                      "another database; let the host of the URL be the name of one server");
+  atomic_store_explicit(&f->server, server, memory_order_relaxed);
+  if (of->started != server)
+    return vsi_refuse(&call, VESTRY_LIMIT, "two connections have reached two different servers");
   error = vsi_postgres_ask_own(&call, is->db, "IDENTIFY_SYSTEM", 3, &row);
   if (error) return error;
   if (!read_place(row, of)) error = vsi_refuse(&call, VESTRY_IO, "the server does not report the position of its WAL");
@@ -426,7 +429,7 @@ static vestry_err open_stream(follower *f, facts *of) {
 static vestry_err start_stream(follower *f, const facts *of) {
   const vsi_call call = call_of(f);
   stream *is = &f->stream;
-  const vsi_postgres_wal_options options = {.host = f->is.host,
+  const vsi_postgres_wal_options options = {.host = f->host,
                                             .format = of->format,
                                             .at = of->at & ~(uint64_t)(of->page_bytes - 1),
                                             .page_bytes = of->page_bytes,
@@ -560,7 +563,7 @@ static vestry_err follow(follower *f) {
     error = read_stream(&f->stream, &more);
     if (!error) error = vsi_postgres_index_take(f->is.index);
     const uint64_t new_bytes = f->stream.wal.at - before;
-    if (!error && f->is.has_strayed(f->is.ctx)) {
+    if (!error && has_strayed(f)) {
       snprintf(f->stream.wal.reason, sizeof f->stream.wal.reason, "the pool has reached another server");
       error = VESTRY_LIMIT;
     }
@@ -581,9 +584,9 @@ static void log_end(follower *f, vestry_err error) {
                     : *f->stream.wal.reason     ? f->stream.wal.reason
                     : error == VESTRY_NOT_FOUND ? "system tables were rewritten"
                                                 : vestry_strerror(error);
-  vsi_log_repeated(f->is.host, &f->failures, (uint32_t)error + 1, VESTRY_LOG_WARN,
-                   "follower of commits, %s: restarting, and then all pages are rendered again: %s", f->is.name,
-                   *why ? why : "the connection was lost");
+  vsi_log_repeated(f->host, &f->failures, (uint32_t)error + 1, VESTRY_LOG_WARN,
+                   "follower of commits, %s: restarting, and then all pages are rendered again: %s",
+                   f->is.pool->is.name, *why ? why : "the connection was lost");
 }
 
 /* Follow after a successful start. Returns why it ended; OK: is_over. */
@@ -603,7 +606,12 @@ static vestry_err go(follower *f) {
 
 /* Log why a start has failed. */
 static void log_failure(follower *f, const vsi_held_log *why) {
-  if (*why->line) vsi_log_repeated(f->is.host, &f->failures, 0, VESTRY_LOG_ERROR, "%s", why->line);
+  if (*why->line) vsi_log_repeated(f->host, &f->failures, 0, VESTRY_LOG_ERROR, "%s", why->line);
+}
+
+/* Return whether other connections succeed, because the follower got none. */
+static bool is_pool_served(const follower *f) {
+  return vestry_sql_run_alone(&f->is.pool->is, "SELECT 1", NULL, NULL, NULL) == VESTRY_OK;
 }
 
 /* The thread: start and follow, again and again, with pauses that double after each failure. Of failures in a row, the
@@ -621,7 +629,7 @@ static void *run(void *ctx) {
     /* If other connections succeed again and again and the follower gets none, the server refuses the follower, for
      * example because of the connection limit of its role. So such attempts are counted. */
     if (!f->side && back_off_ms >= BACK_OFF_MOST_MS && f->state != VSI_POSTGRES_REFUSED)
-      f->alone_count = f->is.is_there(f->is.ctx) ? f->alone_count + 1 : 0;
+      f->alone_count = is_pool_served(f) ? f->alone_count + 1 : 0;
     else
       f->alone_count = 0;
     was_there |= f->alone_count == ALONE;
@@ -664,13 +672,12 @@ static bool has_followed(follower *f, uint64_t place) {
 
 /* The thread is not woken if the WAL of the position will wake it. */
 vestry_err vsi_postgres_follower_wait(follower *f, uint64_t place, uint64_t until_ns) {
-  const bool has_strayed = f->is.has_strayed(f->is.ctx);
+  const bool strays = has_strayed(f);
   bool is_in_time = true;
-  if (!has_strayed && has_followed(f, place)) return VESTRY_OK;
+  if (!strays && has_followed(f, place)) return VESTRY_OK;
   vsi_mutex_lock(&f->lock);
   const uint64_t number = ++f->requested;
-  if (has_strayed || f->state != VSI_POSTGRES_GOING || f->pauses || f->place >= place)
-    vsi_postgres_thread_wake(&f->thread);
+  if (strays || f->state != VSI_POSTGRES_GOING || f->pauses || f->place >= place) vsi_postgres_thread_wake(&f->thread);
   while (is_in_time && (f->answered < number || f->place < place || f->state != VSI_POSTGRES_GOING)) {
     if (place < f->awaited) f->awaited = place;
     is_in_time = vsi_wait_until(&f->moved, &f->lock, until_ns);
@@ -692,14 +699,15 @@ void vsi_postgres_follower_stats_get(follower *f, vestry_postgres_stats *stats) 
 }
 
 vestry_err vsi_postgres_follower_create(const vsi_postgres_follower_options *options, follower **ret_follower) {
-  follower *f = vsi_calloc(options->host, 1, sizeof *f);
+  follower *f = vsi_calloc(options->pool->is.host, 1, sizeof *f);
   if (!f) return VESTRY_NO_MEMORY;
   f->is = *options;
+  f->host = options->pool->is.host;
   f->awaited = UINT64_MAX;
   vsi_mutex_init(&f->lock, VSI_LOCK_POSTGRES_FOLLOWER);
   pthread_cond_init(&f->moved, NULL);
   vestry_err error = vsi_postgres_thread_init(&f->thread);
-  if (!error) error = vsi_postgres_thread_start(&f->thread, f->is.host, "vestry-postgres", run, f);
+  if (!error) error = vsi_postgres_thread_start(&f->thread, f->host, "vestry-postgres", run, f);
   if (error)
     vsi_postgres_follower_destroy(f);
   else
@@ -714,8 +722,8 @@ void vsi_postgres_follower_stop(follower *f) {
 void vsi_postgres_follower_destroy(follower *f) {
   if (!f) return;
   vsi_postgres_thread_finish(&f->thread);
-  vsi_free(f->is.host, f->catalogs);
+  vsi_free(f->host, f->catalogs);
   pthread_cond_destroy(&f->moved);
   vsi_mutex_finish(&f->lock);
-  vsi_free(f->is.host, f);
+  vsi_free(f->host, f);
 }

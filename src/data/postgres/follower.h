@@ -4,6 +4,7 @@
 #define VSI_POSTGRES_FOLLOWER_H
 
 #include "data/postgres/index.h"
+#include "data/postgres/pool.h"
 
 typedef struct vsi_postgres_follower vsi_postgres_follower;
 
@@ -24,23 +25,13 @@ typedef enum vsi_postgres_following {
 } vsi_postgres_following;
 
 typedef struct vsi_postgres_follower_options {
-  const vestry_host *host;
-  const char *url;  /* borrowed */
-  const char *name; /* of the database, for the log; borrowed */
+  vsi_postgres_pool *pool; /* of the application; its server is followed */
   vsi_postgres_index *index;
   size_t max_keys;     /* maximum for a transaction */
   uint32_t silence_ms; /* request a reply after this silence; after as long again the server is gone */
   /* Called on the follower's thread after the state has changed. Before GOING the index has been started. major:
    * version of the server */
   void (*changed)(void *ctx, vsi_postgres_following is, unsigned major);
-  /* Return whether the server accepts other connections, because the follower got none for a while. Called on the
-   * follower's thread; may block */
-  bool (*is_there)(void *ctx);
-  /* Return whether the application uses the server with this start (VSI_POSTGRES_STARTED), or that is unknown. Called
-   * on the follower's thread at each start; may block */
-  bool (*is_same)(void *ctx, uint64_t started);
-  /* Return whether the application has reached another server since then. Called on any thread */
-  bool (*has_strayed)(void *ctx);
   void *ctx;
 } vsi_postgres_follower_options;
 

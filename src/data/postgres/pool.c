@@ -331,15 +331,24 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
   vsi_sql_give_back(&conn->is);
 }
 
-bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, uint64_t server) {
+vestry_err vsi_postgres_pool_join(vsi_postgres_pool *pool, const vsi_call *call, PGconn *db, uint64_t *ret_server) {
   vsi_postgres_conn *conn;
-  if (!vsi_postgres_check_out(pool, VSI_POSTGRES_SOON, "comparison of servers", &conn)) vsi_postgres_release(conn);
+  PGresult *row;
+  vestry_err error = vsi_postgres_ask_own(call, db, "SELECT " VSI_POSTGRES_STARTED, 1, &row);
+  if (error) return error;
+  const uint64_t server = *ret_server = strtoull(PQgetvalue(row, 0, 0), NULL, 10);
+  PQclear(row);
+  if (!vsi_postgres_check_out(pool, VSI_POSTGRES_SOON, call->function, &conn)) vsi_postgres_release(conn);
   vsi_mutex_lock(&pool->is.lock);
   if (!pool->is.stats.connected_count) atomic_store_explicit(&pool->server, server, memory_order_relaxed);
-  const bool is_at = vsi_postgres_pool_server(pool) == server;
+  const bool is_at = !vsi_postgres_pool_has_left(pool, server);
   if (!is_at) pool->left_ns = vsi_monotonic_ns();
   vsi_mutex_unlock(&pool->is.lock);
-  return is_at;
+  if (is_at) return VESTRY_OK;
+  return vsi_refuse(call, VESTRY_LIMIT,
+                    "the %s and the pool have reached two different servers, so what it receives would be of another "
+                    "database; let the host of the URL be the name of one server",
+                    call->function);
 }
 
 void vsi_postgres_pool_destroy(vestry_sql_pool *is) {

@@ -97,13 +97,16 @@ static inline vsi_postgres_conn *vsi_postgres_conn_of(vestry_sql_transaction *tr
 
 /* Open a connection that this thread has checked out, unless it is open. As vsi_postgres_check_out. */
 vestry_err vsi_postgres_reconnect(vsi_postgres_conn *conn, const char *function);
-/* Return the start (VSI_POSTGRES_STARTED) of the server to which the last connection of the pool was opened. */
-static inline uint64_t vsi_postgres_pool_server(const vsi_postgres_pool *pool) {
-  return atomic_load_explicit(&pool->server, memory_order_relaxed);
+/* Return whether the last connection of the pool was opened to another server than the one with this start
+ * (VSI_POSTGRES_STARTED). */
+static inline bool vsi_postgres_pool_has_left(const vsi_postgres_pool *pool, uint64_t server) {
+  return atomic_load_explicit(&pool->server, memory_order_relaxed) != server;
 }
-/* Return whether the pool leads to the server with this start. Otherwise its connections are given up, because the next
- * ones may lead there. This thread has no connection of the pool. */
-bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, uint64_t server);
+/* Find the server of a connection of this library, and compare it with that of the pool, which connects if it has no
+ * connection. If they differ, the pool's connections are given up, because the next ones may lead to that server. This
+ * thread has no connection of the pool.
+ *  Returns  OK: ret_server is its start | LIMIT: they differ, which is logged | as vsi_postgres_ask_own */
+vestry_err vsi_postgres_pool_join(vsi_postgres_pool *pool, const vsi_call *call, PGconn *db, uint64_t *ret_server);
 /* Give up the server, because it cannot write: all connections opened so far are closed when they are free, so that the
  * next ones lead to the primary. Returns whether this one is older than options.retry_ms; otherwise its server was just
  * found, and is kept. */

@@ -23,9 +23,7 @@
 enum { SEND_AGAIN_MS = 500, SILENCE_MS = 10000, BACK_OFF_FIRST_MS = 50, BACK_OFF_MOST_MS = 1000, NAME_BYTES = 33 };
 
 static const char lost[] = "the connection was lost";
-static const char elsewhere[] = "the receiver and a connection of the pool have reached two different servers, so "
-                                "topics of some transactions would "
-                                "not arrive; let the host of the URL be the name of one server";
+static const char elsewhere[] = "the pool has reached another server";
 static const char not_received[] =
     "notifications do not arrive; if a pooler uses transaction mode, connect to the server "
     "itself, or to a pooler in session mode";
@@ -117,20 +115,8 @@ static void set_listening(topics *t, bool is_listening) {
   vsi_mutex_unlock(&t->lock);
 }
 
-/* Compare the receiver's server with those of the pool's connections. false: they differ (t->why), or the connection is
- * lost. */
-static bool is_at_server(topics *t, const vsi_call *call) {
-  PGresult *row = NULL;
-  if (vsi_postgres_ask_own(call, t->db, "SELECT " VSI_POSTGRES_STARTED, 1, &row)) return false;
-  t->server = strtoull(PQgetvalue(row, 0, 0), NULL, 10);
-  PQclear(row);
-  const bool is_at = vsi_postgres_pool_is_at(t->pool, t->server);
-  if (!is_at) t->why = elsewhere;
-  return is_at;
-}
-
 static bool has_strayed(topics *t) {
-  const bool has_strayed = vsi_postgres_pool_server(t->pool) != t->server;
+  const bool has_strayed = vsi_postgres_pool_has_left(t->pool, t->server);
   if (has_strayed) t->why = elsewhere;
   return has_strayed;
 }
@@ -173,8 +159,8 @@ static void begin(topics *t) {
   const vestry_err error = vsi_postgres_connect(&call, t->pool->url, true, NULL, &t->db);
   const bool was_refused = t->was_refused;
   t->why = lost;
-  t->was_refused = error || !is_at_server(t, &call) || vsi_postgres_ask_own(&call, t->db, listen_sql, 0, NULL) ||
-                   !is_subscribed(t, &call);
+  t->was_refused = error || vsi_postgres_pool_join(t->pool, &call, t->db, &t->server) ||
+                   vsi_postgres_ask_own(&call, t->db, listen_sql, 0, NULL) || !is_subscribed(t, &call);
   if (t->was_refused) {
     if (t->why != lost)
       vsi_log_repeated(call.host, call.repeated, 0, VESTRY_LOG_WARN, "%s, %s: %s", call.function, call.name, t->why);
