@@ -31,7 +31,8 @@ extern "C" {
  *  on. */
 typedef struct vestry_nats_options {
   const vestry_host *host;    /**< borrowed, must outlive the broker; NULL: vestry_host_default() */
-  const char *const *servers; /**< "nats://host:port", or "tls://host:port" for TLS; tried in random order */
+  const char *const *servers; /**< "nats://host:port", or "tls://host:port" for TLS; tried in turn, from a
+                                     random one on */
   size_t servers_count;       /**< at most 1,000; 0: "nats://127.0.0.1:4222" alone */
   const char *name;           /**< name of the client in the server's monitoring; NULL: "vestry" */
 

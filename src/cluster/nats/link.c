@@ -44,7 +44,6 @@ typedef struct linking {
   vsi_nats_broker *broker;
   natsConnection *connection;
   wire *wire;
-  size_t *order; /* order in which servers are tried */
   bool has_complained;
 } linking;
 
@@ -56,10 +55,6 @@ static void wire_unref_locked(wire *w) {
   w->broker->refs--;
   pthread_cond_broadcast(&w->broker->changed);
   vsi_free(w->broker->host, w);
-}
-
-static void set_down_locked(vsi_nats_broker *broker) {
-  atomic_store_explicit(&broker->is_up, false, memory_order_release);
 }
 
 /* Called on a thread of libnats, exactly once for each connection that was made. */
@@ -239,29 +234,20 @@ static bool is_stopping(vsi_nats_broker *broker) {
   return stops;
 }
 
-static void shuffle(linking *l) {
-  size_t count = l->broker->settings.options.servers_count;
-  for (size_t i = count; i > 1; i--) {
-    uint32_t number = 0;
-    (void)l->broker->host->random(l->broker->host->ctx, &number, sizeof number); /* on failure the order stays */
-    size_t other = number % i, swapped = l->order[i - 1];
-    l->order[i - 1] = l->order[other];
-    l->order[other] = swapped;
-  }
-}
-
 static void disconnect(linking *l);
 
-/* Try all servers once. */
+/* Try all servers once, beginning with any. */
 static bool come_up(linking *l) {
   vsi_nats_broker *broker = l->broker;
   natsStatus s = NATS_NO_SERVER;
-  shuffle(l);
-  for (size_t i = 0; i < broker->settings.options.servers_count && !is_stopping(broker); i++) {
+  const size_t count = broker->settings.options.servers_count;
+  uint32_t first = 0;
+  (void)broker->host->random(broker->host->ctx, &first, sizeof first);
+  for (size_t i = 0; i < count && !is_stopping(broker); i++) {
     vsi_mutex_lock(&broker->lock);
     broker->attempts_count++;
     vsi_mutex_unlock(&broker->lock);
-    s = connect_to(l, l->order[i]);
+    s = connect_to(l, (first % count + i) % count);
     if (!s) {
       s = subscribe_all(l);
       if (!s) return true;
@@ -321,7 +307,7 @@ static void close_connection(linking *l) {
 static void disconnect(linking *l) {
   vsi_nats_broker *broker = l->broker;
   vsi_mutex_lock(&broker->lock);
-  set_down_locked(broker);
+  atomic_store_explicit(&broker->is_up, false, memory_order_release);
   vsi_mutex_unlock(&broker->lock);
   close_connection(l);
   drop_all(l);
@@ -377,7 +363,7 @@ static void serve(linking *l) {
            vsi_wait_until(&broker->changed, &broker->lock, answered_ns + ping_ns))
       continue;
     bool is_over = atomic_load(&broker->is_over) || l->wire->is_refused, stops = broker->stops;
-    if (stops) set_down_locked(broker);
+    if (stops) atomic_store_explicit(&broker->is_up, false, memory_order_release);
     vsi_mutex_unlock(&broker->lock);
     if (stops && !is_over) write_last_messages(l);
     if (stops || is_over) return;
@@ -448,13 +434,8 @@ static void live(linking *l) {
 void *vsi_nats_link_run(void *argument) {
   vsi_nats_broker *broker = argument;
   linking l = {.broker = broker};
-  size_t count = broker->settings.options.servers_count;
-  while (!(l.order = vsi_alloc(broker->host, count * sizeof *l.order)) && !is_stopping(broker))
-    pause_ms(broker, VSI_NATS_RECONNECT_MS);
-  for (size_t i = 0; l.order && i < count; i++) l.order[i] = i;
-  if (l.order) live(&l);
+  live(&l);
   drop_all(&l);
-  vsi_free(broker->host, l.order);
   nats_ReleaseThreadMemory();
   return NULL;
 }

@@ -144,11 +144,7 @@ static void flush(void *self, bool at_once) {
 
 /* ---- creation ---------------------------------------------------------------------------------------------------- */
 
-#define OPS                                                                                                            \
-  .start = start, .stop = stop, .publish = publish, .flush = flush, .state = state, .max_payload = max_payload,        \
-  .destroy = destroy, .has_more = has_more
-
-static const vestry_broker_ops ops = {OPS};
+static const vestry_broker_ops ops = {start, stop, publish, flush, state, max_payload, destroy, has_more};
 
 vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker *ret_broker) {
   if (!ret_broker) return vsi_mistake(vestry_host_default(), "vestry_nats_create", "ret_broker is NULL");

@@ -273,12 +273,6 @@ static short wait_ready(vsi_nats_broker *broker, uint64_t until_ns) {
   return socket < 0 ? 0 : all[1].revents;
 }
 
-static void give_up(vsi_nats_broker *broker) {
-  vsi_mutex_lock(&broker->io);
-  end_connection(broker);
-  vsi_mutex_unlock(&broker->io);
-}
-
 static bool has_ended(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
   bool ends = broker->ends;
@@ -298,7 +292,11 @@ void *vsi_nats_receiver_run(void *argument) {
     short ready = wait_ready(broker, until_ns);
     bool is_stuck = until_ns && !(ready & POLLOUT) && vsi_monotonic_ns() > until_ns;
     if (ready & POLLOUT || is_stuck) until_ns = 0;
-    if (is_stuck) give_up(broker);
+    if (is_stuck) {
+      vsi_mutex_lock(&broker->io);
+      end_connection(broker);
+      vsi_mutex_unlock(&broker->io);
+    }
     if (ready) serve_socket(broker, ready);
     report_states(broker);
     vsi_nats_receiver_write(broker);
