@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "cluster/holders.h"
 #include "cluster/nodes.h"
 #include "vestry/app/history.h"
 #include "vestry/testing/memory_network.h"
@@ -124,7 +125,7 @@ TEST_CASE(keys_arrive_although_the_broker_is_full) {
   assert_int_equal(node_stats(b).unsynced_count, 0);
   assert_int_equal(node_stats(a).keys_count, KEYS);
   for (uint64_t i = 1; i <= KEYS + 1000; i++)
-    assert_int_equal(vsi_keys_holders(&b->cluster->keys, hash_of(i)), vsi_keys_are_here(&a->cluster->keys, hash_of(i)));
+    assert_int_equal(holders_of_hash(&b->cluster->keys, hash_of(i)), vsi_keys_are_here(&a->cluster->keys, hash_of(i)));
   /* The same from the beginning, for a node that starts. */
   node *c = node_start(&n, 2, "c", NULL);
   pass_limited(&n, 700);

@@ -227,14 +227,14 @@ NODES_CASE(other_versions_are_logged_once_a_minute_each) {
     vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);
     nodes_settle(n);
     assert_int_equal(n->th.log_lines, lines + 2);
-    assert_non_null(strstr(n->th.last_log, "version 8"));
+    assert_non_null(strstr(n->th.last_log, "version 9"));
   }
   nodes_pass_ms(n, 60000);
   (void)write_hello_of_version(a, VSI_WIRE_VERSION + 1, message);
   vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);
   nodes_settle(n);
   assert_int_equal(n->th.log_lines, lines + 3);
-  assert_non_null(strstr(n->th.last_log, "version 8"));
+  assert_non_null(strstr(n->th.last_log, "version 9"));
   /* A message without a valid seal is not counted as another version. */
   message[50] ^= 1;
   vsi_cluster_received(a->cluster->all_subject, message, len, a->cluster);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Remote requests: streams opened while their key is dispatched to, many waiting requests, and options sent along with
- * the effects. */
+/* Remote requests: streams opened while their key is dispatched to, questions about keys, many waiting requests, and
+ * options sent along with the effects. */
+#include "cluster/cluster/cluster.h" /* first */
+
 #include <stdlib.h>
 #include <time.h>
 
@@ -97,6 +99,71 @@ TEST_CASE(stream_opened_after_a_dispatch_has_no_gap) {
     node_close(b, new);
     nodes_pass_ms(&n, 100);
   }
+  nodes_end(&n);
+}
+
+/* ------------------------------------------------------------------------------------------------ questions ------- */
+
+static void dispatch_to(node *from, const char *key, const char *text, answer *ret) {
+  char effects[64];
+  snprintf(effects, sizeof effects, "[[\"patch-signals\", {\"s\": \"%s\"}]]", text);
+  node_ask(from, key, effects, ret);
+}
+
+/* Let questions wait as in a cluster of 80 nodes, until the next heartbeat. */
+static void let_questions_wait(node *of) {
+  atomic_store(&of->cluster->keys_ms, 40);
+}
+
+/* Questions share messages, and one question serves all requests that wait for it, in order. */
+TEST_CASE(questions_share_a_message) {
+  enum { KEYS = 5, EACH = 4, LATE = 3 };
+  nodes n;
+  answer first = {0}, absent[KEYS][EACH] = {{{0}}}, late[LATE] = {{0}};
+  nodes_begin(&n, 3, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  for (const uint64_t beat_ns = a->cluster->beat_ns; a->cluster->beat_ns == beat_ns;) nodes_pass_ms(&n, 1);
+  let_questions_wait(a);
+  const uint64_t before = node_stats(a).sent_count;
+  dispatch_to(a, "first", "x", &first);
+  nodes_settle(&n);
+  assert_int_equal(first.error, VESTRY_NOT_FOUND); /* it did not wait, because there was no question before */
+  assert_int_equal(node_stats(a).sent_count, before + 1);
+  vestry_memory_exchange *there = node_open(b, "late", VESTRY_KEEP_MANY);
+  for (int i = 0; i < KEYS * EACH; i++) {
+    char key[8];
+    snprintf(key, sizeof key, "no%d", i % KEYS);
+    dispatch_to(a, key, "x", &absent[i % KEYS][i / KEYS]);
+  }
+  for (int i = 0; i < LATE; i++) dispatch_to(a, "late", (const char *[]){"m1", "m2", "m3"}[i], &late[i]);
+  nodes_pass_ms(&n, 39);
+  assert_int_equal(node_stats(a).sent_count, before + 1);
+  assert_int_equal(absent[0][0].times + late[0].times, 0);
+  nodes_pass_ms(&n, 2);
+  assert_int_equal(node_stats(a).sent_count, before + 2 + LATE);
+  for (int i = 0; i < KEYS * EACH; i++) assert_int_equal(absent[i % KEYS][i / KEYS].error, VESTRY_NOT_FOUND);
+  for (int i = 0; i < LATE; i++) assert_int_equal(late[i].count, 1);
+  const char *got = vestry_memory_look(there).received.data;
+  assert_true(strstr(got, "m1") < strstr(got, "m2") && strstr(got, "m2") < strstr(got, "m3"));
+  nodes_end(&n);
+}
+
+/* A lost reply ends the requests to which the question applied, by TIMEOUT. A later one gets its own question. */
+TEST_CASE(lost_reply_holds_up_no_later_request) {
+  nodes n;
+  answer first = {0}, later = {0};
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0];
+  nodes_divide(&n, "ab");
+  dispatch_to(a, "nowhere", "x", &first);
+  nodes_pass_ms(&n, 500);
+  nodes_divide(&n, NULL);
+  dispatch_to(a, "nowhere", "x", &later);
+  nodes_pass_ms(&n, 499);
+  assert_int_equal(first.times + later.times, 0);
+  nodes_pass_ms(&n, 20);
+  assert_int_equal(first.error, VESTRY_TIMEOUT);
+  assert_int_equal(later.error, VESTRY_NOT_FOUND);
   nodes_end(&n);
 }
 

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "cluster/holders.h"
 #include "support/test.h"
 #include "support/until.h"
 #include "testing/memory_network.h"
@@ -152,8 +153,7 @@ static void start(size_t at) {
 }
 
 static bool is_held(void) {
-  size_t held = 0;
-  return !vsi_cluster_holders(w.cluster[0], (vestry_scope){NULL, 0}, VESTRY_KEY("k"), &held) && held;
+  return holders_of(w.cluster[0], (vestry_scope){NULL, 0}, VESTRY_KEY("k"));
 }
 
 static void begin(habits has) {

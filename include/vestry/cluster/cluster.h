@@ -56,7 +56,9 @@ extern "C" {
 /** An instance's membership in a cluster. */
 typedef struct vestry_cluster vestry_cluster;
 
-/** Maximum length of a node's name in bytes; maximum number of nodes in a cluster, this one included. */
+/** Maximum length of a node's name in bytes; maximum number of nodes in a cluster, this one included. A node beyond it
+ *  is ignored, which is logged. While it exists, and up to dead_ms after its last message, vestry_dispatch returns
+ *  TIMEOUT instead of NOT_FOUND. */
 #define VESTRY_NODE_MAX_BYTES    ((size_t)64)
 #define VESTRY_CLUSTER_MAX_COUNT ((size_t)1025)
 
@@ -189,15 +191,10 @@ typedef struct vestry_cluster_stats {
   uint64_t over_budget_count;      /**< refused because of max_remote_bytes */
   uint64_t remote_bytes;           /**< size of received messages that are not processed yet, now */
   uint64_t replaced_count;         /**< streams of this node that a newer one on another node has closed */
-  uint64_t present_count;          /**< members of named presences that this node has announced, now */
-  uint64_t others_present_count;   /**< members of named presences that the other nodes have announced, now */
   uint64_t over_waiting_count;     /**< refused because of max_waiting_count; also in unsent_count or
                                             refused_count */
   uint64_t other_version_count;    /**< malformed messages of nodes with this secret and another version of the
                                             format */
-  uint64_t placeless_count;        /**< nodes that are ignored because the cluster is full; each start of a process
-                                            counts. While such a node exists, and up to dead_ms after its last message,
-                                            vestry_dispatch returns TIMEOUT instead of NOT_FOUND */
 } vestry_cluster_stats;
 
 /** Get a snapshot of the counters. Threads any; takes locks briefly. */

@@ -100,8 +100,8 @@ vestry_err vsi_announce_event(const vestry_scoped_key *name, vestry_event *event
   uint64_t hash = vsi_cluster_hash_channel(cluster, name->data, name->len);
   vestry_err error = VESTRY_NOT_FOUND;
   vsi_cluster_lock(cluster);
-  const vsi_bits alive = vsi_peers_alive(cluster), unsynced = vsi_peers_unsynced(cluster);
-  const vsi_bits to = vsi_bits_any(vsi_bits_both(vsi_keys_others(&cluster->keys, hash), &alive), &unsynced);
+  const vsi_bits unsynced = vsi_peers_unsynced(cluster);
+  const vsi_bits to = vsi_bits_any(vsi_keys_others(&cluster->keys, hash), &unsynced);
   if (vsi_bits_is_empty(&to))
     vsi_recent_note(cluster, hash, &to);
   else

@@ -122,15 +122,8 @@ static bool send_waiting(vestry_cluster *cluster, size_t *left) {
 
 /* ------------------------------------------------------------------------------------------------------- keys ----- */
 
-/* Return the maximum size of the body of a message, of at most `bytes` in all. */
-static size_t body_bytes(const vestry_cluster *cluster, size_t bytes) {
-  const size_t most = cluster->broker.ops->max_payload(cluster->broker.broker), frame = VSI_WIRE_HEAD + VSI_WIRE_SEAL;
-  if (bytes > most) bytes = most;
-  return bytes > frame ? bytes - frame : 0;
-}
-
 static size_t changes_a_message(const vestry_cluster *cluster, size_t bytes) {
-  const size_t body = body_bytes(cluster, bytes), count = body > 16 ? (body - 16) / VSI_WIRE_CHANGE : 0;
+  const size_t body = vsi_message_room(cluster, bytes), count = body > 16 ? (body - 16) / VSI_WIRE_CHANGE : 0;
   return count < VSI_CHANGES_A_MESSAGE ? count : VSI_CHANGES_A_MESSAGE;
 }
 
@@ -210,7 +203,7 @@ static void put_update(const vsi_presence_update *update, void *ctx) {
 
 /* Put messages about all members (flags: LISTED, FIRST), or about changes. */
 static void put_members(vestry_cluster *cluster, uint8_t flags, size_t bytes) {
-  announcing t = {.cluster = cluster, .flags = flags, .most = body_bytes(cluster, bytes)};
+  announcing t = {.cluster = cluster, .flags = flags, .most = vsi_message_room(cluster, bytes)};
   vsi_buffer_init(&t.body, cluster->host);
   if (flags)
     vsi_presences_list(cluster->presences, put_update, &t);

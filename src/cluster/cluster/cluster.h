@@ -52,11 +52,15 @@ enum {
   VSI_OLDER_MAX = 256,
   VSI_FLUSH_MS = 5,
   VSI_REFRESH_BYTES = 16384,
-  VSI_PAYLOAD_LEAST = 1024, /* bytes of a message that a broker must accept */
-  /* Reasons in `repeated`, beyond those of versions. */
-  VSI_CLUSTER_PLACELESS = 256,
-  VSI_CLUSTER_SMALL_PAYLOAD
+  VSI_PAYLOAD_LEAST = 1024 /* bytes of a message that a broker must accept */
 };
+
+/* Reasons for which a cluster does not work as a whole, for the log. */
+typedef struct vsi_cluster_notices {
+  uint8_t other_version; /* version of the format that another node with the secret uses; 0: none */
+  size_t small_payload;  /* the broker's maximum, below VSI_PAYLOAD_LEAST; 0: it is not */
+  bool is_full;          /* a node is ignored, because no slot is free */
+} vsi_cluster_notices;
 
 /* A channel or a key to which a message was sent. The nodes that did not get it may announce members or streams
  * late. */
@@ -73,17 +77,15 @@ typedef struct vsi_older {
 
 /* Renewals of leases of other nodes' streams that wait to be sent (renewals.c). */
 typedef struct vsi_renewal {
-  vsi_map_link in;
   uint64_t node;
   unsigned char lease[VSI_LEASE_BYTES];
 } vsi_renewal;
 
 typedef struct vsi_renewals {
   vsi_siphash_key key; /* for addresses; constant */
-  vestry_timer *timer;
   /* Guarded by the cluster's lock. */
-  vsi_map waiting;                   /* entries of `all` in use, by the first bytes of the lease */
-  vsi_renewal all[VSI_RENEWALS_MAX]; /* used from the beginning; the map has their number */
+  size_t count;
+  vsi_renewal all[VSI_RENEWALS_MAX];
 } vsi_renewals;
 
 /* Announcements on their way (announcements.c). */
@@ -128,17 +130,19 @@ struct vestry_cluster {
   vsi_channels_watch channels_watch;
   vsi_presences *presences; /* of the instance */
   vsi_presence_watch presence_watch;
-  vestry_timer *heartbeat, *flush, *keys_flush, *deadline;
+  vestry_timer *heartbeat, *flush, *keys_flush, *deadline, *question_timer;
   vestry_actor *actor; /* performs requests of other nodes, and calls the application */
 
   vsi_keys keys;
   _Atomic(size_t) remote_bytes;
+  _Atomic(uint64_t) last_request_id; /* relaxed: a number */
 
   vsi_mutex lock;
   pthread_cond_t quiet; /* the actor is not running */
   /* All below is guarded by the lock. */
   vsi_peer *peers[VSI_NODES_MAX];
   size_t peers_count, peers_most; /* their number, and its maximum */
+  vsi_bits alive;                 /* those that are ALIVE, DRAINING or SUSPECT. Only they have copies of keys here */
   bool is_up;
   uint64_t up_ns;   /* time of the last change of is_up, or when this node last went on after it had stood still */
   uint64_t beat_ns; /* time of the last heartbeat of this node */
@@ -152,21 +156,19 @@ struct vestry_cluster {
   uint64_t all_seq;          /* last number assigned to a message to all nodes */
   uint64_t announced_ns;     /* time of the last announcement of keys */
   size_t beat_at;            /* node that gets the next heartbeat to it alone */
-  _Atomic(uint32_t) keys_ms; /* time for which changes of keys wait. relaxed: a time */
+  _Atomic(uint32_t) keys_ms; /* time for which changes of keys, and questions, wait. relaxed: a time */
   uint64_t proofs_before; /* number of proofs assumed for nodes without a slot: above those of all nodes that had one */
   uint64_t twin_proofs;   /* proofs of other nodes with this node's name */
   uint64_t placeless_ns;  /* last proof of a run without a slot; 0: none */
-  uint64_t placeless_epoch;
-  char placeless[VESTRY_NODE_MAX_BYTES + 1]; /* its name, to be logged; "": none */
-  uint64_t twin_epoch;                       /* run of a node with this node's name that must give up; 0: none */
-  uint8_t other_version;     /* version of the format that another node with the secret uses, to be logged; 0: none */
-  size_t small_payload;      /* the broker's maximum, below VSI_PAYLOAD_LEAST, to be logged; 0: nothing to log */
-  vsi_repeated_log repeated; /* reasons: a version of the format (one byte), or VSI_CLUSTER_… */
+  uint64_t twin_epoch;    /* run of a node with this node's name that must give up; 0: none */
+  vsi_cluster_notices notices; /* to be logged */
+  vsi_repeated_log repeated;   /* used by the actor */
   /* Remote requests (remote_request.c). */
-  vsi_map requests;         /* by id */
-  vsi_map lines;            /* by key */
-  vsi_ring remote_requests; /* oldest first */
-  uint64_t last_request_id;
+  vsi_map requests;                 /* by id */
+  vsi_map lines;                    /* by key */
+  vsi_ring questions;               /* lines whose question was not sent yet */
+  uint64_t last_question, asked_ns; /* number and time of the last question */
+  vsi_ring remote_requests;         /* oldest first */
   vsi_renewals renewals;
   /* Announcements (announce.c), and messages sent recently (recent.c). */
   bool refreshes_all;
@@ -216,12 +218,6 @@ static inline void vsi_cluster_announce_soon(vestry_cluster *cluster) {
 /* Announce changes of keys with those of the next time. */
 static inline void vsi_cluster_announce_keys(vestry_cluster *cluster) {
   (void)vestry_timer_set(cluster->keys_flush, atomic_load_explicit(&cluster->keys_ms, memory_order_relaxed), 0);
-}
-
-static inline vsi_bits vsi_peer_bit(const vsi_peer *peer) {
-  vsi_bits set = {0};
-  vsi_bits_add(&set, peer->index);
-  return set;
 }
 
 /* Hash a key, or a channel's name, in the store's form. All nodes get the same hash. One bit separates the two

@@ -63,30 +63,18 @@ vestry_err vsi_cluster_members(vestry_cluster *cluster, vsi_cluster_member_fn fn
   return VESTRY_OK;
 }
 
-vestry_err vsi_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key, size_t *ret_count) {
-  vsi_scoped_key name;
-  vestry_err error = vsi_store_pack(cluster->v->store, &name, scope, key);
-  if (error) return error;
-  *ret_count = vsi_keys_holders(&cluster->keys, vsi_cluster_hash_key(cluster, name.key));
-  vsi_scoped_key_finish(&name);
-  return VESTRY_OK;
-}
-
 void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret_stats) {
   uint64_t sum, count;
   vsi_cluster_lock(cluster);
   vestry_cluster_stats stats = cluster->stats;
-  const vsi_bits alive = vsi_peers_alive(cluster), unsynced = vsi_peers_unsynced(cluster);
-  stats.alive_count = vsi_bits_count(&alive);
+  const vsi_bits unsynced = vsi_peers_unsynced(cluster);
+  stats.alive_count = vsi_bits_count(&cluster->alive);
   stats.unsynced_count = vsi_bits_count(&unsynced);
   vsi_keys_sum_of(&cluster->keys, VSI_KEYS_OWN, &stats.keys_count, &sum);
   for (unsigned i = 0; i < cluster->peers_count; i++) {
     vsi_keys_sum_of(&cluster->keys, i, &count, &sum);
     stats.others_keys_count += count;
   }
-  vsi_presences_sum(cluster->presences, &stats.present_count, &sum);
-  for (size_t i = 0; i < cluster->peers_count; i++)
-    if (vsi_peer_lives(cluster->peers[i])) stats.others_present_count += cluster->peers[i]->present_count;
   stats.keys_bytes = vsi_keys_memory_bytes(&cluster->keys);
   stats.remote_bytes = atomic_load_explicit(&cluster->remote_bytes, memory_order_relaxed);
   vsi_cluster_unlock(cluster);
@@ -244,8 +232,8 @@ static void free_cluster(void *ctx) {
   vsi_buffer_finish(&cluster->refreshes);
   vsi_buffer_finish(&cluster->announcements.waiting);
   for (size_t i = 0; i < cluster->peers_count; i++) vsi_free(host, cluster->peers[i]);
-  vsi_remote_requests_free(cluster);
-  vsi_renewals_finish(cluster);
+  vsi_map_finish(&cluster->requests, host);
+  vsi_map_finish(&cluster->lines, host);
   vsi_keys_finish(&cluster->keys);
   pthread_cond_destroy(&cluster->quiet);
   vsi_mutex_finish(&cluster->lock);
@@ -305,6 +293,7 @@ static vestry_err take_options(vestry_cluster *cluster, const vestry_cluster_opt
   cluster->seal_key = derive(options, 1);
   cluster->hash_key = derive(options, 2);
   cluster->name_key = derive(options, 3);
+  cluster->renewals.key = derive(options, 6);
   name_subjects(cluster, options);
   cluster->begun_ns = cluster->beat_ns = vsi_now_ns(cluster->host);
   cluster->proofs_before = 1;
@@ -322,7 +311,8 @@ static vestry_err fill(vestry_cluster *cluster, const vestry_cluster_options *op
   if (!error) error = vestry_timer_create(cluster->runtime, vsi_announce_due, cluster, &cluster->flush);
   if (!error) error = vestry_timer_create(cluster->runtime, vsi_announce_due, cluster, &cluster->keys_flush);
   if (!error) error = vestry_timer_create(cluster->runtime, vsi_remote_requests_due, cluster, &cluster->deadline);
-  if (!error) error = vsi_renewals_init(cluster, derive(options, 6));
+  if (!error)
+    error = vestry_timer_create(cluster->runtime, vsi_remote_questions_due, cluster, &cluster->question_timer);
   if (error) return error;
   const vestry_actor_options actor = {
       .run = vsi_served_run, .drop = vsi_served_drop, .done = free_cluster, .ctx = cluster};
@@ -375,6 +365,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   vsi_buffer_init(&cluster->announcements.waiting, cluster->host);
   atomic_init(&cluster->keys_ms, VSI_FLUSH_MS);
   vsi_ring_init(&cluster->remote_requests);
+  vsi_ring_init(&cluster->questions);
   vestry_err error = vsi_presences_use(v, &cluster->presences);
   if (!error) error = fill(cluster, &options);
   if (!error) error = hooks_add(cluster);
@@ -401,7 +392,7 @@ void vestry_cluster_destroy(vestry_cluster *cluster) {
   vestry_timer_destroy(cluster->flush);
   vestry_timer_destroy(cluster->keys_flush);
   vestry_timer_destroy(cluster->deadline);
-  vestry_timer_destroy(cluster->renewals.timer);
+  vestry_timer_destroy(cluster->question_timer);
   vsi_cluster_lock(cluster);
   while (cluster->is_running) vsi_mutex_wait(&cluster->lock, &cluster->quiet);
   vsi_cluster_unlock(cluster);

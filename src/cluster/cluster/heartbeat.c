@@ -18,18 +18,9 @@
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
+#include "cluster/cluster/renewals.h"
 
 enum { EACH_MOST = 16, KEYS_MOST_MS = 50 };
-
-/* Check that the broker accepts messages of the size of handshakes, requests and announcements of keys. */
-static void check_payload(vestry_cluster *cluster) {
-  const size_t most = cluster->broker.ops->max_payload(cluster->broker.broker);
-  if (most >= VSI_PAYLOAD_LEAST || !vsi_log_is_due(&cluster->repeated, VSI_ONCE_A_MINUTE, VSI_CLUSTER_SMALL_PAYLOAD,
-                                                   vsi_now_ns(cluster->host), NULL))
-    return;
-  cluster->small_payload = most;
-  vsi_cluster_notify(cluster);
-}
 
 void vsi_heartbeat_send(vestry_cluster *cluster) {
   uint64_t count, sum, present_count, present_sum;
@@ -48,13 +39,13 @@ void vsi_heartbeat_send(vestry_cluster *cluster) {
 
 /* Send a HEARTBEAT to some nodes. */
 static void send_numbers(vestry_cluster *cluster) {
-  const vsi_bits alive = vsi_peers_alive(cluster);
-  const size_t in_time = vsi_bits_count(&alive) * cluster->heartbeat_ns / cluster->dead_ns + 1, from = cluster->beat_at;
+  const size_t in_time = vsi_bits_count(&cluster->alive) * cluster->heartbeat_ns / cluster->dead_ns + 1,
+               from = cluster->beat_at;
   size_t left = in_time > EACH_MOST ? in_time : EACH_MOST;
   for (size_t i = 0; i < cluster->peers_count; i++) {
     const size_t at = (from + i) % cluster->peers_count;
     vsi_peer *peer = cluster->peers[at];
-    if (!vsi_bits_has(&alive, at) || !(left || peer->has_news)) continue;
+    if (!vsi_bits_has(&cluster->alive, at) || !(left || peer->has_news)) continue;
     if (left) {
       left--;
       cluster->beat_at = at + 1;
@@ -66,8 +57,7 @@ static void send_numbers(vestry_cluster *cluster) {
 
 /* Announcements of keys are joined for a longer time if there are many nodes. */
 static void set_keys_ms(vestry_cluster *cluster) {
-  const vsi_bits alive = vsi_peers_alive(cluster);
-  size_t ms = vsi_bits_count(&alive) / 2;
+  size_t ms = vsi_bits_count(&cluster->alive) / 2;
   if (ms < VSI_FLUSH_MS) ms = VSI_FLUSH_MS;
   atomic_store_explicit(&cluster->keys_ms, (uint32_t)(ms < KEYS_MOST_MS ? ms : KEYS_MOST_MS), memory_order_relaxed);
 }
@@ -100,9 +90,11 @@ void vsi_heartbeat_due(vestry_timer *timer, void *ctx) {
     vsi_members_judge(cluster);
     set_keys_ms(cluster);
     vsi_announce_locked(cluster);
-    check_payload(cluster);
-    vsi_cluster_notify(cluster); /* to go on sweeping keys, if memory was missing */
+    const size_t most = cluster->broker.ops->max_payload(cluster->broker.broker);
+    if (most < VSI_PAYLOAD_LEAST) cluster->notices.small_payload = most;
+    vsi_cluster_notify(cluster); /* for the notices, and to go on sweeping keys, if memory was missing */
     vsi_heartbeat_send(cluster);
+    vsi_renewals_send(cluster);
     send_numbers(cluster);
   }
   vsi_cluster_unlock(cluster);
@@ -225,12 +217,8 @@ bool vsi_handshake_take(vestry_cluster *cluster, const vsi_wire_message *message
   if (peer && peer->epoch == message->epoch && peer->state == VESTRY_MEMBER_LEFT) return false;
   bool is_proof = is_own_nonce(cluster, message, m.echo);
   bool requests = !is_proof && is_wanted(cluster, peer, message->epoch);
-  vsi_peer *proven = is_proof ? vsi_members_prove(cluster, message, &m.name, m.all_seq) : NULL;
-  bool counts = proven != NULL;
-  if (counts)
-    vsi_keys_advance_clock(&cluster->keys, m.clock_ms);
-  else if (is_proof && !peer) /* its keys stay unknown */
-    vsi_members_note_placeless(cluster, message->epoch, &m.name);
+  const bool counts = is_proof && vsi_members_prove(cluster, message, &m.name, m.all_seq);
+  if (counts) vsi_keys_advance_clock(&cluster->keys, m.clock_ms);
   if (m.nonce) send(cluster, message, requests, m.nonce, 0);
   return counts || m.nonce;
 }

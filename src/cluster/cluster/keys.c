@@ -341,11 +341,6 @@ vsi_bits vsi_keys_others(vsi_keys *keys, uint64_t hash) {
   return others;
 }
 
-size_t vsi_keys_holders(vsi_keys *keys, uint64_t hash) {
-  vsi_bits others = vsi_keys_others(keys, hash);
-  return vsi_bits_count(&others) + vsi_keys_are_here(keys, hash);
-}
-
 size_t vsi_keys_memory_bytes(vsi_keys *keys) {
   vsi_mutex_lock(&keys->lock);
   size_t bytes = 0;

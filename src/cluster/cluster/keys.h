@@ -10,7 +10,6 @@
 #include "app/presence/bits.h"
 #include "base/map.h"
 #include "base/mutex.h"
-#include "vestry/cluster/cluster.h"
 #include "vestry/store.h"
 
 /* Maximum number of other nodes. Each has an index below it. */
@@ -104,9 +103,8 @@ void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *r
 
 /* Return whether streams are here, or about to be put. */
 bool vsi_keys_are_here(vsi_keys *keys, uint64_t hash);
-/* Return the other nodes that hold a key; and the number of nodes that hold it, this one included. */
+/* Return the other nodes that hold a key. */
 vsi_bits vsi_keys_others(vsi_keys *keys, uint64_t hash);
-size_t vsi_keys_holders(vsi_keys *keys, uint64_t hash);
 size_t vsi_keys_memory_bytes(vsi_keys *keys);
 
 /* Take waiting changes, at most room of them, together with the `count` and `sum` that include them; they count as
@@ -149,8 +147,5 @@ void vsi_keys_sum_of(vsi_keys *keys, unsigned node, uint64_t *ret_count, uint64_
 
 /* Return whether changes are waiting to be announced. */
 bool vsi_keys_are_waiting(vsi_keys *keys);
-
-/* Count the nodes that have streams of a key, this one included, by the last announcements. For tests. */
-vestry_err vsi_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key, size_t *ret_count);
 
 #endif

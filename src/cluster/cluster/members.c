@@ -44,17 +44,10 @@ bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer) {
   return vsi_peer_lives(peer) && silence_ns < 2 * cluster->heartbeat_ns && silence_ns < cluster->suspect_ns;
 }
 
-vsi_bits vsi_peers_alive(const vestry_cluster *cluster) {
-  vsi_bits alive = {0};
-  for (size_t i = 0; i < cluster->peers_count; i++)
-    if (vsi_peer_lives(cluster->peers[i])) vsi_bits_add(&alive, i);
-  return alive;
-}
-
 vsi_bits vsi_peers_unsynced(const vestry_cluster *cluster) {
-  vsi_bits unsynced = {0};
+  vsi_bits unsynced = cluster->alive;
   for (size_t i = 0; i < cluster->peers_count; i++)
-    if (vsi_peer_lives(cluster->peers[i]) && !cluster->peers[i]->is_synced) vsi_bits_add(&unsynced, i);
+    if (cluster->peers[i]->is_synced) vsi_bits_remove(&unsynced, i);
   return unsynced;
 }
 
@@ -72,13 +65,10 @@ static bool has_listened(const vestry_cluster *cluster, uint64_t for_ns) {
   return cluster->is_up && now_ns - cluster->up_ns >= for_ns && !pause_ns(cluster, now_ns);
 }
 
-/* Return whether every run that has proven itself has a slot. The keys of a run without a slot are unknown. */
-static bool all_have_places(const vestry_cluster *cluster) {
-  return !cluster->placeless_ns || vsi_now_ns(cluster->host) - cluster->placeless_ns >= cluster->dead_ns;
-}
-
 bool vsi_peers_are_known(const vestry_cluster *cluster) {
-  return !cluster->is_refused && all_have_places(cluster) && has_listened(cluster, 2 * cluster->heartbeat_ns);
+  const uint64_t since_ns = vsi_now_ns(cluster->host) - cluster->placeless_ns;
+  const bool all_have_slots = !cluster->placeless_ns || since_ns >= cluster->dead_ns;
+  return !cluster->is_refused && all_have_slots && has_listened(cluster, 2 * cluster->heartbeat_ns);
 }
 
 bool vsi_members_is_accepted(const vestry_cluster *cluster) {
@@ -108,9 +98,7 @@ typedef struct changes {
   bool has_gap, has_state, has_joined;
   uint64_t lost_count;
   vestry_member_state state;
-  uint8_t other_version;                     /* version of the format that another node uses; 0: none */
-  size_t small_payload;                      /* the broker's maximum, if it is too small; 0: it is not */
-  char placeless[VESTRY_NODE_MAX_BYTES + 1]; /* a node without a slot; "": none */
+  vsi_cluster_notices notices;
 } changes;
 
 static void note_gap(vestry_cluster *cluster, vsi_gaps *gaps, uint64_t lost_count) {
@@ -124,13 +112,9 @@ static void note_gap(vestry_cluster *cluster, vsi_gaps *gaps, uint64_t lost_coun
 static bool take_changes(vestry_cluster *cluster, changes *n) {
   *n = (changes){.has_gap = cluster->has_own_gap, .has_state = cluster->has_own_change, .state = VESTRY_MEMBER_REFUSED};
   if (n->has_state) memcpy(n->node, cluster->name, sizeof n->node);
-  n->other_version = cluster->other_version;
-  n->small_payload = cluster->small_payload;
-  memcpy(n->placeless, cluster->placeless, sizeof n->placeless);
-  cluster->placeless[0] = '\0';
+  n->notices = cluster->notices;
   cluster->has_own_gap = cluster->has_own_change = false;
-  cluster->other_version = 0;
-  cluster->small_payload = 0;
+  cluster->notices = (vsi_cluster_notices){.is_full = false};
   vsi_gaps *gaps = &cluster->own_gaps;
   for (size_t i = 0; i < cluster->peers_count && !n->has_gap && !n->has_state; i++) {
     vsi_peer *peer = cluster->peers[i];
@@ -147,24 +131,30 @@ static bool take_changes(vestry_cluster *cluster, changes *n) {
     if (n->has_state) peer->has_change = false;
   }
   if (n->has_gap) note_gap(cluster, gaps, n->lost_count);
-  return n->has_gap || n->has_state || n->other_version || n->small_payload || n->placeless[0];
+  return n->has_gap || n->has_state || n->notices.other_version || n->notices.small_payload || n->notices.is_full;
+}
+
+static void log_notices(vestry_cluster *cluster, const vsi_cluster_notices *n) {
+  enum { SMALL_PAYLOAD = 256, FULL }; /* reasons, beyond those of versions */
+  if (n->other_version)
+    vsi_log_repeated(cluster->host, &cluster->repeated, n->other_version, VESTRY_LOG_ERROR,
+                     "cluster: a node with this secret uses protocol version %u, but this node, %s, uses version %u, "
+                     "so they ignore each other; run the same version of vestry on all nodes",
+                     n->other_version, cluster->name, VSI_WIRE_VERSION);
+  if (n->small_payload)
+    vsi_log_repeated(cluster->host, &cluster->repeated, SMALL_PAYLOAD, VESTRY_LOG_ERROR,
+                     "cluster: the broker of node %s accepts messages of at most %zu bytes, so nodes do not find each "
+                     "other, or dispatches to other nodes fail (TOO_LARGE); raise it (max_payload of nats-server) to "
+                     "%d or more",
+                     cluster->name, n->small_payload, VSI_PAYLOAD_LEAST);
+  if (n->is_full)
+    vsi_log_repeated(cluster->host, &cluster->repeated, FULL, VESTRY_LOG_WARN,
+                     "cluster: a node is ignored, because a cluster has at most %zu nodes; stop a node",
+                     cluster->peers_most + 1);
 }
 
 static void report_changes(vestry_cluster *cluster, const changes *n) {
-  if (n->other_version)
-    vsi_log(cluster->host, VESTRY_LOG_ERROR,
-            "cluster: a node with this secret uses protocol version %u, but this node, %s, uses version %u, so they "
-            "ignore each other; run the same version of vestry on all nodes",
-            n->other_version, cluster->name, VSI_WIRE_VERSION);
-  if (n->small_payload)
-    vsi_log(cluster->host, VESTRY_LOG_ERROR,
-            "cluster: the broker of node %s accepts messages of at most %zu bytes, so nodes do not find each other, or "
-            "dispatches to other nodes fail (TOO_LARGE); raise it (max_payload of nats-server) to %d or more",
-            cluster->name, n->small_payload, VSI_PAYLOAD_LEAST);
-  if (n->placeless[0])
-    vsi_log_repeated(cluster->host, &cluster->repeated, VSI_CLUSTER_PLACELESS, VESTRY_LOG_WARN,
-                     "cluster: node %s is ignored, because a cluster has at most %zu nodes; stop a node", n->placeless,
-                     cluster->peers_most + 1);
+  log_notices(cluster, &n->notices);
   if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
     vsi_log(cluster->host, VESTRY_LOG_ERROR,
             "cluster: this node was refused, because another node has its name, %s; choose another name", n->node);
@@ -208,6 +198,10 @@ void vsi_members_lose(vestry_cluster *cluster, vsi_peer *peer, uint64_t lost_cou
 static void set_state(vestry_cluster *cluster, vsi_peer *peer, vestry_member_state state) {
   if (peer->state == state) return;
   peer->state = state;
+  if (vsi_peer_lives(peer))
+    vsi_bits_add(&cluster->alive, peer->index);
+  else
+    vsi_bits_remove(&cluster->alive, peer->index);
   peer->has_change = true;
   vsi_cluster_notify(cluster);
 }
@@ -221,20 +215,8 @@ static void forget(vestry_cluster *cluster, vsi_peer *peer) {
 
 /* -------------------------------------------------------------------------------------------------- runs ---------- */
 
-/* The name is stored for a log message, once for each run. */
-void vsi_members_note_placeless(vestry_cluster *cluster, uint64_t epoch, const vestry_slice *name) {
-  const uint64_t now_ns = vsi_now_ns(cluster->host);
-  cluster->placeless_ns = now_ns ? now_ns : 1;
-  if (cluster->placeless_epoch == epoch) return;
-  cluster->placeless_epoch = epoch;
-  cluster->stats.placeless_count++;
-  memcpy(cluster->placeless, name->data, name->len);
-  cluster->placeless[name->len] = '\0';
-  vsi_cluster_notify(cluster);
-}
-
 /* Find a slot for another node: a new one, or that of the node which has been gone longest. NULL: live nodes have all,
- * or memory is missing. */
+ * or memory is missing. Then the keys of that node stay unknown. */
 static vsi_peer *find_place(vestry_cluster *cluster) {
   vsi_peer *found = NULL;
   if (cluster->peers_count < cluster->peers_most && (found = vsi_calloc(cluster->host, 1, sizeof *found)) != NULL) {
@@ -244,6 +226,11 @@ static vsi_peer *find_place(vestry_cluster *cluster) {
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = cluster->peers[i];
     if (!vsi_peer_lives(peer) && (!found || peer->received_ns < found->received_ns)) found = peer;
+  }
+  if (!found) {
+    cluster->placeless_ns = vsi_now_ns(cluster->host);
+    cluster->notices.is_full = true;
+    vsi_cluster_notify(cluster);
   }
   return found;
 }
@@ -392,12 +379,11 @@ void vsi_members_leave(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
 }
 
 void vsi_members_send_goodbye(vestry_cluster *cluster) {
-  const vsi_bits alive = vsi_peers_alive(cluster);
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put(&buffer, cluster->all_seq, 8);
   vsi_wire_end(&buffer);
-  (void)vsi_message_send_each(cluster, &alive, &buffer, VSI_WIRE_GOODBYE, 0, false);
+  (void)vsi_message_send_each(cluster, &cluster->alive, &buffer, VSI_WIRE_GOODBYE, 0, false);
   vsi_buffer_finish(&buffer);
   cluster->has_left = true;
   vsi_presences_end(cluster->presences); /* no more announcements of presences */

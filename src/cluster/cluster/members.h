@@ -12,8 +12,7 @@
 vsi_peer *vsi_peers_find(vestry_cluster *cluster, uint64_t id);
 /* Return whether a message of a node arrived so recently that no other run with its name is considered. */
 bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer);
-/* Return the live nodes; and the live nodes whose keys are not known completely. */
-vsi_bits vsi_peers_alive(const vestry_cluster *cluster);
+/* Return the live nodes whose keys are not known completely. */
 vsi_bits vsi_peers_unsynced(const vestry_cluster *cluster);
 /* Return whether all live nodes are known: this node has been connected for two heartbeats without standing still, and
  * every node has a slot. */
@@ -29,8 +28,6 @@ void vsi_members_lose(vestry_cluster *cluster, vsi_peer *peer, uint64_t lost_cou
  * NULL: no slot is free, or another run of the node is well. */
 vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *message, const vestry_slice *name,
                             uint64_t all_seq);
-/* Record a run that has proven itself and has no slot. */
-void vsi_members_note_placeless(vestry_cluster *cluster, uint64_t epoch, const vestry_slice *name);
 /* Record a message of an accepted run: its turn, its time, and whether the node drains. */
 void vsi_members_record(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 /* Count a numbered message. false: it has arrived before. */

@@ -40,6 +40,12 @@ void vsi_message_subject(const vestry_cluster *cluster, uint64_t id, char ret_su
            (unsigned long long)cluster->subject_hash, (unsigned long long)id);
 }
 
+size_t vsi_message_room(const vestry_cluster *cluster, size_t bytes) {
+  const size_t most = cluster->broker.ops->max_payload(cluster->broker.broker), frame = VSI_WIRE_HEAD + VSI_WIRE_SEAL;
+  if (bytes > most) bytes = most;
+  return bytes > frame ? bytes - frame : 0;
+}
+
 vestry_err vsi_message_post(vestry_cluster *cluster, const char *subject, vsi_buffer *buffer,
                             vsi_wire_message message) {
   if (buffer->error) return buffer->error;

@@ -10,6 +10,8 @@
 /* Write the subject to which a node is subscribed. */
 void vsi_message_subject(const vestry_cluster *cluster, uint64_t id, char ret_subject[VESTRY_SUBJECT_MAX_BYTES + 1]);
 
+/* Return the maximum size of the body of a message that has at most `bytes` in all. */
+size_t vsi_message_room(const vestry_cluster *cluster, size_t bytes);
 /* Seal a message that was begun and ended, and publish it; from, epoch and turn are filled in. OK | the buffer's error
  * | IO (this node has left, or was refused) | as the broker's publish */
 vestry_err vsi_message_post(vestry_cluster *cluster, const char *subject, vsi_buffer *buffer, vsi_wire_message message);

@@ -147,6 +147,8 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     vsi_cluster_notify(cluster);
     break;
   case VSI_WIRE_ANSWER: vsi_remote_request_take(cluster, peer, message, &ret->done); break;
+  case VSI_WIRE_QUESTION: vsi_served_question(cluster, peer, message); break;
+  case VSI_WIRE_HELD: vsi_remote_questions_take(cluster, peer, message, &ret->done); break;
   case VSI_WIRE_RENEW: vsi_renewals_take(cluster, message->body, message->len); break;
   case VSI_WIRE_REQUEST:
   case VSI_WIRE_EVENT:
@@ -179,15 +181,14 @@ static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *mes
 }
 
 /* Count a message that cannot be opened. Another version of the format is reported, because the two nodes ignore each
- * other; at most once a minute for each version. */
+ * other. */
 static void count_malformed(vestry_cluster *cluster, const void *data, size_t len) {
   cluster->stats.received_count++;
   cluster->stats.malformed_count++;
   uint8_t version = vsi_wire_other_version(data, len, cluster->seal_key);
   if (!version) return;
   cluster->stats.other_version_count++;
-  if (!vsi_log_is_due(&cluster->repeated, VSI_ONCE_A_MINUTE, version, vsi_now_ns(cluster->host), NULL)) return;
-  cluster->other_version = version;
+  cluster->notices.other_version = version;
   vsi_cluster_notify(cluster);
 }
 

@@ -2,20 +2,24 @@
 /* essay: order of the remote requests for one key */
 /* Requests to other nodes, and their responses.
  *
- * A request goes first to the nodes that have announced the key, and to the nodes whose keys are not known completely.
- * If all of them respond that they have no stream, the announcements may be late, and the request goes to all other
- * live nodes. This second round takes place only after such a response of every node, so effects are never performed
- * twice.
+ * A request goes to the nodes that have announced the key, and to the nodes whose keys are not known completely. If
+ * there is none, or all of them respond that they have no stream, the announcements of others may be late. Then all
+ * live nodes get a question: whether they have streams of the key. The request goes to the nodes that have some and did
+ * not get it before. So effects are never performed twice, and a dispatch for which no node has a stream costs a
+ * question and its replies. Questions about several keys share a message: a question waits until a time (keys_ms) has
+ * passed since the last one. With few nodes it does not wait.
  *
- * Order. The requests of this node for one key must arrive in order, but a node of the second round gets its message
- * later. So the requests of a key form a line until no further round is needed. Only the first of the line may begin
- * its second round. A younger one begins its first round only if it goes to nodes to which all older ones went, because
- * links keep the order of requests and of responses. Once a request has to wait, the line is closed: each younger one
- * waits, too, until it follows one that has begun as the first of the line.
+ * Order. The requests of this node for one key must arrive in order, but a node that is found by a question gets its
+ * request later. So the requests of a key form a line, and those in it are under way together or wait:
  *
- *     in line ──open, or the first──→ first round ──a node has a stream, or failed──→ finished
- *                                          │                                             ↑
- *                             no node has a stream ──it is the first──→ second round ────┘
+ *     in line ──→ sent, to all nodes of the line ──a node has a stream, or failed──→ finished
+ *        │                       │                                                      ↑
+ *        │            no node has a stream ──→ question about the key ──no other node───┤
+ *        └──no node is known────────────────────────────↑      └──sent to those that are found──→ …
+ *
+ * A younger request begins at once if all older ones are under way to the nodes to which it goes, because links keep
+ * the order of requests and of responses. Otherwise it waits until none of the line is under way. A question applies to
+ * all requests that are in the line when it is sent: a node that has no stream then had none for any of them.
  *
  * All requests have the same timeout, so they are due in the order in which they began. At most max_waiting_count wait;
  * one more gets FULL. */
@@ -47,11 +51,11 @@ typedef struct vsi_remote_request {
   STAILQ_ENTRY(vsi_remote_request) in_line;
   uint64_t id, hash, due_ns; /* hash: of the key */
   vsi_bits sent_to;          /* nodes to which it was sent */
-  vsi_bits awaited;          /* nodes that must still respond */
-  bool has_begun;            /* its first round was sent */
+  vsi_bits awaited;          /* nodes among them that must still respond */
+  bool is_under_way;         /* nodes must still respond, to it or to a question */
+  bool was_asked;            /* all nodes got a question about it */
   bool was_sent;             /* to at least one node */
   bool is_found;             /* streams were found here: only nodes that are known to hold the key get it */
-  bool goes_to_all;          /* no further round is needed */
   uint8_t flags;             /* flags of its message */
   uint32_t count;            /* number of connections so far */
   vestry_err error;
@@ -62,12 +66,17 @@ typedef struct vsi_remote_request {
   vestry_span span;   /* valid if is_followed */
 } vsi_remote_request;
 
-/* The requests of one key that may need another round, oldest first. */
+/* The requests of one key, oldest first. */
 typedef struct vsi_line {
   vsi_map_link in; /* first member; by the key's hash */
   STAILQ_HEAD(, vsi_remote_request) requests;
-  vsi_bits common; /* nodes to which all begun requests went (at least these) */
-  bool is_closed;  /* one of the requests waits for those before it */
+  size_t count, under_way_count;
+  vsi_bits to;          /* nodes to which all requests that are under way went, now or before */
+  vsi_ring by_question; /* in the list of lines whose question was not sent yet, if must_ask */
+  bool must_ask;
+  uint64_t question; /* number of the question that all nodes got; 0: none */
+  vsi_bits asked;    /* nodes that must still reply */
+  vsi_bits holders;  /* nodes that have replied that they have streams */
 } vsi_line;
 
 /* -------------------------------------------------------------------------------------------- waiting requests ---- */
@@ -81,10 +90,9 @@ static vsi_line *line_of(const vestry_cluster *cluster, uint64_t hash) {
   return VSI_MAP_OWNER(vsi_map_first(&cluster->lines, hash), vsi_line, in);
 }
 
-/* Put a request into the line of its key, which is created if the request may need another round. OK | NO_MEMORY */
+/* Put a request into the line of its key, which is created if there is none. OK | NO_MEMORY */
 static vestry_err enter_line(vestry_cluster *cluster, vsi_remote_request *request) {
   vsi_line *line = line_of(cluster, request->hash);
-  if (!line && request->goes_to_all) return VESTRY_OK;
   if (!line) {
     if (vsi_map_reserve(&cluster->lines, cluster->host, cluster->lines.count + 1)) return VESTRY_NO_MEMORY;
     line = vsi_calloc(cluster->host, 1, sizeof *line);
@@ -93,17 +101,28 @@ static vestry_err enter_line(vestry_cluster *cluster, vsi_remote_request *reques
     vsi_map_add(&cluster->lines, &line->in, request->hash);
   }
   request->line = line;
+  line->count++;
   STAILQ_INSERT_TAIL(&line->requests, request, in_line);
   return VESTRY_OK;
 }
 
+/* Change whether nodes must still respond to a request. */
+static void set_under_way(vsi_remote_request *request, bool is) {
+  request->line->under_way_count += (size_t)is - (size_t)request->is_under_way;
+  request->is_under_way = is;
+}
+
 static void leave_line(vsi_remote_request *request) {
-  if (request->line) STAILQ_REMOVE(&request->line->requests, request, vsi_remote_request, in_line);
+  vsi_line *line = request->line;
+  if (!line) return;
+  set_under_way(request, false);
+  line->count--;
+  STAILQ_REMOVE(&line->requests, request, vsi_remote_request, in_line);
   request->line = NULL;
 }
 
-static void free_line_if_empty(vestry_cluster *cluster, vsi_line *line) {
-  if (!line || !STAILQ_EMPTY(&line->requests)) return;
+static void free_line(vestry_cluster *cluster, vsi_line *line) {
+  if (line->must_ask) vsi_ring_remove(&line->by_question);
   vsi_map_remove(&cluster->lines, &line->in);
   vsi_free(cluster->host, line);
 }
@@ -124,14 +143,14 @@ static void count_end(vestry_cluster *cluster, const vsi_remote_request *request
   }
 }
 
-/* End a request. The caller then releases its line. */
+/* End a request. The caller then settles its line. */
 static void end(vestry_cluster *cluster, vsi_remote_request *request, vestry_err error, vsi_remote_request **done) {
   leave_line(request);
   vsi_map_remove(&cluster->requests, &request->in);
   vsi_ring_remove(&request->by_age);
   /* A node that has opened a stream of the key meanwhile did not get this request. It has a gap when it announces the
    * stream. */
-  if (request->count && !request->goes_to_all) vsi_recent_note(cluster, request->hash, &request->sent_to);
+  if (request->count && !request->was_asked) vsi_recent_note(cluster, request->hash, &request->sent_to);
   request->error = error;
   count_end(cluster, request);
   request->next = *done;
@@ -169,45 +188,8 @@ void vsi_remote_requests_finish(vestry_cluster *cluster, vsi_remote_request *don
 /* ------------------------------------------------------------------------------------------------- sending -------- */
 
 static vsi_bits nodes_to_query(vestry_cluster *cluster, const vsi_remote_request *request) {
-  const vsi_bits alive = vsi_peers_alive(cluster), unsynced = vsi_peers_unsynced(cluster);
-  if (request->has_begun) return vsi_bits_less(alive, &request->sent_to);
-  const vsi_bits holders = vsi_bits_both(vsi_keys_others(&cluster->keys, request->hash), &alive);
+  const vsi_bits holders = vsi_keys_others(&cluster->keys, request->hash), unsynced = vsi_peers_unsynced(cluster);
   return request->is_found ? holders : vsi_bits_any(holders, &unsynced);
-}
-
-static bool is_first(const vsi_remote_request *request) {
-  return !request->line || STAILQ_FIRST(&request->line->requests) == request;
-}
-
-/* Return whether a request must wait, because an older one of its key may still have to go to a node of `to`. */
-static bool must_wait(const vsi_remote_request *request, const vsi_bits *to) {
-  if (is_first(request)) return false;
-  const vsi_bits others = vsi_bits_less(*to, &request->line->common);
-  return request->has_begun || request->line->is_closed || !vsi_bits_is_empty(&others);
-}
-
-/* Send a request: in the first round to the nodes that may hold the key, in the second to all others. */
-static void send_to(vestry_cluster *cluster, vsi_remote_request *request, const vsi_bits *to) {
-  vsi_line *line = request->line;
-  if (line) line->common = is_first(request) ? *to : vsi_bits_both(line->common, to);
-  request->goes_to_all |= request->has_begun;
-  request->has_begun = true;
-  for (size_t i = 0; i < cluster->peers_count; i++) {
-    if (!vsi_bits_has(to, i)) continue;
-    vestry_err error =
-        vsi_message_send(cluster, cluster->peers[i], &request->message, VSI_WIRE_REQUEST, request->flags, false);
-    if (!error)
-      vsi_bits_add(&request->awaited, i), request->was_sent = true;
-    else if (!request->error)
-      request->error = error;
-  }
-  request->sent_to = vsi_bits_any(request->sent_to, to);
-}
-
-bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node) {
-  const vsi_line *line = line_of(cluster, hash);
-  const vsi_remote_request *first = line ? STAILQ_FIRST(&line->requests) : NULL;
-  return first && first->has_begun && !vsi_bits_has(&line->common, node);
 }
 
 static vestry_err conclude(const vestry_cluster *cluster, const vsi_remote_request *request) {
@@ -217,22 +199,161 @@ static vestry_err conclude(const vestry_cluster *cluster, const vsi_remote_reque
   return cluster->is_up && !cluster->is_refused ? VESTRY_TIMEOUT : VESTRY_IO;
 }
 
-/* Send a request to its next nodes, unless it must wait. Returns whether it is finished; *ret_error: its result. */
-static bool go_on(vestry_cluster *cluster, vsi_remote_request *request, vestry_err *ret_error) {
-  while (vsi_bits_is_empty(&request->awaited)) {
-    if (request->has_begun && (request->goes_to_all || request->count || request->error)) {
-      *ret_error = conclude(cluster, request);
-      return true;
-    }
-    const vsi_bits to = nodes_to_query(cluster, request);
-    if (must_wait(request, &to)) {
-      request->line->is_closed = true;
-      return false;
-    }
-    send_to(cluster, request, &to);
+/* Send a request to some nodes. Ends it if it is sent to none. */
+static void send_to(vestry_cluster *cluster, vsi_remote_request *request, const vsi_bits *to,
+                    vsi_remote_request **done) {
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    if (!vsi_bits_has(to, i) || vsi_bits_has(&request->sent_to, i)) continue;
+    vestry_err error =
+        vsi_message_send(cluster, cluster->peers[i], &request->message, VSI_WIRE_REQUEST, request->flags, false);
+    if (!error)
+      vsi_bits_add(&request->awaited, i), request->was_sent = true;
+    else if (!request->error)
+      request->error = error;
   }
-  return false;
+  request->sent_to = vsi_bits_any(request->sent_to, to);
+  set_under_way(request, !vsi_bits_is_empty(&request->awaited));
+  if (!request->is_under_way) end(cluster, request, conclude(cluster, request), done);
 }
+
+/* Send all requests of a line to some nodes; `all` false: those that are under way, to which
+ * a question applied. */
+static void send_line(vestry_cluster *cluster, vsi_line *line, const vsi_bits *to, bool all,
+                      vsi_remote_request **done) {
+  line->to = *to;
+  for (vsi_remote_request *next, *request = STAILQ_FIRST(&line->requests); request; request = next) {
+    next = STAILQ_NEXT(request, in_line);
+    if (all || request->is_under_way) send_to(cluster, request, to, done);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------ questions ------- */
+
+/* The question about a line's key was sent, or an error has prevented it. It applies to all requests of the line. */
+static void note_question(vestry_cluster *cluster, vsi_line *line, const vsi_bits *asked, vestry_err error,
+                          vsi_remote_request **done) {
+  vsi_ring_remove(&line->by_question);
+  line->must_ask = false;
+  line->question = cluster->last_question;
+  line->asked = *asked;
+  line->to = line->holders = (vsi_bits){{0}};
+  vsi_remote_request *request;
+  STAILQ_FOREACH(request, &line->requests, in_line) {
+    request->was_asked = true;
+    set_under_way(request, true);
+  }
+  while (error && (request = STAILQ_FIRST(&line->requests)) != NULL) end(cluster, request, error, done);
+  if (vsi_bits_is_empty(asked)) send_line(cluster, line, asked, false, done);
+  if (!line->count) free_line(cluster, line);
+}
+
+/* Send the questions of some lines in one message. */
+static void send_some_questions(vestry_cluster *cluster, vsi_remote_request **done) {
+  const size_t room = vsi_message_room(cluster, SIZE_MAX) / sizeof(uint64_t), most = room > 1 ? room - 1 : 1;
+  size_t count = 0;
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put(&buffer, ++cluster->last_question, 8);
+  const vsi_ring *at = cluster->questions.next;
+  for (; at != &cluster->questions && count < most; at = at->next, count++)
+    vsi_wire_put(&buffer, VSI_RING_OWNER(at, vsi_line, by_question)->in.hash, 8);
+  vsi_wire_end(&buffer);
+  const vsi_bits alive = cluster->alive;
+  vestry_err error = VESTRY_OK;
+  if (!vsi_bits_is_empty(&alive)) error = vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_QUESTION, 0, false);
+  vsi_buffer_finish(&buffer);
+  for (; count; count--)
+    note_question(cluster, VSI_RING_OWNER(cluster->questions.next, vsi_line, by_question), &alive, error, done);
+}
+
+/* Send the questions that wait, if enough time has passed since the last ones or must. Returns whether any was sent. */
+static bool ask(vestry_cluster *cluster, bool must, vsi_remote_request **done) {
+  if (vsi_ring_is_empty(&cluster->questions)) return false;
+  const uint64_t ms = atomic_load_explicit(&cluster->keys_ms, memory_order_relaxed);
+  const uint64_t ago_ms = (vsi_now_ns(cluster->host) - cluster->asked_ns) / VSI_NS_PER_MS;
+  if (!must && ms > VSI_FLUSH_MS && ago_ms < ms) {
+    (void)vestry_timer_set(cluster->question_timer, ms - ago_ms, 0); /* CLOSED: the runtime is ending */
+    return false;
+  }
+  cluster->asked_ns = vsi_now_ns(cluster->host);
+  while (!vsi_ring_is_empty(&cluster->questions)) send_some_questions(cluster, done);
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------ lines ----------- */
+
+/* Advance the requests of a line if none is under way. May free the line. */
+static void settle(vestry_cluster *cluster, vsi_line *line, vsi_remote_request **done) {
+  while (line->count && !line->under_way_count && !line->must_ask) {
+    line->question = 0;
+    const vsi_remote_request *first = STAILQ_FIRST(&line->requests);
+    const bool has_begun = first->was_asked || !vsi_bits_is_empty(&first->sent_to);
+    const vsi_bits to = has_begun ? (vsi_bits){{0}} : nodes_to_query(cluster, first);
+    line->must_ask = vsi_bits_is_empty(&to);
+    if (line->must_ask)
+      vsi_ring_add_last(&cluster->questions, &line->by_question);
+    else
+      send_line(cluster, line, &to, true, done);
+  }
+  if (!line->count) free_line(cluster, line);
+  (void)ask(cluster, false, done);
+}
+
+/* Advance a request that begins. */
+static void begin_in_line(vestry_cluster *cluster, vsi_remote_request *request, vsi_remote_request **done) {
+  vsi_line *line = request->line;
+  const vsi_bits to = nodes_to_query(cluster, request), others = vsi_bits_less(to, &line->to);
+  const bool are_all_under_way = line->under_way_count + 1 == line->count && line->count > 1;
+  if (request->is_found && vsi_bits_is_empty(&to))
+    end(cluster, request, conclude(cluster, request), done);
+  else if (are_all_under_way && !vsi_bits_is_empty(&to) && vsi_bits_is_empty(&others))
+    send_to(cluster, request, &to, done);
+  settle(cluster, line, done);
+}
+
+bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node) {
+  const vsi_line *line = line_of(cluster, hash);
+  return line && line->under_way_count && !line->question && !vsi_bits_has(&line->to, node);
+}
+
+/* ------------------------------------------------------------------------------------------------ replies --------- */
+
+/* As `ask`, without the lock. */
+static bool send_questions(vestry_cluster *cluster, bool must) {
+  vsi_remote_request *done = NULL;
+  vsi_cluster_lock(cluster);
+  const bool any = ask(cluster, must, &done);
+  vsi_cluster_unlock(cluster);
+  vsi_remote_requests_finish(cluster, done);
+  return any;
+}
+
+void vsi_remote_questions_due(vestry_timer *timer, void *cluster) {
+  (void)timer;
+  (void)send_questions(cluster, false);
+}
+
+/* Handle what a node replies about a key. */
+static void take_reply(vestry_cluster *cluster, const vsi_peer *peer, uint64_t question, uint64_t word,
+                       vsi_remote_request **done) {
+  vsi_line *line = line_of(cluster, word & ~VSI_WIRE_HELD_BIT);
+  if (!line || line->question != question || !vsi_bits_has(&line->asked, peer->index)) return; /* too late */
+  vsi_bits_remove(&line->asked, peer->index);
+  if (word & VSI_WIRE_HELD_BIT) vsi_bits_add(&line->holders, peer->index);
+  if (!vsi_bits_is_empty(&line->asked)) return;
+  line->question = 0;
+  send_line(cluster, line, &line->holders, false, done);
+  settle(cluster, line, done);
+}
+
+void vsi_remote_questions_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message,
+                               vsi_remote_request **done) {
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  const uint64_t question = vsi_wire_number(&reader, 8);
+  while (reader.left >= 8) take_reply(cluster, peer, question, vsi_wire_number(&reader, 8), done);
+}
+
+/* ----------------------------------------------------------------------------------------- beginning, answers ----- */
 
 static vestry_err write_request(vsi_remote_request *request, const vsi_remote_query *query) {
   const vestry_scoped_key *key = query->key;
@@ -259,34 +380,7 @@ static vestry_err write_request(vsi_remote_request *request, const vsi_remote_qu
   return error;
 }
 
-/* Advance a request. Returns whether it is still in its line. */
-static bool advance_one(vestry_cluster *cluster, vsi_remote_request *request, vsi_remote_request **done) {
-  vestry_err error;
-  const bool is_over = go_on(cluster, request, &error);
-  if (!is_over && !request->goes_to_all) return true;
-  leave_line(request);
-  if (is_over) end(cluster, request, error, done);
-  return false;
-}
-
-/* Advance the requests of a line after one has left it. May free the line. */
-static void release(vestry_cluster *cluster, vsi_line *line, vsi_remote_request **done) {
-  for (vsi_remote_request *next, *request = line ? STAILQ_FIRST(&line->requests) : NULL; request; request = next) {
-    const bool had_begun = request->has_begun;
-    next = STAILQ_NEXT(request, in_line);
-    if (!had_begun && is_first(request)) line->is_closed = false;
-    if (advance_one(cluster, request, done) && (had_begun || line->is_closed)) break;
-  }
-  free_line_if_empty(cluster, line);
-}
-
-/* Advance a request that begins, or that a node has answered. */
-static void advance(vestry_cluster *cluster, vsi_remote_request *request, vsi_remote_request **done) {
-  vsi_line *line = request->line;
-  if (!advance_one(cluster, request, done)) release(cluster, line, done);
-}
-
-/* Enter a request and send its first round. Under the lock. OK | NO_MEMORY */
+/* Enter a request, and send it unless it must wait. Under the lock. OK | NO_MEMORY */
 static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *request, vsi_remote_request **done) {
   bool is_full = cluster->stats.waiting_count >= cluster->max_waiting_count;
   if (vsi_map_reserve(&cluster->requests, cluster->host, cluster->requests.count + 1)) return VESTRY_NO_MEMORY;
@@ -303,7 +397,7 @@ static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *request, vs
     return VESTRY_OK;
   }
   if (is_first) (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: stopping */
-  advance(cluster, request, done);
+  begin_in_line(cluster, request, done);
   return VESTRY_OK;
 }
 
@@ -315,16 +409,14 @@ static vestry_err request_begin(vestry_cluster *cluster, const vsi_remote_query 
   request->ctx = query->ctx;
   request->count = query->count;
   request->error = query->error;
-  request->is_found = request->goes_to_all = query->is_found;
+  request->is_found = query->is_found;
   request->flags = query->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0;
   vsi_wire_begin(&request->message, cluster->host);
   request->is_followed = vsi_trace_carried(cluster->host);
   if (request->is_followed)
     vsi_trace_make(cluster->host, vestry_trace_here(), VESTRY_SPAN_REMOTE_REQUEST, &request->span);
   request->hash = vsi_cluster_hash_key(cluster, query->key);
-  vsi_cluster_lock(cluster);
-  request->id = ++cluster->last_request_id;
-  vsi_cluster_unlock(cluster);
+  request->id = 1 + atomic_fetch_add_explicit(&cluster->last_request_id, 1, memory_order_relaxed);
   vsi_remote_request *done = NULL;
   vestry_err error = write_request(request, query);
   vsi_cluster_lock(cluster);
@@ -349,7 +441,11 @@ void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, cons
   request->count = request->count > UINT32_MAX - count ? UINT32_MAX : request->count + count;
   bool is_no = error == VESTRY_NOT_FOUND && !count;
   if (error && !is_no && !request->error) request->error = error > VESTRY_BUSY ? VESTRY_FAILED : error;
-  advance(cluster, request, done);
+  if (!vsi_bits_is_empty(&request->awaited)) return;
+  vsi_line *line = request->line;
+  set_under_way(request, false);
+  if (request->count || request->error || request->is_found) end(cluster, request, conclude(cluster, request), done);
+  settle(cluster, line, done);
 }
 
 /* --------------------------------------------------------------------------------------------- timeouts ----------- */
@@ -363,7 +459,7 @@ static bool end_those_due(vestry_cluster *cluster, uint64_t now_ns, vsi_remote_r
        left--) {
     vsi_line *line = request->line;
     end(cluster, request, VESTRY_TIMEOUT, done);
-    release(cluster, line, done);
+    settle(cluster, line, done);
   }
   return left > 0;
 }
@@ -388,15 +484,10 @@ void vsi_remote_requests_end(vestry_cluster *cluster, vestry_err error) {
   for (vsi_remote_request *request; (request = oldest(cluster)) != NULL;) {
     vsi_line *line = request->line;
     end(cluster, request, error, &done);
-    free_line_if_empty(cluster, line);
+    if (!line->count) free_line(cluster, line);
   }
   vsi_cluster_unlock(cluster);
   vsi_remote_requests_finish(cluster, done);
-}
-
-void vsi_remote_requests_free(vestry_cluster *cluster) {
-  vsi_map_finish(&cluster->requests, cluster->host);
-  vsi_map_finish(&cluster->lines, cluster->host);
 }
 
 static void give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
@@ -405,7 +496,7 @@ static void give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
   vsi_remote_request *request = find(cluster, id);
   vsi_line *line = request ? request->line : NULL;
   if (request) end(cluster, request, error, &done);
-  release(cluster, line, &done);
+  if (line) settle(cluster, line, &done);
   vsi_cluster_unlock(cluster);
   vsi_remote_requests_finish(cluster, done);
 }
@@ -427,10 +518,12 @@ static void wake(vestry_err error, uint32_t count, void *ctx) {
 }
 
 /* Wait for the responses, or for TIMEOUT by the timer. On a stepped runtime the clock may stand still, so that the
- * timer never fires. Therefore the request gets TIMEOUT when no step is left. */
+ * timers never fire. Therefore, when no step is left, questions do not wait, and then the request gets TIMEOUT. */
 static void await(vestry_cluster *cluster, waiter *w, uint64_t id) {
   bool is_stepped = vsi_runtime_is_stepped(cluster->runtime), is_done = false;
-  while (is_stepped && !(is_done = !sem_trywait(&w->done)) && vestry_runtime_step(cluster->runtime)) continue;
+  while (is_stepped && !(is_done = !sem_trywait(&w->done)) &&
+         (vestry_runtime_step(cluster->runtime) || send_questions(cluster, true)))
+    continue;
   if (is_stepped && !is_done) give_up(cluster, id, VESTRY_TIMEOUT);
   while (!is_done && sem_wait(&w->done)) continue; /* interrupted by a signal */
 }
@@ -524,9 +617,9 @@ static vestry_err publish(vestry_cluster *cluster, const vestry_scoped_key *key,
   uint8_t flags = vsi_wire_put_trace(&buffer, vsi_trace_carried(cluster->host));
   vsi_wire_end(&buffer);
   vsi_cluster_lock(cluster);
-  const vsi_bits alive = vsi_peers_alive(cluster);
-  vestry_err error =
-      vsi_bits_is_empty(&alive) ? VESTRY_OK : vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_PUBLISH, flags, true);
+  vestry_err error = VESTRY_OK;
+  if (!vsi_bits_is_empty(&cluster->alive))
+    error = vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_PUBLISH, flags, true);
   vsi_cluster_unlock(cluster);
   vsi_buffer_finish(&buffer);
   vestry_err here = vsi_publish_here(cluster->v, key, data, len);

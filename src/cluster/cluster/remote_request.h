@@ -25,13 +25,16 @@ bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, u
 /* Handle an ANSWER of another node. Finished requests are added to *done. Under the lock. */
 void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message,
                              struct vsi_remote_request **done);
+/* Handle the replies of another node to questions. As above. */
+void vsi_remote_questions_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message,
+                               struct vsi_remote_request **done);
 /* Call on_answer of the requests in done, and free them. Without the lock. */
 void vsi_remote_requests_finish(vestry_cluster *cluster, struct vsi_remote_request *done);
+/* Run by the timers: end the requests that are due; send the questions that wait. */
 void vsi_remote_requests_due(vestry_timer *timer, void *cluster);
+void vsi_remote_questions_due(vestry_timer *timer, void *cluster);
 /* End all waiting requests with this error. */
 void vsi_remote_requests_end(vestry_cluster *cluster, vestry_err error);
-/* Free the tables, after vsi_remote_requests_end. */
-void vsi_remote_requests_free(vestry_cluster *cluster);
 /* Number of functions of the application that the cluster is calling on this thread, each inside the one before. */
 extern _Thread_local unsigned vsi_cluster_inside;
 

@@ -6,9 +6,9 @@
  * bounded:
  * - An address contains the node's id and a seal of the id and the lease, with a key that only nodes have. A forged
  *   address is detected by one hash, and is not forwarded.
- * - A valid renewal waits for up to 250 ms, once for each lease. So a lease that is renewed a thousand times meanwhile
- *   takes 16 bytes, and the renewals of a thousand tabs are one message to each node. If VSI_RENEWALS_MAX are waiting,
- *   all are sent at once, so that each message carries many.
+ * - A valid renewal waits until the next heartbeat, once for each lease. So a lease that is renewed a thousand times
+ *   meanwhile takes 16 bytes, and the renewals of a thousand tabs are one message to each node. If VSI_RENEWALS_MAX are
+ *   waiting, all are sent at once, so that each message carries many.
  *
  * A renewal that this node cannot forward is refused, so that its tab releases the lease (lease.c). One that was
  * forwarded can be lost with the link or the broker. Then the node of the stream finds a gap or a silent node, and lets
@@ -21,7 +21,7 @@
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
 
-enum { WAITS_MS = 250, NODE_BYTES = 8, SEALED_BYTES = VSI_LEASE_BYTES + NODE_BYTES };
+enum { NODE_BYTES = 8, SEALED_BYTES = VSI_LEASE_BYTES + NODE_BYTES };
 
 /* ------------------------------------------------------------------------------------------------- addresses ------ */
 
@@ -47,27 +47,16 @@ static bool is_sealed(const vestry_cluster *cluster, const unsigned char *lease,
 
 /* -------------------------------------------------------------------------------------------------- forwarding ---- */
 
-static uint64_t hash_of(const unsigned char *lease) {
-  uint64_t hash;
-  memcpy(&hash, lease, sizeof hash); /* random, because a node has made it */
-  return hash;
-}
-
+/* The search is linear, because waiting renewals are bounded. */
 static bool waits(const vsi_renewals *renewals, const unsigned char *lease) {
-  vsi_map_link *at = vsi_map_first(&renewals->waiting, hash_of(lease));
-  while (at && memcmp(VSI_MAP_OWNER(at, vsi_renewal, in)->lease, lease, VSI_LEASE_BYTES) != 0) at = vsi_map_further(at);
-  return at;
-}
-
-/* Return the number of leases in a message, as limited by the broker. */
-static size_t most_a_message(const vestry_cluster *cluster) {
-  size_t most = cluster->broker.ops->max_payload(cluster->broker.broker), head = VSI_WIRE_HEAD + VSI_WIRE_SEAL;
-  return most >= head + VSI_LEASE_BYTES ? (most - head) / VSI_LEASE_BYTES : 1;
+  size_t at = 0;
+  while (at < renewals->count && memcmp(renewals->all[at].lease, lease, VSI_LEASE_BYTES) != 0) at++;
+  return at < renewals->count;
 }
 
 /* Append leases of a node's streams, from *ret_at on, at most `most`; *ret_at: position of the next search. */
 static void put_some(vsi_buffer *buffer, const vsi_renewals *renewals, uint64_t node, size_t most, size_t *ret_at) {
-  for (size_t count = 0; count < most && *ret_at < renewals->waiting.count; ++*ret_at) {
+  for (size_t count = 0; count < most && *ret_at < renewals->count; ++*ret_at) {
     const vsi_renewal *one = &renewals->all[*ret_at];
     if (one->node != node) continue;
     vsi_buffer_append(buffer, one->lease, VSI_LEASE_BYTES);
@@ -77,8 +66,8 @@ static void put_some(vsi_buffer *buffer, const vsi_renewals *renewals, uint64_t 
 
 static void send_to(vestry_cluster *cluster, vsi_peer *peer) {
   const vsi_renewals *renewals = &cluster->renewals;
-  size_t most = most_a_message(cluster);
-  for (size_t at = 0; at < renewals->waiting.count;) {
+  const size_t room = vsi_message_room(cluster, SIZE_MAX) / VSI_LEASE_BYTES, most = room ? room : 1;
+  for (size_t at = 0; at < renewals->count;) {
     vsi_buffer buffer;
     vsi_wire_begin(&buffer, cluster->host);
     size_t empty = buffer.len;
@@ -90,19 +79,10 @@ static void send_to(vestry_cluster *cluster, vsi_peer *peer) {
   }
 }
 
-static void send_locked(vestry_cluster *cluster) {
-  vsi_renewals *renewals = &cluster->renewals;
+void vsi_renewals_send(vestry_cluster *cluster) {
   for (size_t i = 0; i < cluster->peers_count; i++)
     if (vsi_peer_lives(cluster->peers[i])) send_to(cluster, cluster->peers[i]);
-  while (renewals->waiting.count) vsi_map_remove(&renewals->waiting, &renewals->all[renewals->waiting.count - 1].in);
-}
-
-static void due(vestry_timer *timer, void *ctx) {
-  vestry_cluster *cluster = ctx;
-  (void)timer;
-  vsi_cluster_lock(cluster);
-  send_locked(cluster);
-  vsi_cluster_unlock(cluster);
+  cluster->renewals.count = 0;
 }
 
 bool vsi_renewals_add(const unsigned char *lease, const unsigned char *address, void *ctx) {
@@ -113,34 +93,18 @@ bool vsi_renewals_add(const unsigned char *lease, const unsigned char *address, 
   memcpy(&node, address, sizeof node);
   vsi_cluster_lock(cluster);
   const vsi_peer *peer = vsi_peers_find(cluster, node);
-  bool lives = cluster->is_up && peer && vsi_peer_lives(peer), is_first = false;
+  const bool lives = cluster->is_up && peer && vsi_peer_lives(peer);
   if (lives && !waits(renewals, lease)) {
-    if (renewals->waiting.count == VSI_RENEWALS_MAX) send_locked(cluster);
-    is_first = !renewals->waiting.count;
-    vsi_renewal *one = &renewals->all[renewals->waiting.count];
+    if (renewals->count == VSI_RENEWALS_MAX) vsi_renewals_send(cluster);
+    vsi_renewal *one = &renewals->all[renewals->count++];
     one->node = node;
     memcpy(one->lease, lease, VSI_LEASE_BYTES);
-    vsi_map_add(&renewals->waiting, &one->in, hash_of(lease));
   }
   vsi_cluster_unlock(cluster);
-  if (is_first) (void)vestry_timer_set(renewals->timer, WAITS_MS, 0); /* CLOSED: the runtime is ending */
   return lives;
 }
 
 void vsi_renewals_take(vestry_cluster *cluster, const unsigned char *body, size_t len) {
   for (; len >= VSI_LEASE_BYTES; body += VSI_LEASE_BYTES, len -= VSI_LEASE_BYTES)
     (void)vsi_leases_renew(cluster->v, body); /* false: its stream has ended meanwhile */
-}
-
-/* ---------------------------------------------------------------------------------------------------- creation ---- */
-
-vestry_err vsi_renewals_init(vestry_cluster *cluster, vsi_siphash_key key) {
-  vsi_renewals *renewals = &cluster->renewals;
-  renewals->key = key;
-  vestry_err error = vsi_map_reserve(&renewals->waiting, cluster->host, VSI_RENEWALS_MAX);
-  return error ? error : vestry_timer_create(cluster->runtime, due, cluster, &renewals->timer);
-}
-
-void vsi_renewals_finish(vestry_cluster *cluster) {
-  vsi_map_finish(&cluster->renewals.waiting, cluster->host);
 }

@@ -72,6 +72,20 @@ static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_
   vsi_buffer_finish(&buffer);
 }
 
+void vsi_served_question(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put(&buffer, vsi_wire_number(&reader, 8), 8);
+  while (reader.left >= 8) {
+    const uint64_t hash = vsi_wire_number(&reader, 8) & ~VSI_WIRE_HELD_BIT;
+    vsi_wire_put(&buffer, hash | (vsi_keys_are_here(&cluster->keys, hash) ? VSI_WIRE_HELD_BIT : 0), 8);
+  }
+  vsi_wire_end(&buffer);
+  (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_HELD, 0, false); /* lost: the other node gets TIMEOUT */
+  vsi_buffer_finish(&buffer);
+}
+
 /* Find the node that has sent a message. NULL: another run has taken its place. Under the lock. */
 static vsi_peer *find_peer(vestry_cluster *cluster, const vsi_wire_message *message) {
   vsi_peer *peer = vsi_peers_find(cluster, message->from);

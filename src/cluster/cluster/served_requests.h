@@ -10,6 +10,8 @@
  * woken it. may_do: this thread, the broker's, may perform some itself, because the broker reports the last message of
  * a batch. Under the lock. true: it is a REQUEST that this thread must perform, by vsi_served_do without the lock. */
 bool vsi_served_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, bool may_do);
+/* Reply to a QUESTION of another node. Under the lock. */
+void vsi_served_question(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 /* Wake the actor if necessary. Called after each message; has_more: another one follows at once. Under the lock. */
 void vsi_served_rouse(vestry_cluster *cluster, bool has_more);
 void vsi_served_do(vestry_cluster *cluster, const vsi_wire_message *message);

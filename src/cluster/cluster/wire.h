@@ -9,7 +9,7 @@
 #include "base/trace.h"
 #include "event/layout.h"
 
-enum { VSI_WIRE_VERSION = 8, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
+enum { VSI_WIRE_VERSION = 9, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
 
 typedef enum vsi_wire_kind {
   VSI_WIRE_HANDSHAKE = 2, /* to one node: request a proof of liveness, give one, or both */
@@ -26,8 +26,11 @@ typedef enum vsi_wire_kind {
   VSI_WIRE_PUBLISH,
   VSI_WIRE_PRESENT, /* members of presences that joined or left */
   VSI_WIRE_MISSED,  /* the receiver announced a channel or a key too late: a message was sent without it */
-  /* Not numbered. A lost one is harmless, because the tabs renew their leases again. */
+  /* Not numbered. A lost RENEW is harmless, because the tabs renew their leases again; a dispatch that misses a HELD
+   * gets TIMEOUT. */
   VSI_WIRE_RENEW = 15, /* leases of the receiver's streams that tabs have renewed (renewals.c) */
+  VSI_WIRE_QUESTION,   /* to all nodes: whether they have streams of some keys */
+  VSI_WIRE_HELD,       /* the reply */
   VSI_WIRE_KINDS
 } vsi_wire_kind;
 
@@ -49,16 +52,18 @@ enum { VSI_WIRE_REPORT = 0x8000 };
 enum { VSI_WIRE_TRACED = 128, VSI_WIRE_TRACE = 24 };
 
 static inline bool vsi_wire_is_numbered(vsi_wire_kind kind) {
-  return kind >= VSI_WIRE_KEYS && kind != VSI_WIRE_RENEW;
+  return kind >= VSI_WIRE_KEYS && kind < VSI_WIRE_RENEW;
 }
 /* Return whether messages of a kind can have all nodes as their receivers, and whether they can have one. */
 static inline bool vsi_wire_may_go(uint8_t kind, bool to_all) {
-  if (!to_all) return kind != VSI_WIRE_REFRESH && kind != VSI_WIRE_PUBLISH;
+  if (!to_all) return kind != VSI_WIRE_REFRESH && kind != VSI_WIRE_PUBLISH && kind != VSI_WIRE_QUESTION;
   return kind == VSI_WIRE_HEARTBEAT || kind == VSI_WIRE_KEYS || kind == VSI_WIRE_PRESENT || kind == VSI_WIRE_REFRESH ||
-         kind == VSI_WIRE_PUBLISH;
+         kind == VSI_WIRE_PUBLISH || kind == VSI_WIRE_QUESTION;
 }
 /* Size of one change in KEYS: a hash and a word, 8 bytes each. */
 enum { VSI_WIRE_CHANGE = 16 };
+/* Bit of a key's hash in HELD: the sender has streams of the key. In hashes of keys it is 0. */
+#define VSI_WIRE_HELD_BIT UINT64_C(1)
 
 typedef struct vsi_wire_message {
   uint8_t kind, flags;
