@@ -502,17 +502,6 @@ TEST_CASE(invalid_settings_are_refused_and_logged) {
   assert_int_equal(untouched.attempts_count, 7);
 }
 
-TEST_CASE(every_nats_status_maps_to_an_error) {
-  assert_int_equal(vsi_nats_error(NATS_OK), VESTRY_OK);
-  assert_int_equal(vsi_nats_error(NATS_NO_MEMORY), VESTRY_NO_MEMORY);
-  assert_int_equal(vsi_nats_error(NATS_MAX_PAYLOAD), VESTRY_TOO_LARGE);
-  assert_int_equal(vsi_nats_error(NATS_TIMEOUT), VESTRY_TIMEOUT);
-  assert_int_equal(vsi_nats_error(NATS_NO_RESPONDERS), VESTRY_UNSUPPORTED);
-  assert_int_equal(vsi_nats_error(NATS_CONNECTION_CLOSED), VESTRY_IO);
-  for (int status = NATS_OK + 1; status <= NATS_MISSED_HEARTBEAT; status++)
-    assert_int_not_equal(vsi_nats_error((natsStatus)status), VESTRY_OK);
-}
-
 /* --------------------------------------------------------------------------------------------------- memory ------- */
 
 /* Connect, publish and disconnect, while an allocation fails: the result is an error, or a reported loss. */

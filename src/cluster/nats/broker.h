@@ -36,15 +36,16 @@ typedef struct vsi_nats_broker {
   char (*subjects)[VESTRY_SUBJECT_MAX_BYTES + 1];
   size_t subjects_count;
   pthread_t link, receiver;
-  int attached;                /* descriptor of the socket of the connection being made; of the link's thread */
-  int wake_fd;                 /* eventfd that wakes the receiver's thread */
-  _Atomic(bool) is_woken;      /* it was written, and the receiver's thread has not read it yet */
-  _Atomic(bool) is_up;         /* written under the lock */
-  _Atomic(bool) is_over;       /* the connection has ended; false while there is none yet. Written under the lock */
-  _Atomic(bool) must_write;    /* libnats has bytes for the socket */
-  _Atomic(bool) is_reporting;  /* a function of the events is running */
-  _Atomic(bool) is_muted;      /* stopping: no function of the events is called any more */
-  _Atomic(size_t) max_payload; /* as the server last reported */
+  int attached;                 /* descriptor of the socket of the connection being made; of the link's thread */
+  int wake_fd;                  /* eventfd that wakes the receiver's thread */
+  _Atomic(bool) is_woken;       /* it was written, and the receiver's thread has not read it yet */
+  _Atomic(bool) is_up;          /* written under the lock */
+  _Atomic(bool) is_over;        /* the connection has ended; false while there is none yet. Written under the lock */
+  _Atomic(bool) must_write;     /* libnats has bytes for the socket */
+  _Atomic(bool) is_reporting;   /* a function of the events is running */
+  _Atomic(bool) has_complained; /* it was logged that no server accepts connections */
+  _Atomic(bool) is_muted;       /* stopping: no function of the events is called any more */
+  _Atomic(size_t) max_payload;  /* as the server last reported */
   _Atomic(uint64_t) received_count; /* received messages */
   _Atomic(uint64_t) reads_count;
   _Atomic(uint64_t) checks_count; /* number of checks whether the server responds */
@@ -67,13 +68,14 @@ typedef struct vsi_nats_broker {
   vsi_mutex lock;         /* no code under it blocks */
   pthread_cond_t changed; /* wakes the link's thread, and threads that wait for refs */
   /* Guarded by lock. */
-  bool started, stops, stopped, ends;         /* ends: the receiver's thread must end */
-  bool up_waits, down_waits;                  /* changes of state to be reported, up before down */
-  size_t refs;                                /* of the owner, and of libnats for its callbacks */
+  bool started, stops, stopped, ends; /* ends: the receiver's thread must end */
+  bool is_closed;                     /* libnats has reported that the connection is closed */
+  bool is_refused;                    /* the server has refused or removed a subscription, or has refused a message */
+  bool up_waits, down_waits;          /* changes of state to be reported, up before down */
+  size_t refs;                        /* of the owner, and of libnats for its callbacks */
   char refused[VESTRY_SUBJECT_MAX_BYTES + 1]; /* a subject whose messages the server has refused; "": none */
   vsi_nats_send_queue send_queue;
-  uint64_t published_count, written_count, discarded_count, connections_count, attempts_count;
-
+  vsi_nats_stats stats; /* without received_count and send_queue_bytes */
 } vsi_nats_broker;
 
 /* Maximum time that the library waits for libnats's last callback. */

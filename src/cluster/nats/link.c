@@ -11,9 +11,9 @@
  * the probe, the broker would be UP for a moment after each attempt. Messages that wait at the end of a connection are
  * dropped, because they must not arrive late.
  *
- * Until libnats has reported that a connection is closed, it calls back, and holds a reference to the argument of the
- * callbacks. The next connection waits for that report. If it does not arrive within VSI_NATS_COMPLETE_MS (libnats
- * cannot send it without memory), the thread continues, and the referenced memory is not freed. */
+ * Until libnats has reported that a connection is closed, it calls back, and holds a reference to the broker. The next
+ * connection waits for that report. If it does not arrive within VSI_NATS_COMPLETE_MS (libnats cannot send it without
+ * memory), the thread continues; the broker's memory is freed only after the report. */
 
 #include <stdio.h>
 #include <string.h>
@@ -27,45 +27,16 @@
 
 enum { LAST_MESSAGES_MS = 1000, ANSWER_MS = 250, PONGLESS_PINGS = 10, DOWN = 1, UNREACHABLE };
 
-/* Argument of the callbacks of one connection. */
-typedef struct wire {
-  vsi_nats_broker *broker; /* a reference */
-  /* Guarded by the broker's lock. */
-  unsigned refs; /* of the link's thread, and of on_closed */
-  bool is_closed;
-  bool is_refused; /* the server has refused or removed a subscription, or has refused a message */
-
-  bool is_quiet;            /* attempts before this one have failed, and it was logged */
-  bool was_message_refused; /* the server has refused a message; belongs to on_error's thread */
-} wire;
-
-/* State of the link's thread. */
-typedef struct linking {
-  vsi_nats_broker *broker;
-  natsConnection *connection;
-  wire *wire;
-  bool has_complained;
-} linking;
-
 /* ---- callbacks --------------------------------------------------------------------------------------------------- */
-
-/* Drop a reference. The last one also drops libnats's reference to the broker, which its owner frees later. */
-static void wire_unref_locked(wire *w) {
-  if (--w->refs) return;
-  w->broker->refs--;
-  pthread_cond_broadcast(&w->broker->changed);
-  vsi_free(w->broker->host, w);
-}
 
 /* Called on a thread of libnats, exactly once for each connection that was made. */
 static void on_closed(natsConnection *connection, void *ctx) {
   (void)connection;
-  wire *w = ctx;
-  vsi_nats_broker *broker = w->broker;
+  vsi_nats_broker *broker = ctx;
   vsi_mutex_lock(&broker->lock);
-  w->is_closed = true;
+  broker->is_closed = true;
+  broker->refs--;
   pthread_cond_broadcast(&broker->changed);
-  wire_unref_locked(w);
   vsi_mutex_unlock(&broker->lock);
 }
 
@@ -87,91 +58,76 @@ static refusal read_refusal(const vsi_nats_broker *broker, natsStatus status, co
   return REFUSAL_NONE;
 }
 
-static void note_refusal(wire *w, refusal is, const char *subject) {
-  vsi_nats_broker *broker = w->broker;
+static void note_refusal(vsi_nats_broker *broker, refusal is, const char *subject) {
   vsi_mutex_lock(&broker->lock);
   if (is == REFUSAL_MESSAGE) strcpy(broker->refused, subject);
-  w->is_refused = true;
+  broker->is_refused = true;
   pthread_cond_broadcast(&broker->changed);
   vsi_mutex_unlock(&broker->lock);
-}
-
-static void log_refusal(wire *w, refusal is, const char *text) {
-  const bool is_message = is == REFUSAL_MESSAGE, is_known = w->is_quiet || (is_message && w->was_message_refused);
-  w->was_message_refused = w->was_message_refused || is_message;
-  if (is_known) return;
-  vsi_log_repeated(w->broker->host, &w->broker->complaints, 0, VESTRY_LOG_WARN,
-                   "nats: the server refuses a %s: %s; allow this user to %s it (permissions of nats-server)",
-                   is_message ? "message" : "subscription", text, is_message ? "publish" : "subscribe to");
 }
 
 /* Called on the same thread. */
 static void on_error(natsConnection *connection, natsSubscription *sub, natsStatus status, void *ctx) {
   (void)connection, (void)sub;
-  wire *w = ctx;
+  vsi_nats_broker *broker = ctx;
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   const char *text = nats_GetLastError(NULL); /* of this error */
-  const refusal is = read_refusal(w->broker, status, text, subject);
-  if (is) {
-    note_refusal(w, is, subject);
-    log_refusal(w, is, text);
-  } else {
-    vsi_log_repeated(w->broker->host, &w->broker->complaints, 0, VESTRY_LOG_WARN,
+  const refusal is = read_refusal(broker, status, text, subject);
+  if (!is)
+    vsi_log_repeated(broker->host, &broker->complaints, 0, VESTRY_LOG_WARN,
                      "nats: the server or libnats reports an error: %s", natsStatus_GetText(status));
-  }
+  else if (!atomic_load(&broker->has_complained))
+    vsi_log_repeated(broker->host, &broker->complaints, 0, VESTRY_LOG_WARN,
+                     "nats: the server refuses a %s: %s; allow this user to %s it (permissions of nats-server)",
+                     is == REFUSAL_MESSAGE ? "message" : "subscription", text,
+                     is == REFUSAL_MESSAGE ? "publish" : "subscribe to");
+  if (is) note_refusal(broker, is, subject);
 }
 
 /* ---- connecting -------------------------------------------------------------------------------------------------- */
 
-static void complain(linking *l, natsStatus status) {
-  if (l->has_complained) return;
-  l->has_complained = vsi_log_repeated(l->broker->host, &l->broker->states, UNREACHABLE, VESTRY_LOG_WARN,
-                                       "nats: cannot connect to any of %zu servers: %s; retrying",
-                                       l->broker->settings.options.servers_count, natsStatus_GetText(status));
+static void complain(vsi_nats_broker *broker, natsStatus status) {
+  if (atomic_load(&broker->has_complained)) return;
+  const bool has = vsi_log_repeated(broker->host, &broker->states, UNREACHABLE, VESTRY_LOG_WARN,
+                                    "nats: cannot connect to any of %zu servers: %s; retrying",
+                                    broker->settings.options.servers_count, natsStatus_GetText(status));
+  atomic_store(&broker->has_complained, has);
 }
 
-/* Connect to a server. libnats gets a reference to the `wire`, which on_closed returns. */
-static natsStatus connect_to(linking *l, size_t server) {
-  vsi_nats_broker *broker = l->broker;
+/* Connect to a server. libnats gets a reference to the broker, which on_closed returns. */
+static natsStatus connect_to(vsi_nats_broker *broker, size_t server) {
   natsOptions *options = broker->settings.nats;
-  wire *w = vsi_calloc(broker->host, 1, sizeof *w);
-  if (!w) return NATS_NO_MEMORY;
+  natsConnection *connection = NULL;
   vsi_mutex_lock(&broker->lock);
-  w->broker = broker;
-  w->refs = 2;
-  w->is_quiet = l->has_complained;
   broker->refs++;
+  broker->is_closed = broker->is_refused = false;
   atomic_store(&broker->is_over, false);
   vsi_mutex_unlock(&broker->lock);
   atomic_store(&broker->must_write, false);
   broker->attached = -1;
   natsStatus s = vsi_nats_settings_choose(&broker->settings, server);
-  if (!s) s = natsOptions_SetClosedCB(options, on_closed, w);
-  if (!s) s = natsOptions_SetErrorHandler(options, on_error, w);
+  if (!s) s = natsOptions_SetClosedCB(options, on_closed, broker);
+  if (!s) s = natsOptions_SetErrorHandler(options, on_error, broker);
   if (!s) s = vsi_nats_receiver_choose(broker);
-  if (!s) s = natsConnection_Connect(&l->connection, options);
+  if (!s) s = natsConnection_Connect(&connection, options);
   if (s) { /* on_closed is not called */
-    l->connection = NULL;
     vsi_mutex_lock(&broker->lock);
-    w->refs = 1;
-    wire_unref_locked(w);
+    broker->refs--;
     vsi_mutex_unlock(&broker->lock);
     if (broker->attached >= 0) (void)close(broker->attached);
     return s;
   }
-  l->wire = w;
   vsi_mutex_lock(&broker->io);
-  broker->connection = l->connection;
+  broker->connection = connection;
   broker->socket = broker->attached;
   vsi_mutex_unlock(&broker->io);
   vsi_nats_receiver_wake(broker);
   return s;
 }
 
-static natsStatus subscribe(linking *l, size_t number) {
-  vsi_nats_broker *broker = l->broker;
+static natsStatus subscribe(vsi_nats_broker *broker, size_t number) {
   natsSubscription *sub = NULL;
-  natsStatus s = natsConnection_SubscribeSync(&sub, l->connection, broker->subjects[number]);
+  natsStatus s = natsConnection_SubscribeSync(&sub, broker->connection, broker->subjects[number]);
   if (!s) s = natsSubscription_SetPendingLimits(sub, -1, -1); /* messages are taken as soon as they are read */
   vsi_mutex_lock(&broker->io);
   broker->subs[number] = sub;
@@ -180,37 +136,34 @@ static natsStatus subscribe(linking *l, size_t number) {
 }
 
 /* Return whether the last error of the connection is a refusal. */
-static bool is_refused(linking *l) {
-  vsi_nats_broker *broker = l->broker;
+static bool is_refused(vsi_nats_broker *broker) {
   const char *text = NULL;
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vsi_mutex_lock(&broker->io); /* libnats overwrites the text while it reads */
-  natsStatus status = natsConnection_GetLastError(l->connection, &text);
+  natsStatus status = natsConnection_GetLastError(broker->connection, &text);
   const refusal is = read_refusal(broker, status, text, subject);
   vsi_mutex_unlock(&broker->io);
-  if (is) note_refusal(l->wire, is, subject);
+  if (is) note_refusal(broker, is, subject);
   return is != REFUSAL_NONE;
 }
 
 /* Send a probe to the subject whose messages the server has refused. */
-static natsStatus probe(linking *l) {
-  vsi_nats_broker *broker = l->broker;
+static natsStatus probe(vsi_nats_broker *broker) {
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vsi_mutex_lock(&broker->lock);
   strcpy(subject, broker->refused);
   vsi_mutex_unlock(&broker->lock);
-  return *subject ? natsConnection_Publish(l->connection, subject, VSI_NATS_JOINED_PROBE, VSI_NATS_JOINED_HEAD)
+  return *subject ? natsConnection_Publish(broker->connection, subject, VSI_NATS_JOINED_PROBE, VSI_NATS_JOINED_HEAD)
                   : NATS_OK;
 }
 
 /* Subscribe to all subjects, and wait for the server's response after them. */
-static natsStatus subscribe_all(linking *l) {
-  vsi_nats_broker *broker = l->broker;
+static natsStatus subscribe_all(vsi_nats_broker *broker) {
   natsStatus s = NATS_OK;
-  for (size_t i = 0; !s && i < broker->subjects_count; i++) s = subscribe(l, i);
-  if (!s) s = probe(l);
-  if (!s) s = natsConnection_FlushTimeout(l->connection, VSI_NATS_CONNECT_MS);
-  if (!s && is_refused(l)) s = NATS_NOT_PERMITTED; /* a refusal arrives before the response */
+  for (size_t i = 0; !s && i < broker->subjects_count; i++) s = subscribe(broker, i);
+  if (!s) s = probe(broker);
+  if (!s) s = natsConnection_FlushTimeout(broker->connection, VSI_NATS_CONNECT_MS);
+  if (!s && is_refused(broker)) s = NATS_NOT_PERMITTED; /* a refusal arrives before the response */
   if (s) return s;
   vsi_mutex_lock(&broker->io);
   (void)vsi_nats_receiver_take_max(broker);
@@ -219,7 +172,7 @@ static natsStatus subscribe_all(linking *l) {
   bool is_over = atomic_load(&broker->is_over) || broker->stops;
   if (!is_over) {
     *broker->refused = '\0';
-    broker->connections_count++;
+    broker->stats.connections_count++;
     /* release pairs with the acquire of publish */
     atomic_store_explicit(&broker->is_up, true, memory_order_release);
   }
@@ -234,60 +187,56 @@ static bool is_stopping(vsi_nats_broker *broker) {
   return stops;
 }
 
-static void disconnect(linking *l);
+static void disconnect(vsi_nats_broker *broker);
 
 /* Try all servers once, beginning with any. */
-static bool come_up(linking *l) {
-  vsi_nats_broker *broker = l->broker;
+static bool come_up(vsi_nats_broker *broker) {
   natsStatus s = NATS_NO_SERVER;
   const size_t count = broker->settings.options.servers_count;
   uint32_t first = 0;
   (void)broker->host->random(broker->host->ctx, &first, sizeof first);
   for (size_t i = 0; i < count && !is_stopping(broker); i++) {
     vsi_mutex_lock(&broker->lock);
-    broker->attempts_count++;
+    broker->stats.attempts_count++;
     vsi_mutex_unlock(&broker->lock);
-    s = connect_to(l, (first % count + i) % count);
+    s = connect_to(broker, (first % count + i) % count);
     if (!s) {
-      s = subscribe_all(l);
+      s = subscribe_all(broker);
       if (!s) return true;
-      disconnect(l);
+      disconnect(broker);
     }
   }
-  complain(l, s);
+  complain(broker, s);
   return false;
 }
 
 /* ---- disconnecting ----------------------------------------------------------------------------------------------- */
 
-static void drop_all(linking *l) {
-  vsi_nats_broker *broker = l->broker;
+static void drop_all(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
   vsi_nats_messages messages;
   vsi_nats_send_queue_take(&broker->send_queue, &messages);
   for (vsi_nats_message *message; (message = vsi_nats_messages_take(&messages)) != NULL;) {
-    broker->discarded_count += message->count;
+    broker->stats.discarded_count += message->count;
     broker->send_queue.bytes -= message->cost;
     vsi_nats_message_free(broker->host, message);
   }
   vsi_mutex_unlock(&broker->lock);
 }
 
-static void wait_closed(linking *l) {
-  vsi_nats_broker *broker = l->broker;
+static void wait_closed(vsi_nats_broker *broker) {
   uint64_t until_ns = vsi_monotonic_in_ms(VSI_NATS_COMPLETE_MS);
   vsi_mutex_lock(&broker->lock);
-  while (!l->wire->is_closed && vsi_wait_until(&broker->changed, &broker->lock, until_ns)) continue;
+  while (!broker->is_closed && vsi_wait_until(&broker->changed, &broker->lock, until_ns)) continue;
   vsi_mutex_unlock(&broker->lock);
 }
 
 /* Close the connection. Afterwards no thread is inside libnats for its socket. */
-static void close_connection(linking *l) {
-  vsi_nats_broker *broker = l->broker;
+static void close_connection(vsi_nats_broker *broker) {
   (void)shutdown(broker->socket, SHUT_RDWR); /* a thread that waits for the socket continues */
   vsi_mutex_lock(&broker->io);
-  natsConnection_ProcessReadEvent(l->connection); /* detects the end; otherwise close would wait for a response */
-  natsConnection_Close(l->connection);
+  natsConnection_ProcessReadEvent(broker->connection); /* detects the end; otherwise close would wait for a response */
+  natsConnection_Close(broker->connection);
   broker->connection = NULL;
   for (size_t i = 0; i < broker->subjects_count; i++) {
     natsSubscription_Destroy(broker->subs[i]);
@@ -296,7 +245,7 @@ static void close_connection(linking *l) {
   (void)close(broker->socket);
   broker->socket = -1;
   vsi_mutex_lock(&broker->lock);
-  broker->discarded_count += broker->taken_count;
+  broker->stats.discarded_count += broker->taken_count;
   broker->send_queue.bytes -= broker->taken_bytes;
   vsi_mutex_unlock(&broker->lock);
   broker->taken_count = broker->taken_bytes = 0;
@@ -304,27 +253,21 @@ static void close_connection(linking *l) {
 }
 
 /* End the connection, drop its messages, and wait until libnats has reported that it is closed. */
-static void disconnect(linking *l) {
-  vsi_nats_broker *broker = l->broker;
+static void disconnect(vsi_nats_broker *broker) {
+  natsConnection *connection = broker->connection;
   vsi_mutex_lock(&broker->lock);
   atomic_store_explicit(&broker->is_up, false, memory_order_release);
   vsi_mutex_unlock(&broker->lock);
-  close_connection(l);
-  drop_all(l);
-  wait_closed(l);
-  natsConnection_Destroy(l->connection);
-  l->connection = NULL;
-  vsi_mutex_lock(&broker->lock);
-  wire_unref_locked(l->wire);
-  vsi_mutex_unlock(&broker->lock);
-  l->wire = NULL;
+  close_connection(broker);
+  drop_all(broker);
+  wait_closed(broker);
+  natsConnection_Destroy(connection);
 }
 
 /* ---- thread ------------------------------------------------------------------------------------------------------ */
 
 /* Wait until the send queue is written. Publish fails by now, so no message is added. */
-static void write_last_messages(linking *l) {
-  vsi_nats_broker *broker = l->broker;
+static void write_last_messages(vsi_nats_broker *broker) {
   uint64_t until_ns = vsi_monotonic_in_ms(LAST_MESSAGES_MS);
   vsi_nats_receiver_wake(broker);
   vsi_mutex_lock(&broker->lock);
@@ -334,41 +277,39 @@ static void write_last_messages(linking *l) {
   bool are_written = !broker->send_queue.bytes;
   vsi_mutex_unlock(&broker->lock);
   /* Closing a socket with unread data resets the connection, so that the peer may lose data that was sent before. */
-  if (are_written) (void)natsConnection_FlushTimeout(l->connection, LAST_MESSAGES_MS);
+  if (are_written) (void)natsConnection_FlushTimeout(broker->connection, LAST_MESSAGES_MS);
 }
 
 /* Ping the server. Data that the server sent before can delay its response, so the server also counts as alive if
  * anything was read. While a function of the events runs, nothing is read, and the server counts as alive. Returns
  * whether it does. *ponged_ns: time of the last response; the longer ago it was, the longer this waits for another. */
-static bool is_there(linking *l, uint64_t *ponged_ns) {
-  vsi_nats_broker *broker = l->broker;
+static bool is_there(vsi_nats_broker *broker, uint64_t *ponged_ns) {
   atomic_fetch_add(&broker->checks_count, 1);
   const uint64_t ping_ms = broker->settings.options.ping_ms, reads = atomic_load(&broker->reads_count);
   uint64_t wait_ms = (vsi_monotonic_ns() - *ponged_ns) / VSI_NS_PER_MS / 2;
   if (wait_ms < ANSWER_MS || wait_ms <= 2 * ping_ms) wait_ms = ping_ms < ANSWER_MS ? ping_ms : ANSWER_MS;
-  const bool has_ponged = !natsConnection_FlushTimeout(l->connection, (int64_t)wait_ms);
+  const bool has_ponged = !natsConnection_FlushTimeout(broker->connection, (int64_t)wait_ms);
   if (has_ponged || atomic_load(&broker->is_reporting)) *ponged_ns = vsi_monotonic_ns();
   return has_ponged || atomic_load(&broker->reads_count) != reads || atomic_load(&broker->is_reporting);
 }
 
 /* Watch the connection until it ends, the server refuses something, or the broker stops. */
-static void serve(linking *l) {
-  vsi_nats_broker *broker = l->broker;
+static void serve(vsi_nats_broker *broker) {
   const vestry_nats_options *options = &broker->settings.options;
   const uint64_t ping_ns = options->ping_ms * VSI_NS_PER_MS;
   uint64_t answered_ns = vsi_monotonic_ns(), ponged_ns = answered_ns;
   for (;;) {
     vsi_mutex_lock(&broker->lock);
-    while (!atomic_load(&broker->is_over) && !l->wire->is_refused && !broker->stops &&
+    while (!atomic_load(&broker->is_over) && !broker->is_refused && !broker->stops &&
            vsi_wait_until(&broker->changed, &broker->lock, answered_ns + ping_ns))
       continue;
-    bool is_over = atomic_load(&broker->is_over) || l->wire->is_refused, stops = broker->stops;
+    bool is_over = atomic_load(&broker->is_over) || broker->is_refused, stops = broker->stops;
     if (stops) atomic_store_explicit(&broker->is_up, false, memory_order_release);
     vsi_mutex_unlock(&broker->lock);
-    if (stops && !is_over) write_last_messages(l);
+    if (stops && !is_over) write_last_messages(broker);
     if (stops || is_over) return;
-    if (is_there(l, &ponged_ns)) answered_ns = vsi_monotonic_ns();
-    if (is_refused(l)) return; /* on_error may come late: an application can block its thread */
+    if (is_there(broker, &ponged_ns)) answered_ns = vsi_monotonic_ns();
+    if (is_refused(broker)) return; /* on_error may come late: an application can block its thread */
     if (vsi_monotonic_ns() - answered_ns > ping_ns * (VSI_NATS_PINGS_OUT + 1)) return;
     /* A network may transport the server's data, and nothing to the server. */
     if (vsi_monotonic_ns() - ponged_ns > ping_ns * PONGLESS_PINGS) {
@@ -406,23 +347,22 @@ static void wait_until_reported(vsi_nats_broker *broker) {
 /* Connect again and again, with pauses that double up to reconnect_max_ms, until the broker stops. A server may end
  * each connection at once. Then an end that is left out of the log takes the line about the next connection with it, so
  * that the last line is true. */
-static void live(linking *l) {
-  vsi_nats_broker *broker = l->broker;
+static void live(vsi_nats_broker *broker) {
   bool is_down_silent = false;
   const vestry_nats_options *options = &broker->settings.options;
   for (uint64_t ms = VSI_NATS_RECONNECT_MS; !is_stopping(broker);) {
-    if (!come_up(l)) {
-      drop_all(l);
+    if (!come_up(broker)) {
+      drop_all(broker);
       pause_ms(broker, ms);
       ms = ms * 2 < options->reconnect_max_ms ? ms * 2 : options->reconnect_max_ms;
       continue;
     }
     ms = VSI_NATS_RECONNECT_MS;
-    if (l->has_complained || !is_down_silent) vsi_log(broker->host, VESTRY_LOG_INFO, "nats: up");
-    l->has_complained = false;
+    if (atomic_load(&broker->has_complained) || !is_down_silent) vsi_log(broker->host, VESTRY_LOG_INFO, "nats: up");
+    atomic_store(&broker->has_complained, false);
     request_report(broker, &broker->up_waits);
-    serve(l);
-    disconnect(l);
+    serve(broker);
+    disconnect(broker);
     request_report(broker, &broker->down_waits);
     if (is_stopping(broker)) break;
     is_down_silent = !vsi_log_repeated(broker->host, &broker->states, DOWN, VESTRY_LOG_WARN, "nats: down");
@@ -433,9 +373,8 @@ static void live(linking *l) {
 
 void *vsi_nats_link_run(void *argument) {
   vsi_nats_broker *broker = argument;
-  linking l = {.broker = broker};
-  live(&l);
-  drop_all(&l);
+  live(broker);
+  drop_all(broker);
   nats_ReleaseThreadMemory();
   return NULL;
 }

@@ -124,7 +124,7 @@ static vestry_err publish(void *self, const char *subject, const void *data, siz
   vsi_mutex_lock(&broker->lock);
   if (atomic_load_explicit(&broker->is_up, memory_order_relaxed))
     error = vsi_nats_send_queue_add(&broker->send_queue, subject, data, len, max);
-  broker->published_count += !error;
+  broker->stats.published_count += !error;
   vsi_mutex_unlock(&broker->lock);
   return error;
 }
@@ -174,12 +174,8 @@ void vsi_nats_stats_get(const vestry_broker *from, vsi_nats_stats *ret_stats) {
   if (!from || from->ops != &ops) return;
   vsi_nats_broker *broker = from->broker;
   vsi_mutex_lock(&broker->lock);
-  *ret_stats = (vsi_nats_stats){.published_count = broker->published_count,
-                                .written_count = broker->written_count,
-                                .discarded_count = broker->discarded_count,
-                                .connections_count = broker->connections_count,
-                                .attempts_count = broker->attempts_count,
-                                .send_queue_bytes = broker->send_queue.bytes};
+  *ret_stats = broker->stats;
+  ret_stats->send_queue_bytes = broker->send_queue.bytes;
   vsi_mutex_unlock(&broker->lock);
   ret_stats->received_count = atomic_load(&broker->received_count);
 }

@@ -93,7 +93,7 @@ static void give(vsi_nats_broker *broker, vsi_nats_message *message) {
     broker->taken_bytes += message->cost;
   } else {
     vsi_mutex_lock(&broker->lock);
-    broker->discarded_count += message->count;
+    broker->stats.discarded_count += message->count;
     broker->send_queue.bytes -= message->cost;
     vsi_mutex_unlock(&broker->lock);
     end_connection(broker);
@@ -109,7 +109,7 @@ static void write_taken(vsi_nats_broker *broker) {
   writes = false;
   if (!broker->taken_count || atomic_load(&broker->must_write) || atomic_load(&broker->is_over)) return;
   vsi_mutex_lock(&broker->lock);
-  broker->written_count += broker->taken_count;
+  broker->stats.written_count += broker->taken_count;
   broker->send_queue.bytes -= broker->taken_bytes;
   if (broker->stops && !broker->send_queue.bytes)
     pthread_cond_broadcast(&broker->changed); /* stop waits for the last message */

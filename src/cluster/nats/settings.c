@@ -96,6 +96,16 @@ static bool is_address(const char *url) {
   return has_scheme(url, "nats://") || has_scheme(url, "tls://");
 }
 
+/* Convert an error of libnats's options. */
+static vestry_err error_of(natsStatus status) {
+  switch (status) {
+  case NATS_NO_MEMORY: return VESTRY_NO_MEMORY;
+  case NATS_INVALID_ARG: return VESTRY_INVALID;
+  case NATS_ILLEGAL_STATE: return VESTRY_UNSUPPORTED; /* libnats was built without TLS */
+  default: return VESTRY_IO;
+  }
+}
+
 static vestry_err make_nats(vsi_nats_settings *s) {
   sigset_t before = vsi_signals_block(); /* for the threads that libnats starts here */
   natsStatus status = natsOptions_Create(&s->nats);
@@ -109,7 +119,7 @@ static vestry_err make_nats(vsi_nats_settings *s) {
   }
   if (!status) return VESTRY_OK;
   vsi_log(s->host, VESTRY_LOG_ERROR, "nats: %s: %s", part, natsStatus_GetText(status));
-  return vsi_nats_error(status);
+  return error_of(status);
 }
 
 /* Log the index of a server, not its address, which may contain a password. */
@@ -186,24 +196,4 @@ natsStatus vsi_nats_settings_choose(vsi_nats_settings *s, size_t server) {
   char host[HOST_MAX];
   host_of(s->servers[server], host);
   return set_tls(s, host);
-}
-
-vestry_err vsi_nats_error(natsStatus status) {
-  switch (status) {
-  case NATS_OK: return VESTRY_OK;
-  case NATS_NO_MEMORY: return VESTRY_NO_MEMORY;
-  case NATS_MAX_PAYLOAD: return VESTRY_TOO_LARGE;
-  case NATS_INSUFFICIENT_BUFFER: return VESTRY_FULL;
-  case NATS_TIMEOUT: return VESTRY_TIMEOUT;
-  case NATS_NOT_FOUND: return VESTRY_NOT_FOUND;
-  case NATS_INVALID_ARG:
-  case NATS_INVALID_SUBJECT:
-  case NATS_INVALID_TIMEOUT:
-  case NATS_INVALID_QUEUE_NAME:
-  case NATS_ADDRESS_MISSING: return VESTRY_INVALID;
-  case NATS_NO_SERVER_SUPPORT:
-  case NATS_NO_RESPONDERS:
-  case NATS_ILLEGAL_STATE: return VESTRY_UNSUPPORTED; /* ILLEGAL_STATE: libnats was built without TLS */
-  default: return VESTRY_IO;
-  }
 }

@@ -25,7 +25,4 @@ void vsi_nats_settings_finish(vsi_nats_settings *settings);
 /* Select the server of the next connection. OK | NO_MEMORY | … */
 natsStatus vsi_nats_settings_choose(vsi_nats_settings *settings, size_t server);
 
-/* Convert a status of libnats. IO if nothing more specific applies, for example for a connection that has ended. */
-vestry_err vsi_nats_error(natsStatus status);
-
 #endif
