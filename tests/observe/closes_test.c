@@ -261,7 +261,7 @@ TEST_CASE(end_of_budget_drain_and_shutdown_has_its_cause) {
   assert_string_equal(listed_text(info, "cause"), "shutdown");
   assert_string_equal(listed_text(info, "key"), "[\"user\",21]");
   json_decref(info);
-  vsi_report_finish(&report);
+  vsi_buffer_finish(&report.text);
   vestry_memory_destroy(last);
   vestry_observe_destroy(s.observe);
   site_end(&s.on);

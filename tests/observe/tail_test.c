@@ -95,7 +95,7 @@ TEST_CASE(tail_ends_after_five_minutes) {
   site_pass_ms(&s.on, VESTRY_TAIL_MS - 2000);
   assert_int_equal(tail.ends, 0);
   site_pass_ms(&s.on, 2000);
-  assert_int_equal(wire_count(&tail, "{\"why\":\"time\"}"), 1);
+  assert_int_equal(wire_count(&tail, "{\"why\":\"time\",\"cause\":null}"), 1);
   assert_int_equal(tail.ends, 1);
   assert_int_equal(s.watched.ends, 0);
   end(&s, &tail);

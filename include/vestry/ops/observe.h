@@ -70,7 +70,7 @@ VESTRY_API vestry_err vestry_observe_create(vestry *v, const vestry_observe_opti
  *           stepped */
 VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
 
-/** Mount the paths of an observer. Call it once.
+/** Mount the paths of an observer.
  *
  *  GET {prefix}/metrics  as vestry_observe_metrics
  *  GET {prefix}/live     200: the server responds
@@ -132,7 +132,7 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *      409
  *
  *  prefix  "" or a pattern without a '/' at its end, as vestry_mount; copied
- *  Returns  OK | EXISTS (a path has a route already, or the observer is mounted) | INVALID (the prefix) | NO_MEMORY
+ *  Returns  OK | EXISTS (a path has a route already) | INVALID (the prefix) | NO_MEMORY
  *  Threads  one at a time */
 VESTRY_API vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix);
 

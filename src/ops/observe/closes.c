@@ -276,9 +276,8 @@ vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void 
   if (!vsi_query_number(req, "before", INT64_MAX, &query.before) ||
       !vsi_query_number(req, "after", INT64_MAX, &query.after))
     return vsi_show_text(reply, 400, "before, after: the number of a close, from 1, is expected\n");
-  const char *wrong = vsi_query_limit(req, &query.limit);
+  const char *wrong = vsi_query_limit(req, VSI_LIST_MAX_COUNT, &query.limit);
   if (wrong) return vsi_show_text(reply, 400, wrong);
-  if (!query.limit) query.limit = VSI_LIST_MAX_COUNT;
   if (!vsi_query_choice(req, "consoles", choices, 2, &consoles))
     return vsi_show_text(reply, 400, "consoles: yes or no is expected\n");
   query.has_no_consoles = consoles == 1;

@@ -56,13 +56,11 @@ vestry_err vsi_console_page(const vestry_request *req, vestry_reply *reply, void
 
 static vestry_err send_now(vestry_observe *observe, vestry_connection *connection) {
   vestry_stats stats = {0};
-  vsi_report report;
   vestry_stats_get(observe->v, &stats);
-  vsi_report_begin(&report, observe->v->host);
-  vsi_report_put(&report, VESTRY_OBJECT("open_count", stats.open_count, "opened_count", stats.opened_count,
-                                        "queued_bytes", stats.queued_bytes, "written_count", stats.written_count,
-                                        "refused_count", stats.refused_count));
-  return vsi_report_send(&report, connection, "now");
+  return vsi_report_send_object(connection, "now",
+                                VESTRY_OBJECT("open_count", stats.open_count, "opened_count", stats.opened_count,
+                                              "queued_bytes", stats.queued_bytes, "written_count", stats.written_count,
+                                              "refused_count", stats.refused_count));
 }
 
 static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {

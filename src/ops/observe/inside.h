@@ -80,8 +80,9 @@ bool vsi_query_choice(const vestry_request *req, const char *name, const char *c
                       unsigned *ret_choice);
 /* Read a number from 1 to `most`; 0: there is none. Returns false if it is invalid. */
 bool vsi_query_number(const vestry_request *req, const char *name, int64_t most, uint64_t *ret_number);
-/* Read `limit`, or prefix, limit and cursor. Returns NULL, or a message about the first mistake. */
-const char *vsi_query_limit(const vestry_request *req, size_t *ret_limit);
+/* Read `limit`, or prefix, limit and cursor. otherwise: the limit if there is none. Returns NULL, or a message about the
+ * first mistake. */
+const char *vsi_query_limit(const vestry_request *req, size_t otherwise, size_t *ret_limit);
 const char *vsi_query_page(const vestry_request *req, vsi_list_page *ret_page);
 /* Write the member `next`, from which the next page continues. */
 void vsi_report_put_next(vsi_report *report, vsi_list_cursor next);
@@ -156,7 +157,6 @@ struct vestry_observe {
   vsi_showings showings;
   _Atomic(bool) was_full; /* relaxed: the program had too many series, and the log has a line about it */
   vsi_closes *closes;
-  bool is_mounted;
 };
 
 /* Check that a text can be a token. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "cluster/cluster/cluster.h"
 #include "ops/observe/inside.h"
 #include "store/store.h"
@@ -28,21 +29,19 @@ bool vsi_query_number(const vestry_request *req, const char *name, int64_t most,
   return !error || error == VESTRY_NOT_FOUND;
 }
 
-const char *vsi_query_limit(const vestry_request *req, size_t *ret_limit) {
+const char *vsi_query_limit(const vestry_request *req, size_t otherwise, size_t *ret_limit) {
   uint64_t limit;
   if (!vsi_query_number(req, "limit", VSI_LIST_MAX_COUNT, &limit)) return "limit: a number from 1 to 100 is expected\n";
-  *ret_limit = (size_t)limit;
+  *ret_limit = limit ? (size_t)limit : otherwise;
   return NULL;
 }
 
 /* A cursor is two numbers of 16 hexadecimal digits, and a dash between them. */
 static bool get_cursor(const vestry_request *req, vsi_list_cursor *ret_cursor) {
-  static const char digits[] = "0123456789abcdef";
   const char *text = vestry_request_value(req, VESTRY_IN_QUERY, "cursor");
   *ret_cursor = (vsi_list_cursor){0, 0};
   if (!text) return true;
-  if (strlen(text) != 33 || strspn(text, digits) != 16 || text[16] != '-' || strspn(text + 17, digits) != 16)
-    return false;
+  if (strlen(text) != 33 || !vsi_hex_is(text, 16) || text[16] != '-' || !vsi_hex_is(text + 17, 16)) return false;
   *ret_cursor = (vsi_list_cursor){strtoull(text, NULL, 16), strtoull(text + 17, NULL, 16)};
   return true;
 }
@@ -54,9 +53,8 @@ void vsi_report_put_next(vsi_report *report, vsi_list_cursor next) {
 }
 
 const char *vsi_query_page(const vestry_request *req, vsi_list_page *ret_page) {
-  const char *wrong = vsi_query_limit(req, &ret_page->limit);
+  const char *wrong = vsi_query_limit(req, VSI_LIST_MAX_COUNT, &ret_page->limit);
   if (wrong) return wrong;
-  if (!ret_page->limit) ret_page->limit = VSI_LIST_MAX_COUNT;
   if (!get_cursor(req, &ret_page->from)) return "cursor: the value of `next` in the previous answer is expected\n";
   ret_page->prefix = vestry_request_value(req, VESTRY_IN_QUERY, "prefix");
   return ret_page->prefix && strlen(ret_page->prefix) >= VSI_SHOWN_KEY_BYTES ? "prefix: at most 128 bytes are allowed\n"

@@ -13,11 +13,9 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
   if (!v) return VESTRY_INVALID;
   if (!ret_observe) return vsi_mistake(v->host, "vestry_observe_create", "ret_observe is NULL");
   vestry_observe_options options = given ? *given : (vestry_observe_options){0};
-  if (options.token && !vsi_may_token_is_valid(options.token)) {
-    vsi_log(v->host, VESTRY_LOG_ERROR,
-            "vestry_observe_create: options.token does not consist of 16 to 128 letters, digits and \"-._~\"");
-    return VESTRY_INVALID;
-  }
+  if (options.token && !vsi_may_token_is_valid(options.token))
+    return vsi_mistake(v->host, "vestry_observe_create",
+                       "options.token does not consist of 16 to 128 letters, digits and \"-._~\"");
   vestry_observe *observe = vsi_calloc(v->host, 1, sizeof *observe);
   if (!observe) return VESTRY_NO_MEMORY;
   observe->v = v;
@@ -62,7 +60,7 @@ vestry_err vestry_observe_metrics(vestry_observe *observe, vestry_metrics_format
   if (!error && ret_len) *ret_len = len;
   if (!error && len >= room) error = VESTRY_TOO_LARGE;
   if (!error) memcpy(text, metrics.text.data, len + 1);
-  vsi_metrics_finish(&metrics);
+  vsi_buffer_finish(&metrics.text);
   return error;
 }
 
@@ -81,7 +79,7 @@ static vestry_err show_metrics(const vestry_request *req, vestry_reply *reply, v
                               is_open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
                                       : "text/plain; version=0.0.4; charset=utf-8",
                               metrics.text.data, metrics.text.len);
-  vsi_metrics_finish(&metrics);
+  vsi_buffer_finish(&metrics.text);
   return error;
 }
 
@@ -120,13 +118,7 @@ static const vestry_mounted rows[] = {{"GET", "/metrics", show_metrics},
 vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix) {
   if (!observe) return VESTRY_INVALID;
   if (!prefix) return vsi_mistake(observe->v->host, "vestry_observe_mount", "the prefix is NULL");
-  if (observe->is_mounted) {
-    vsi_log_mistake(observe->v->host, "vestry_observe_mount", "the observer is mounted already; create another one");
-    return VESTRY_EXISTS;
-  }
-  vestry_err error = vestry_mount(observe->v, prefix, rows, sizeof rows / sizeof *rows, observe);
-  observe->is_mounted = !error;
-  return error;
+  return vestry_mount(observe->v, prefix, rows, sizeof rows / sizeof *rows, observe);
 }
 
 void vestry_observe_destroy(vestry_observe *observe) {

@@ -20,20 +20,21 @@ typedef struct row {
 /* ---------------------------------------------------------------------------------------------------- texts ------- */
 
 static void write_reason(const vsi_reason *reason, char text[TEXT_BYTES]) {
+  static const struct {
+    const char *before, *after; /* of the name */
+  } kinds[] = {[VESTRY_REFRESH_NONE] = {"", ""},
+               [VESTRY_REFRESH_FIRST] = {"first", ""},
+               [VESTRY_REFRESH_SUBMISSION] = {"submission", ""},
+               [VESTRY_REFRESH_TOPIC] = {"topic ", ""},
+               [VESTRY_REFRESH_ALL] = {"all", ""},
+               [VESTRY_REFRESH_NODE] = {"node, topic ", ""},
+               [VESTRY_REFRESH_TABLE] = {"table ", ""},
+               [VESTRY_REFRESH_DATABASE_PAGE] = {"page ", " of the database"},
+               [VESTRY_REFRESH_DATABASE] = {"database", ""}};
   char name[TEXT_BYTES - sizeof "page  of the database"]; /* a topic can be any bytes */
+  const bool is_node = reason->kind == VESTRY_REFRESH_NODE && !*reason->name;
   vsi_shown_name(reason->name, strlen(reason->name), name, sizeof name);
-  *text = '\0';
-  switch (reason->kind) {
-  case VESTRY_REFRESH_NONE: break;
-  case VESTRY_REFRESH_FIRST: strcpy(text, "first"); break;
-  case VESTRY_REFRESH_SUBMISSION: strcpy(text, "submission"); break;
-  case VESTRY_REFRESH_TOPIC: snprintf(text, TEXT_BYTES, "topic %s", name); break;
-  case VESTRY_REFRESH_ALL: strcpy(text, "all"); break;
-  case VESTRY_REFRESH_NODE: snprintf(text, TEXT_BYTES, "node%s%s", *name ? ", topic " : "", name); break;
-  case VESTRY_REFRESH_TABLE: snprintf(text, TEXT_BYTES, "table %s", name); break;
-  case VESTRY_REFRESH_DATABASE_PAGE: snprintf(text, TEXT_BYTES, "page %s of the database", name); break;
-  case VESTRY_REFRESH_DATABASE: strcpy(text, "database"); break;
-  }
+  snprintf(text, TEXT_BYTES, "%s%s%s", is_node ? "node" : kinds[reason->kind].before, name, kinds[reason->kind].after);
 }
 
 /* --------------------------------------------------------------------------------------------------- sorting ------ */
@@ -119,7 +120,7 @@ static vestry_err put_pages(vsi_report *report, vestry_pages *pages, pages_order
   for (size_t i = 0; i < tallies_count; i++)
     if (is_listed(&all->tallies[i])) all->rows[all->count++] = rank_of(&all->tallies[i], order, now_ns);
   qsort(all->rows, all->count, sizeof *all->rows, compare);
-  for (size_t i = 0; i < all->count && (!limit || i < limit); i++) put_page(report, all->rows[i].of, now_ns);
+  for (size_t i = 0; i < all->count && i < limit; i++) put_page(report, all->rows[i].of, now_ns);
   vsi_free(host, all);
   return VESTRY_OK;
 }
@@ -132,7 +133,7 @@ vestry_err vsi_list_pages(const vestry_request *req, vestry_reply *reply, void *
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   if (!vsi_query_choice(req, "sort", orders, 4, &order))
     return vsi_show_text(reply, 400, "sort: path, handler, renders or unchanged is expected\n");
-  const char *wrong = vsi_query_limit(req, &limit);
+  const char *wrong = vsi_query_limit(req, VSI_TALLIES, &limit);
   if (wrong) return vsi_show_text(reply, 400, wrong);
   vsi_report report;
   vestry_pages *pages = observe->options.pages;

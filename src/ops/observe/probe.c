@@ -77,11 +77,6 @@ static vestry_err begin_probe(vsi_probe *probe) {
   return error;
 }
 
-static bool is_probe_late(const vsi_probe *probe) {
-  const uint64_t begun_ns = atomic_load_explicit(&probe->begun_ns, memory_order_relaxed);
-  return vsi_now_ns(probe->v->host) >= vsi_add_saturating(begun_ns, vsi_ms_to_ns(WAIT_MS));
-}
-
 /* Check that a probe is delivered; on a stepped runtime, which does not run meanwhile, that the previous one was, or is
  * not late. OK | TIMEOUT | FAILED (it was lost) | NO_MEMORY */
 static vestry_err check_delivery(vsi_probe *probe) {
@@ -91,7 +86,8 @@ static vestry_err check_delivery(vsi_probe *probe) {
   const uint64_t begun_count = stats.opened + !was_open;
   vestry_err error = was_open ? VESTRY_OK : begin_probe(probe);
   if (error) return error;
-  bool is_late = was_open && is_probe_late(probe);
+  const uint64_t begun_ns = atomic_load_explicit(&probe->begun_ns, memory_order_relaxed);
+  bool is_late = was_open && vsi_now_ns(probe->v->host) >= vsi_add_saturating(begun_ns, vsi_ms_to_ns(WAIT_MS));
   if (!vsi_runtime_is_stepped(probe->v->runtime)) {
     (void)vsi_group_wait(probe->group, WAIT_MS); /* its result is also about probes that other checks begin */
     vsi_group_stats_get(probe->group, &stats);

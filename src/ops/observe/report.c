@@ -15,10 +15,6 @@ void vsi_report_begin(vsi_report *report, const vestry_host *host) {
   vsi_report_open(report, NULL, '{');
 }
 
-void vsi_report_finish(vsi_report *report) {
-  vsi_buffer_finish(&report->text);
-}
-
 static void put_name(vsi_report *report, const char *name) {
   if (!report->is_first) vsi_buffer_append_char(&report->text, ',');
   report->is_first = false;
@@ -85,8 +81,15 @@ vestry_err vsi_report_send(vsi_report *report, vestry_connection *connection, co
   if (!error)
     error = vsi_event_plain(vsi_connection_host(connection), name, report->text.data, report->text.len, NULL, &event);
   error = vsi_connection_send_made(connection, error, event);
-  vsi_report_finish(report);
+  vsi_buffer_finish(&report->text);
   return error;
+}
+
+vestry_err vsi_report_send_object(vestry_connection *connection, const char *name, const vestry_value *object) {
+  vsi_report report;
+  vsi_report_begin(&report, vsi_connection_host(connection));
+  vsi_report_put(&report, object);
+  return vsi_report_send(&report, connection, name);
 }
 
 /* ---------------------------------------------------------------------------------------------- responses -------- */
@@ -106,6 +109,6 @@ vestry_err vsi_show_json(vestry_reply *reply, vsi_report *report) {
   vsi_report_close(report, '}');
   vestry_err error = report->text.error;
   if (!error) error = show(reply, "application/json", report->text.data, report->text.len);
-  vsi_report_finish(report);
+  vsi_buffer_finish(&report->text);
   return error;
 }

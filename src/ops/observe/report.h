@@ -14,9 +14,8 @@ typedef struct vsi_report {
   bool is_first; /* nothing was written into the current object or list */
 } vsi_report;
 
-/* Begin the outermost object. */
+/* Begin the outermost object. Free the text at the end. */
 void vsi_report_begin(vsi_report *report, const vestry_host *host);
-void vsi_report_finish(vsi_report *report);
 
 /* name: NULL in a list. end: the '}' or ']' for the bracket that was opened. */
 void vsi_report_open(vsi_report *report, const char *name, char bracket);
@@ -40,6 +39,8 @@ static inline vestry_value vsi_report_count(bool is_known, uint64_t count) {
 
 /* End the outermost object, send it as an event, and free it in any case. */
 vestry_err vsi_report_send(vsi_report *report, vestry_connection *connection, const char *name);
+/* Send an object as an event. */
+vestry_err vsi_report_send_object(vestry_connection *connection, const char *name, const vestry_value *object);
 
 /* Responses: a line of text, or JSON. They must not be cached, and have no headers that allow other sites to read
  * them. */

@@ -75,7 +75,7 @@ static void keep_locked(vsi_tail *tail, vestry_event *event, bool was_written) {
     return;
   }
   tail->events[(tail->first + tail->count++) % VSI_TAIL_EVENTS_MAX] =
-      (vsi_tail_event){vestry_event_ref(event), was_written};
+      (vsi_tail_event){.event = vestry_event_ref(event), .was_written = was_written};
   tail->bytes += len;
 }
 
@@ -183,32 +183,16 @@ void vsi_tail_rouse(vsi_tail *tail, void (*fn)(vestry_connection *to), vestry_co
 
 bool vsi_tail_take(vsi_tail *tail, vsi_tail_event *ret_event) {
   vsi_mutex_lock(&lock);
-  const bool has_one = tail->count > 0;
-  if (has_one) {
+  *ret_event = (vsi_tail_event){.event = NULL};
+  if (tail->count) {
     *ret_event = tail->events[tail->first];
     tail->first = (tail->first + 1) % VSI_TAIL_EVENTS_MAX;
     tail->count--;
     tail->bytes -= vestry_event_bytes(ret_event->event).len;
   }
-  vsi_mutex_unlock(&lock);
-  return has_one;
-}
-
-uint64_t vsi_tail_take_left_out(vsi_tail *tail) {
-  vsi_mutex_lock(&lock);
-  const uint64_t count = tail->left_out_count;
+  ret_event->left_out_count = tail->left_out_count;
+  ret_event->cause = tail->cause;
   tail->left_out_count = 0;
   vsi_mutex_unlock(&lock);
-  return count;
-}
-
-uint64_t vsi_tail_stream_id(const vsi_tail *tail) {
-  return vsi_connection_id(tail->connection);
-}
-
-vestry_cause vsi_tail_cause(vsi_tail *tail) {
-  vsi_mutex_lock(&lock);
-  const vestry_cause cause = tail->cause;
-  vsi_mutex_unlock(&lock);
-  return cause;
+  return ret_event->event;
 }

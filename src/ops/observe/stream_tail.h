@@ -25,20 +25,16 @@ void vsi_tail_end(vsi_tail *tail);
  * Once. */
 void vsi_tail_rouse(vsi_tail *tail, void (*rouse)(vestry_connection *to), vestry_connection *to);
 
-/* An event of a tail. */
+/* An event of a tail, and its state when it was taken. */
 typedef struct vsi_tail_event {
-  vestry_event *event; /* a reference, owned by the taker */
-  bool was_written;    /* false: the stream ended before */
+  vestry_event *event;     /* a reference, owned by the taker; NULL: none is waiting */
+  bool was_written;        /* false: the stream ended before */
+  uint64_t left_out_count; /* events omitted since the last call */
+  vestry_cause cause;      /* for which the stream has ended; NONE: it has not */
 } vsi_tail_event;
 
 /* Take the oldest event. Returns false if there is none now. One thread at a time. */
 bool vsi_tail_take(vsi_tail *tail, vsi_tail_event *ret_event);
-/* Return the number of events omitted since the last call. Any thread. */
-uint64_t vsi_tail_take_left_out(vsi_tail *tail);
-uint64_t vsi_tail_stream_id(const vsi_tail *tail);
-/* Return the cause for which the stream has ended; NONE: it has not. Read it before taking the last event. Any
- * thread. */
-vestry_cause vsi_tail_cause(vsi_tail *tail);
 
 /* Prevent this stream from having a tail, because it shows the tails of others and would show its own without end. Any
  * thread. */

@@ -95,7 +95,7 @@ vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void 
     put_stream(&report, observe, connection);
     vestry_connection_unref(connection);
   } else if (!vsi_closes_put(observe->closes, (uint64_t)id, &report)) {
-    vsi_report_finish(&report);
+    vsi_buffer_finish(&report.text);
     return vsi_show_text(reply, 404, "unknown stream: neither open nor among the last closed streams\n");
   }
   return vsi_show_json(reply, &report);
@@ -152,9 +152,8 @@ static uint64_t value_of(const vestry_connection *connection, stream_order order
 }
 
 static bool has_prefix(vestry_connection *connection, const char *prefix) {
-  if (!prefix || !*prefix) return true;
   vsi_shown_key key;
-  return vsi_shown_key_of_stream(connection, &key) && vsi_shown_begins(key.text, prefix);
+  return !prefix || !*prefix || (vsi_shown_key_of_stream(connection, &key) && vsi_shown_begins(key.text, prefix));
 }
 
 /* Keep a stream if it is among the best; takes the reference. */

@@ -17,6 +17,7 @@ enum { EVENTS_A_STEP = 32, LOOK_MS = 1000, ROOM_MS = 100 /* after which a half-f
 typedef struct tail_view {
   vsi_showing showing; /* first member */
   vsi_tail *tail;
+  uint64_t stream_id;        /* whose tail it is */
   uint64_t unreported_count; /* of left-out events, which the viewer has not received */
   uint64_t ends_ns;
 } tail_view;
@@ -27,31 +28,16 @@ static bool is_without_room(vestry_err error) {
   return error == VESTRY_FULL || error == VESTRY_TOO_LARGE;
 }
 
-static vestry_err send_begin(const tail_view *viewer, vestry_connection *connection) {
-  vsi_report report;
-  vsi_report_begin(&report, viewer->showing.observe->v->host);
-  vsi_report_put(&report, VESTRY_OBJECT("stream", vsi_tail_stream_id(viewer->tail), "ends_in_ms", VESTRY_TAIL_MS));
-  return vsi_report_send(&report, connection, "begin");
-}
-
 /* why: "closed" with its cause, or "time". */
-static vestry_err send_end(const tail_view *viewer, vestry_connection *connection, const char *why,
-                           vestry_cause cause) {
-  vsi_report report;
-  vsi_report_begin(&report, viewer->showing.observe->v->host);
-  vsi_report_put(&report, VESTRY_OBJECT("why", why));
-  if (cause) vsi_report_put(&report, VESTRY_OBJECT("cause", vestry_cause_name(cause)));
-  vestry_err error = vsi_report_send(&report, connection, "end");
+static vestry_err send_end(vestry_connection *connection, const char *why, vestry_cause cause) {
+  vestry_err error = vsi_report_send_object(
+      connection, "end", VESTRY_OBJECT("why", why, "cause", vsi_report_text(cause ? vestry_cause_name(cause) : NULL)));
   return is_without_room(error) ? VESTRY_OK : error; /* the tail ends in any case */
 }
 
 static vestry_err send_left_out(tail_view *viewer, vestry_connection *connection) {
-  viewer->unreported_count += vsi_tail_take_left_out(viewer->tail);
   if (!viewer->unreported_count) return VESTRY_OK;
-  vsi_report report;
-  vsi_report_begin(&report, viewer->showing.observe->v->host);
-  vsi_report_put(&report, VESTRY_OBJECT("count", viewer->unreported_count));
-  vestry_err error = vsi_report_send(&report, connection, "left-out");
+  vestry_err error = vsi_report_send_object(connection, "left-out", VESTRY_OBJECT("count", viewer->unreported_count));
   if (is_without_room(error)) return VESTRY_OK; /* the next step reports it */
   viewer->unreported_count = 0;
   return error;
@@ -77,7 +63,8 @@ static vestry_err begin(tail_view *viewer, vestry_connection *connection) {
   viewer->ends_ns = vsi_add_saturating(vsi_now_ns(viewer->showing.observe->v->host), vsi_ms_to_ns(VESTRY_TAIL_MS));
   vsi_showing_begin(&viewer->showing, connection);
   vsi_tail_rouse(viewer->tail, vestry_connection_wake, connection);
-  return send_begin(viewer, connection);
+  return vsi_report_send_object(connection, "begin",
+                                VESTRY_OBJECT("stream", viewer->stream_id, "ends_in_ms", VESTRY_TAIL_MS));
 }
 
 static bool has_room(const vestry_connection *connection) {
@@ -90,13 +77,12 @@ static bool has_room(const vestry_connection *connection) {
 static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   tail_view *viewer = ctx;
   vestry_err error = vestry_watch_is_first(watcher) ? begin(viewer, connection) : VESTRY_OK;
-  /* The cause is read first, so that all events sent before the end are shown. */
-  const vestry_cause cause = vsi_tail_cause(viewer->tail);
-  vsi_tail_event event;
+  vsi_tail_event event = {.event = NULL};
   int count = 0;
   bool is_empty = false;
   for (; !error && count < EVENTS_A_STEP && has_room(connection); count++) {
     is_empty = !vsi_tail_take(viewer->tail, &event);
+    viewer->unreported_count += event.left_out_count;
     if (is_empty) break;
     error = send_event(viewer, connection, &event);
     vestry_event_unref(event.event);
@@ -104,12 +90,12 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
   if (!error) error = send_left_out(viewer, connection);
   if (error) return error;
   if (vsi_now_ns(viewer->showing.observe->v->host) >= viewer->ends_ns) {
-    error = send_end(viewer, connection, "time", VESTRY_CAUSE_NONE);
+    error = send_end(connection, "time", VESTRY_CAUSE_NONE);
     vestry_watch_finish(watcher);
   } else if (!is_empty) {
     vestry_watch_wait(watcher, count == EVENTS_A_STEP ? 0 : ROOM_MS);
-  } else if (cause) {
-    error = send_end(viewer, connection, "closed", cause);
+  } else if (event.cause) {
+    error = send_end(connection, "closed", event.cause);
     vestry_watch_finish(watcher);
   }
   return error;
@@ -129,6 +115,7 @@ static vestry_err make(vestry_observe *observe, vestry_connection *connection, t
   vestry_err error = vsi_showing_create(observe, sizeof(tail_view), &showing);
   if (error) return error;
   tail_view *made = (tail_view *)showing;
+  made->stream_id = connection->id;
   error = vsi_tail_begin(connection, &made->tail);
   if (error)
     vsi_showing_destroy(showing);

@@ -2,8 +2,10 @@
 #include "ops/observe/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "base/real.h"
 #include "base/utf8.h"
@@ -35,81 +37,57 @@ static void put_value(vsi_buffer *text, double value) {
   vsi_buffer_append_char(text, '\n');
 }
 
-static void put_name(vsi_buffer *text, const vestry_metric *metric, const char *end) {
+/* Write a line. bound: of a bucket; NULL: none. */
+static void put_line(vsi_buffer *text, const vestry_metric *metric, const char *end, const char *bound, double value) {
   vsi_buffer_append_str(text, metric->name);
   vsi_buffer_append_str(text, end);
-}
-
-static void put_label(vsi_buffer *text, const vestry_metric *metric) {
-  vsi_buffer_append_str(text, metric->label);
-  vsi_buffer_append(text, "=\"", 2);
-  put_escaped(text, metric->label_value ? metric->label_value : "");
-  vsi_buffer_append_char(text, '"');
-}
-
-static void put_one(vsi_buffer *text, const vestry_metric *metric, const char *end, double value) {
-  put_name(text, metric, end);
+  if (metric->label || bound) vsi_buffer_append_char(text, '{');
   if (metric->label) {
-    vsi_buffer_append_char(text, '{');
-    put_label(text, metric);
-    vsi_buffer_append_char(text, '}');
+    vsi_buffer_append_str(text, metric->label);
+    vsi_buffer_append(text, "=\"", 2);
+    put_escaped(text, metric->label_value ? metric->label_value : "");
+    vsi_buffer_append_char(text, '"');
   }
+  if (bound) vsi_buffer_printf(text, "%sle=\"%s\"", metric->label ? "," : "", bound);
+  if (metric->label || bound) vsi_buffer_append_char(text, '}');
   put_value(text, value);
 }
 
-/* In OpenMetrics a bound must not look like an integer. */
-static void put_bucket(vsi_buffer *text, vestry_metrics_format format, const vestry_metric *metric, size_t at,
-                       uint64_t count) {
-  char bound[VSI_REAL_BYTES + 2] = "+Inf";
-  if (at < metric->bounds_count) {
-    (void)vsi_real_write(metric->bounds[at], bound);
-    if (format == VESTRY_METRICS_OPEN && !strpbrk(bound, ".e")) strcat(bound, ".0");
-  }
-  put_name(text, metric, "_bucket{");
-  if (metric->label) {
-    put_label(text, metric);
-    vsi_buffer_append_char(text, ',');
-  }
-  vsi_buffer_printf(text, "le=\"%s\"}", bound);
-  put_value(text, (double)count);
-}
-
-/* Each bucket in the text includes those below it, so the last one includes all. */
+/* Each bucket in the text includes those below it, so the last one includes all. In OpenMetrics a bound must not look
+ * like an integer. */
 static void put_histogram(vsi_buffer *text, vestry_metrics_format format, const vestry_metric *metric) {
   uint64_t count = 0;
   for (size_t i = 0; i <= metric->bounds_count; i++) {
+    char bound[VSI_REAL_BYTES + 2] = "+Inf";
+    if (i < metric->bounds_count) (void)vsi_real_write(metric->bounds[i], bound);
+    if (format == VESTRY_METRICS_OPEN && !strpbrk(bound, ".eI")) strcat(bound, ".0");
     count += metric->counts[i];
-    put_bucket(text, format, metric, i, count);
+    put_line(text, metric, "_bucket", bound, (double)count);
   }
-  put_one(text, metric, "_sum", metric->value);
-  put_one(text, metric, "_count", (double)count);
+  put_line(text, metric, "_sum", NULL, metric->value);
+  put_line(text, metric, "_count", NULL, (double)count);
 }
 
 void vsi_series_put(vsi_buffer *text, vestry_metrics_format format, const vestry_metric *metric) {
   if (metric->kind == VESTRY_METRIC_HISTOGRAM)
     put_histogram(text, format, metric);
   else
-    put_one(text, metric, metric->kind == VESTRY_METRIC_COUNTER ? "_total" : "", metric->value);
+    put_line(text, metric, metric->kind == VESTRY_METRIC_COUNTER ? "_total" : "", NULL, metric->value);
 }
 
 enum { NAME_MAX_LEN = 100 };
 
 static bool is_name(const char *name) {
-  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
   static const char all[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
   const size_t len = name ? strlen(name) : 0;
-  return len && len <= NAME_MAX_LEN && strchr(letters, *name) && strspn(name, all) == len;
+  return len && len <= NAME_MAX_LEN && !vsi_is_digit(*name) && strspn(name, all) == len;
 }
 
 /* Check for an ending that the formats add to names: the series would be taken for one of another family. */
 static bool has_end(const char *name) {
-  static const char *const ends[] = {"_total", "_bucket", "_sum", "_count"};
-  const size_t len = strlen(name);
-  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-    const size_t end = strlen(ends[i]);
-    if (len >= end && strcmp(name + len - end, ends[i]) == 0) return true;
-  }
-  return false;
+  const char *end = strrchr(name, '_');
+  return end && (strcmp(end, "_total") == 0 || strcmp(end, "_bucket") == 0 || strcmp(end, "_sum") == 0 ||
+                 strcmp(end, "_count") == 0);
 }
 
 static bool is_of_library(const char *name) {
@@ -151,18 +129,13 @@ static void put_help(vsi_buffer *text, const char *from) {
     vsi_buffer_append_char(text, *at == '\n' || *at == '\\' ? ' ' : *at == '"' ? '\'' : *at);
 }
 
-/* Check whether the text already has a line with the type of a family. */
+/* Check whether the text already has a line with the type of a family. The name is well formed. */
 static bool has_family(const vsi_metrics *metrics, const char *name) {
-  static const char type[] = "# TYPE ";
-  const size_t len = strlen(name);
-  const char *at = metrics->text.data, *end = at ? at + metrics->text.len : NULL;
-  while (at && (size_t)(end - at) >= sizeof type + len) {
-    if (memcmp(at, type, sizeof type - 1) == 0 && memcmp(at + sizeof type - 1, name, len) == 0) {
-      const char *rest = at + sizeof type - 1 + len;
-      if (*rest == ' ' || ((size_t)(end - rest) > 6 && memcmp(rest, "_total ", 7) == 0)) return true;
-    }
-    at = memchr(at, '\n', (size_t)(end - at));
-    if (at) at++;
+  char line[NAME_MAX_LEN + 16];
+  const char *const ends[] = {" ", "_total "};
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+    const int len = snprintf(line, sizeof line, "\n# TYPE %s%s", name, ends[i]);
+    if (memmem(metrics->text.data, metrics->text.len, line, (size_t)len)) return true;
   }
   return false;
 }
@@ -225,10 +198,6 @@ void vsi_metrics_begin(vsi_metrics *metrics, const vestry_host *host, vestry_met
                        _Atomic(bool) *was_full) {
   *metrics = (vsi_metrics){.to = {add}, .host = host, .format = format, .was_full = was_full, .is_own = true};
   vsi_buffer_init(&metrics->text, host);
-}
-
-void vsi_metrics_finish(vsi_metrics *metrics) {
-  vsi_buffer_finish(&metrics->text);
 }
 
 vestry_err vsi_metrics_end(vsi_metrics *metrics) {

@@ -28,7 +28,6 @@ void vsi_metrics_begin(vsi_metrics *metrics, const vestry_host *host, vestry_met
                        _Atomic(bool) *was_full);
 /* Write the end of the text. OK | NO_MEMORY */
 vestry_err vsi_metrics_end(vsi_metrics *metrics);
-void vsi_metrics_finish(vsi_metrics *metrics); /* frees the text */
 
 /* Append the metrics of the instance and its store, and those of pages and cluster; NULL: none. Errors are kept in the
  * buffer. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/ascii.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "vestry/version.h"
@@ -47,15 +48,6 @@ static const struct kind {
     [VESTRY_SPAN_WRITE] = {"write", "vestry.bytes", INTERNAL},
 };
 
-static void put_hex(char *text, const unsigned char *bytes, size_t count) {
-  bool is_nothing = true;
-  for (size_t i = 0; i < count; i++) {
-    snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-    is_nothing &= bytes[i] == 0;
-  }
-  if (is_nothing) *text = '\0'; /* there is no parent */
-}
-
 /* Write "kind name" as a JSON string, because the path of a request may contain any bytes. A long name is cut, possibly
  * within a character. */
 static void put_name(char *text, size_t room, const char *kind, const char *name) {
@@ -71,9 +63,10 @@ static void put_name(char *text, size_t room, const char *kind, const char *name
 static int put_line(const vestry_trace_file *trace, const vestry_span *span, char *line) {
   const struct kind *kind = &kinds[span->kind];
   char trace_id[33], span_id[17], parent_id[17], name[NAME_BYTES], counted[128] = "", status[64] = "";
-  put_hex(trace_id, span->trace.trace_id, sizeof span->trace.trace_id);
-  put_hex(span_id, span->trace.span_id, sizeof span->trace.span_id);
-  put_hex(parent_id, span->parent_id, sizeof span->parent_id);
+  vsi_hex_write(trace_id, span->trace.trace_id, sizeof span->trace.trace_id);
+  vsi_hex_write(span_id, span->trace.span_id, sizeof span->trace.span_id);
+  vsi_hex_write(parent_id, span->parent_id, sizeof span->parent_id);
+  if (strspn(parent_id, "0") == 2 * sizeof span->parent_id) *parent_id = '\0'; /* there is no parent */
   put_name(name, sizeof name, kind->name, span->name);
   if (kind->counted)
     snprintf(counted, sizeof counted, ",{\"key\":\"%s\",\"value\":{\"intValue\":\"%" PRIu64 "\"}}", kind->counted,
