@@ -14,6 +14,7 @@ static void get_channel_key(const vestry *v, const vsi_channel *channel, vsi_sho
   vsi_shown_scope(v, name.scope, ret_key);
 }
 
+/* Write a channel as an item of a list. key: its key and scope, for which the list is filtered. */
 static void put_channel(vsi_report *report, vsi_channel *channel, const vsi_shown_key *key) {
   const bool has_history = vsi_channel_keeps(channel);
   vsi_channel_stats stats;

@@ -6,7 +6,7 @@
  * ends. So the key is noted when the value leaves. The two events come in either order, perhaps on two threads:
  *
  *   the stream ends first   its key is found in the store by the handle in its records. If the value is leaving
- *                           at that time, the record has no key yet; `left` then finds the record and adds the key
+ *                           at that time, the record has no key yet; `note_key` then finds the record and adds the key
  *   the key leaves first    the key waits in `unmatched` by the stream's id, and the record takes it
  *
  * Both are done under the lock, so one of them sees the other. Any number of other streams may end between the two,
@@ -73,7 +73,7 @@ static uint64_t oldest_locked(const vsi_closes *closes) {
 }
 
 /* Ids of streams are not chosen by users, so the hash needs no secret. Different ids have different hashes. */
-static void *find_locked(const vsi_map *map, uint64_t id) {
+static void *find_by_id_locked(const vsi_map *map, uint64_t id) {
   return vsi_map_first(map, vsi_hash_number(id));
 }
 
@@ -93,7 +93,7 @@ static void count_close(close_counts *counts, const vsi_shown_stream *shown) {
   counts->consoles_by_cause[shown->stats.cause] += shown->is_console;
 }
 
-static void count_locked(vsi_closes *closes, const record *made) {
+static void count_close_locked(vsi_closes *closes, const record *made) {
   const uint64_t number = made->at_ns / MINUTE_NS;
   minute *at = &closes->minutes[number % MINUTES];
   if (at->number != number) *at = (minute){.number = number};
@@ -108,7 +108,8 @@ static void put_key(record *to, const vsi_shown_key *key) {
   own->is_cut = key->is_cut;
 }
 
-static void ended(void *state, vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause) {
+/* Record a stream that has ended, with the key that left before, if it waits. */
+static void note_close(void *state, vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause) {
   vsi_closes *closes = state;
   const vestry *v = vsi_stream_context_v(stream);
   record made = {.at_ns = vsi_now_ns(v->host)};
@@ -116,18 +117,19 @@ static void ended(void *state, vsi_stream_context *stream, vestry_connection *co
   made.shown.stats.state = VESTRY_STATE_CLOSED;
   made.shown.stats.cause = cause;
   vsi_mutex_lock(&closes->lock);
-  unmatched *before = closes->unmatched.count ? find_locked(&closes->unmatched, made.shown.id) : NULL;
+  unmatched *before = closes->unmatched.count ? find_by_id_locked(&closes->unmatched, made.shown.id) : NULL;
   if (before) {
     put_key(&made, &before->key);
     vsi_map_remove(&closes->unmatched, &before->in);
   }
   add_record_locked(closes, &made);
-  count_locked(closes, &made);
+  count_close_locked(closes, &made);
   vsi_mutex_unlock(&closes->lock);
   vsi_free(closes->v->host, before);
 }
 
-static void left(void *state, const vestry_purged *purged) {
+/* Note the key of a value that leaves a store: in the record of its stream, or until its stream ends. */
+static void note_key(void *state, const vestry_purged *purged) {
   vsi_closes *closes = state;
   const vestry_connection *connection = purged->value;
   const vsi_stream_context *stream = vsi_stream_context_of(connection);
@@ -137,11 +139,11 @@ static void left(void *state, const vestry_purged *purged) {
   const uint64_t id = vsi_connection_id(connection);
   vsi_shown_key_of(purged->key, purged->key_len, &made->key);
   vsi_mutex_lock(&closes->lock);
-  record *ended_before = find_locked(&closes->recorded, id);
+  record *ended_before = find_by_id_locked(&closes->recorded, id);
   if (ended_before) put_key(ended_before, &made->key);
   /* acquire pairs with the store in the close hook (serve/hooks.c), which comes after `ended` above */
   const bool is_matched = ended_before || atomic_load_explicit(&stream->ended, memory_order_acquire) ||
-                          find_locked(&closes->unmatched, id) ||
+                          find_by_id_locked(&closes->unmatched, id) ||
                           vsi_map_reserve(&closes->unmatched, closes->v->host, closes->unmatched.count + 1);
   if (!is_matched) vsi_map_add(&closes->unmatched, &made->in, vsi_hash_number(id));
   vsi_mutex_unlock(&closes->lock);
@@ -150,7 +152,7 @@ static void left(void *state, const vestry_purged *purged) {
 
 /* ---------------------------------------------------------------------------------------------------- creation ---- */
 
-static void destroy(vestry *v, void *state) {
+static void destroy_closes(vestry *v, void *state) {
   vsi_closes *closes = state;
   vsi_mutex_finish(&closes->lock);
   vsi_map_finish(&closes->recorded, v->host);
@@ -158,7 +160,7 @@ static void destroy(vestry *v, void *state) {
   vsi_free(v->host, closes);
 }
 
-static const vsi_extension kind = {.name = "closes", .destroy = destroy, .left = left, .ended = ended};
+static const vsi_extension kind = {.name = "closes", .destroy = destroy_closes, .left = note_key, .ended = note_close};
 
 vestry_err vsi_closes_use(vestry *v, size_t count, vsi_closes **ret_closes) {
   *ret_closes = vsi_extension_find(v, &kind);
@@ -170,7 +172,7 @@ vestry_err vsi_closes_use(vestry *v, size_t count, vsi_closes **ret_closes) {
   vsi_mutex_init(&closes->lock, VSI_LOCK_CLOSES);
   vestry_err error = vsi_map_reserve(&closes->recorded, v->host, count);
   if (!error) error = vsi_extension_add(v, &kind, closes);
-  if (error) destroy(v, closes);
+  if (error) destroy_closes(v, closes);
   *ret_closes = vsi_extension_find(v, &kind); /* that of another thread, if it was faster */
   return *ret_closes ? VESTRY_OK : error;
 }
@@ -186,7 +188,7 @@ static void put_close(vsi_report *report, const record *of, uint64_t now_ns) {
 bool vsi_closes_put(vsi_closes *closes, uint64_t id, vsi_report *report) {
   record found;
   vsi_mutex_lock(&closes->lock);
-  const record *at = find_locked(&closes->recorded, id);
+  const record *at = find_by_id_locked(&closes->recorded, id);
   if (at) found = *at;
   vsi_mutex_unlock(&closes->lock);
   if (at) put_close(report, &found, vsi_now_ns(closes->v->host));

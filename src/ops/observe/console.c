@@ -17,7 +17,7 @@ enum { PERIOD_MS = 1000 };
 
 /* ------------------------------------------------------------------------------------------------ page ------------ */
 
-static void fill(vsi_buffer *text, const char *from, const char *nonce) {
+static void fill_console(vsi_buffer *text, const char *from, const char *nonce) {
   static const char *const names[] = {"@NONCE@", "@STYLE@", "@SCRIPT@"};
   const char *const values[] = {nonce, vsi_console_css, vsi_console_js};
   for (const char *at; (at = strchr(from, '@')) != NULL;) {
@@ -31,7 +31,7 @@ static void fill(vsi_buffer *text, const char *from, const char *nonce) {
 }
 
 /* Log in with the token in the address: store it in a cookie, and redirect to the console without it. */
-static vestry_err log_in(const vestry_observe *observe, vestry_reply *reply) {
+static vestry_err log_in_operator(const vestry_observe *observe, vestry_reply *reply) {
   vestry_err error = vsi_may_set_cookie(&observe->options, reply);
   if (!error) error = vestry_reply_header(reply, "Referrer-Policy", "no-referrer");
   return error ? error : vestry_reply_redirect(reply, 303, "console");
@@ -40,13 +40,13 @@ static vestry_err log_in(const vestry_observe *observe, vestry_reply *reply) {
 vestry_err vsi_console_page(const vestry_request *req, vestry_reply *reply, void *app) {
   static const vestry_csp csp = {.client = VESTRY_CSP_NO_CLIENT, .trusted_types = true};
   vestry_observe *observe = app;
-  if (vsi_may_query_has_token(&observe->options, req)) return log_in(observe, reply);
+  if (vsi_may_query_has_token(&observe->options, req)) return log_in_operator(observe, reply);
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   vestry_err error = vestry_reply_csp(reply, &csp);
   if (error) return error;
   vsi_buffer text;
   vsi_buffer_init(&text, observe->v->host);
-  fill(&text, vsi_console_html, vestry_reply_nonce(reply));
+  fill_console(&text, vsi_console_html, vestry_reply_nonce(reply));
   error = text.error ? text.error : vestry_reply_body(reply, NULL, text.data, text.len);
   vsi_buffer_finish(&text);
   return error;
@@ -63,13 +63,13 @@ static vestry_err send_now(vestry_observe *observe, vestry_connection *connectio
                                               "refused_count", stats.refused_count));
 }
 
-static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
+static vestry_err step_console(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   vsi_showing *showing = ctx;
   if (vestry_watch_is_first(watcher)) vsi_showing_begin(showing, connection);
   return send_now(showing->observe, connection);
 }
 
-static void end(vestry_cause cause, void *ctx) {
+static void end_console(vestry_cause cause, void *ctx) {
   (void)cause;
   vsi_showing_destroy(ctx);
 }
@@ -82,7 +82,8 @@ vestry_err vsi_console_events(const vestry_request *req, vestry_reply *reply, vo
   if (error == VESTRY_NO_MEMORY) return error;
   if (error) return vsi_show_text(reply, 503, "too many consoles are open: close one\n");
   vestry_reply_any_client(reply);
-  return vestry_reply_watch(reply, &(vestry_watch){.step = step, .end = end, .ctx = showing, .every_ms = PERIOD_MS});
+  return vestry_reply_watch(
+      reply, &(vestry_watch){.step = step_console, .end = end_console, .ctx = showing, .every_ms = PERIOD_MS});
 }
 
 /* ------------------------------------------------------------------------------------------------ showings -------- */
@@ -135,7 +136,7 @@ void vsi_showing_destroy(vsi_showing *showing) {
 }
 
 /* Forbid new showings, and get a reference to each stream that has begun. */
-static size_t take_all(vsi_showings *showings, vestry_connection *all[VSI_SHOWINGS_MAX]) {
+static size_t take_showings(vsi_showings *showings, vestry_connection *all[VSI_SHOWINGS_MAX]) {
   size_t count = 0;
   vsi_showing *at;
   vsi_mutex_lock(&showings->lock);
@@ -148,7 +149,7 @@ static size_t take_all(vsi_showings *showings, vestry_connection *all[VSI_SHOWIN
 
 void vsi_showings_finish(vsi_showings *showings, vestry_runtime *runtime) {
   vestry_connection *all[VSI_SHOWINGS_MAX];
-  const size_t count = take_all(showings, all);
+  const size_t count = take_showings(showings, all);
   for (size_t i = 0; i < count; i++) {
     vestry_connection_close(all[i], VESTRY_CAUSE_SHUTDOWN);
     vestry_connection_unref(all[i]);

@@ -80,8 +80,8 @@ bool vsi_query_choice(const vestry_request *req, const char *name, const char *c
                       unsigned *ret_choice);
 /* Read a number from 1 to `most`; 0: there is none. Returns false if it is invalid. */
 bool vsi_query_number(const vestry_request *req, const char *name, int64_t most, uint64_t *ret_number);
-/* Read `limit`, or prefix, limit and cursor. otherwise: the limit if there is none. Returns NULL, or a message about the
- * first mistake. */
+/* Read `limit`, or prefix, limit and cursor. otherwise: the limit if there is none. Returns NULL, or a message about
+ * the first mistake. */
 const char *vsi_query_limit(const vestry_request *req, size_t otherwise, size_t *ret_limit);
 const char *vsi_query_page(const vestry_request *req, vsi_list_page *ret_page);
 /* Write the member `next`, from which the next page continues. */

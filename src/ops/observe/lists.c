@@ -71,11 +71,10 @@ static void put_evictions(vsi_report *report, const vestry_store *store) {
   vsi_report_open(report, "evictions", '[');
   for (size_t i = 0; i <= VSI_HISTOGRAM_BOUNDS_COUNT; i++) {
     const bool has_bound = i < VSI_HISTOGRAM_BOUNDS_COUNT;
+    const uint64_t bound_ms = has_bound ? (uint64_t)(ages.bounds_s[i] * 1000) : 0;
     if (ages.counts[i])
-      vsi_report_add(report, *VESTRY_OBJECT("unused_ms",
-                                            vsi_report_count(has_bound, has_bound ? (uint64_t)(ages.bounds_s[i] * 1000)
-                                                                                  : UINT64_C(0)),
-                                            "count", ages.counts[i]));
+      vsi_report_add(report,
+                     *VESTRY_OBJECT("unused_ms", vsi_report_count(has_bound, bound_ms), "count", ages.counts[i]));
   }
   vsi_report_close(report, ']');
 }
@@ -105,7 +104,7 @@ vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *
 
 /* ------------------------------------------------------------------------------------------------- cluster -------- */
 
-static void put_member(const vsi_cluster_member *member, void *ctx) {
+static void put_node(const vsi_cluster_member *member, void *ctx) {
   static const char *const names[] = {
       [VESTRY_MEMBER_NONE] = "none",        [VESTRY_MEMBER_ALIVE] = "alive", [VESTRY_MEMBER_SUSPECT] = "suspect",
       [VESTRY_MEMBER_DEAD] = "dead",        [VESTRY_MEMBER_LEFT] = "left",   [VESTRY_MEMBER_REFUSED] = "refused",
@@ -124,7 +123,7 @@ vestry_err vsi_list_cluster(const vestry_request *req, vestry_reply *reply, void
   vsi_report report;
   vsi_report_begin(&report, observe->v->host);
   vsi_report_open(&report, "members", '[');
-  vestry_err error = cluster ? vsi_cluster_members(cluster, put_member, &report) : VESTRY_OK;
+  vestry_err error = cluster ? vsi_cluster_members(cluster, put_node, &report) : VESTRY_OK;
   vsi_report_close(&report, ']');
   if (error) report.text.error = error;
   if (cluster) {

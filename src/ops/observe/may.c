@@ -40,7 +40,7 @@ static bool names_this_machine(const char *host) {
 
 /* Check whether the request is a local one, as far as its headers show. A proxy on this machine may forward a request
  * without such a header. */
-static bool is_from_here(const vestry_request *req) {
+static bool is_from_this_machine(const vestry_request *req) {
   if (vsi_person_is_passed_on(req)) return false;
   const char *peer = vestry_request_peer(req);
   return is_loopback(peer, strlen(peer)) && names_this_machine(vestry_request_header(req, "Host"));
@@ -57,7 +57,7 @@ static bool has_token(const vestry_observe_options *options, const vestry_reques
 }
 
 static bool may_by_default(const vestry_observe_options *options, const vestry_request *req) {
-  return has_token(options, req) || (options->trusts_loopback && is_from_here(req));
+  return has_token(options, req) || (options->trusts_loopback && is_from_this_machine(req));
 }
 
 bool vsi_may_token_is_valid(const char *token) {

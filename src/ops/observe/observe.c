@@ -37,7 +37,7 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
 
 /* ------------------------------------------------------------------------------------------------- metrics -------- */
 
-static vestry_err make(vestry_observe *observe, vestry_metrics_format format, vsi_metrics *metrics) {
+static vestry_err make_metrics(vestry_observe *observe, vestry_metrics_format format, vsi_metrics *metrics) {
   const vestry_observe_options *options = &observe->options;
   vsi_metrics_begin(metrics, observe->v->host, format, &observe->was_full);
   vsi_metrics_put_all(&metrics->to, observe->v, options->pages, options->cluster);
@@ -54,7 +54,7 @@ vestry_err vestry_observe_metrics(vestry_observe *observe, vestry_metrics_format
     return vsi_mistake(observe->v->host, "vestry_observe_metrics",
                        "the text is NULL, or format is none of vestry_metrics_format");
   vsi_metrics metrics;
-  vestry_err error = make(observe, format, &metrics);
+  vestry_err error = make_metrics(observe, format, &metrics);
   const size_t len = metrics.text.len;
   if (room) *text = '\0';
   if (!error && ret_len) *ret_len = len;
@@ -71,7 +71,7 @@ static vestry_err show_metrics(const vestry_request *req, vestry_reply *reply, v
   const char *accept = vestry_request_header(req, "Accept");
   const bool is_open = accept && strstr(accept, "application/openmetrics-text");
   vsi_metrics metrics;
-  vestry_err error = make(observe, is_open ? VESTRY_METRICS_OPEN : VESTRY_METRICS_TEXT, &metrics);
+  vestry_err error = make_metrics(observe, is_open ? VESTRY_METRICS_OPEN : VESTRY_METRICS_TEXT, &metrics);
   if (!error) error = vestry_reply_header(reply, "Cache-Control", "no-store");
   if (!error) error = vestry_reply_header(reply, "Vary", "Accept");
   if (!error)

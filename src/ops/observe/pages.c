@@ -19,6 +19,7 @@ typedef struct row {
 
 /* ---------------------------------------------------------------------------------------------------- texts ------- */
 
+/* Write the reason of a render as the console shows it; "": unknown. */
 static void write_reason(const vsi_reason *reason, char text[TEXT_BYTES]) {
   static const struct {
     const char *before, *after; /* of the name */
@@ -50,10 +51,10 @@ static row rank_of(const vsi_tally *tally, pages_order order, uint64_t now_ns) {
 }
 
 /* The name of the page, and of the part; NULL: none. */
-static const char *page_of(const vsi_tally *tally) {
+static const char *path_of_tally(const vsi_tally *tally) {
   return tally->of ? tally->of->name : tally->name;
 }
-static const char *part_of(const vsi_tally *tally) {
+static const char *part_of_tally(const vsi_tally *tally) {
   return tally->of ? tally->name : NULL;
 }
 
@@ -62,21 +63,22 @@ static int compare_texts(const char *one, const char *other) {
   return strcmp(one, other);
 }
 
-static int compare(const void *a, const void *b) {
+static int compare_rows(const void *a, const void *b) {
   const row *one = a, *other = b;
   if (one->first_rank != other->first_rank) return one->first_rank > other->first_rank ? -1 : 1;
   if (one->second_rank != other->second_rank) return one->second_rank > other->second_rank ? -1 : 1;
-  int is = !page_of(one->of) - !page_of(other->of); /* the sum of all others last */
-  if (!is) is = compare_texts(page_of(one->of), page_of(other->of));
-  if (!is) is = compare_texts(part_of(one->of), part_of(other->of));
+  int is = !path_of_tally(one->of) - !path_of_tally(other->of); /* the sum of all others last */
+  if (!is) is = compare_texts(path_of_tally(one->of), path_of_tally(other->of));
+  if (!is) is = compare_texts(part_of_tally(one->of), part_of_tally(other->of));
   return is ? is : (int)one->of->place - (int)other->of->place;
 }
 
 /* --------------------------------------------------------------------------------------------------- listing ------ */
 
-static void put_page(vsi_report *report, const vsi_tally *tally, uint64_t now_ns) {
+/* Write a page or a part as an item of a list. */
+static void put_tally(vsi_report *report, const vsi_tally *tally, uint64_t now_ns) {
   char names[2][VSI_SHOWN_PATH_BYTES], refreshed_by[TEXT_BYTES], unchanged_by[TEXT_BYTES];
-  const char *const path = page_of(tally), *const part = part_of(tally);
+  const char *const path = path_of_tally(tally), *const part = part_of_tally(tally);
   if (path) vsi_shown_name(path, strlen(path), names[0], sizeof *names);
   if (part) vsi_shown_name(part, strlen(part), names[1], sizeof *names);
   write_reason(&tally->reason, refreshed_by);
@@ -110,7 +112,7 @@ typedef struct rows {
   vsi_tally tallies[VSI_TALLIES];
 } rows;
 
-static vestry_err put_pages(vsi_report *report, vestry_pages *pages, pages_order order, size_t limit) {
+static vestry_err put_page_list(vsi_report *report, vestry_pages *pages, pages_order order, size_t limit) {
   const vestry_host *host = report->text.host;
   rows *all = vsi_alloc(host, sizeof *all);
   if (!all) return VESTRY_NO_MEMORY;
@@ -119,8 +121,8 @@ static vestry_err put_pages(vsi_report *report, vestry_pages *pages, pages_order
   all->count = 0;
   for (size_t i = 0; i < tallies_count; i++)
     if (is_listed(&all->tallies[i])) all->rows[all->count++] = rank_of(&all->tallies[i], order, now_ns);
-  qsort(all->rows, all->count, sizeof *all->rows, compare);
-  for (size_t i = 0; i < all->count && i < limit; i++) put_page(report, all->rows[i].of, now_ns);
+  qsort(all->rows, all->count, sizeof *all->rows, compare_rows);
+  for (size_t i = 0; i < all->count && i < limit; i++) put_tally(report, all->rows[i].of, now_ns);
   vsi_free(host, all);
   return VESTRY_OK;
 }
@@ -139,7 +141,7 @@ vestry_err vsi_list_pages(const vestry_request *req, vestry_reply *reply, void *
   vestry_pages *pages = observe->options.pages;
   vsi_report_begin(&report, observe->v->host);
   vsi_report_open(&report, "pages", '[');
-  vestry_err error = pages ? put_pages(&report, pages, (pages_order)order, limit) : VESTRY_OK;
+  vestry_err error = pages ? put_page_list(&report, pages, (pages_order)order, limit) : VESTRY_OK;
   vsi_report_close(&report, ']');
   if (error) report.text.error = error;
   return vsi_show_json(reply, &report);

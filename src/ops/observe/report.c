@@ -15,14 +15,14 @@ void vsi_report_begin(vsi_report *report, const vestry_host *host) {
   vsi_report_open(report, NULL, '{');
 }
 
-static void put_name(vsi_report *report, const char *name) {
+static void put_member_name(vsi_report *report, const char *name) {
   if (!report->is_first) vsi_buffer_append_char(&report->text, ',');
   report->is_first = false;
   if (name) vsi_buffer_printf(&report->text, "\"%s\":", name);
 }
 
 void vsi_report_open(vsi_report *report, const char *name, char bracket) {
-  put_name(report, name);
+  put_member_name(report, name);
   vsi_buffer_append_char(&report->text, bracket);
   report->is_first = true;
 }
@@ -32,8 +32,8 @@ void vsi_report_close(vsi_report *report, char end) {
   report->is_first = false;
 }
 
-static void put_value(vsi_report *report, const char *name, const vestry_value *value) {
-  put_name(report, name);
+static void put_member(vsi_report *report, const char *name, const vestry_value *value) {
+  put_member_name(report, name);
   vsi_writer writer = {.to = NULL};
   vestry_err error = vsi_json_put_value(&writer, value);
   char *to = error ? NULL : vsi_buffer_reserve(&report->text, writer.len);
@@ -45,11 +45,11 @@ static void put_value(vsi_report *report, const char *name, const vestry_value *
 }
 
 void vsi_report_put(vsi_report *report, const vestry_value *object) {
-  for (size_t i = 0; i < object->count; i += 2) put_value(report, object->items[i].text, &object->items[i + 1]);
+  for (size_t i = 0; i < object->count; i += 2) put_member(report, object->items[i].text, &object->items[i + 1]);
 }
 
 void vsi_report_add(vsi_report *report, vestry_value value) {
-  put_value(report, NULL, &value);
+  put_member(report, NULL, &value);
 }
 
 void vsi_report_put_bytes(vsi_report *report, const char *name, const char *text, size_t len) {
@@ -61,7 +61,7 @@ void vsi_report_put_bytes(vsi_report *report, const char *name, const char *text
     step = vsi_utf8_next(text, end, &is_valid);
     vsi_buffer_append(&whole, is_valid ? text : VSI_UTF8_REPLACEMENT, is_valid ? step : strlen(VSI_UTF8_REPLACEMENT));
   }
-  put_name(report, name);
+  put_member_name(report, name);
   if (whole.error) report->text.error = whole.error;
   vsi_literal_append(&report->text, whole.data, whole.len);
   vsi_buffer_finish(&whole);
@@ -94,7 +94,7 @@ vestry_err vsi_report_send_object(vestry_connection *connection, const char *nam
 
 /* ---------------------------------------------------------------------------------------------- responses -------- */
 
-static vestry_err show(vestry_reply *reply, const char *type, const char *text, size_t len) {
+static vestry_err show_body(vestry_reply *reply, const char *type, const char *text, size_t len) {
   vestry_err error = vestry_reply_header(reply, "Cache-Control", "no-store");
   if (!error) error = vestry_reply_header(reply, "X-Content-Type-Options", "nosniff");
   return error ? error : vestry_reply_body(reply, type, text, len);
@@ -102,13 +102,13 @@ static vestry_err show(vestry_reply *reply, const char *type, const char *text, 
 
 vestry_err vsi_show_text(vestry_reply *reply, int status, const char *text) {
   vestry_err error = vestry_reply_status(reply, status);
-  return error ? error : show(reply, "text/plain; charset=utf-8", text, strlen(text));
+  return error ? error : show_body(reply, "text/plain; charset=utf-8", text, strlen(text));
 }
 
 vestry_err vsi_show_json(vestry_reply *reply, vsi_report *report) {
   vsi_report_close(report, '}');
   vestry_err error = report->text.error;
-  if (!error) error = show(reply, "application/json", report->text.data, report->text.len);
+  if (!error) error = show_body(reply, "application/json", report->text.data, report->text.len);
   vsi_buffer_finish(&report->text);
   return error;
 }

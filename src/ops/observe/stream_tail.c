@@ -36,7 +36,7 @@ struct vsi_tail {
 static vsi_mutex lock = VSI_MUTEX_INITIALIZER(VSI_LOCK_TAILS); /* no function is called while it is held */
 static vsi_tail *list[VSI_TAILS_MAX];                          /* guarded by lock; references; NULL: free */
 
-static void unref(vsi_tail *tail) {
+static void unref_tail(vsi_tail *tail) {
   if (!VSI_REFS_DROP(&tail->refs)) return;
   const vestry_host *host = vsi_connection_host(tail->connection);
   for (; tail->count; tail->count--, tail->first = (tail->first + 1) % VSI_TAIL_EVENTS_MAX)
@@ -64,7 +64,7 @@ static uint8_t tailed(const vestry_connection *connection) {
 
 /* ---------------------------------------------------------------------------------------------- the runner ------ */
 
-static void rouse(vsi_tail *tail, void (*fn)(vestry_connection *to)) {
+static void rouse_taker(vsi_tail *tail, void (*fn)(vestry_connection *to)) {
   if (fn) fn(tail->to); /* constant after it was set */
 }
 
@@ -80,7 +80,7 @@ static void keep_locked(vsi_tail *tail, vestry_event *event, bool was_written) {
 }
 
 /* Keep a settled event in the stream's tails. */
-static void report(vestry_connection *connection, vestry_event *event, bool was_written) {
+static void report_to_tails(vestry_connection *connection, vestry_event *event, bool was_written) {
   for (size_t at = 0;; at++) {
     void (*fn)(vestry_connection * to) = NULL;
     vsi_tail *tail = NULL;
@@ -94,15 +94,15 @@ static void report(vestry_connection *connection, vestry_event *event, bool was_
     }
     vsi_mutex_unlock(&lock);
     if (!tail) return;
-    rouse(tail, fn);
-    unref(tail);
+    rouse_taker(tail, fn);
+    unref_tail(tail);
   }
 }
 
 /* ----------------------------------------------------------------------------------------------- the taker ------ */
 
 static vestry_err enter_tail(vsi_tail *tail) {
-  vsi_connection_report_to(report);
+  vsi_connection_report_to(report_to_tails);
   vsi_mutex_lock(&lock);
   const size_t at = find_tail_locked(NULL, 0);
   vestry_err error = at < VSI_TAILS_MAX ? VESTRY_OK : VESTRY_LIMIT;
@@ -135,32 +135,32 @@ bool vsi_tail_is_excluded(const vestry_connection *connection) {
   return tailed(connection) == VSI_TAILED_NEVER;
 }
 
-static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+static void end_of_watched(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
   (void)connection;
   vsi_tail *tail = (vsi_tail *)node;
   vsi_mutex_lock(&lock);
   tail->cause = cause;
   void (*fn)(vestry_connection * to) = tail->rouse;
   vsi_mutex_unlock(&lock);
-  rouse(tail, fn);
-  unref(tail);
+  rouse_taker(tail, fn);
+  unref_tail(tail);
 }
 
 vestry_err vsi_tail_begin(vestry_connection *connection, vsi_tail **ret_tail) {
   vsi_tail *tail = vsi_calloc(vsi_connection_host(connection), 1, sizeof *tail);
   if (!tail) return VESTRY_NO_MEMORY;
   VSI_REFS_INIT(&tail->refs, 2); /* for the list, and for the close list */
-  vsi_close_node_init(&tail->at_close, stream_ended);
+  vsi_close_node_init(&tail->at_close, end_of_watched);
   tail->connection = vestry_connection_ref(connection);
   vestry_err error = enter_tail(tail);
   if (error) {
-    unref(tail);
+    unref_tail(tail);
   } else if ((error = vsi_connection_at_close(connection, &tail->at_close)) != VESTRY_OK) {
     leave_tail(tail);
-    unref(tail);
+    unref_tail(tail);
   }
   if (error)
-    unref(tail);
+    unref_tail(tail);
   else
     *ret_tail = tail;
   return error;
@@ -169,8 +169,8 @@ vestry_err vsi_tail_begin(vestry_connection *connection, vsi_tail **ret_tail) {
 void vsi_tail_end(vsi_tail *tail) {
   if (!tail) return;
   leave_tail(tail);
-  if (vsi_connection_cancel_at_close(tail->connection, &tail->at_close)) unref(tail);
-  unref(tail);
+  if (vsi_connection_cancel_at_close(tail->connection, &tail->at_close)) unref_tail(tail);
+  unref_tail(tail);
 }
 
 void vsi_tail_rouse(vsi_tail *tail, void (*fn)(vestry_connection *to), vestry_connection *to) {

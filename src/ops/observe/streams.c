@@ -30,7 +30,7 @@ static void take_topic(const char *name, size_t len, void *ctx) {
   if (number < TOPICS_SHOWN) vsi_shown_name(name, len, page->topics[number], sizeof *page->topics);
 }
 
-static void put_page(vsi_report *report, const vestry_observe *observe, vestry_connection *connection) {
+static void put_page_of_stream(vsi_report *report, const vestry_observe *observe, vestry_connection *connection) {
   shown_page page = {.topics_count = 0};
   vestry_pages *pages = observe->options.pages;
   if (!pages || !vsi_page_explain(pages, connection, &(vsi_page_sink){take_path, take_topic, &page})) return;
@@ -79,7 +79,7 @@ static void put_stream(vsi_report *report, const vestry_observe *observe, vestry
                                vsi_report_count(stats->last_write_ns, unwritten_ms), "unacknowledged_bytes",
                                bytes_or_null(ops->unacknowledged ? ops->unacknowledged(connection->transport) : -1)));
   put_carrier(report, connection);
-  put_page(report, observe, connection);
+  put_page_of_stream(report, observe, connection);
 }
 
 vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -132,7 +132,7 @@ static bool has_place(const best *all, const item *one) {
 }
 
 /* Insert an item that has a place. A full list drops its last one. */
-static void insert(best *all, const item *one) {
+static void insert_best(best *all, const item *one) {
   if (all->count == all->limit) vestry_connection_unref(all->items[--all->count].connection);
   size_t at = all->count++;
   for (; at && is_better(one->value, one->id, all->items[at - 1].value, all->items[at - 1].id); at--)
@@ -165,7 +165,7 @@ static void consider(best *all, const stream_query *query, vestry_connection *co
   const bool is_carried =
       !query->connection_id || (get_carrier(connection, &carrier) && carrier.id == query->connection_id);
   if (is_after && has_place(all, &one) && has_prefix(connection, query->page.prefix) && is_carried)
-    insert(all, &one);
+    insert_best(all, &one);
   else
     vestry_connection_unref(connection);
 }

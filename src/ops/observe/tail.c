@@ -43,7 +43,7 @@ static vestry_err send_left_out(tail_view *viewer, vestry_connection *connection
   return error;
 }
 
-static vestry_err send_event(tail_view *viewer, vestry_connection *connection, const vsi_tail_event *event) {
+static vestry_err send_tail_event(tail_view *viewer, vestry_connection *connection, const vsi_tail_event *event) {
   vsi_report report;
   const vestry_slice bytes = vestry_event_bytes(event->event);
   const bool is_cut = bytes.len > VESTRY_TAIL_EVENT_BYTES;
@@ -59,7 +59,7 @@ static vestry_err send_event(tail_view *viewer, vestry_connection *connection, c
 
 /* ------------------------------------------------------------------------------------------------ steps ----------- */
 
-static vestry_err begin(tail_view *viewer, vestry_connection *connection) {
+static vestry_err begin_view(tail_view *viewer, vestry_connection *connection) {
   viewer->ends_ns = vsi_add_saturating(vsi_now_ns(viewer->showing.observe->v->host), vsi_ms_to_ns(VESTRY_TAIL_MS));
   vsi_showing_begin(&viewer->showing, connection);
   vsi_tail_rouse(viewer->tail, vestry_connection_wake, connection);
@@ -67,24 +67,24 @@ static vestry_err begin(tail_view *viewer, vestry_connection *connection) {
                                 VESTRY_OBJECT("stream", viewer->stream_id, "ends_in_ms", VESTRY_TAIL_MS));
 }
 
-static bool has_room(const vestry_connection *connection) {
+static bool has_room_for_tail(const vestry_connection *connection) {
   size_t bytes;
   vsi_queue_load(&connection->queue, NULL, &bytes, NULL);
   return bytes <= connection->max_queued_bytes / 2;
 }
 
 /* The step of the viewer's watch: send the events that wait, and the end of the tail. */
-static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
+static vestry_err step_tail(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   tail_view *viewer = ctx;
-  vestry_err error = vestry_watch_is_first(watcher) ? begin(viewer, connection) : VESTRY_OK;
+  vestry_err error = vestry_watch_is_first(watcher) ? begin_view(viewer, connection) : VESTRY_OK;
   vsi_tail_event event = {.event = NULL};
   int count = 0;
   bool is_empty = false;
-  for (; !error && count < EVENTS_A_STEP && has_room(connection); count++) {
+  for (; !error && count < EVENTS_A_STEP && has_room_for_tail(connection); count++) {
     is_empty = !vsi_tail_take(viewer->tail, &event);
     viewer->unreported_count += event.left_out_count;
     if (is_empty) break;
-    error = send_event(viewer, connection, &event);
+    error = send_tail_event(viewer, connection, &event);
     vestry_event_unref(event.event);
   }
   if (!error) error = send_left_out(viewer, connection);
@@ -101,7 +101,7 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
   return error;
 }
 
-static void end(vestry_cause cause, void *ctx) {
+static void end_tail(vestry_cause cause, void *ctx) {
   tail_view *viewer = ctx;
   (void)cause;
   vsi_tail_end(viewer->tail);
@@ -110,7 +110,7 @@ static void end(vestry_cause cause, void *ctx) {
 
 /* ---------------------------------------------------------------------------------------------- request ----------- */
 
-static vestry_err make(vestry_observe *observe, vestry_connection *connection, tail_view **ret_viewer) {
+static vestry_err make_view(vestry_observe *observe, vestry_connection *connection, tail_view **ret_viewer) {
   vsi_showing *showing;
   vestry_err error = vsi_showing_create(observe, sizeof(tail_view), &showing);
   if (error) return error;
@@ -124,7 +124,7 @@ static vestry_err make(vestry_observe *observe, vestry_connection *connection, t
   return error;
 }
 
-static vestry_err answer(vestry_reply *reply, vestry_err error) {
+static vestry_err refuse_tail(vestry_reply *reply, vestry_err error) {
   switch (error) {
   case VESTRY_NOT_FOUND:
   case VESTRY_CLOSED: return vsi_show_text(reply, 404, "no open stream has this number\n");
@@ -142,11 +142,11 @@ vestry_err vsi_observe_tail(const vestry_request *req, vestry_reply *reply, void
     return vsi_show_text(reply, 400, "the number of a stream consists of digits\n");
   vestry_connection *connection = vsi_group_find(observe->v->group, (uint64_t)id);
   tail_view *viewer = NULL;
-  vestry_err error = connection ? make(observe, connection, &viewer) : VESTRY_NOT_FOUND;
+  vestry_err error = connection ? make_view(observe, connection, &viewer) : VESTRY_NOT_FOUND;
   vestry_connection_unref(connection);
-  if (error) return answer(reply, error);
+  if (error) return refuse_tail(reply, error);
   vestry_reply_any_client(reply);
   return vestry_reply_watch(
-      reply,
-      &(vestry_watch){.step = step, .end = end, .ctx = viewer, .every_ms = LOOK_MS, .ahead_count = EVENTS_A_STEP});
+      reply, &(vestry_watch){
+                 .step = step_tail, .end = end_tail, .ctx = viewer, .every_ms = LOOK_MS, .ahead_count = EVENTS_A_STEP});
 }

@@ -29,7 +29,7 @@ static void put_escaped(vsi_buffer *text, const char *from) {
   }
 }
 
-static void put_value(vsi_buffer *text, double value) {
+static void put_series_value(vsi_buffer *text, double value) {
   char number[VSI_REAL_BYTES];
   const size_t len = vsi_real_write(value, number);
   vsi_buffer_append_char(text, ' ');
@@ -37,20 +37,20 @@ static void put_value(vsi_buffer *text, double value) {
   vsi_buffer_append_char(text, '\n');
 }
 
-/* Write a line. bound: of a bucket; NULL: none. */
-static void put_line(vsi_buffer *text, const vestry_metric *metric, const char *end, const char *bound, double value) {
+/* Write a line. le: the upper bound of a bucket; NULL: none. */
+static void put_sample(vsi_buffer *text, const vestry_metric *metric, const char *end, const char *le, double value) {
   vsi_buffer_append_str(text, metric->name);
   vsi_buffer_append_str(text, end);
-  if (metric->label || bound) vsi_buffer_append_char(text, '{');
+  if (metric->label || le) vsi_buffer_append_char(text, '{');
   if (metric->label) {
     vsi_buffer_append_str(text, metric->label);
     vsi_buffer_append(text, "=\"", 2);
     put_escaped(text, metric->label_value ? metric->label_value : "");
     vsi_buffer_append_char(text, '"');
   }
-  if (bound) vsi_buffer_printf(text, "%sle=\"%s\"", metric->label ? "," : "", bound);
-  if (metric->label || bound) vsi_buffer_append_char(text, '}');
-  put_value(text, value);
+  if (le) vsi_buffer_printf(text, "%sle=\"%s\"", metric->label ? "," : "", le);
+  if (metric->label || le) vsi_buffer_append_char(text, '}');
+  put_series_value(text, value);
 }
 
 /* Each bucket in the text includes those below it, so the last one includes all. In OpenMetrics a bound must not look
@@ -62,29 +62,29 @@ static void put_histogram(vsi_buffer *text, vestry_metrics_format format, const 
     if (i < metric->bounds_count) (void)vsi_real_write(metric->bounds[i], bound);
     if (format == VESTRY_METRICS_OPEN && !strpbrk(bound, ".eI")) strcat(bound, ".0");
     count += metric->counts[i];
-    put_line(text, metric, "_bucket", bound, (double)count);
+    put_sample(text, metric, "_bucket", bound, (double)count);
   }
-  put_line(text, metric, "_sum", NULL, metric->value);
-  put_line(text, metric, "_count", NULL, (double)count);
+  put_sample(text, metric, "_sum", NULL, metric->value);
+  put_sample(text, metric, "_count", NULL, (double)count);
 }
 
 void vsi_series_put(vsi_buffer *text, vestry_metrics_format format, const vestry_metric *metric) {
   if (metric->kind == VESTRY_METRIC_HISTOGRAM)
     put_histogram(text, format, metric);
   else
-    put_line(text, metric, metric->kind == VESTRY_METRIC_COUNTER ? "_total" : "", NULL, metric->value);
+    put_sample(text, metric, metric->kind == VESTRY_METRIC_COUNTER ? "_total" : "", NULL, metric->value);
 }
 
 enum { NAME_MAX_LEN = 100 };
 
-static bool is_name(const char *name) {
+static bool is_metric_name(const char *name) {
   static const char all[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
   const size_t len = name ? strlen(name) : 0;
   return len && len <= NAME_MAX_LEN && !vsi_is_digit(*name) && strspn(name, all) == len;
 }
 
 /* Check for an ending that the formats add to names: the series would be taken for one of another family. */
-static bool has_end(const char *name) {
+static bool has_metric_end(const char *name) {
   const char *end = strrchr(name, '_');
   return end && (strcmp(end, "_total") == 0 || strcmp(end, "_bucket") == 0 || strcmp(end, "_sum") == 0 ||
                  strcmp(end, "_count") == 0);
@@ -102,12 +102,13 @@ static bool has_good_bounds(const vestry_metric *metric) {
   return true;
 }
 
-static const char *mistake_of(const vestry_metric *metric) {
+/* Return which rule of vestry_metric a series breaks; NULL: none. */
+static const char *mistake_of_metric(const vestry_metric *metric) {
   const bool is_histogram = metric->kind == VESTRY_METRIC_HISTOGRAM;
-  if (!is_name(metric->name) || has_end(metric->name)) return "the name of a metric is not well formed";
+  if (!is_metric_name(metric->name) || has_metric_end(metric->name)) return "the name of a metric is not well formed";
   if (metric->is_library && !is_of_library(metric->name))
     return "the name of a library's metric does not begin with vestry_";
-  if (metric->label && !is_name(metric->label)) return "the name of a label is not well formed";
+  if (metric->label && !is_metric_name(metric->label)) return "the name of a label is not well formed";
   if (metric->label && is_histogram && strcmp(metric->label, "le") == 0)
     return "the label le of a histogram is reserved for its bounds";
   const char *value = metric->label_value ? metric->label_value : "";
@@ -162,7 +163,7 @@ static void put_family(vsi_metrics *metrics, const vestry_metric *metric) {
 }
 
 /* Refuse a series, because the program has too many. */
-static vestry_err refuse(const vsi_metrics *metrics, const char *name) {
+static vestry_err too_many(const vsi_metrics *metrics, const char *name) {
   if (!atomic_exchange_explicit(metrics->was_full, true, memory_order_relaxed))
     vsi_log(metrics->host, VESTRY_LOG_WARN,
             "metrics: the program has more than %d series (VESTRY_METRICS_MAX_COUNT), so the scrape lacks some of %s; "
@@ -171,14 +172,15 @@ static vestry_err refuse(const vsi_metrics *metrics, const char *name) {
   return VESTRY_LIMIT;
 }
 
-static vestry_err add(vestry_metrics *to, const vestry_metric *given) {
+/* vestry_metrics_add: check the series, and write it after its family. The metrics of this library are not checked. */
+static vestry_err add_series(vestry_metrics *to, const vestry_metric *given) {
   vsi_metrics *metrics = (vsi_metrics *)to;
   vestry_metric metric = given ? *given : (vestry_metric){0};
   if (!given) return vsi_mistake(metrics->host, "vestry_metrics_add", "the metric is NULL");
   if (metrics->text.error) return metrics->text.error;
   const bool is_more = is_of_last_family(metrics, metric.name ? metric.name : "");
   if (!metrics->is_own) {
-    const char *mistake = mistake_of(&metric);
+    const char *mistake = mistake_of_metric(&metric);
     if (!mistake && is_more && metric.kind != metrics->family_kind)
       mistake = "the kind of a metric differs from the kind of its family";
     if (mistake) return vsi_mistake(metrics->host, "vestry_metrics_add", mistake);
@@ -186,7 +188,7 @@ static vestry_err add(vestry_metrics *to, const vestry_metric *given) {
     if (!is_more && has_family(metrics, metric.name)) return VESTRY_EXISTS;
   }
   if (!metrics->is_own && !metric.is_library) { /* the series of vestry's libraries are bounded by their labels */
-    if (metrics->series_count + series_count(&metric) > VESTRY_METRICS_MAX_COUNT) return refuse(metrics, metric.name);
+    if (metrics->series_count + series_count(&metric) > VESTRY_METRICS_MAX_COUNT) return too_many(metrics, metric.name);
     metrics->series_count += series_count(&metric);
   }
   if (!is_more) put_family(metrics, &metric);
@@ -196,7 +198,7 @@ static vestry_err add(vestry_metrics *to, const vestry_metric *given) {
 
 void vsi_metrics_begin(vsi_metrics *metrics, const vestry_host *host, vestry_metrics_format format,
                        _Atomic(bool) *was_full) {
-  *metrics = (vsi_metrics){.to = {add}, .host = host, .format = format, .was_full = was_full, .is_own = true};
+  *metrics = (vsi_metrics){.to = {add_series}, .host = host, .format = format, .was_full = was_full, .is_own = true};
   vsi_buffer_init(&metrics->text, host);
 }
 

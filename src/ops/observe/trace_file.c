@@ -50,7 +50,7 @@ static const struct kind {
 
 /* Write "kind name" as a JSON string, because the path of a request may contain any bytes. A long name is cut, possibly
  * within a character. */
-static void put_name(char *text, size_t room, const char *kind, const char *name) {
+static void put_span_name(char *text, size_t room, const char *kind, const char *name) {
   json_t *both = NULL;
   for (int most = NAME_MAX_BYTES; !both && most > NAME_MAX_BYTES - 4; most--)
     both = json_sprintf("%s%s%.*s", kind, *name ? " " : "", most, name);
@@ -60,14 +60,15 @@ static void put_name(char *text, size_t room, const char *kind, const char *name
   json_decref(both);
 }
 
-static int put_line(const vestry_trace_file *trace, const vestry_span *span, char *line) {
+/* Write a span as a line, at most LINE_BYTES. Returns its length. */
+static int put_span_line(const vestry_trace_file *trace, const vestry_span *span, char *line) {
   const struct kind *kind = &kinds[span->kind];
   char trace_id[33], span_id[17], parent_id[17], name[NAME_BYTES], counted[128] = "", status[64] = "";
   vsi_hex_write(trace_id, span->trace.trace_id, sizeof span->trace.trace_id);
   vsi_hex_write(span_id, span->trace.span_id, sizeof span->trace.span_id);
   vsi_hex_write(parent_id, span->parent_id, sizeof span->parent_id);
   if (strspn(parent_id, "0") == 2 * sizeof span->parent_id) *parent_id = '\0'; /* there is no parent */
-  put_name(name, sizeof name, kind->name, span->name);
+  put_span_name(name, sizeof name, kind->name, span->name);
   if (kind->counted)
     snprintf(counted, sizeof counted, ",{\"key\":\"%s\",\"value\":{\"intValue\":\"%" PRIu64 "\"}}", kind->counted,
              span->count);
@@ -103,7 +104,7 @@ static void write_line(vestry_trace_file *trace, const char *line, size_t len) {
 
 static void on_span(const vestry_span *span, void *ctx) {
   char line[LINE_BYTES + 1] = "\n";
-  write_line(ctx, line + 1, (size_t)put_line(ctx, span, line + 1));
+  write_line(ctx, line + 1, (size_t)put_span_line(ctx, span, line + 1));
 }
 
 /* Return whether the file ends with an incomplete line. */
