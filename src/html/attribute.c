@@ -58,13 +58,13 @@ void vsi_name_begin(vsi_html_place *place, char c) {
   place->name_len = 0;
   vsi_name_add(place, c);
 }
-static vestry_slice name_of(const vsi_html_place *place) {
+static vestry_slice name_in(const vsi_html_place *place) {
   return (vestry_slice){place->name, place->name_len};
 }
 
 /* The name of an attribute is complete. If a tag has two attributes of one name, the first counts. */
 void vsi_attribute_named(vsi_html_place *place) {
-  vsi_value result, value = vsi_html_value((vestry_slice){place->element, place->element_len}, name_of(place), &result);
+  vsi_value result, value = vsi_html_value((vestry_slice){place->element, place->element_len}, name_in(place), &result);
   if (value == VSI_VALUE_REL || value == VSI_VALUE_TYPE) {
     if (place->facts & HAS_ROLE) value = VSI_VALUE_CLOSED;
     place->facts |= HAS_ROLE;
@@ -86,8 +86,8 @@ void vsi_attribute_begin(vsi_html_place *place) {
 /* A value with a character reference is spelled differently, so its meaning is unknown. */
 void vsi_attribute_end(vsi_html_place *place) {
   bool is_known = !memchr(place->name, '&', place->name_len);
-  if (place->kind == VSI_VALUE_REL && is_known && vsi_html_is_plain_link(name_of(place))) place->facts |= PLAIN_LINK;
-  if (place->kind == VSI_VALUE_TYPE && (!is_known || vsi_html_is_rules(name_of(place)))) place->facts |= RULES;
+  if (place->kind == VSI_VALUE_REL && is_known && vsi_html_is_plain_link(name_in(place))) place->facts |= PLAIN_LINK;
+  if (place->kind == VSI_VALUE_TYPE && (!is_known || vsi_html_is_rules(name_in(place)))) place->facts |= RULES;
 }
 
 /* Collect a URL as its parser reads it: the parser skips white space and controls at the front, and tabs and line
@@ -101,7 +101,7 @@ enum { OPEN, /* undecided */ SETTLED, /* a permitted scheme, or none */ RUNS };
 
 /* A character reference or a backslash can spell another character, so it is treated as a script. */
 static int scheme_of(const vsi_html_place *place, vsi_value value) {
-  if (vsi_slice_begins(name_of(place), "javascript:") || vsi_slice_begins(name_of(place), "vbscript:")) return RUNS;
+  if (vsi_slice_begins(name_in(place), "javascript:") || vsi_slice_begins(name_in(place), "vbscript:")) return RUNS;
   for (uint8_t i = 0; i < place->name_len; i++) {
     char c = place->name[i];
     if (vsi_is_letter(c) || (i && (c == '+' || c == '-' || c == '.' || vsi_is_digit(c)))) continue;
@@ -111,7 +111,7 @@ static int scheme_of(const vsi_html_place *place, vsi_value value) {
       return next == '#' || vsi_is_letter(next) ? RUNS : SETTLED;
     }
     if (c != ':' || !i || value != VSI_VALUE_PAGE) return SETTLED;
-    return vsi_slice_begins(name_of(place), "http:") || vsi_slice_begins(name_of(place), "https:") ? SETTLED : RUNS;
+    return vsi_slice_begins(name_in(place), "http:") || vsi_slice_begins(name_in(place), "https:") ? SETTLED : RUNS;
   }
   return place->name_len < sizeof place->name - 1 ? OPEN : SETTLED;
 }

@@ -56,7 +56,7 @@ void vsi_format_put_integer(reader *r, const conversion *c, vsi_writer *writer) 
 /* The arguments of a conversion of a number are checked, so printf can write it. It gets them in the widest type. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-static void put_number(reader *r, const conversion *c) {
+static void put_formatted_number(reader *r, const conversion *c) {
   const bool is_real = c->letter == 'f' || c->letter == 'g';
   char spec[24], text[MAX_DIGITS];
   snprintf(spec, sizeof spec, "%%%s%s%s%s%s*.*%s%c", c->minus ? "-" : "", c->plus ? "+" : "", c->space ? " " : "",
@@ -86,7 +86,7 @@ const char vsi_html_why_null[] = "the string is NULL";
 
 /* Write a text up to its NUL or the precision. With the flag '-' (%-s), the text is HTML and is written unchanged;
  * otherwise it is escaped, and a UTF-8 sequence that the precision cuts is omitted. */
-static void put_text(reader *r, const conversion *c, const char *text) {
+static void put_formatted_text(reader *r, const conversion *c, const char *text) {
   if (!text) {
     vsi_html_fail(r->html, VESTRY_INVALID, vsi_html_why_null);
     return;
@@ -123,7 +123,7 @@ static void read_flags(reader *r, conversion *c) {
 }
 
 /* Read digits, or a star and its argument. */
-static int read_size(reader *r, bool *has_star) {
+static int read_length_modifier(reader *r, bool *has_star) {
   if (*r->at == '*') {
     r->at++;
     *has_star = true;
@@ -150,7 +150,7 @@ static void read_length(reader *r, conversion *c) {
 }
 
 /* Return why printf does not define the combination; NULL: it does. Undefined combinations are refused. */
-static const char *check(const conversion *c) {
+static const char *check_conversion(const conversion *c) {
   const bool is_hex = c->letter == 'x' || c->letter == 'X';
   bool is_double = c->letter == 'f' || c->letter == 'g', is_text = c->letter == 's' || c->letter == 'c';
   if (!is_signed(c) && !is_hex && !is_double && !is_text && c->letter != 'u') return "this conversion is not supported";
@@ -168,32 +168,32 @@ static const char *check(const conversion *c) {
 const char *vsi_format_read(reader *r, conversion *c) {
   *c = (conversion){.precision = VSI_NO_PRECISION};
   read_flags(r, c);
-  c->width = read_size(r, &c->has_star);
+  c->width = read_length_modifier(r, &c->has_star);
   if (c->width < 0) { /* from a star: as in printf, it means the flag '-' and the absolute value */
     c->minus = true;
     c->width = c->width < -MAX_WIDTH ? MAX_WIDTH + 1 : -c->width;
   }
   if (*r->at == '.') {
     r->at++;
-    c->precision = read_size(r, &c->has_star);
+    c->precision = read_length_modifier(r, &c->has_star);
     if (c->precision < 0) c->precision = VSI_NO_PRECISION; /* as if absent */
   }
   read_length(r, c);
   if (!*r->at) return "the format ends inside a conversion";
   c->letter = *r->at++;
-  return check(c);
+  return check_conversion(c);
 }
 
 void vsi_format_put(reader *r, const conversion *c) {
   const bool is_plain = !c->width && c->precision == VSI_NO_PRECISION && !c->plus && !c->space;
   switch (c->letter) {
   case 'c': put_char(r, c, va_arg(r->arguments, int)); break;
-  case 's': put_text(r, c, va_arg(r->arguments, const char *)); break;
+  case 's': put_formatted_text(r, c, va_arg(r->arguments, const char *)); break;
   default:
     if (is_plain && (c->letter == 'd' || c->letter == 'u'))
       put_count(r, c);
     else
-      put_number(r, c);
+      put_formatted_number(r, c);
   }
 }
 

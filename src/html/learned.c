@@ -121,7 +121,7 @@ static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s, bo
 }
 
 /* Skip an argument. */
-static void pass_over(vsi_format_reader *r, const vsi_conversion *c) {
+static void pass_over_format(vsi_format_reader *r, const vsi_conversion *c) {
   switch (c->letter) {
   case 'f':
   case 'g': (void)va_arg(r->arguments, double); break;
@@ -152,12 +152,12 @@ static bool learn_conversion(program *p, vsi_format_reader *r, step *s) {
   s->next = (uint16_t)(r->at - r->format);
   s->act = (uint8_t)act_of(&s->conversion);
   if (s->act == RAW && !vsi_place_is_plain(&p->behind)) return learn_fixed(p, r, s);
-  pass_over(r, &s->conversion);
+  pass_over_format(r, &s->conversion);
   return s->act == RAW || vsi_place_is_settled(&p->behind, is_number(&s->conversion), &s->in_js);
 }
 
 /* Learn a format from `behind` on. false: it cannot be learned. */
-static bool learn(program *p, vsi_format_reader *r) {
+static bool learn_steps(program *p, vsi_format_reader *r) {
   while (*r->at) {
     if (p->steps_count == MAX_STEPS) return false;
     step *s = &p->steps[p->steps_count++];
@@ -168,7 +168,7 @@ static bool learn(program *p, vsi_format_reader *r) {
   return p->steps_count > 0;
 }
 
-static void note_place(const vsi_html *html, vsi_html_place *ret_place) {
+static void copy_place(const vsi_html *html, vsi_html_place *ret_place) {
   if (vsi_place_is_plain(&html->place))
     vsi_place_init(ret_place);
   else
@@ -180,32 +180,33 @@ static bool is_at(const vsi_html *html, const vsi_html_place *place) {
   return memcmp(&html->place, place, sizeof *place) == 0;
 }
 
-static program *make(const vsi_html *html, const char *format, va_list arguments) {
+/* Learn a format at the current place. Returns NULL if it is too long, cannot be learned, or without memory. */
+static program *make_program(const vsi_html *html, const char *format, va_list arguments) {
   size_t len = strnlen(format, MAX_FORMAT);
   if (len == MAX_FORMAT) return NULL;
   program *made = vsi_calloc(html->host, 1, sizeof *made + len + 1 + BLOCK);
   if (!made) return NULL;
   made->format_bytes = len + 1;
   memcpy(made->format, format, len + 1);
-  note_place(html, &made->before);
+  copy_place(html, &made->before);
   made->behind = made->before;
   vsi_format_reader reader = {.format = format, .at = format};
   va_copy(reader.arguments, arguments);
-  const bool is_learned = learn(made, &reader);
+  const bool is_learned = learn_steps(made, &reader);
   va_end(reader.arguments);
   if (is_learned) return made;
   vsi_free(html->host, made);
   return NULL;
 }
 
-static void empty(vsi_html *html, slot *s) {
+static void empty_slot(vsi_html *html, slot *s) {
   vsi_free(html->host, s->program);
   *s = (slot){.format = NULL};
 }
 
 /* Return the slot of a format at this place: with its program, or else without one. NULL: it is learned at PLACES other
  * places. */
-static slot *find(vsi_html *html, const char *format) {
+static slot *find_slot(vsi_html *html, const char *format) {
   vsi_html_learned *learned = html->learned;
   size_t first = (size_t)(vsi_hash_number((uintptr_t)format) >> 32) % SLOTS, places_count = 0;
   slot *without = NULL, *free_one = NULL;
@@ -223,18 +224,19 @@ static slot *find(vsi_html *html, const char *format) {
   if (without || places_count == PLACES) return without;
   if (!free_one) {
     free_one = &learned->slots[(first + learned->turn++ % WAYS) % SLOTS];
-    empty(html, free_one);
+    empty_slot(html, free_one);
   }
   return free_one;
 }
 
-static const program *look_up(vsi_html *html, const char *format, va_list arguments) {
+/* Return the program of a format at this place, which is learned once it recurs; NULL: the format is read. */
+static const program *look_up_program(vsi_html *html, const char *format, va_list arguments) {
   if (!html->learned && !(html->learned = vsi_calloc(html->host, 1, sizeof *html->learned))) return NULL;
-  slot *s = find(html, format);
+  slot *s = find_slot(html, format);
   if (!s) return NULL;
   if (s->program) {
     if (strncmp(format, s->program->format, s->program->format_bytes) == 0) return s->program;
-    empty(html, s); /* another format is at this address now, and may change again */
+    empty_slot(html, s); /* another format is at this address now, and may change again */
     s->format = format;
     s->is_unfit = true;
   }
@@ -243,14 +245,14 @@ static const program *look_up(vsi_html *html, const char *format, va_list argume
     s->format = format;
     return NULL;
   }
-  s->program = make(html, format, arguments);
+  s->program = make_program(html, format, arguments);
   s->is_unfit = !s->program;
   return s->program;
 }
 
 void vsi_html_forget(vsi_html *html) {
   if (!html->learned) return;
-  for (size_t i = 0; i < SLOTS; i++) empty(html, &html->learned->slots[i]);
+  for (size_t i = 0; i < SLOTS; i++) empty_slot(html, &html->learned->slots[i]);
   vsi_free(html->host, html->learned);
   html->learned = NULL;
 }
@@ -335,7 +337,8 @@ static bool do_conversion(vsi_format_reader *r, const vsi_format_sink *sink, con
   return true;
 }
 
-static void run(vsi_format_reader *r, const vsi_format_sink *sink, const program *p) {
+/* Write the steps of a program. If a step leaves the learned place, the rest of the format is read. */
+static void run_program(vsi_format_reader *r, const vsi_format_sink *sink, const program *p) {
   vsi_html *html = r->html;
   for (const step *s = p->steps, *end = s + p->steps_count; s < end; s++) {
     if (!vsi_html_reserve(html, s->len + (size_t)BLOCK + NUMBER_BYTES)) return;
@@ -365,11 +368,11 @@ bool vsi_html_add_learned(vsi_html *html, const vsi_format_sink *sink, const cha
     html->adds_count++;
     return false;
   }
-  const program *known = look_up(html, format, arguments);
+  const program *known = look_up_program(html, format, arguments);
   if (!known) return false;
   vsi_format_reader r = {.html = html, .format = format};
   va_copy(r.arguments, arguments);
-  run(&r, sink, known);
+  run_program(&r, sink, known);
   va_end(r.arguments);
   return true;
 }

@@ -81,6 +81,7 @@ static void note_foreign(vsi_html_place *place) {
   }
 }
 
+/* A tag has ended: set what follows it, text or the content of a special element. */
 static void tag_end(vsi_html_place *place) {
   static const struct {
     const char *name;
@@ -149,7 +150,7 @@ static void text_until(vsi_html_place *place, char c) {
 }
 
 /* Read one byte. Returns false if it must be read once more, in the new state. */
-static bool step(vsi_html_place *place, char c) {
+static bool step_place(vsi_html_place *place, char c) {
 #define GO(next)    return place->state = (next), true
 #define AGAIN(next) return place->state = (next), false
   if (place->in_noscript && c == '<' && place->state != TEXT && place->state != TEXT_UNTIL) GO(LOST);
@@ -258,7 +259,7 @@ void vsi_place_read(vsi_html_place *place, const char *bytes, size_t len) {
       bytes = memchr(bytes, stop, (size_t)(end - bytes));
       if (!bytes) return;
     }
-    if (step(place, *bytes)) bytes++;
+    if (step_place(place, *bytes)) bytes++;
   }
 }
 

@@ -10,7 +10,7 @@ bool vsi_starts_with_any(vestry_slice text, const char *const *prefixes, size_t 
   return false;
 }
 
-static const char *skip_space(const char *at, const char *end) {
+static const char *skip_tag_space(const char *at, const char *end) {
   while (at < end && vsi_is_space(*at)) at++;
   return at;
 }
@@ -36,7 +36,7 @@ bool vsi_tag_begin(vsi_tag *tag, const char *at, const char *end) {
 }
 
 /* Read the value after a '='. Returns its end; NULL: the text ends inside it. */
-static const char *read_value(const char *at, const char *end, vestry_slice *ret_value) {
+static const char *read_tag_value(const char *at, const char *end, vestry_slice *ret_value) {
   if (*at == '"' || *at == '\'') {
     const char *close = memchr(at + 1, *at, length(at + 1, end));
     if (!close) return NULL;
@@ -67,18 +67,18 @@ bool vsi_tag_next(vsi_tag *tag, vsi_tag_attribute *ret_attribute) {
   const char *name = at++;
   while (at < end && !is_name_end(*at) && *at != '=') at++;
   ret_attribute->name = (vestry_slice){name, length(name, at)};
-  at = skip_space(at, end);
+  at = skip_tag_space(at, end);
   if (at == end) return false;
   ret_attribute->value = (vestry_slice){at, 0};
   if (*at == '=') {
-    at = skip_space(at + 1, end);
-    if (at == end || !(at = read_value(at, end, &ret_attribute->value))) return false;
+    at = skip_tag_space(at + 1, end);
+    if (at == end || !(at = read_tag_value(at, end, &ret_attribute->value))) return false;
   }
   tag->at = at;
   return true;
 }
 
-static const char *behind(const char *at, const char *end, const char *mark) {
+static const char *behind_name(const char *at, const char *end, const char *mark) {
   const char *found = at < end ? memmem(at, length(at, end), mark, strlen(mark)) : NULL;
   return found ? found + strlen(mark) : end;
 }
@@ -92,7 +92,7 @@ static bool begins(const char *at, const char *end, const char *with) {
 static const char *skip_comment(const char *at, const char *end) {
   if (begins(at, end, ">")) return at + 1;
   if (begins(at, end, "->")) return at + 2;
-  while ((at = behind(at, end, "--")) < end) {
+  while ((at = behind_name(at, end, "--")) < end) {
     while (at < end && *at == '-') at++;
     if (begins(at, end, ">")) return at + 1;
     if (begins(at, end, "!>")) return at + 2;
@@ -103,8 +103,8 @@ static const char *skip_comment(const char *at, const char *end) {
 
 const char *vsi_tag_skip_markup(const char *at, const char *end, bool reads_cdata) {
   if (begins(at, end, "<!--")) return skip_comment(at + 4, end);
-  if (reads_cdata && begins(at, end, "<![CDATA[")) return behind(at, end, "]]>");
-  return behind(at, end, ">");
+  if (reads_cdata && begins(at, end, "<![CDATA[")) return behind_name(at, end, "]]>");
+  return behind_name(at, end, ">");
 }
 
 /* Return whether a tag has this name. at: after its '<' or "</". */
@@ -151,7 +151,7 @@ size_t vsi_html_root_tag(vestry_slice html, bool *ret_has_tag) {
   *ret_has_tag = false;
   if (begins(at, end, "\xEF\xBB\xBF")) at += 3; /* a byte order mark */
   for (;;) {
-    at = skip_space(at, end);
+    at = skip_tag_space(at, end);
     bool is_markup = end - at > 1 && *at == '<' && (at[1] == '!' || at[1] == '?');
     if (!is_markup) break;
     at = vsi_tag_skip_markup(at, end, false);

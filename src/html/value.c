@@ -56,7 +56,7 @@ static const struct {
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
 /* Return whether a name is in an array, which may end with NULL. A name can contain a NUL. */
-static bool is_one_of(vestry_slice name, const char *const *names, size_t count) {
+static bool is_listed_name(vestry_slice name, const char *const *names, size_t count) {
   for (size_t i = 0; name.len && i < count && names[i]; i++)
     if (*names[i] == *(const char *)name.data && strlen(names[i]) == name.len &&
         memcmp(names[i], name.data, name.len) == 0)
@@ -74,10 +74,10 @@ static bool is_among(vestry_slice name, const char *list) {
   return false;
 }
 
-static vsi_value look_up(vestry_slice element, vestry_slice attribute) {
+static vsi_value look_up_attribute(vestry_slice element, vestry_slice attribute) {
   if (vsi_slice_begins(attribute, "on")) return VSI_VALUE_CODE;
   for (size_t i = 0; i < COUNT(rows); i++)
-    if (is_one_of(attribute, rows[i].attributes, COUNT(rows[i].attributes)) &&
+    if (is_listed_name(attribute, rows[i].attributes, COUNT(rows[i].attributes)) &&
         (!rows[i].elements || is_among(element, rows[i].elements)))
       return rows[i].value;
   return VSI_VALUE_TEXT;
@@ -105,12 +105,12 @@ static vsi_value result_of(vestry_slice element, vestry_slice name) {
   const char *key = memchr(name.data, ':', name.len), *at = name.data;
   for (size_t i = 0; i + 1 < name.len; i++)
     if (at[i] == '_' && at[i + 1] == '_') return VSI_VALUE_CLOSED;
-  return key ? look_up(element, vsi_slice_behind(name, (size_t)(key + 1 - at))) : VSI_VALUE_CLOSED;
+  return key ? look_up_attribute(element, vsi_slice_behind(name, (size_t)(key + 1 - at))) : VSI_VALUE_CLOSED;
 }
 
 vsi_value vsi_html_value(vestry_slice element, vestry_slice attribute, vsi_value *ret_result) {
   *ret_result = VSI_VALUE_TEXT;
-  if (!vsi_slice_begins(attribute, "data-")) return look_up(element, attribute);
+  if (!vsi_slice_begins(attribute, "data-")) return look_up_attribute(element, attribute);
   vestry_slice name =
       vsi_slice_behind(attribute, vsi_slice_begins(attribute, "data-star-") ? strlen("data-star-") : strlen("data-"));
   if (!is_expression(name)) return VSI_VALUE_TEXT;

@@ -25,7 +25,7 @@ int vsi_status_of(vestry *v, vestry_err error) {
   }
 }
 
-static const char *words_of(int status) {
+static const char *words_of_error(int status) {
   switch (status) {
   case 400: return "bad request";
   case 404: return "not found";
@@ -75,7 +75,7 @@ static vestry_err answer_line(const vestry_request *req, int status, const char 
   vestry_err error = VESTRY_OK;
   if (status >= 400 && answer_page(req, status, &more, &error)) return error;
   char body[192];
-  snprintf(body, sizeof body, "%s\n", text ? text : words_of(status));
+  snprintf(body, sizeof body, "%s\n", text ? text : words_of_error(status));
   const vestry_header headers[] = {{"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-store"}, more};
   return respond(req, status, headers, more.name ? 3 : 2, body, strlen(body));
 }
@@ -111,7 +111,7 @@ vestry_err vsi_answer_error(const vestry_request *req, vestry_err error) {
 
 vestry_err vsi_reply_error(const vestry_request *req, vestry_reply *reply, vestry_err error) {
   const int status = note_error(req, error);
-  const char *words = words_of(status);
+  const char *words = words_of_error(status);
   char retry_after[16];
   snprintf(retry_after, sizeof retry_after, "%u", (unsigned)vsi_instance_retry_after_s(req->v));
   vestry_err failure = vestry_reply_status(reply, status);
@@ -127,7 +127,7 @@ vestry_err vsi_answer_nothing(const vestry_request *req) {
 
 /* Give the reply's body to the adapter. *ret_body NULL: the reply has no body, or the request is a HEAD. OK | LIMIT |
  * NO_MEMORY */
-static vestry_err give_body(const vestry_request *req, vestry_reply *reply, vestry_body **ret_body) {
+static vestry_err give_plain_body(const vestry_request *req, vestry_reply *reply, vestry_body **ret_body) {
   *ret_body = NULL;
   if (req->own->is_head || !reply->body_len) return VESTRY_OK;
   vsi_body_source source = reply->rest;
@@ -151,7 +151,7 @@ static vestry_err respond_with_body(const vestry_request *req, int status, const
   vestry_err error = req->own->watcher || (!takes && reply->rest.file) ? vsi_reply_load(reply) : VESTRY_OK;
   const char *bytes = reply->body ? reply->body : reply->rest.borrowed;
   if (!error && !takes) return respond(req, status, headers, headers_count, bytes, reply->body_len);
-  if (!error) error = give_body(req, reply, &body);
+  if (!error) error = give_plain_body(req, reply, &body);
   if (error) return vsi_answer_instead(req, reply, error);
   vestry_response response = {status, headers, headers_count, bytes, reply->body_len};
   if (req->own->watcher) req->own->watcher->answered(req->own->watcher, req, &response);

@@ -71,7 +71,7 @@ vestry_err vsi_body_create(vsi_room *room, const vsi_body_source *source, size_t
 }
 
 /* Read a part of a file with one read; it may return fewer bytes. OK | IO (the file is shorter) */
-static vestry_err read_file(int fd, uint64_t at, void *buffer, size_t capacity, size_t *ret_len) {
+static vestry_err read_body_file(int fd, uint64_t at, void *buffer, size_t capacity, size_t *ret_len) {
   for (;;) {
     ssize_t n = pread(fd, buffer, capacity, (off_t)at);
     if (n < 0 && errno == EINTR) continue;
@@ -85,7 +85,7 @@ vestry_err vestry_body_read(vestry_body *seen, uint64_t at, void *buffer, size_t
   const vsi_body *body = (const vsi_body *)seen;
   if (at >= body->len || !capacity) return VESTRY_IO;
   size_t left = body->len - (size_t)at, len = left < capacity ? left : capacity;
-  if (!seen->bytes) return read_file(body->file->fd, body->at + at, buffer, len, ret_len);
+  if (!seen->bytes) return read_body_file(body->file->fd, body->at + at, buffer, len, ret_len);
   memcpy(buffer, (const char *)seen->bytes + at, len);
   *ret_len = len;
   return VESTRY_OK;
@@ -107,7 +107,7 @@ vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file
   if (!bytes) return VESTRY_NO_MEMORY;
   vestry_err error = VESTRY_OK;
   for (size_t got = 0, n = 0; !error && got < len; got += n)
-    error = read_file(file->fd, at + got, bytes + got, len - got, &n);
+    error = read_body_file(file->fd, at + got, bytes + got, len - got, &n);
   if (error) {
     vsi_free(host, bytes);
     return error;

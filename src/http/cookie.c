@@ -12,19 +12,19 @@
 #include "http/reply.h"
 
 /* Return whether all bytes are cookie-octets: visible ASCII except quote, comma, semicolon and backslash. */
-static bool is_value(const char *value, size_t len) {
+static bool is_cookie_value(const char *value, size_t len) {
   for (const char *at = value; at < value + len; at++)
     if (*at <= 0x20 || *at >= 0x7f || strchr("\",;\\", *at)) return false;
   return true;
 }
 
 /* Get the value between begin and end; false: malformed. */
-static bool take_value(const char *begin, const char *end, vestry_slice *ret_value) {
+static bool take_cookie_value(const char *begin, const char *end, vestry_slice *ret_value) {
   if (end - begin >= 2 && *begin == '"' && end[-1] == '"') {
     begin++;
     end--;
   }
-  if (!is_value(begin, (size_t)(end - begin))) return false;
+  if (!is_cookie_value(begin, (size_t)(end - begin))) return false;
   *ret_value = (vestry_slice){begin, (size_t)(end - begin)};
   return true;
 }
@@ -38,7 +38,7 @@ bool vsi_cookie_next(const char **header, const char *name, vestry_slice *ret_va
     while (at < end && vsi_is_blank(end[-1])) end--;
     bool is_it = (size_t)(end - at) > name_len && memcmp(at, name, name_len) == 0 && at[name_len] == '=';
     *header = next;
-    if (is_it && take_value(at + name_len + 1, end, ret_value)) return true;
+    if (is_it && take_cookie_value(at + name_len + 1, end, ret_value)) return true;
     at = next;
   }
   return false;
@@ -63,7 +63,7 @@ enum { PAIR_MAX_BYTES = 4096, ATTRIBUTE_MAX_BYTES = 1024 };
 
 /* Return whether a path is visible ASCII without a semicolon. Blanks are not allowed, because browsers cut them off at
  * the end. */
-static bool is_path(const char *path) {
+static bool is_rooted(const char *path) {
   if (*path != '/' || strlen(path) > ATTRIBUTE_MAX_BYTES) return false;
   for (const char *at = path; *at; at++)
     if (*at <= 0x20 || *at >= 0x7f || *at == ';') return false;
@@ -84,13 +84,13 @@ static bool begins_with(const char *name, const char *prefix) {
 }
 
 /* Return the fault; NULL: none. */
-static const char *fault_of(const vestry_cookie *cookie) {
+static const char *fault_of_cookie(const vestry_cookie *cookie) {
   const char *value = cookie->value ? cookie->value : "";
   if (!cookie->name || !vsi_is_token(cookie->name)) return "a cookie's name is not a token";
-  if (!is_value(value, strlen(value)))
+  if (!is_cookie_value(value, strlen(value)))
     return "a cookie's value contains other characters than visible ASCII without \" , ; \\";
   if (strlen(cookie->name) + strlen(value) > PAIR_MAX_BYTES) return "a cookie is longer than browsers accept";
-  if (cookie->path && !is_path(cookie->path)) return "a cookie's path does not begin with / or is not well formed";
+  if (cookie->path && !is_rooted(cookie->path)) return "a cookie's path does not begin with / or is not well formed";
   if (cookie->domain && !is_domain(cookie->domain)) return "a cookie's domain is not a host name";
   if (cookie->max_age_s < 0) return "a cookie's age is negative";
   if (cookie->remove && (*value || cookie->max_age_s)) return "a cookie with remove has a value or an age";
@@ -109,7 +109,7 @@ vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *given) 
   static const char *const same_sites[] = {"Lax", "Strict", "None"};
   vestry_cookie cookie = given ? *given : (vestry_cookie){0};
   if (!given) return vsi_reply_refuse(reply, VESTRY_INVALID, "the cookie is NULL");
-  const char *fault = fault_of(&cookie);
+  const char *fault = fault_of_cookie(&cookie);
   if (fault) return vsi_reply_refuse(reply, VESTRY_INVALID, fault);
   vsi_buffer text;
   vsi_buffer_init(&text, reply->host);

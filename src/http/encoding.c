@@ -16,7 +16,7 @@ typedef struct weights {
   int of[VSI_ACCEPT_MAX], identity, any;
 } weights;
 
-static const char *skip_space(const char *at) {
+static const char *skip_accept_space(const char *at) {
   return at + strspn(at, " \t");
 }
 
@@ -42,13 +42,13 @@ static const char *read_element(const char *at, vestry_slice *ret_name, int *ret
   *ret_name = (vestry_slice){at, token_len(at)};
   *ret_weight = WHOLE;
   if (!ret_name->len) return NULL;
-  at = skip_space(at + ret_name->len);
+  at = skip_accept_space(at + ret_name->len);
   if (*at == ';') {
-    at = skip_space(at + 1);
+    at = skip_accept_space(at + 1);
     if ((*at != 'q' && *at != 'Q') || at[1] != '=') return NULL;
     at = read_weight(at + 2, ret_weight);
     if (!at) return NULL;
-    at = skip_space(at);
+    at = skip_accept_space(at);
   }
   return !*at || *at == ',' ? at : NULL;
 }
@@ -59,7 +59,7 @@ static void set_once(int *weight, int to) {
 
 /* Read the weights of an Accept-Encoding (RFC 9110, section 12.5.3). Returns false if it is not well formed. */
 static bool read_header(const char *header, const char *const *codings, size_t count, weights *ret_weights) {
-  for (const char *at = header; *(at = skip_space(at));) {
+  for (const char *at = header; *(at = skip_accept_space(at));) {
     if (*at == ',') { /* skip empty elements (section 5.6.1.2) */
       at++;
       continue;
@@ -101,8 +101,8 @@ vestry_err vsi_accept_choose(const char *header, const char *const *codings, siz
 
 /* Choose among profiles, of which there is at least one, by the request's Accept-Encoding. *ret_chosen NULL: identity.
  * OK | UNSUPPORTED */
-static vestry_err choose(const vestry_request *req, const vestry_profile *offered, size_t count,
-                         const vestry_profile **ret_chosen) {
+static vestry_err choose_coding(const vestry_request *req, const vestry_profile *offered, size_t count,
+                                const vestry_profile **ret_chosen) {
   const char *names[VESTRY_PROFILES_MAX];
   size_t index;
   for (size_t i = 0; i < count; i++) names[i] = offered[i].ops->coding;
@@ -123,7 +123,7 @@ vestry_err vsi_encoding_choose(const vestry_request *req, const vestry_reply *re
   *ret_encoding = (vsi_encoding){.negotiated = count > 0};
   if (!count) return VESTRY_OK;
   const vestry_profile *chosen;
-  vestry_err error = choose(req, offered, count, &chosen);
+  vestry_err error = choose_coding(req, offered, count, &chosen);
   if (!chosen) return error;
   vsi_coding *coding = NULL;
   error = vsi_coding_find(vsi_group_codings(v->group), chosen, &coding);
@@ -160,6 +160,6 @@ vestry_err vsi_encoding_apply(const vestry_request *req, vestry_reply *reply) {
   vestry_err error = vsi_reply_load(reply);
   if (!error) error = vestry_reply_header(reply, "Vary", "Accept-Encoding");
   /* A client that accepts no coding at all gets the document as it is (RFC 9110, section 12.5.3 permits it). */
-  if (error || choose(req, v->profiles, count, &chosen) || !chosen) return error;
+  if (error || choose_coding(req, v->profiles, count, &chosen) || !chosen) return error;
   return put_encoded(reply, chosen, vsi_group_codings(v->group));
 }

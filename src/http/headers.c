@@ -19,7 +19,7 @@ typedef struct framing {
 
 /* Return whether a text is a length: at most 18 digits and nothing else, so that no arithmetic overflows, and no other
  * server reads "12abc" as 12. */
-static bool is_length(const char *text) {
+static bool is_length_value(const char *text) {
   size_t digits = strspn(text, "0123456789");
   return digits >= 1 && digits <= 18 && text[digits] == '\0';
 }
@@ -29,14 +29,14 @@ static bool is_host(const char *text) {
   return text[strcspn(text, " \t,/\\?#@")] == '\0';
 }
 
-static void frame(void *ctx, const char *name, const char *value) {
+static void note_framing(void *ctx, const char *name, const char *value) {
   framing *f = ctx;
   if (!vsi_is_token(name) || !vsi_is_field_value(value)) f->is_unclear = true;
   if (vsi_strcasecmp(name, "Host") == 0) {
     if (f->host || !is_host(value)) f->is_unclear = true;
     f->host = value;
   } else if (vsi_strcasecmp(name, "Content-Length") == 0) {
-    if (!is_length(value) || (f->length && strcmp(f->length, value) != 0)) f->is_unclear = true;
+    if (!is_length_value(value) || (f->length && strcmp(f->length, value) != 0)) f->is_unclear = true;
     f->length = value;
   } else if (vsi_strcasecmp(name, "Transfer-Encoding") == 0) {
     if (f->encoding || vsi_strcasecmp(value, "chunked") != 0) f->is_unclear = true;
@@ -46,7 +46,7 @@ static void frame(void *ctx, const char *name, const char *value) {
 
 /* RFC 9112, 3.2: HTTP/1.1 requires one Host. 6.1 and 6.3: a length together with an encoding is a sign of smuggling;
  * HTTP/1.0 has no encodings. */
-static bool is_clear(const framing *f, bool is_http11) {
+static bool is_clear_text(const framing *f, bool is_http11) {
   if (f->is_unclear || (is_http11 && !f->host)) return false;
   return !f->encoding || (!f->length && is_http11);
 }
@@ -55,8 +55,8 @@ vestry_err vestry_head_check(const vestry_request_ops *ops, void *server_request
                              int64_t *ret_body_length) {
   if (!ops || !ops->method || !ops->each_header) return VESTRY_INVALID;
   framing f = {.is_unclear = !vsi_is_token(ops->method(server_request))};
-  ops->each_header(server_request, frame, &f);
-  if (!is_clear(&f, is_http11)) return VESTRY_MALFORMED;
+  ops->each_header(server_request, note_framing, &f);
+  if (!is_clear_text(&f, is_http11)) return VESTRY_MALFORMED;
   if (ret_body_length) *ret_body_length = f.encoding ? -1 : f.length ? strtoll(f.length, NULL, 10) : 0;
   return VESTRY_OK;
 }
@@ -151,7 +151,7 @@ typedef struct lines {
   char *to;          /* NULL: only count */
 } lines;
 
-static void join(void *ctx, const char *name, const char *value) {
+static void join_header(void *ctx, const char *name, const char *value) {
   lines *l = ctx;
   if (vsi_strcasecmp(name, l->name) != 0) return;
   const size_t before = l->count++ ? SEPARATOR_LEN : 0, len = strlen(value);
@@ -168,13 +168,13 @@ static const char *joined(vsi_request *own, const vestry_host *host, const char 
   for (const vsi_joined *at = own->joined; at; at = at->next)
     if (vsi_strcasecmp(at->name, name) == 0) return at->value;
   lines l = {.name = name, .separator = separator_of(name)};
-  own->ops->each_header(own->server_request, join, &l);
+  own->ops->each_header(own->server_request, join_header, &l);
   if (l.count < 2) return first;
   const size_t name_bytes = strlen(name) + 1;
   vsi_joined *made = vsi_alloc(host, sizeof *made + name_bytes + l.len + 1);
   if (!made) return *l.separator == ';' ? first : l.separator; /* no value is forged by a missing cookie */
   l = (lines){.name = memcpy(made->name, name, name_bytes), .separator = l.separator, .to = made->name + name_bytes};
-  own->ops->each_header(own->server_request, join, &l);
+  own->ops->each_header(own->server_request, join_header, &l);
   made->value = l.to;
   made->next = own->joined;
   own->joined = made;

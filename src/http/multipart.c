@@ -75,7 +75,7 @@ vestry_err vsi_parts_init(vsi_parts *parts, const char *content_type, vestry_sli
 
 /* ------------------------------------------------------------------------------------------------------ a part ---- */
 
-static vestry_slice trimmed(const char *from, const char *to) {
+static vestry_slice trimmed_text(const char *from, const char *to) {
   while (from < to && vsi_is_blank(*from)) from++;
   while (to > from && vsi_is_blank(to[-1])) to--;
   return (vestry_slice){from, (size_t)(to - from)};
@@ -106,7 +106,7 @@ static void read_disposition(vestry_slice header, vsi_part *part) {
 void vsi_part_read(const char *line, const char *end, vsi_part *part) {
   const char *colon = memchr(line, ':', (size_t)(end - line));
   if (!colon) return;
-  const vestry_slice name = {line, (size_t)(colon - line)}, value = trimmed(colon + 1, end);
+  const vestry_slice name = {line, (size_t)(colon - line)}, value = trimmed_text(colon + 1, end);
   if (vsi_is_word(name, "Content-Disposition")) read_disposition(value, part);
   if (vsi_is_word(name, "Content-Type")) part->type = value;
 }
@@ -137,7 +137,7 @@ vestry_err vsi_parts_next(vsi_parts *parts, vsi_part *ret_part) {
 
 /* Read a character of a text. Browsers send these three escapes (WHATWG HTML, "multipart/form-data encoding
  * algorithm"). Returns where the next character begins. */
-static const char *decode_one(const char *at, const char *end, char *ret_c) {
+static const char *decode_escape(const char *at, const char *end, char *ret_c) {
   static const struct {
     const char *sent;
     char is;
@@ -155,7 +155,7 @@ static const char *decode_one(const char *at, const char *end, char *ret_c) {
 size_t vsi_part_decode(vestry_slice text, char *to) {
   const char *at = text.data, *end = at + text.len;
   size_t len = 0;
-  while (at < end) at = decode_one(at, end, &to[len++]);
+  while (at < end) at = decode_escape(at, end, &to[len++]);
   return len;
 }
 
@@ -163,7 +163,7 @@ bool vsi_part_is_named(const vsi_part *part, const char *name) {
   const char *at = part->name.data, *end = at + part->name.len;
   char c;
   for (; at < end; name++) {
-    at = decode_one(at, end, &c);
+    at = decode_escape(at, end, &c);
     if (c != *name || !c) return false;
   }
   return !*name;

@@ -166,7 +166,7 @@ vestry_err vsi_reply_make_room(vestry_reply *reply, size_t len) {
 
 /* Begin a body of this type and length. held: the number of its bytes that will be in memory. The caller then sets the
  * source of the body. */
-static vestry_err begin_body(vestry_reply *reply, const char *content_type, size_t len, size_t held) {
+static vestry_err begin_reply_body(vestry_reply *reply, const char *content_type, size_t len, size_t held) {
   vestry_err error = resize_room(reply, held);
   if (error) return error;
   char *type = vsi_strdup(reply->host, content_type, strlen(content_type));
@@ -181,7 +181,7 @@ static vestry_err begin_body(vestry_reply *reply, const char *content_type, size
 }
 
 vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len) {
-  vestry_err error = begin_body(reply, content_type, len, len);
+  vestry_err error = begin_reply_body(reply, content_type, len, len);
   if (error)
     vsi_free(reply->host, body);
   else
@@ -198,7 +198,7 @@ vestry_err vsi_reply_change_body(vestry_reply *reply, vsi_buffer *text) {
 
 vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vsi_open_file *file, uint64_t at,
                                size_t len) {
-  vestry_err error = begin_body(reply, content_type, len, 0);
+  vestry_err error = begin_reply_body(reply, content_type, len, 0);
   if (error) return error;
   reply->rest.file = file;
   reply->rest.at = at;
@@ -206,7 +206,7 @@ vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vs
 }
 
 vestry_err vsi_reply_borrow_body(vestry_reply *reply, const char *content_type, const char *body, size_t len) {
-  vestry_err error = begin_body(reply, content_type, len, 0);
+  vestry_err error = begin_reply_body(reply, content_type, len, 0);
   if (!error) reply->rest.borrowed = body;
   return error;
 }

@@ -63,10 +63,10 @@ static vestry_err take_content(vestry_reply *reply, vestry_err (*put)(vestry_rep
   return error;
 }
 
-static vestry_err build(vestry_reply *reply, vestry_err (*put)(vestry_reply *reply, vestry_slice html),
-                        const char *format, va_list arguments) VESTRY_PRINTF(3, 0);
-static vestry_err build(vestry_reply *reply, vestry_err (*put)(vestry_reply *reply, vestry_slice html),
-                        const char *format, va_list arguments) {
+static vestry_err build_content(vestry_reply *reply, vestry_err (*put)(vestry_reply *reply, vestry_slice html),
+                                const char *format, va_list arguments) VESTRY_PRINTF(3, 0);
+static vestry_err build_content(vestry_reply *reply, vestry_err (*put)(vestry_reply *reply, vestry_slice html),
+                                const char *format, va_list arguments) {
   vestry_html html;
   vestry_html_init(&html, reply->host);
   vestry_html_vadd(&html, format, arguments);
@@ -82,7 +82,7 @@ static vestry_err put_elements(vestry_reply *reply, vestry_slice html) {
 vestry_err vestry_reply_patch_elementsf(vestry_reply *reply, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  vestry_err error = build(reply, put_elements, format, arguments);
+  vestry_err error = build_content(reply, put_elements, format, arguments);
   va_end(arguments);
   return error;
 }
@@ -94,7 +94,7 @@ static vestry_err put_body(vestry_reply *reply, vestry_slice html) {
 vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  vestry_err error = build(reply, put_body, format, arguments);
+  vestry_err error = build_content(reply, put_body, format, arguments);
   va_end(arguments);
   return error;
 }

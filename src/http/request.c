@@ -136,7 +136,7 @@ static vestry_err read_short(vestry_request *req, size_t announced) {
   return VESTRY_OK;
 }
 
-static vestry_err read_body(vestry_request *req) {
+static vestry_err read_request_body(vestry_request *req) {
   int64_t announced = req->own->ops->body_length(req->own->server_request);
   if (announced == 0) return VESTRY_OK;
   const size_t most = vsi_max_body_bytes_at(req->v, req->path);
@@ -173,7 +173,7 @@ static vestry_err read_signals(vestry_request *req, vestry_signals_error *why) {
 
 vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why) {
   *why = (vestry_signals_error){0};
-  vestry_err error = read_body(req);
+  vestry_err error = read_request_body(req);
   if (!error && req->is_datastar) error = read_signals(req, why);
   return error;
 }

@@ -10,7 +10,7 @@
 #include "base/utf8.h"
 #include "vestry/adapter.h"
 
-static bool is_control(unsigned char c) {
+static bool is_control_byte(unsigned char c) {
   return c < 0x20 || c == 0x7f;
 }
 
@@ -18,7 +18,7 @@ bool vsi_path_is_plain(const char *path) {
   if (*path != '/' || !vsi_is_utf8(path, strlen(path))) return false;
   char before = '\0';
   for (const char *at = path; *at; before = *at++) {
-    if (is_control((unsigned char)*at) || *at == '\\') return false;
+    if (is_control_byte((unsigned char)*at) || *at == '\\') return false;
     if (*at == '/' && (before == '/' || before == '.')) return false;
   }
   return before != '.';
@@ -26,7 +26,7 @@ bool vsi_path_is_plain(const char *path) {
 
 /* Decode a path up to the query or the end. NULL: refused. No client has a reason to encode an unreserved character,
  * except to hide it from a proxy. */
-static const char *decode_path(const char *at, char *path) {
+static const char *decode_target_path(const char *at, char *path) {
   const char *begin = path;
   bool is_odd = false;
   for (; *at && *at != '?'; at++) {
@@ -62,7 +62,7 @@ static const char *pass_origin(const char *target) {
 
 static bool query_is_fit(const char *query) {
   for (; *query; query++)
-    if (*query == ' ' || *query == '#' || is_control((unsigned char)*query)) return false;
+    if (*query == ' ' || *query == '#' || is_control_byte((unsigned char)*query)) return false;
   return true;
 }
 
@@ -77,7 +77,7 @@ vestry_err vestry_target_read(const char *target, char *path, const char **ret_q
   }
   const bool has_path = at == target || *at == '/';
   if (!has_path) *path = '/';
-  at = decode_path(at, has_path ? path : path + 1);
+  at = decode_target_path(at, has_path ? path : path + 1);
   if (!at || !vsi_path_is_plain(path)) return VESTRY_MALFORMED;
   if (*at == '?') query = at + 1;
   if (query && !query_is_fit(query)) return VESTRY_MALFORMED;

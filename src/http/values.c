@@ -33,20 +33,20 @@ static vestry_err make_value_room(const vestry_request *req, vsi_values *values,
   return VESTRY_OK;
 }
 
-static bool is_text(const char *text, size_t len) {
+static bool is_value_text(const char *text, size_t len) {
   return vsi_is_utf8(text, len) && !memchr(text, '\0', len);
 }
 
 /* -------------------------------------------------------------------------------------- a query, a form's body ---- */
 
 /* Decode a text in place and terminate it: there is a byte after it. */
-static vestry_err decode(char *text, size_t len) {
+static vestry_err decode_value(char *text, size_t len) {
   const vestry_slice encoded = {text, len};
   size_t decoded, offset;
   if (vsi_query_decoded_len(encoded, &decoded, &offset)) return VESTRY_MALFORMED;
   vsi_query_decode(encoded, text); /* writes never pass reads */
   text[decoded] = '\0';
-  return is_text(text, decoded) ? VESTRY_OK : VESTRY_MALFORMED;
+  return is_value_text(text, decoded) ? VESTRY_OK : VESTRY_MALFORMED;
 }
 
 /* Read a query or a form's body.
@@ -68,12 +68,12 @@ static vestry_err read_encoded(vsi_values *values, const vestry_request *req, co
       const char **pair = values->pairs + 2 * values->count++;
       pair[0] = at;
       pair[1] = equals ? equals + 1 : "";
-      error = decode(at, (size_t)((equals ? equals : stop) - at));
+      error = decode_value(at, (size_t)((equals ? equals : stop) - at));
       if (error && has_foreign) {
         values->count--;
         error = VESTRY_OK;
       } else if (!error && equals) {
-        error = decode(equals + 1, (size_t)(stop - equals - 1));
+        error = decode_value(equals + 1, (size_t)(stop - equals - 1));
         if (error && has_foreign) pair[1] = NULL, error = VESTRY_OK;
       }
     }
@@ -104,7 +104,7 @@ static vestry_err read_parts(vsi_values *values, const vestry_request *req, cons
     text[name_len] = '\0';
     pair[1] = memcpy(text + name_len + 1, part.value.data, part.value.len);
     text[name_len + 1 + part.value.len] = '\0';
-    if (!is_text(pair[0], name_len) || !is_text(pair[1], part.value.len)) error = VESTRY_MALFORMED;
+    if (!is_value_text(pair[0], name_len) || !is_value_text(pair[1], part.value.len)) error = VESTRY_MALFORMED;
     text += name_len + part.value.len + 2;
   }
   return error;
@@ -144,7 +144,7 @@ static vestry_err read_path(vsi_values *values, const vestry_request *req) {
 }
 
 /* Compare two values by their names, and those of one name by their positions. */
-static int compare(const void *left, const void *right, void *pairs) {
+static int compare_pairs(const void *left, const void *right, void *pairs) {
   const uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
   const char *const *names = pairs;
   const int by_name = strcmp(names[2 * a], names[2 * b]);
@@ -152,10 +152,10 @@ static int compare(const void *left, const void *right, void *pairs) {
 }
 
 /* Sort the values. If one of a name is malformed, so are all of that name, because a handler reads them as a list. */
-static void sort(vsi_values *values) {
+static void sort_values(vsi_values *values) {
   const char **pairs = values->pairs;
   for (uint32_t i = 0; i < values->count; i++) values->order[i] = i;
-  if (values->count > 1) qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)pairs);
+  if (values->count > 1) qsort_r(values->order, values->count, sizeof *values->order, compare_pairs, (void *)pairs);
   for (size_t i = 0, next; i < values->count; i = next) {
     const char *name = pairs[2 * values->order[i]];
     bool is_malformed = false;
@@ -181,7 +181,7 @@ vestry_err vsi_request_set_values(const vestry_request *asked, vestry_in in, ves
     text += len + 1;
   }
   values->count = count;
-  sort(values);
+  sort_values(values);
   return VESTRY_OK;
 }
 
@@ -197,7 +197,7 @@ static vsi_values *values_of(const vestry_request *req, vestry_in in) {
   case VESTRY_IN_FORM: values->error = read_form(values, req); break;
   }
   if (values->error) values->count = 0;
-  sort(values);
+  sort_values(values);
   return values;
 }
 
@@ -241,7 +241,7 @@ const char *vestry_request_value_at(const vestry_request *req, vestry_in in, con
   return find_value(req, in, name, index, &value) ? NULL : value;
 }
 
-static vestry_err read_integer(const char *text, vestry_into into) {
+static vestry_err value_integer(const char *text, vestry_into into) {
   int64_t integer;
   if (!vsi_integer_read((vestry_slice){text, strlen(text)}, &integer)) return VESTRY_MALFORMED;
   if (integer < into.min || integer > into.max) return VESTRY_MALFORMED;
@@ -249,7 +249,7 @@ static vestry_err read_integer(const char *text, vestry_into into) {
   return VESTRY_OK;
 }
 
-static vestry_err read_number(const vestry_request *req, const char *text, vestry_into into) {
+static vestry_err value_number(const vestry_request *req, const char *text, vestry_into into) {
   json_t *value = NULL;
   vestry_signals_error why;
   /* The parser of JSON does not depend on the locale, unlike strtod. */
@@ -275,8 +275,8 @@ vestry_err vestry_request_get(const vestry_request *req, vestry_in in, const cha
   vestry_err error = find_value(req, in, name, 0, &text);
   if (error) return error;
   switch (into.type) {
-  case VESTRY_VALUE_INTEGER: return read_integer(text, into);
-  case VESTRY_VALUE_NUMBER: return read_number(req, text, into);
+  case VESTRY_VALUE_INTEGER: return value_integer(text, into);
+  case VESTRY_VALUE_NUMBER: return value_number(req, text, into);
   case VESTRY_VALUE_BOOLEAN: return read_boolean(text, into);
   case VESTRY_VALUE_STRING: *(const char **)into.variable = text; return VESTRY_OK;
   default: return vsi_mistake(req->v->host, "vestry_request_get", "into is of JSON, a list or an object");

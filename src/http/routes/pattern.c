@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 
 /* Return the segment after a '/'; it ends at the next '/' or at the end of the text. */
-static const char *segment_of(const char *slash, size_t *ret_len) {
+static const char *segment_of_path(const char *slash, size_t *ret_len) {
   *ret_len = strcspn(slash + 1, "/");
   return slash + 1;
 }
@@ -15,14 +15,14 @@ static const char *segment_of(const char *slash, size_t *ret_len) {
 /* In the order of their precedence. */
 enum kind { LITERAL, PARAMETER, REST };
 
-static enum kind kind_of(const char *segment, size_t len, vestry_slice *ret_name) {
+static enum kind kind_at(const char *segment, size_t len, vestry_slice *ret_name) {
   if (len < 2 || segment[0] != '{' || segment[len - 1] != '}') return LITERAL;
   bool is_rest = len >= 5 && memcmp(segment + len - 4, "...", 3) == 0;
   *ret_name = (vestry_slice){segment + 1, len - (is_rest ? 5 : 2)};
   return is_rest ? REST : PARAMETER;
 }
 
-static bool is_name(vestry_slice name) {
+static bool is_parameter_name(vestry_slice name) {
   const char *text = name.data;
   for (size_t i = 0; i < name.len; i++)
     if (!vsi_is_letter(text[i]) && !vsi_is_digit(text[i]) && text[i] != '_') return false;
@@ -30,7 +30,7 @@ static bool is_name(vestry_slice name) {
 }
 
 /* Return whether a segment can occur in a path; adapters reject the others (vestry_target_read). */
-static bool is_plain(const char *segment, size_t len, bool is_last) {
+static bool is_plain_segment(const char *segment, size_t len, bool is_last) {
   if (!len) return is_last;
   for (size_t i = 0; i < len; i++)
     if ((unsigned char)segment[i] < 0x20 || segment[i] == 0x7f || strchr("\\{}", segment[i])) return false;
@@ -42,15 +42,15 @@ vestry_err vsi_pattern_check(const char *pattern, bool may_have_rest) {
   vestry_slice names[VESTRY_ROUTE_PARAMETERS_MAX];
   size_t names_count = 0, len;
   for (const char *at = pattern; *at; at += 1 + len) {
-    const char *segment = segment_of(at, &len);
+    const char *segment = segment_of_path(at, &len);
     vestry_slice name;
-    enum kind kind = kind_of(segment, len, &name);
+    enum kind kind = kind_at(segment, len, &name);
     bool is_last = !segment[len];
     if (kind == LITERAL) {
-      if (!is_plain(segment, len, is_last)) return VESTRY_INVALID;
+      if (!is_plain_segment(segment, len, is_last)) return VESTRY_INVALID;
       continue;
     }
-    if (!is_name(name) || (kind == REST && (!is_last || !may_have_rest))) return VESTRY_INVALID;
+    if (!is_parameter_name(name) || (kind == REST && (!is_last || !may_have_rest))) return VESTRY_INVALID;
     for (size_t i = 0; i < names_count; i++)
       if (names[i].len == name.len && memcmp(names[i].data, name.data, name.len) == 0) return VESTRY_INVALID;
     if (names_count == VESTRY_ROUTE_PARAMETERS_MAX) return VESTRY_LIMIT;
@@ -65,10 +65,10 @@ bool vsi_pattern_fits(const char *pattern, const char *path, bool is_exact, vsi_
   size_t len, path_len;
   for (; *pattern; pattern += 1 + len, path += 1 + path_len) {
     if (*path != '/') return false;
-    const char *segment = segment_of(pattern, &len), *other = segment_of(path, &path_len);
+    const char *segment = segment_of_path(pattern, &len), *other = segment_of_path(path, &path_len);
     if (!len && !is_exact) return true; /* the pattern ends with a '/': all paths below it match */
     vestry_slice name;
-    const enum kind kind = kind_of(segment, len, &name);
+    const enum kind kind = kind_at(segment, len, &name);
     if (kind == LITERAL) {
       if (len != path_len || memcmp(segment, other, len) != 0) return false;
       continue;
@@ -85,9 +85,9 @@ bool vsi_pattern_fits(const char *pattern, const char *path, bool is_exact, vsi_
 int vsi_pattern_compare(const char *one, const char *other) {
   size_t len, other_len;
   for (; *one && *other; one += 1 + len, other += 1 + other_len) {
-    const char *segment = segment_of(one, &len), *others = segment_of(other, &other_len);
+    const char *segment = segment_of_path(one, &len), *others = segment_of_path(other, &other_len);
     vestry_slice name;
-    const int kind = kind_of(segment, len, &name), order = kind - (int)kind_of(others, other_len, &name);
+    const int kind = kind_at(segment, len, &name), order = kind - (int)kind_at(others, other_len, &name);
     if (order) return order;
     if (kind != LITERAL) continue;
     const int by_bytes = memcmp(segment, others, len < other_len ? len : other_len);
@@ -99,9 +99,9 @@ int vsi_pattern_compare(const char *one, const char *other) {
 size_t vsi_pattern_names(const char *pattern, char *text, const char *ret_names[VESTRY_ROUTE_PARAMETERS_MAX]) {
   size_t count = 0, len;
   for (const char *at = pattern; *at; at += 1 + len) {
-    const char *segment = segment_of(at, &len);
+    const char *segment = segment_of_path(at, &len);
     vestry_slice name;
-    if (kind_of(segment, len, &name) == LITERAL) continue;
+    if (kind_at(segment, len, &name) == LITERAL) continue;
     ret_names[count++] = memcpy(text, name.data, name.len);
     text[name.len] = '\0';
     text += name.len + 1;

@@ -95,7 +95,7 @@ void vsi_routes_destroy(vsi_routes *routes) {
 /* --------------------------------------------------------------------------------------------------- a request ---- */
 
 /* Append a method to the value of Allow, unless the list contains it already or has no room for it. */
-static void add_name(char *allow, const char *name) {
+static void add_parameter(char *allow, const char *name) {
   size_t len = strlen(allow), more = strlen(name);
   for (const char *at = allow; (at = strstr(at, name)) != NULL; at += more)
     if ((at == allow || at[-1] == ' ') && (!at[more] || at[more] == ',')) return;
@@ -116,10 +116,10 @@ static vsi_route *find_route_locked(vsi_routes *routes, const char *method, cons
     if (strncmp(route->pattern, path, route->plain_len) != 0) continue;
     if (!vsi_pattern_fits(route->pattern, path, true, captures)) continue;
     if (has_method(route, method)) return route;
-    add_name(allow, route->method);
-    if (strcmp(route->method, "GET") == 0) add_name(allow, "HEAD");
+    add_parameter(allow, route->method);
+    if (strcmp(route->method, "GET") == 0) add_parameter(allow, "HEAD");
   }
-  if (*allow) add_name(allow, "OPTIONS");
+  if (*allow) add_parameter(allow, "OPTIONS");
   return NULL;
 }
 
@@ -131,7 +131,7 @@ bool vsi_routes_find(vsi_routes *routes, const char *method, const char *path, v
   return ret_visit->route;
 }
 
-static bool fits(const rule *of, const char *path) {
+static bool fits_pattern(const rule *of, const char *path) {
   return vsi_pattern_fits(of->pattern, path, of->is_exact, NULL);
 }
 
@@ -141,7 +141,7 @@ vestry_err vsi_routes_guard(vsi_routes *routes, const vestry_request *req, vestr
   vestry_err error = VESTRY_OK;
   vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
   for (const rule *at = routes->rules; at; at = at->next)
-    if (at->check && fits(at, req->path)) guards[count++] = at;
+    if (at->check && fits_pattern(at, req->path)) guards[count++] = at;
   vsi_rw_lock_give(&routes->lock);
   for (size_t i = 0; i < count && !error; i++) error = guards[i]->check(req, reply, guards[i]->app);
   return error;
@@ -168,7 +168,7 @@ static vestry_err refuse_route(vestry *v, const char *what, const char *pattern,
 }
 
 /* Return what is wrong with a pattern, by the error of vsi_pattern_check. */
-static const char *fault_of(vestry_err error) {
+static const char *fault_of_route(vestry_err error) {
   if (error == VESTRY_LIMIT)
     return "the pattern has more than VESTRY_ROUTE_PARAMETERS_MAX parameters; use fewer, and pass further values in "
            "the query";
@@ -176,7 +176,7 @@ static const char *fault_of(vestry_err error) {
          "occur only once; see vestry/routes.h";
 }
 
-static vestry_err report(const follower *at, const vsi_route *route, bool is_mounted) {
+static vestry_err report_route(const follower *at, const vsi_route *route, bool is_mounted) {
   vsi_callback_begin();
   vestry_err error = VESTRY_OK;
   if (is_mounted)
@@ -189,14 +189,14 @@ static vestry_err report(const follower *at, const vsi_route *route, bool is_mou
 
 /* Report to the followers before `end` that a route is removed. */
 static void untell(vsi_routes *routes, const follower *end, const vsi_route *route) {
-  for (const follower *at = routes->followers; at != end; at = at->next) (void)report(at, route, false);
+  for (const follower *at = routes->followers; at != end; at = at->next) (void)report_route(at, route, false);
 }
 
 /* Report to all followers that a route will be mounted. Returns the first error; then it was reported to all followers
  * before it that the route is removed. */
 static vestry_err tell(vsi_routes *routes, const vsi_route *route) {
   for (const follower *at = routes->followers; at; at = at->next) {
-    vestry_err error = report(at, route, true);
+    vestry_err error = report_route(at, route, true);
     if (!error) continue;
     untell(routes, at, route);
     return error;
@@ -238,12 +238,12 @@ static vestry_err add_route(vsi_routes *routes, vsi_route *route, bool *ret_refu
 }
 
 /* Check and add a route. as: its handler, or its receiver of bodies in pieces, and what belongs to them. */
-static vestry_err mount(vestry *v, const char *method, const char *pattern, const vsi_route *as) {
+static vestry_err mount_route(vestry *v, const char *method, const char *pattern, const vsi_route *as) {
   if (!v) return VESTRY_INVALID;
   if (!method || !vsi_is_token(method) || (!as->handler && !as->receiver))
     return refuse_route(v, "route", pattern, VESTRY_INVALID, "a method and a handler are required");
   vestry_err error = vsi_pattern_check(pattern, true);
-  if (error) return refuse_route(v, method, pattern, error, fault_of(error));
+  if (error) return refuse_route(v, method, pattern, error, fault_of_route(error));
   vsi_routes *routes = v->routes;
   vsi_route *route = create_route(routes->host, method, pattern, as);
   if (!route) return VESTRY_NO_MEMORY;
@@ -259,16 +259,16 @@ static vestry_err mount(vestry *v, const char *method, const char *pattern, cons
 }
 
 vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler, void *app) {
-  return mount(v, method, pattern, &(vsi_route){.handler = handler, .app = app});
+  return mount_route(v, method, pattern, &(vsi_route){.handler = handler, .app = app});
 }
 
 vestry_err vsi_route_open(vestry *v, const char *pattern, vestry_handler_fn handler, void *app) {
-  return mount(v, "GET", pattern, &(vsi_route){.handler = handler, .is_open = true, .app = app});
+  return mount_route(v, "GET", pattern, &(vsi_route){.handler = handler, .is_open = true, .app = app});
 }
 
 vestry_err vsi_route_receiver(vestry *v, const char *method, const char *pattern, const vsi_receiver *receiver,
                               void *app) {
-  return mount(v, method, pattern, &(vsi_route){.receiver = receiver, .app = app});
+  return mount_route(v, method, pattern, &(vsi_route){.receiver = receiver, .app = app});
 }
 
 /* Remove a route, under `changes`. A request may still use it, so it is freed with the table. */
@@ -302,10 +302,10 @@ static follower **find_follower(vsi_routes *routes, const void *ctx) {
 /* Report all mounted routes to a new follower. */
 static vestry_err tell_all(vsi_routes *routes, const follower *new) {
   for (const vsi_route *route = LIST_FIRST(&routes->mounted); route; route = LIST_NEXT(route, in)) {
-    vestry_err error = report(new, route, true);
+    vestry_err error = report_route(new, route, true);
     if (!error) continue;
     for (const vsi_route *done = LIST_FIRST(&routes->mounted); done != route; done = LIST_NEXT(done, in))
-      (void)report(new, done, false);
+      (void)report_route(new, done, false);
     return error;
   }
   return VESTRY_OK;
@@ -394,7 +394,7 @@ static vestry_err make_rule(vestry *v, const char *what, const char *prefix, rul
   *ret_rule = made;
   if (!error) return VESTRY_OK;
   vsi_free(v->host, made);
-  return refuse_route(v, what, prefix, error, fault_of(error));
+  return refuse_route(v, what, prefix, error, fault_of_route(error));
 }
 
 static bool is_same_limit(const rule *one, const rule *other) {
@@ -461,7 +461,7 @@ size_t vsi_max_body_bytes_at(vestry *v, const char *path) {
   vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
   const rule *closest = NULL;
   for (const rule *at = routes->rules; at; at = at->next)
-    if (!at->check && fits(at, path) &&
+    if (!at->check && fits_pattern(at, path) &&
         (!closest || at->depth > closest->depth || (at->is_exact && !closest->is_exact)))
       closest = at;
   const size_t bytes = closest && closest->max_body_bytes ? closest->max_body_bytes : v->max_body_bytes;
