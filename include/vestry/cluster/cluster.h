@@ -175,7 +175,7 @@ typedef struct vestry_cluster_stats {
   uint64_t keys_count;            /**< keys and channels of this node that it has announced, now */
   uint64_t others_keys_count;     /**< keys and channels of all other nodes, as announced, now */
   size_t keys_bytes;              /**< memory for the announced keys and channels, now */
-  uint64_t remote_requests_count; /**< dispatches, counts and listings that were sent to other nodes */
+  uint64_t remote_requests_count; /**< dispatches that went to other nodes, or caused a question */
   uint64_t ok_count, not_found_count, timeout_count;
   uint64_t unsent_count;      /**< ended with IO, FULL of the broker, TOO_LARGE or NO_MEMORY */
   uint64_t refused_count;     /**< ended with another error of the other node, or with CLOSED */

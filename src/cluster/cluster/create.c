@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The public functions of a cluster, except dispatch, publish, count and list; its hooks in the instance. */
+/* The public functions of a cluster, except dispatch and publish; its hooks in the instance. */
 #include "cluster/cluster/cluster.h"
 
 #include <stdio.h>

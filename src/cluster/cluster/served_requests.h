@@ -6,7 +6,7 @@
 #include "cluster/cluster/peer.h"
 #include "cluster/cluster/wire.h"
 
-/* Take a REQUEST, LIST, EVENT, REFRESH or PUBLISH of another node; the actor performs it once vsi_served_rouse has
+/* Take a REQUEST, EVENT, REFRESH or PUBLISH of another node; the actor performs it once vsi_served_rouse has
  * woken it. may_do: this thread, the broker's, may perform some itself, because the broker reports the last message of
  * a batch. Under the lock. true: it is a REQUEST that this thread must perform, by vsi_served_do without the lock. */
 bool vsi_served_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, bool may_do);
