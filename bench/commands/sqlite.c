@@ -268,7 +268,7 @@ static bool fill_side(bench *b, side *s) {
            " INSERT INTO message(channel, body) SELECT i %% 200, '%s' FROM n;"
            "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < %" PRIu64 ")"
            " INSERT INTO vestry_tab SELECT random(), x'61', randomblob(16), zeroblob(%d), unixepoch() + 2000000 + i"
-           " FROM n;"
+           ", NULL FROM n;"
            "COMMIT",
            body, b->tabs, STATE_BYTES);
   return run(b, s->db, sql) &&
@@ -397,8 +397,8 @@ static bool open_followed(bench *b) {
 static void copy_state(bench *b, const side *s) {
   sqlite3_stmt *copy = NULL;
   must(b, s->db,
-       sqlite3_prepare_v2(s->db, "INSERT INTO vestry_tab VALUES(?2, ?1, zeroblob(16), ?3, unixepoch() + 2592000)", -1,
-                          &copy, NULL));
+       sqlite3_prepare_v2(s->db, "INSERT INTO vestry_tab VALUES(?2, ?1, zeroblob(16), ?3, unixepoch() + 2592000, NULL)",
+                          -1, &copy, NULL));
   bind_tab(b, copy);
   sqlite3_bind_blob(copy, 3, b->state, STATE_BYTES, SQLITE_STATIC);
   must(b, s->db, sqlite3_step(copy));

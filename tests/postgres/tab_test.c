@@ -111,8 +111,7 @@ TEST_CASE(states_of_all_scopes_are_bounded) {
   close_node(0);
 }
 
-/* Anonymous states are evicted first, even if they expire later; orphaned rows of vestry_tab_visitor are deleted,
- * too. */
+/* Anonymous states are evicted first, even if they expire later. */
 TEST_CASE(anonymous_states_are_evicted_first) {
   tab_node on;
   char token[TAB_TOKEN_BYTES];
@@ -120,28 +119,24 @@ TEST_CASE(anonymous_states_are_evicted_first) {
   tab_begin(&on, "u", token);
   shop_do(&n->shop, "INSERT INTO vestry_tab SELECT '\\x01', decode(lpad(to_hex(i), 32, '0'), 'hex'), 'a', 2000000 + i"
                     " FROM generate_series(1, 20) i");
-  shop_do(&n->shop, "INSERT INTO vestry_tab_visitor SELECT scope, tab FROM vestry_tab WHERE expires > 2000004"
-                    " UNION SELECT '\\x02', '\\x02'");
+  shop_do(&n->shop, "UPDATE vestry_tab SET person = 0 WHERE expires > 2000004");
   assert_int_equal(tab_write(&on, "u", token, "x", 1), VESTRY_OK);
   assert_int_equal(count(), 5);
   assert_int_equal(shop_number(&n->shop, "SELECT max(expires) FROM vestry_tab WHERE scope = '\\x01'"), 2000004);
-  assert_int_equal(shop_number(&n->shop, "SELECT count(*) FROM vestry_tab_visitor WHERE scope = '\\x02'"), 0);
   close_node(0);
 }
 
-TEST_CASE(visitors_of_an_earlier_version_get_the_column_of_persons) {
+TEST_CASE(table_of_an_earlier_version_gets_the_column_of_persons) {
   tab_node on;
   char token[TAB_TOKEN_BYTES];
   node *n = begin((tab_bounds){0}, &on);
   tab_begin(&on, "u", token);
   assert_int_equal(tab_write(&on, "u", token, "kept", 4), VESTRY_OK);
-  shop_do(&n->shop, "INSERT INTO vestry_tab_visitor SELECT scope, tab FROM vestry_tab ON CONFLICT DO NOTHING");
-  shop_do(&n->shop, "ALTER TABLE vestry_tab_visitor DROP COLUMN person");
-  shop_do(&n->shop, "UPDATE vestry_schema SET version = 1 WHERE part = 'tab_visitor'");
+  shop_do(&n->shop, "ALTER TABLE vestry_tab DROP COLUMN person");
+  shop_do(&n->shop, "DELETE FROM vestry_schema WHERE part = 'tab_person'");
   close_node(0);
   open_node(0, &(tab_bounds){0}, &on);
-  assert_int_equal(shop_number(&n->shop, "SELECT version FROM vestry_schema WHERE part = 'tab_visitor'"), 2);
-  assert_int_equal(shop_number(&n->shop, "SELECT count(*) FROM vestry_tab_visitor WHERE person = 0"), 1);
+  assert_int_equal(shop_number(&n->shop, "SELECT count(*) FROM vestry_tab WHERE person IS NULL"), 1);
   assert_string_equal(tab_read(&on, "u", token), "kept");
   assert_int_equal(tab_write(&on, "u", token, "new", 3), VESTRY_OK);
   close_node(0);

@@ -7,8 +7,8 @@
  * 1. It inserts or updates the row.
  * 2. It removes surplus states of the same scope, unless it is the empty scope, which all users share.
  * 3. It removes some expired states.
- * 4. It removes surplus states of all scopes, first those without a user, which the table vestry_tab_visitor names
- *    with a hash of their address. Of these, all but the latest quarter of max_count of an address are removed first.
+ * 4. It removes surplus states of all scopes, first those without a user, whose column `person` is not null: a hash of
+ *    their address. Of these, all but the latest quarter of max_count of an address are removed first.
  *    The rows are counted only when the states written since the last count could exceed the bound, or after
  *    COUNTED_EACH of them, because other nodes write states, too. A few more than necessary are removed, so that counts
  *    stay rare.
@@ -53,22 +53,17 @@ enum {
   " SELECT id FROM digit WHERE i = 17), scope, tab, data, expires FROM vestry_tab;"                                    \
   "DROP TABLE vestry_tab; ALTER TABLE vestry_tab_new RENAME TO vestry_tab;"                                            \
   "CREATE INDEX vestry_tab_expires ON vestry_tab(expires); CREATE INDEX vestry_tab_scope ON vestry_tab(scope, tab)"
-/* A separate part, so that nodes with an earlier version keep running together with this one. A row without its state
- * has no meaning. */
-#define VISITOR_STEP(bytes, end)                                                                                       \
-  "CREATE TABLE IF NOT EXISTS vestry_tab_visitor(scope " bytes " NOT NULL, tab " bytes                                 \
-  " NOT NULL, PRIMARY KEY(scope, tab))" end
-#define PERSON_STEP(unless, integer)                                                                                   \
-  "ALTER TABLE vestry_tab_visitor ADD COLUMN " unless "person " integer " NOT NULL DEFAULT 0"
+/* A separate part, so that nodes with an earlier version keep running together with this one. They name the states of
+ * their anonymous users in the table vestry_tab_visitor, which this version does not read. */
+#define PERSON_STEP(unless, integer) "ALTER TABLE vestry_tab ADD COLUMN " unless "person " integer
 
 enum { PARTS = 2 };
 static const char *const steps[VSI_SQL_DIALECTS][PARTS][2] = {
-    {{TAB_STEP("BLOB", "INTEGER", " STRICT, WITHOUT ROWID"), NUMBER_STEP},
-     {VISITOR_STEP("BLOB", " STRICT, WITHOUT ROWID"), PERSON_STEP("", "INTEGER")}},
-    {{TAB_STEP("bytea", "bigint", "")}, {VISITOR_STEP("bytea", ""), PERSON_STEP("IF NOT EXISTS ", "bigint")}}};
+    {{TAB_STEP("BLOB", "INTEGER", " STRICT, WITHOUT ROWID"), NUMBER_STEP}, {PERSON_STEP("", "INTEGER")}},
+    {{TAB_STEP("bytea", "bigint", "")}, {PERSON_STEP("IF NOT EXISTS ", "bigint")}}};
 static const vsi_sql_schema schemas[VSI_SQL_DIALECTS][PARTS] = {
-    {{"tab", steps[0][0], 2, false}, {"tab_visitor", steps[0][1], 2, false}},
-    {{"tab", steps[1][0], 1, false}, {"tab_visitor", steps[1][1], 2, false}}};
+    {{"tab", steps[0][0], 2, false}, {"tab_person", steps[0][1], 1, false}},
+    {{"tab", steps[1][0], 1, false}, {"tab_person", steps[1][1], 1, false}}};
 
 struct vestry_sql_tabs {
   vestry_pages *pages;
@@ -95,10 +90,11 @@ static vsi_sql_texts write_sql = {WRITE(SQLITE_KEY, "$4"),
 #define TOUCH(key) "UPDATE vestry_tab SET expires = $3 WHERE " key " AND expires < $3"
 static vsi_sql_texts touch_sql = {TOUCH(SQLITE_KEY), TOUCH(POSTGRES_KEY)};
 #define PUT(more, value, now, seconds, conflict)                                                                       \
-  "INSERT INTO vestry_tab(scope, tab, expires, data" more ") VALUES($1, $2, " now " + $5" seconds ", $4" value         \
-  ") ON CONFLICT(" conflict "expires = excluded.expires, data = excluded.data RETURNING 1"
+  "INSERT INTO vestry_tab(scope, tab, expires, data, person" more ") VALUES($1, $2, " now " + $5" seconds              \
+  ", $4, $6" value ") ON CONFLICT(" conflict "expires = excluded.expires, data = excluded.data,"                       \
+  " person = excluded.person RETURNING 1"
 static vsi_sql_texts put_sql = {
-    PUT(", id", ", $6", SQLITE("$3"), "", "id) DO UPDATE SET scope = excluded.scope, tab = excluded.tab, "),
+    PUT(", id", ", $7", SQLITE("$3"), "", "id) DO UPDATE SET scope = excluded.scope, tab = excluded.tab, "),
     PUT("", "", POSTGRES("$3"), "::bigint", "scope, tab) DO UPDATE SET ")};
 #define REMOVE(key) "DELETE FROM vestry_tab WHERE " key
 static vsi_sql_texts remove_sql = {REMOVE(SQLITE_KEY), REMOVE(POSTGRES_KEY)};
@@ -109,25 +105,17 @@ static vsi_sql_texts evict_sql = {EVICT("LIMIT -1 OFFSET $3"), EVICT("OFFSET $3"
 static vsi_sql_texts expire_sql =
     VSI_SQL_EXPIRE("vestry_tab", "scope, tab", "expires <= " SQLITE("$1"), "expires <= " POSTGRES("$1"));
 static const char count_sql[] = "SELECT count(*) FROM vestry_tab";
-static const char name_visitor_sql[] =
-    "INSERT INTO vestry_tab_visitor(scope, tab, person) VALUES($1, $2, $3) ON CONFLICT(scope, tab)"
-    " DO UPDATE SET person = excluded.person";
 #define BOUND_VISITORS(bigint, locked)                                                                                 \
   "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT t.scope, t.tab FROM vestry_tab AS t JOIN (SELECT scope, tab,"  \
   " person <> 0" bigint " AND row_number() OVER (PARTITION BY person ORDER BY expires DESC, scope, tab) > $2" bigint   \
-  " AS is_beyond FROM vestry_tab_visitor JOIN vestry_tab USING (scope, tab)) AS v ON v.scope = t.scope AND"            \
-  " v.tab = t.tab ORDER BY v.is_beyond DESC, t.expires LIMIT $1" locked ") RETURNING 1"
+  " AS is_beyond FROM vestry_tab WHERE person IS NOT NULL) AS v ON v.scope = t.scope AND v.tab = t.tab"                \
+  " ORDER BY v.is_beyond DESC, t.expires LIMIT $1" locked ") RETURNING 1"
 static vsi_sql_texts bound_visitors_sql = {BOUND_VISITORS("", ""),
                                            BOUND_VISITORS("::bigint", " FOR UPDATE OF t SKIP LOCKED")};
 #define BOUND(locked)                                                                                                  \
   "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab ORDER BY expires LIMIT $1" locked   \
   ") RETURNING 1"
 static vsi_sql_texts bound_sql = {BOUND(""), BOUND(LOCKED)};
-#define CLEAR(locked)                                                                                                  \
-  "DELETE FROM vestry_tab_visitor WHERE (scope, tab) IN (SELECT v.scope, v.tab FROM vestry_tab_visitor AS v"           \
-  " WHERE NOT EXISTS (SELECT 1 FROM vestry_tab AS t WHERE t.scope = v.scope AND t.tab = v.tab)" locked ")"
-static vsi_sql_texts clear_sql = {CLEAR(""), CLEAR(" FOR UPDATE OF v SKIP LOCKED")};
-
 static const char *text_of(const vestry_sql_tabs *tabs, vsi_sql_texts texts) {
   return vsi_sql_text_of(tabs->pool, texts);
 }
@@ -290,7 +278,6 @@ static vestry_err bound_all(const state *of, vestry_sql_transaction *transaction
   if (!error && surplus)
     error = remove_some(of, transaction, bound_visitors_sql, VESTRY_LIST(surplus, most / 4), &gone);
   if (!error && gone < surplus) error = remove_some(of, transaction, bound_sql, VESTRY_LIST(surplus - gone), &gone);
-  if (!error) error = vestry_sql_run(transaction, text_of(tabs, clear_sql), NULL, NULL, NULL);
   const int64_t left = most - (count - gone);
   if (!error) atomic_store_explicit(&tabs->room, left < COUNTED_EACH ? left : COUNTED_EACH, memory_order_relaxed);
   return error;
@@ -300,13 +287,13 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
   const state *of = ctx;
   vestry_sql_tabs *tabs = of->tabs;
   int64_t expired_count = 0;
-  vestry_value values = *VESTRY_LIST(OF(of), vsi_sql_now_ms(tabs->pool), vestry_value_bytes(of->data, of->len),
-                                     of->whose.ttl_s, number_of(&of->whose));
+  const bool is_visitor = of->whose.is_anonymous || of->person;
+  vestry_value values =
+      *VESTRY_LIST(OF(of), vsi_sql_now_ms(tabs->pool), vestry_value_bytes(of->data, of->len), of->whose.ttl_s,
+                   is_visitor ? vestry_value_integer(of->person) : vestry_value_null(), number_of(&of->whose));
   if (!are_rows_followed(tabs)) values.count--;
   vestry_err error = vestry_sql_run(transaction, text_of(tabs, put_sql), &values, NULL, NULL);
   error = vsi_sql_if_written(tabs->pool, "vestry_sql_tab_set", "vestry_tab", error);
-  if (!error && (of->whose.is_anonymous || of->person))
-    error = vestry_sql_run(transaction, name_visitor_sql, VESTRY_LIST(OF(of), of->person), NULL, NULL);
   if (!error && of->whose.scope.len) /* the empty scope is shared by all users */
     error = vestry_sql_run(transaction, text_of(tabs, evict_sql),
                            VESTRY_LIST(OF(of), tabs->options.per_scope_count - 1), NULL, NULL);
