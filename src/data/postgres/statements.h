@@ -52,7 +52,7 @@ typedef struct vsi_postgres_statements {
   vsi_postgres_prepared *all;
   size_t count, most;
   vsi_postgres_around_part parts[VSI_POSTGRES_PARTS];
-  const _Atomic(unsigned) *definitions; /* of the pool; relaxed, because it only says that something has changed */
+  const _Atomic(unsigned) *definitions; /* of the pool; relaxed, because it only shows that something has changed */
   unsigned definitions_seen;
   bool is_stale; /* definitions have changed: all are prepared again */
   uint64_t looks;
