@@ -70,8 +70,8 @@ static void send_much(size_t number) {
 
 /* Return the number of streams of a connection; 0: of all. */
 static size_t streams_of(uint64_t connection_id) {
-  char query[64];
-  snprintf(query, sizeof query, connection_id ? "connection=%" PRIu64 : "", connection_id);
+  char query[64] = "";
+  if (connection_id) snprintf(query, sizeof query, "connection=%" PRIu64, connection_id);
   json_auto_t *all = listed(observe, vsi_list_streams, query);
   return json_array_size(json_object_get(all, "streams"));
 }

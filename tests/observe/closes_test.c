@@ -488,7 +488,7 @@ TEST_CASE(counts_and_keys_are_consistent_during_churn) {
   UNTIL(open_count(&c.s) == 0);
   check_counts(&c.s);
   char query[64] = "limit=100";
-  for (int64_t before; *query; snprintf(query, sizeof query, before > 0 ? "before=%" PRIi64 : "", before)) {
+  for (int64_t before = 1; before > 0; snprintf(query, sizeof query, "before=%" PRIi64, before)) {
     check_list(c.s.observe, vsi_list_closed, query, "closed", check_key);
     json_auto_t *all = listed(c.s.observe, vsi_list_closed, query);
     before = listed_number(all, "next");
