@@ -52,18 +52,32 @@ TEST_CASE(pages_over_max_bytes_are_followed_by_their_tables) {
   shown_close(&s);
 }
 
-TEST_CASE(max_bytes_are_logged_once) {
+/* Open pages, each with a set of its own, until the log has this number of lines. */
+static void watch_until_logged(shown_site *s, long lines) {
   static const char *const names[] = {"SELECT text FROM name WHERE id = 1", "SELECT text FROM name WHERE id = 2",
                                       "SELECT text FROM name WHERE id = 3", "SELECT text FROM name WHERE id = 4",
                                       "SELECT text FROM name WHERE id = 5", "SELECT text FROM name WHERE id = 6",
                                       "SELECT text FROM name WHERE id = 7", "SELECT text FROM name WHERE id = 8"};
+  size_t i = 0;
+  for (; i < sizeof names / sizeof *names && s->on.th.log_lines < lines; i++) (void)shown_watch(s, names[i]);
+  assert_true(i > 1); /* the first had room */
+  assert_int_equal(s->on.th.log_lines, lines);
+}
+
+TEST_CASE(max_bytes_are_logged_once_until_there_is_room_again) {
   shown_site s;
   shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.max_bytes = 600});
-  (void)shown_watch(&s, names[0]);
-  assert_int_equal(s.on.th.log_lines, 0);
-  for (size_t i = 1; i < sizeof names / sizeof *names; i++) (void)shown_watch(&s, names[i]);
+  watch_until_logged(&s, 1);
   assert_non_null(strstr(s.on.th.last_log, "max_bytes"));
+  (void)shown_watch(&s, shown_first);
+  (void)shown_watch(&s, shown_eighth);
   assert_int_equal(s.on.th.log_lines, 1);
+  for (size_t i = 0; i < s.count; i++) vestry_memory_destroy(s.all[i].stream);
+  site_settle(&s.on);
+  s.count = 0;
+  shown_run(s.writer, "CREATE TABLE more(x)"); /* removes the sets of closed pages */
+  shown_settle(&s);
+  watch_until_logged(&s, 2);
   shown_close(&s);
 }
 
@@ -142,6 +156,39 @@ TEST_CASE(render_that_many_commits_overtake_is_counted) {
     assert_int_equal(s.on.th.log_lines, 1);
     assert_non_null(strstr(s.on.th.last_log, "over_recent_count"));
   }
+  shown_close(&s);
+}
+
+static void name_row(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app) {
+  char topic[40];
+  snprintf(topic, sizeof topic, "row/%" PRId64, rowid);
+  vestry_sqlite_topic(change, topic);
+}
+
+/* Its rows are still known, to other processes, too. */
+TEST_CASE(transaction_of_too_many_topics_refreshes_every_page) {
+  shown_site s, there;
+  shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.topics = name_row});
+  shown_join(&there, &s, VESTRY_SQLITE_FILE_PAGES);
+  size_t one = shown_watch(&s, "SELECT text FROM name WHERE id = 1"),
+         elsewhere = shown_watch(&there, "SELECT text FROM name WHERE id = 1");
+  static const char *const changes[] = {"WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < "
+                                        "4100) INSERT INTO name SELECT i, '' FROM n",
+                                        "WITH RECURSIVE n(i) AS (SELECT 5000 UNION ALL SELECT i + 1 FROM n WHERE i < "
+                                        "9500) INSERT INTO name(id) SELECT i FROM n",
+                                        "DELETE FROM name WHERE id > 9"};
+  shown_run(s.writer, "INSERT INTO name VALUES(9, '')"); /* from now on, both processes know the table */
+  (void)shown_renders(&s, one);
+  (void)shown_renders(&there, elsewhere);
+  for (uint64_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    shown_run(s.writer, changes[i]);
+    assert_int_equal(shown_renders(&s, one), i > 0);
+    assert_int_equal(shown_renders(&there, elsewhere), 0);
+    assert_int_equal(shown_stats(&s).over_topics_count, i);
+  }
+  assert_int_equal(s.on.th.log_lines, 1);
+  assert_non_null(strstr(s.on.th.last_log, "over_topics_count"));
+  shown_close(&there);
   shown_close(&s);
 }
 

