@@ -1,15 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys: reading encoded keys, encoding keys, and formatting them as JSON.
- *
- *   integer   01  zigzag of the value
- *   string    02  length  bytes …
- *   bytes     03  length  bytes …
- *   tuple     04  count   parts, each encoded …
- *
- * Numbers are LEB128: seven bits a byte, lowest first; the top bit is set if more bytes follow; only the shortest form
- * is valid. The length of an encoding follows from its content, so no encoding is a prefix of another, and a run of
- * encodings can be read in only one way. */
-#include "store/scoped_key.h"
+/* Keys: reading encoded keys, encoding keys, and formatting them as JSON. key.h describes the encoding. */
+#include "store/key.h"
 
 #include <string.h>
 
@@ -171,8 +162,8 @@ static vestry_err write_part(writer *w, const vestry_key *key, unsigned depth) {
     for (size_t i = 0; !error && i < key->len; i++) error = write_part(w, &key->parts[i], depth + 1);
     return error;
   case VESTRY_KEY_READY: {
-    const vestry_slice ready = vsi_scoped_key_encoded(&((const vsi_ready_key *)(const void *)key)->key);
-    const vestry_key encoded = vestry_key_encoded(ready.data, ready.len);
+    const vestry_scoped_key *ready = &((const vsi_ready_key *)(const void *)key)->key;
+    const vestry_key encoded = vestry_key_encoded(ready->data + ready->key_offset, ready->len - ready->key_offset);
     return write_part(w, &encoded, depth);
   }
   case VESTRY_KEY_EVERY: return VESTRY_INVALID;

@@ -14,7 +14,7 @@
 
 #include "base/keyed_hash.h"
 #include "base/processor.h"
-#include "vestry/store.h"
+#include "store/key.h"
 
 /* Two words; the address may have any alignment. */
 typedef uint64_t vsi_word_pair __attribute__((vector_size(16), aligned(1), may_alias));
@@ -54,16 +54,6 @@ typedef struct vsi_scoped_key {
   void *heap; /* NULL: on the stack */
 } vsi_scoped_key;
 
-/* A vestry_ready_key. */
-typedef struct vsi_ready_key {
-  vestry_key_type type;  /* READY; in the place of vestry_key's type */
-  uint64_t secret;       /* a part of the secret of the hash in `key` */
-  vestry_scoped_key key; /* points to `lens` */
-  uint32_t unused, lens;
-  uint64_t words[31];
-} __attribute__((may_alias)) vsi_ready_key;
-_Static_assert(sizeof(vsi_ready_key) == sizeof(vestry_ready_key), "room of a ready key");
-
 /* Pack a scope and a key that is not ready. OK | INVALID | TOO_LARGE | NO_MEMORY. */
 VESTRY_API vestry_err vsi_scoped_key_pack(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
                                           vestry_scope scope, const vestry_key *key);
@@ -73,15 +63,6 @@ VESTRY_API void vsi_scoped_key_free(vsi_scoped_key *scoped);
  * memory. */
 vestry_scoped_key *vsi_scoped_key_keep(const vestry_host *host, const vestry_scoped_key *key, void *room,
                                        size_t room_bytes);
-
-/* ------------------------------------------------------------------------------------------------ encoded keys ---- */
-
-/* Compute the length of the result of vestry_key_encode. OK | INVALID | TOO_LARGE. */
-vestry_err vsi_key_measure(const vestry_key *key, size_t *ret_len);
-
-/* Format a key of any length, as vestry_key_format does. If the buffer is full, the text is cut, but not inside a
- * character. capacity: not 0. A malformed part ends the text. Returns whether the text was cut. */
-VESTRY_API bool vsi_key_show(const void *encoded, size_t len, char *buffer, size_t capacity);
 
 /* ---------------------------------------------------------------------------------------------- parts of a key ---- */
 
@@ -102,9 +83,6 @@ static inline uint32_t vsi_scoped_key_lens(const vestry_scoped_key *key) {
 /* Return the number of bytes of the words, without the padding of the last ones. */
 static inline size_t vsi_scoped_key_bytes(const vestry_scoped_key *key) {
   return key->len - sizeof(uint32_t);
-}
-static inline vestry_slice vsi_scoped_key_encoded(const vestry_scoped_key *key) {
-  return (vestry_slice){key->data + key->key_offset, key->len - key->key_offset};
 }
 static inline const uint64_t *vsi_scoped_key_words(const vestry_scoped_key *key) {
   return (const uint64_t *)(const void *)(key->data + sizeof(uint32_t));
@@ -142,7 +120,8 @@ static inline vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_k
   const vestry_scoped_key *ready = &((const vsi_ready_key *)(const void *)key)->key;
   if (scope.len && !vsi_scoped_key_is_of(ready, &scope)) return VESTRY_INVALID;
   if (__builtin_expect(((const vsi_ready_key *)(const void *)key)->secret != hash->low, 0))
-    return vsi_scoped_key_init_encoded(scoped, hash, host, ready->scope, vsi_scoped_key_encoded(ready));
+    return vsi_scoped_key_init_encoded(scoped, hash, host, ready->scope,
+                                       (vestry_slice){ready->data + ready->key_offset, ready->len - ready->key_offset});
   scoped->key = ready;
   scoped->heap = NULL;
   return VESTRY_OK;

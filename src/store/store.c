@@ -365,9 +365,8 @@ vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime) {
   vsi_mutex_unlock(&store->driver_lock);
   /* This waits for fire, which takes driver_lock. */
   vestry_timer_destroy(is_driven ? timer : former);
-  if (is_driven) return VESTRY_EXISTS;
-  if (timer) error = arm(store, deadline_of(store));
-  if (error) (void)vestry_store_drive(store, NULL);
+  if (timer) error = is_driven ? VESTRY_EXISTS : arm(store, deadline_of(store));
+  if (error && !is_driven) (void)vestry_store_drive(store, NULL);
   return error;
 }
 

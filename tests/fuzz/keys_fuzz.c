@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "fuzz/target.h"
-#include "store/scoped_key.h"
+#include "store/key.h"
 
 enum { MOST_PARTS = 4096 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/scoped_key.h"
+#include "store/key.h"
 
 #include <stdlib.h>
 

@@ -8,7 +8,7 @@
 #include "coding/coding.h"
 #include "connection/connection.h"
 #include "ops/observe/stream_tail.h"
-#include "store/scoped_key.h"
+#include "store/key.h"
 #include "store/store.h"
 #include "vestry/cause.h"
 
