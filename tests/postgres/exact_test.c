@@ -318,23 +318,6 @@ TEST_CASE(names_privileges_and_types_are_followed) {
   }
 }
 
-/* A text for a column that has another type meanwhile is read as a value of that type. */
-TEST_CASE(statements_are_prepared_again_after_an_alter) {
-  static const char read[] = "SELECT sum(extract(hour FROM at AT TIME ZONE 'UTC'))::int FROM event";
-  const vestry_value *values = VESTRY_LIST("2026-01-01 12:00:00+05");
-  shown_site s;
-  int64_t hours = 0;
-  shown_open(&s, "CREATE TABLE event(at timestamp)", NULL);
-  for (int i = 0; i < 2; i++) {
-    (void)vestry_sql_run_alone(s.pool, "INSERT INTO event(at) VALUES($1)", values, NULL, NULL);
-    if (i == 0) shown_run(&s, "ALTER TABLE event ALTER at TYPE timestamptz USING at AT TIME ZONE 'UTC'");
-    assert_int_equal(vestry_postgres_settle(s.database, 10000, NULL), VESTRY_OK);
-  }
-  (void)vestry_sql_run_alone(s.pool, read, NULL, vestry_sql_row_integer, &hours);
-  assert_int_equal(hours, 12 + 7); /* a timestamp has no zone */
-  shown_close(&s);
-}
-
 /* Each use of a temporary table creates and drops a type, and no page must render for that. */
 CHANNELS_CASE(temporary_tables_render_nothing) {
   const size_t eight = shown_watch(s, eighth, NULL);

@@ -121,7 +121,9 @@ TEST_CASE(reads_without_a_caught_error_stay_exact) {
   "CREATE TABLE wide(id int PRIMARY KEY, v int, pad text); CREATE TABLE most(n int);"                                  \
   "INSERT INTO wide SELECT i, 0, repeat('x', 300) FROM generate_series(1, 2000) i; INSERT INTO most VALUES(3)"
 
-TEST_CASE(page_whose_locks_are_replaced_later_is_counted) {
+/* The brief query for the read set was enough for a page, and is no longer, because the server has replaced many locks
+ * by one of the table. Its transaction is over then, so the page renders once more, with the whole query. */
+TEST_CASE(page_whose_locks_are_replaced_later_renders_once_more) {
   shown_site s;
   shown_open_with(&s, WIDE, (vestry_postgres_pool_options){.setup = by_index}, NULL, NULL);
   const size_t at = shown_watch(&s, "SELECT sum(v) FROM wide WHERE id <= (SELECT n FROM most)", NULL);
@@ -129,7 +131,7 @@ TEST_CASE(page_whose_locks_are_replaced_later_is_counted) {
   assert_int_equal(shown_renders(&s, at), 1);
   assert_int_equal(shown_stats(&s).promoted_count, 0);
   shown_run(&s, "UPDATE most SET n = 2000");
-  assert_int_equal(shown_renders(&s, at), 1);
+  assert_int_equal(shown_renders(&s, at), 2);
   assert_int_equal(shown_stats(&s).promoted_count, 1);
   assert_non_null(strstr(s.on.th.last_log, "promoted_count"));
   s.on.th.last_log[0] = '\0';

@@ -77,9 +77,10 @@ struct vestry_postgres {
   _Atomic(vestry_postgres_level) level;
   _Atomic(unsigned) major;
   _Atomic(uint64_t) fallback_until_ns;
-  /* The database has functions that can roll back a subtransaction. Relaxed: a render that uses the former value runs
-   * again. */
-  _Atomic(bool) has_catchers;
+  /* Bits of renders for which the brief form of the query for the read set was enough, or was not. After the brief form
+   * the transaction is rolled back in the same round trip if it was enough before. If it is not enough then, the render
+   * runs again; this happens once for each bit. Relaxed: hints. */
+  _Atomic(uint64_t) brief, whole;
   _Atomic(uint64_t) torn; /* bits of renders that begin at level TABLES when they run again; relaxed: a hint */
   _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations whose writes are not in the WAL, and that were logged for
                                                   this; 0: free. Relaxed: each is independent */
@@ -108,11 +109,6 @@ static void refresh(void *ctx, vsi_read_hit *hits, size_t count) {
   while (last < seq && !atomic_compare_exchange_weak_explicit(&database->seq, &last, seq, memory_order_relaxed,
                                                               memory_order_relaxed)) {
   }
-}
-
-static void defined(void *ctx) {
-  const vestry_postgres *database = ctx;
-  atomic_fetch_add_explicit(&database->pool->definitions, 1, memory_order_relaxed);
 }
 
 static uint64_t now_ns(void *ctx) {
@@ -345,30 +341,37 @@ static void note_over(const vestry_postgres *database, _Atomic(uint64_t) *counte
           database->pool->is.name, what, bound, most, bound);
 }
 
-/* Run the query for the read set, and roll the transaction back in the same round trip. */
-static vestry_err query_read_set(const recording *is, vsi_postgres_read_set *f) {
+/* Run the query for the read set, in one of its forms. */
+static vestry_err query_read_set(recording *is, bool is_brief, bool is_last, vsi_postgres_read_set *f) {
   vsi_postgres_conn *conn = (vsi_postgres_conn *)is->is.transaction;
   const vestry_postgres *database = is->database;
   const unsigned major = atomic_load_explicit(&database->major, memory_order_relaxed);
-  f->by_tables = is->by_tables;
-  f->names_places = is->names_places;
-  f->left_out = is->is.left_out;
-  f->max_keys = database->options.max_render_keys;
-  f->is_caught = is->has_savepoint || atomic_load_explicit(&database->has_catchers, memory_order_relaxed);
-  conn->begins_again = true; /* as part of the whole render */
-  conn->around.rolls_back = true;
-  return vsi_postgres_run(conn, vsi_postgres_read_set_sql(major, f->is_caught),
+  vsi_postgres_read_set_finish(f);
+  *f = (vsi_postgres_read_set){.host = database->host,
+                               .by_tables = is->by_tables,
+                               .names_places = is->names_places,
+                               .left_out = is->is.left_out,
+                               .max_keys = database->options.max_render_keys,
+                               .is_brief = is_brief};
+  conn->around.rolls_back = is_last;
+  return vsi_postgres_run(conn, vsi_postgres_read_set_sql(major, is_brief),
                           VESTRY_LIST(is->by_tables, is->has_savepoint), vsi_postgres_read_set_row, f);
 }
 
 /* Get the read set of a render's transaction. OK | BUSY: the render must run again | other errors: its reads are
  * unknown */
-static vestry_err find_read_set(recording *is, vsi_postgres_read_set *f) {
+static vestry_err find_read_set(recording *is, uint64_t bit, vsi_postgres_read_set *f) {
   vestry_postgres *database = is->database;
-  vestry_err error = query_read_set(is, f);
+  ((vsi_postgres_conn *)is->is.transaction)->begins_again = true; /* as part of the whole render */
+  const bool is_known = atomic_load_explicit(&database->brief, memory_order_relaxed) & bit;
+  const bool is_brief =
+      !is->has_savepoint && !is->is.left_out && !(atomic_load_explicit(&database->whole, memory_order_relaxed) & bit);
+  vestry_err error = query_read_set(is, is_brief, !is_brief || is_known, f);
+  if (!error && is_brief)
+    atomic_fetch_or_explicit(f->is_short ? &database->whole : &database->brief, bit, memory_order_relaxed);
+  if (!error && f->is_short) error = is_known ? VESTRY_BUSY : query_read_set(is, false, true, f);
+  if (error == VESTRY_BUSY && f->is_short) return error;
   if (error) return is_given_up(is) ? VESTRY_BUSY : error;
-  if (f->is_short) atomic_store_explicit(&database->has_catchers, true, memory_order_relaxed);
-  if (f->is_short) return VESTRY_BUSY;
   error = vsi_postgres_read_set_end(f);
   if (error) return error;
   log_uncovered(database, f->uncovered);
@@ -423,7 +426,7 @@ static void settle_reads(recording *is, vestry_render *render) {
   vsi_postgres_read_set f = {.host = database->host};
   vestry_err error = is->is_torn          ? VESTRY_OK
                      : is->is.is_unknown  ? VESTRY_UNSUPPORTED
-                     : is->is.transaction ? find_read_set(is, &f)
+                     : is->is.transaction ? find_read_set(is, bit_of(render), &f)
                                           : VESTRY_BUSY;
   end_transaction(is);
   uint64_t number = vsi_reads_number(reads_of(database));
@@ -533,7 +536,6 @@ static vestry_err start(vestry_postgres *database) {
                                                .hit = refresh,
                                                .is_used = is_used,
                                                .now_ns = now_ns,
-                                               .defined = defined,
                                                .ctx = database};
   vestry_err error = vsi_postgres_index_create(&of_index, &database->index);
   if (!error && database->options.level > VESTRY_POSTGRES_TOPICS) {

@@ -54,9 +54,8 @@ typedef struct recent {
   vsi_read_commit is; /* first */
   uint64_t xid;
   bool is_all;
-  bool is_defining; /* it may have changed definitions */
   bool is_compared; /* with all sets */
-  bool is_awaited;  /* it matches a set, or did when it was compared last; or it changes definitions */
+  bool is_awaited;  /* it matches a set, or did when it was compared last */
   keys keys;        /* last: it keeps its memory for the next commit */
 } recent;
 
@@ -154,7 +153,6 @@ static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *no
       vsi_reads_hit(&index->reads, s, (key){.kind = 0}, 0);
   }
   vsi_reads_hit_whole(&index->reads, 0);
-  index->is.defined(index->is.ctx);
 }
 
 /* ------------------------------------------------------------------------------------------------- the ring ------- */
@@ -250,7 +248,6 @@ static void publish(vsi_postgres_index *index, recent *c) {
     hit_walked(index, c, of);
   }
   vsi_reads_hit_whole(reads, c->is.at_ns);
-  if (c->is_defining) index->is.defined(index->is.ctx);
   vsi_reads_walked(reads, &c->is);
 }
 
@@ -266,8 +263,7 @@ static bool finds_set(vsi_postgres_index *index, const recent *c) {
 /* Return whether a set waits for a commit. */
 static bool is_awaited(vsi_postgres_index *index, recent *c) {
   if (index->reads.has_whole) return true;
-  if (!c->is_compared && (c->is_defining || finds_set(index, c)))
-    c->is_awaited = true; /* a set that was entered meanwhile sets it, too */
+  if (!c->is_compared && finds_set(index, c)) c->is_awaited = true; /* a set that was entered meanwhile sets it, too */
   c->is_compared = true;
   return c->is_awaited;
 }
@@ -286,8 +282,6 @@ static vestry_err enter_commit(vsi_postgres_index *index, coming *of) {
   c->is.at_ns = index->coming_ns;
   c->is_all = of->is_all;
   vsi_postgres_keys_swap(&c->keys, &of->keys);
-  const size_t count = c->keys.count; /* the definitions of a transaction are its last keys */
-  c->is_defining = c->is_all || (count && c->keys.keys[count - 1].kind == VSI_POSTGRES_DEFINITION);
   c->is.bytes = vsi_postgres_keys_bytes(&c->keys);
   TAILQ_INSERT_TAIL(&index->hidden, &c->is, in);
   index->hidden_count++;

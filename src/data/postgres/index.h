@@ -18,7 +18,6 @@ typedef struct vsi_postgres_index_options {
   void (*hit)(void *ctx, vsi_read_hit *hits, size_t count);
   bool (*is_used)(void *ctx, uint64_t number); /* whether a page needs the set */
   uint64_t (*now_ns)(void *ctx);               /* time for a commit, without the lock; 0: not needed */
-  void (*defined)(void *ctx); /* a commit that may have changed definitions is visible. Called under the lock */
   void *ctx;
 } vsi_postgres_index_options;
 

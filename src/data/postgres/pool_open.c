@@ -49,7 +49,7 @@ static vsi_postgres_pool *allocate(const vestry_host *host, const vestry_postgre
   bool is_whole = pool->url && (pool->setup || !options->setup);
   for (size_t i = 0; i < count && is_whole; i++) {
     pool->conns[i].pool = pool;
-    is_whole = !vsi_postgres_statements_init(&pool->conns[i].statements, host, &pool->definitions, VSI_SQL_STATEMENTS);
+    is_whole = !vsi_postgres_statements_init(&pool->conns[i].statements, host, VSI_SQL_STATEMENTS);
   }
   if (is_whole) return pool;
   vsi_postgres_pool_destroy(&pool->is);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The prepared statements of one connection (statements.h). */
+/* The prepared statements of one connection, and their witnesses (statements.h). */
 #include "data/postgres/statements.h"
 
 #include <stdio.h>
@@ -9,10 +9,31 @@
 
 enum { PIPELINE_MOST = 64, PART_BYTES = 320 };
 
-vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, const vestry_host *host,
-                                        const _Atomic(unsigned) *definitions, size_t most) {
+/* A row with the number of relations that the statement names, the witness's text, which is NULL if there can be
+ * none, and whether the statement ($1) may call a function that is not the server's: a name of one is in it, before
+ * a parenthesis, or anywhere if the statement has comments. The relations are those that this transaction has
+ * locked, as it has after parsing the statement, and whose names the text ($1) contains. Relations of a view are
+ * excluded, because their types cannot change while the view exists. A select list has at most 1,664 columns. */
+static const char witness_sql[] =
+    "WITH used AS (SELECT DISTINCT l.relation AS oid FROM pg_catalog.pg_lock_status() l WHERE l.pid ="
+    " pg_catalog.pg_backend_pid() AND l.relation >= 16384::oid AND l.mode <> 'SIReadLock'),"
+    " named AS (SELECT c.oid, row_number() OVER () AS n FROM used JOIN pg_catalog.pg_class c USING (oid)"
+    " WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND position(lower(c.relname::text) IN lower($1::text)) > 0),"
+    " columns AS (SELECT pg_catalog.string_agg(pg_catalog.format('r%s.%I', n, a.attname), ', ' ORDER BY n, a.attnum)"
+    " AS list, coalesce(count(*) <= 1600 AND bool_and(pg_catalog.has_column_privilege(oid, a.attnum, 'SELECT')), false)"
+    " AS is_readable"
+    " FROM named JOIN pg_catalog.pg_attribute a ON a.attrelid = oid AND a.attnum > 0 AND NOT a.attisdropped)"
+    " SELECT (SELECT count(*) FROM named) + (SELECT count(*) FROM used WHERE NOT EXISTS (SELECT FROM"
+    " pg_catalog.pg_class c WHERE c.oid = used.oid)), CASE WHEN is_readable AND NOT EXISTS (SELECT FROM used WHERE NOT"
+    " EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = used.oid)) THEN 'SELECT ' || list || ' FROM ' ||"
+    " (SELECT pg_catalog.string_agg(pg_catalog.format('ONLY %s AS r%s', oid::regclass, n), ', ') FROM named) ||"
+    " ' WHERE false' END, EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid >= 16384::oid AND"
+    " position(lower(p.proname::text) || CASE WHEN position('--'::text IN $1::text) + position('/*'::text IN $1::text) "
+    "> 0"
+    " THEN ''::text ELSE '('::text END IN translate(lower($1::text), E' \\n\\r\\t\\f\"', ''::text)) > 0) FROM columns";
+
+vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, const vestry_host *host, size_t most) {
   statements->host = host;
-  statements->definitions = definitions;
   statements->most = most;
   statements->all = vsi_calloc(host, most, sizeof *statements->all);
   return statements->all ? VESTRY_OK : VESTRY_NO_MEMORY;
@@ -37,6 +58,10 @@ static void name_it(const char *prefix, const char *sql, size_t len, char name[V
   snprintf(name, VSI_POSTGRES_STATEMENT_NAME_BYTES, "%s_%016llx%016llx", prefix,
            (unsigned long long)vsi_hash_bytes(0, sql, len),
            (unsigned long long)vsi_hash_bytes(VSI_HASH_GOLDEN, sql, len));
+}
+
+static void name_witness(const vsi_postgres_prepared *prepared, char name[VSI_POSTGRES_STATEMENT_NAME_BYTES]) {
+  snprintf(name, VSI_POSTGRES_STATEMENT_NAME_BYTES, "%.40s_w", prepared->name);
 }
 
 static vsi_postgres_prepared *look(vsi_postgres_statements *statements, const char *sql) {
@@ -78,15 +103,28 @@ static bool gather(PGconn *db, bool is_sent, int count, PGresult **ret_results, 
   return false;
 }
 
+/* Return the first of two results if it failed, otherwise the second; NULL: the connection is lost. */
+static PGresult *gather_two(PGconn *db, bool is_sent, bool *ret_first_failed, uint64_t until_ns) {
+  PGresult *results[2];
+  if (!gather(db, is_sent, 2, results, until_ns)) return NULL;
+  *ret_first_failed = !vsi_postgres_is_done(results[0]);
+  PQclear(results[*ret_first_failed ? 1 : 0]);
+  return results[*ret_first_failed ? 0 : 1];
+}
+
 /* --------------------------------------------------------------------------------------------------- making ------- */
 
 /* Drop a statement in the server. */
 static PGresult *give_up(vsi_postgres_statements *statements, PGconn *db, vsi_postgres_prepared *prepared,
                          uint64_t until_ns) {
-  char sql[VSI_POSTGRES_STATEMENT_NAME_BYTES + 16];
+  char sql[2 * (VSI_POSTGRES_STATEMENT_NAME_BYTES + 16)], witness[VSI_POSTGRES_STATEMENT_NAME_BYTES];
+  name_witness(prepared, witness);
   snprintf(sql, sizeof sql, "DEALLOCATE %s", prepared->name);
-  PGresult *result = vsi_postgres_ask(db, sql, until_ns);
-  if (!vsi_postgres_is_done(result)) return result;
+  const size_t len = strlen(sql);
+  if (prepared->has_witness) snprintf(sql + len, sizeof sql - len, "; DEALLOCATE %s", witness);
+  PGresult *result = prepared->is_kept ? vsi_postgres_ask(db, sql, until_ns) : NULL;
+  if (prepared->is_kept && !vsi_postgres_is_done(result)) return result;
+  if (!prepared->is_kept) result = PQmakeEmptyPGresult(db, PGRES_COMMAND_OK);
   vsi_free(statements->host, prepared->sql);
   *prepared = statements->all[--statements->count];
   return result;
@@ -108,10 +146,46 @@ static PGresult *make_room(vsi_postgres_statements *statements, PGconn *db, vsi_
   return PQmakeEmptyPGresult(db, PGRES_COMMAND_OK);
 }
 
+static PGresult *prepare(const vsi_postgres_prepared *made, PGconn *db, uint64_t until_ns) {
+  return PQsendPrepare(db, made->name, made->sql, 0, NULL) ? vsi_postgres_wait(db, until_ns) : NULL;
+}
+
+/* Prepare the witness and the statement in one transaction, so that no definition changes between them. */
+static PGresult *prepare_both(const vsi_postgres_prepared *made, PGconn *db, const char *witness, uint64_t until_ns) {
+  char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
+  bool first_failed;
+  name_witness(made, name);
+  const bool is_sent = PQenterPipelineMode(db) && PQsendPrepare(db, name, witness, 0, NULL) &&
+                       PQsendPrepare(db, made->name, made->sql, 0, NULL);
+  return gather_two(db, is_sent, &first_failed, until_ns);
+}
+
+static PGresult *ask_for_witness(const vsi_postgres_prepared *made, PGconn *db, uint64_t until_ns) {
+  const char *const texts[] = {made->sql};
+  bool first_failed;
+  const bool is_sent = PQenterPipelineMode(db) && PQsendPrepare(db, "", made->sql, 0, NULL) &&
+                       PQsendQueryParams(db, witness_sql, 1, NULL, texts, NULL, NULL, 0);
+  return gather_two(db, is_sent, &first_failed, until_ns);
+}
+
+static PGresult *make(vsi_postgres_prepared *made, PGconn *db, bool has_values, uint64_t until_ns) {
+  made->is_kept = true;
+  if (!has_values) return prepare(made, db, until_ns);
+  PGresult *row = ask_for_witness(made, db, until_ns), *result = row;
+  if (PQresultStatus(row) != PGRES_TUPLES_OK) return row;
+  const bool names_any = strtol(PQgetvalue(row, 0, 0), NULL, 10) > 0, calls_any = *PQgetvalue(row, 0, 2) == 't';
+  made->has_witness = names_any && !calls_any && !PQgetisnull(row, 0, 1);
+  made->is_kept = !calls_any && (made->has_witness || !names_any);
+  if (!made->is_kept) return row;
+  result = made->has_witness ? prepare_both(made, db, PQgetvalue(row, 0, 1), until_ns) : prepare(made, db, until_ns);
+  PQclear(row);
+  return result;
+}
+
 /* Find or prepare a statement. OK: *ret_prepared is set, or ran->result is the server's error, or NULL if the
  * connection is lost. */
-static vestry_err find(vsi_postgres_statements *statements, PGconn *db, const char *sql, uint64_t until_ns,
-                       vsi_postgres_prepared **ret_prepared, vsi_postgres_ran *ran) {
+static vestry_err find(vsi_postgres_statements *statements, PGconn *db, const char *sql, bool has_values,
+                       uint64_t until_ns, vsi_postgres_prepared **ret_prepared, vsi_postgres_ran *ran) {
   vsi_postgres_prepared *found = look(statements, sql);
   *ret_prepared = found;
   if (is_ready(statements, found)) return VESTRY_OK;
@@ -122,7 +196,7 @@ static vestry_err find(vsi_postgres_statements *statements, PGconn *db, const ch
   ran->result = make_room(statements, db, found, until_ns);
   if (vsi_postgres_is_done(ran->result)) {
     PQclear(ran->result);
-    ran->result = PQsendPrepare(db, made.name, sql, 0, NULL) ? vsi_postgres_wait(db, until_ns) : NULL;
+    ran->result = make(&made, db, has_values, until_ns);
   }
   if (!vsi_postgres_is_done(ran->result)) {
     ran->is_stale = is_state(ran->result, "26000"); /* the statement whose room was needed has been deallocated */
@@ -138,6 +212,12 @@ static vestry_err find(vsi_postgres_statements *statements, PGconn *db, const ch
 }
 
 /* -------------------------------------------------------------------------------------------------- running ------- */
+
+/* Return whether the error is about definitions: other result columns, a name that does not exist or that this role may
+ * not use, a statement that does not exist. */
+static bool is_of_definitions(const PGresult *result) {
+  return is_state(result, "0A000") || is_state(result, "42") || is_state(result, "26000");
+}
 
 /* Commands of one round trip. */
 typedef struct pipeline {
@@ -214,7 +294,8 @@ static void keep_parts(const pipeline *p, PGresult *const *results) {
 }
 
 static int send_own(const vsi_postgres_prepared *is, PGconn *db, const vsi_postgres_values *values) {
-  return PQsendQueryPrepared(db, is->name, values->count, values->texts, NULL, NULL, 0);
+  return is->is_kept ? PQsendQueryPrepared(db, is->name, values->count, values->texts, NULL, NULL, 0)
+                     : PQsendQueryParams(db, is->sql, values->count, NULL, values->texts, NULL, NULL, 0);
 }
 
 static int first_failed_of(PGresult *const *results, int from, int end) {
@@ -235,28 +316,32 @@ bool vsi_postgres_statements_undo(vsi_postgres_statements *statements, PGconn *d
   return is_done;
 }
 
-/* Run a statement with the beginning and end of its transaction, and the undoing. Advisory locks are released inside
- * the transaction. The result is that of the first one that fails; otherwise, the statement's. */
+/* Run a statement with its witness, the beginning and end of its transaction, and the undoing. Advisory locks are
+ * released inside the transaction. The result is that of the first one that fails; otherwise, the statement's. */
 static void run_in_pipeline(vsi_postgres_statements *statements, const vsi_postgres_prepared *is, PGconn *db,
                             const vsi_postgres_values *values, const vsi_postgres_around *around, uint64_t until_ns,
                             vsi_postgres_ran *ran) {
   static const char roll_back[] = "ROLLBACK", unlock[] = "SELECT pg_catalog.pg_advisory_unlock_all()";
   const vsi_postgres_kept kept = around->is_first ? statements->kept : VSI_POSTGRES_KEPT_NOTHING;
   PGresult *results[PIPELINE_MOST];
+  char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
   pipeline p = {.statements = statements, .db = db};
+  name_witness(is, name);
   bool is_sent = PQenterPipelineMode(db) && (kept != VSI_POSTGRES_KEPT_ANYTHING || send_undoing(&p));
   const int begin = p.count;
   is_sent = is_sent && send_parts(&p, around->begin) && (kept != VSI_POSTGRES_KEPT_LOCKS || send_parts(&p, unlock));
-  const int own = p.count++;
+  const int witness = p.count, own = witness + is->has_witness;
+  if (is->has_witness) is_sent = is_sent && PQsendQueryPrepared(db, name, 0, NULL, NULL, NULL, 0);
+  p.count = own + 1;
   is_sent = is_sent && send_own(is, db, values) && (!around->rolls_back || send_parts(&p, roll_back));
   if (!gather(db, is_sent, p.count, results, until_ns)) return;
   keep_parts(&p, results);
   const int at = first_failed_of(results, 0, own);
-  if (at == own && kept) statements->kept = VSI_POSTGRES_KEPT_NOTHING;
+  if (at >= witness && kept) statements->kept = VSI_POSTGRES_KEPT_NOTHING;
   ran->result = results[at];
   ran->is_unclean = at < begin;
-  ran->is_unbegun = at >= begin && at < own;
-  ran->is_stale = at < own && is_state(results[at], "26000");
+  ran->is_unbegun = at >= begin && at < witness;
+  ran->is_stale = at < own && (at < witness ? is_state(results[at], "26000") : is_of_definitions(results[at]));
   for (int i = 0; i < p.count; i++)
     if (i != at) PQclear(results[i]);
 }
@@ -265,31 +350,29 @@ vestry_err vsi_postgres_statements_run(vsi_postgres_statements *statements, PGco
                                        const vsi_postgres_values *values, vsi_postgres_around *around,
                                        uint64_t until_ns, vsi_postgres_ran *ret_ran) {
   const vsi_postgres_around sent = *around;
-  const unsigned definitions = atomic_load_explicit(statements->definitions, memory_order_relaxed);
   vsi_postgres_prepared *is;
   *ret_ran = (vsi_postgres_ran){.result = NULL};
-  if (statements->definitions_seen != definitions && statements->count) statements->is_stale = true;
-  statements->definitions_seen = definitions;
   if (sent.is_first && !is_ready(statements, look(statements, sql)) &&
       !vsi_postgres_statements_undo(statements, db, until_ns)) {
     ret_ran->is_unclean = true;
     return VESTRY_OK;
   }
-  vestry_err error = find(statements, db, sql, until_ns, &is, ret_ran);
+  vestry_err error = find(statements, db, sql, values->count > 0, until_ns, &is, ret_ran);
   if (error || !is) return error;
   is->used = ++statements->looks;
   ret_ran->result = NULL;
   *around = (vsi_postgres_around){.begin = NULL};
-  if (sent.begin || sent.rolls_back || (sent.is_first && statements->kept))
+  if (is->has_witness || sent.begin || sent.rolls_back || (sent.is_first && statements->kept))
     run_in_pipeline(statements, is, db, values, &sent, until_ns, ret_ran);
   else if (send_own(is, db, values))
     ret_ran->result = vsi_postgres_wait(db, until_ns);
   const PGresult *result = ret_ran->result;
   if (vsi_postgres_is_done(result) || ret_ran->is_unclean) return VESTRY_OK;
-  if (!ret_ran->is_new && (is_state(result, "0A000") || is_state(result, "26000"))) ret_ran->is_stale = true;
+  const bool was_kept = is->is_kept && !ret_ran->is_new;
+  if (was_kept && (is_state(result, "0A000") || is_state(result, "26000"))) ret_ran->is_stale = true;
   if (ret_ran->is_stale) statements->is_stale = true;
-  /* A value or name that does not fit, for example because the type of a column or a function has changed. */
-  ret_ran->is_doubted = !ret_ran->is_new && values->count && (is_state(result, "22") || is_state(result, "42"));
+  /* A value or name that does not fit, for example the types of a function that was replaced. */
+  ret_ran->is_doubted = was_kept && values->count && (is_state(result, "22") || is_state(result, "42"));
   if (ret_ran->is_doubted) is->is_doubted = true;
   return VESTRY_OK;
 }

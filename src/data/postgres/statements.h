@@ -3,9 +3,12 @@
  *
  * The server determines the types of parameters when it prepares a statement, and keeps them when another client alters
  * the table. For example, a text is then read as a `timestamp`, and stored in a column that has become `timestamptz`.
- * The server reports only changes of the result's columns. Therefore, all statements are prepared again when the number
- * `definitions` has changed, with which the follower of commits counts the commits that change definitions. A statement
- * that fails because a value does not fit is prepared again, too.
+ * The server reports only changes of the result's columns. Therefore, a statement with parameters has a witness: a
+ * prepared query whose result has all columns of the tables that the statement names, and no row. The witness is
+ * executed before the statement, in one round trip and one transaction; after an ALTER it fails, and the statement is
+ * not executed. If a table has columns that this role may not read, there is no witness, and the statement is prepared
+ * each time. So is a statement that may call a function of the application, because the function can be replaced by one
+ * with other parameters, and the server does not report this.
  *
  * A transaction begins with a session in the state of its setup, whatever earlier ones did: in the round trip that
  * begins it, the server first undoes all that they may have kept. No text of a statement shows this, because any
@@ -23,7 +26,9 @@ enum { VSI_POSTGRES_STATEMENT_NAME_BYTES = 48 };
 
 typedef struct vsi_postgres_prepared {
   char *sql;
-  uint64_t used;   /* number of the lookup that found it last */
+  uint64_t used; /* number of the lookup that found it last */
+  bool has_witness;
+  bool is_kept;    /* false: prepared each time */
   bool is_doubted; /* it failed, perhaps because types of its tables have changed: prepared again */
   char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
 } vsi_postgres_prepared;
@@ -52,9 +57,7 @@ typedef struct vsi_postgres_statements {
   vsi_postgres_prepared *all;
   size_t count, most;
   vsi_postgres_around_part parts[VSI_POSTGRES_PARTS];
-  const _Atomic(unsigned) *definitions; /* of the pool; relaxed, because it only shows that something has changed */
-  unsigned definitions_seen;
-  bool is_stale; /* definitions have changed: all are prepared again */
+  bool is_stale; /* the definitions of a statement have changed: all are prepared again */
   uint64_t looks;
   char *restoring; /* a query that makes the settings of the session's setup again, and releases its advisory locks */
   vsi_postgres_kept kept;
@@ -84,8 +87,7 @@ typedef struct vsi_postgres_ran {
 } vsi_postgres_ran;
 
 /* Initialize a zeroed struct. OK | NO_MEMORY */
-vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, const vestry_host *host,
-                                        const _Atomic(unsigned) *definitions, size_t most);
+vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, const vestry_host *host, size_t most);
 void vsi_postgres_statements_finish(vsi_postgres_statements *statements);
 /* Forget all statements, because there is another connection. */
 void vsi_postgres_statements_forget(vsi_postgres_statements *statements);
