@@ -45,8 +45,7 @@ VESTRY_API uint32_t vsi_log_reason(const char *line);
 /* Return whether to log a line about this reason (not 0): at the rate for each reason, and for at most
  * VSI_REPEATED_REASONS reasons at a time. All calls for a log have the same rate.
  * ret_left_out  for true: how many lines about it were left out since the last one; NULL: not needed */
-VESTRY_API bool vsi_log_is_due(vsi_repeated_log *log, vsi_log_rate rate, uint32_t reason, uint64_t now_ns,
-                               uint32_t *ret_left_out);
+bool vsi_log_is_due(vsi_repeated_log *log, vsi_log_rate rate, uint32_t reason, uint64_t now_ns, uint32_t *ret_left_out);
 /* Log a line whose cause can repeat without bound, for example for each request or row, if it is due: once a minute for
  * each reason, and for at most VSI_REPEATED_REASONS reasons in a minute. It ends with the number of left-out lines
  * about its reason, " (and 7 times before)". If this thread holds back the line (vsi_log_hold), it counts as due,

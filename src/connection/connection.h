@@ -233,7 +233,7 @@ static inline vestry_cause vsi_connection_cause(const vestry_connection *connect
 static inline bool vsi_connection_is_open(const vestry_connection *connection) {
   return vsi_connection_cause(connection) == VESTRY_CAUSE_NONE;
 }
-VESTRY_API vestry_connection_state vsi_connection_state(const vestry_connection *connection);
+vestry_connection_state vsi_connection_state(const vestry_connection *connection);
 
 /* Call a node's function when the connection ends. A closing connection that has not ended yet is accepted. The node
  * must stay at its address until it was called or cancelled.
