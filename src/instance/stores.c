@@ -13,7 +13,9 @@
 static void warn_if_full(vsi_instance_store *from, const vestry_purged *gone) {
   const vestry_store *store = from->store;
   if (gone->cause != VESTRY_CAUSE_SIZE || store->max_per_scope_count || !vestry_connection_is_open(gone->value)) return;
-  if (atomic_exchange_explicit(&from->was_full, true, memory_order_relaxed)) return; /* relaxed: it orders nothing */
+  /* Relaxed: it orders nothing. Read first, because every eviction comes here, and the exchange would write. */
+  if (atomic_load_explicit(&from->was_full, memory_order_relaxed)) return;
+  if (atomic_exchange_explicit(&from->was_full, true, memory_order_relaxed)) return;
   vsi_log(from->v->host, VESTRY_LOG_WARN,
           "store: it is full, so the least recently used stream ends (cause SIZE), and its browser reconnects; set "
           "vestry_bounds.max_count to the maximum number of streams, times the keys of a stream");
@@ -67,7 +69,6 @@ static vestry_err create_own(vestry *v, const vestry_options *options, vsi_insta
 static const char *find_mistake_in(const vestry *v, const vestry_named_store *given) {
   if (!given->store) return "its store is NULL";
   if (!given->name && given->scope) return "the store without a name has a scope function; set options.scope instead";
-  if (given->store->owner) return "another instance has it, or another name of this one";
   if (given->store->host != v->host) return "its host is not the host of the instance";
   if (given->store->exit.value.entering != vestry_connection_values.entering)
     return "its values are not those of vestry_connection_values";
@@ -78,7 +79,8 @@ static const char *find_mistake_in(const vestry *v, const vestry_named_store *gi
   }
   vestry_store_stats stats = {0};
   vestry_store_stats_get(given->store, &stats);
-  return stats.live_count ? "it is not empty" : NULL;
+  if (stats.live_count) return "it is not empty";
+  return given->store->owner ? "another instance has it, or another name of this one" : NULL;
 }
 
 static vestry_err refuse_store(const vestry *v, const char *name, const char *why) {
@@ -92,8 +94,7 @@ static vestry_err take_over(vestry *v, const vestry_named_store *given) {
   const char *mistake = find_mistake_in(v, given);
   if (mistake) return refuse_store(v, given->name, mistake);
   vsi_instance_store *to = given->name ? &v->stores[v->stores_count] : &v->stores[0];
-  *to = (vsi_instance_store){
-      .v = v, .scope = given->scope, .scope_ctx = given->scope_ctx, .purge = purged, .purge_ctx = to};
+  *to = (vsi_instance_store){v, .scope = given->scope, .scope_ctx = given->scope_ctx, .purge = purged, .purge_ctx = to};
   if (given->name && !(to->name = vsi_strdup(v->host, given->name, strlen(given->name)))) return VESTRY_NO_MEMORY;
   if (given->name) v->stores_count++;
   vsi_store_adopt(given->store, v, &to->purge, &to->purge_ctx);
