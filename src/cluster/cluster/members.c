@@ -228,7 +228,7 @@ static vsi_peer *find_place(vestry_cluster *cluster) {
     if (!vsi_peer_lives(peer) && (!found || peer->received_ns < found->received_ns)) found = peer;
   }
   if (!found) {
-    cluster->placeless_ns = vsi_now_ns(cluster->host);
+    cluster->placeless_ns = vsi_now_ns(cluster->host) | 1; /* not 0, which means none */
     cluster->notices.is_full = true;
     vsi_cluster_notify(cluster);
   }

@@ -216,8 +216,7 @@ static void send_to(vestry_cluster *cluster, vsi_remote_request *request, const 
   if (!request->is_under_way) end(cluster, request, conclude(cluster, request), done);
 }
 
-/* Send all requests of a line to some nodes; `all` false: those that are under way, to which
- * a question applied. */
+/* Send the requests of a line to some nodes: all of them, or those that are under way, to which a question applied. */
 static void send_line(vestry_cluster *cluster, vsi_line *line, const vsi_bits *to, bool all,
                       vsi_remote_request **done) {
   line->to = *to;
