@@ -98,11 +98,12 @@ static inline unsigned vsi_group_place_of(const vsi_index_group *in, uint32_t nu
   return hits & VSI_GROUP_MASK;
 }
 
-/* Return the newest entry of a key; 0: none. hash: the hash that places it. Nearly always it is the first entry of its
- * home that has the tag. `any` examines all others; it gets the parts of the arrays, because a caller keeps them in
- * registers (replace_victim). */
+/* As vsi_index_find, but examines all entries that have the tag. It gets the parts of the arrays, so that no function
+ * gets the address of the arrays, and a caller can keep them in registers (replace_victim). */
 uint32_t vsi_index_find_any(const vsi_index_group *groups, uint32_t count, const vsi_entry *entries, uint32_t home,
                             const vestry_scoped_key *key, uint8_t tag);
+/* Return the newest entry of a key; 0: none. hash: the hash that places it. Nearly always the key's entry is the first
+ * one of its home that has the tag. */
 static inline uint32_t vsi_index_find(const vsi_arrays *in, const vsi_placing *placing, const vestry_scoped_key *key,
                                       uint64_t hash) {
   const uint32_t home = vsi_index_home(in, placing, hash);

@@ -21,7 +21,7 @@ vestry_err vsi_key_measure(const vestry_key *key, size_t *ret_len);
  * character. capacity: not 0. A malformed part ends the text. Returns whether the text was cut. */
 VESTRY_API bool vsi_key_show(const void *encoded, size_t len, char *buffer, size_t capacity);
 
-/* A vestry_ready_key. */
+/* A vestry_ready_key. From `key` on it is what vsi_scoped_key_keep writes. */
 typedef struct vsi_ready_key {
   vestry_key_type type;  /* READY; in the place of vestry_key's type */
   uint64_t secret;       /* a part of the secret of the hash in `key` */

@@ -51,7 +51,7 @@ static inline packer pack(packer to, uint64_t bytes, unsigned len) {
 
 enum { LEAF_MOST = 127, LEAF_WORDS = 18, SCOPE_MOST = 64 };
 
-/* Pack an integer in the encoding of key.c. */
+/* Pack an integer in the encoding of key.h. */
 static inline packer pack_integer(packer to, int64_t integer) {
   uint64_t number = (uint64_t)integer << 1 ^ (integer < 0 ? UINT64_MAX : 0);
   if (__builtin_expect(number < 0x80, 1)) return pack(to, VESTRY_KEY_INTEGER | number << 8, 2);

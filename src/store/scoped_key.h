@@ -23,8 +23,8 @@ static inline size_t vsi_words_for(size_t bytes) {
   return (bytes + 7) / 8;
 }
 
-/* Return whether this number of bytes is equal, rounded up to pairs of words. bytes > 0. The first three pairs, which
- * an entry contains, are compared without a loop, because the end of a loop is predicted badly. */
+/* Return whether this number of bytes is equal, rounded up to pairs of words. bytes > 0. A key that an
+ * entry contains has at most three pairs, which are compared without a loop. */
 static inline bool vsi_words_equal(const uint64_t *a, const uint64_t *b, size_t bytes) {
   const vsi_word_pair *one = (const void *)a, *other = (const void *)b;
   vsi_word_pair differ = one[0] ^ other[0];

@@ -244,44 +244,44 @@ vestry_err vestry_store_ready(vestry_store *store, vestry_scope scope, const ves
   vestry_err error = vsi_store_pack(store, &scoped, scope, key);
   if (error) return vsi_key_refuse(store->host, "vestry_store_ready", error);
   vsi_ready_key *ready = (vsi_ready_key *)ret_ready;
-  const uint32_t lens = vsi_scoped_key_lens(scoped.key);
-  const size_t bytes = vsi_lens_words(lens) * sizeof(uint64_t);
-  if (bytes <= sizeof ready->words) {
+  const bool fits = vsi_lens_words(vsi_scoped_key_lens(scoped.key)) <= sizeof ready->words / sizeof *ready->words;
+  if (fits) {
     ready->type = VESTRY_KEY_READY;
     ready->secret = store->exit.hash.low;
-    ready->key = vsi_scoped_key_at(&ready->lens, lens, scoped.key->hash);
-    ready->lens = lens;
-    memcpy(ready->words, vsi_scoped_key_words(scoped.key), bytes);
+    (void)vsi_scoped_key_keep(store->host, scoped.key, &ready->key, sizeof *ready - offsetof(vsi_ready_key, key));
   }
   vsi_scoped_key_finish(&scoped);
-  return bytes <= sizeof ready->words ? VESTRY_OK : VESTRY_TOO_LARGE;
+  return fits ? VESTRY_OK : VESTRY_TOO_LARGE;
 }
 
-/* References to values, the newest last in the array. */
+/* References to values, the newest first. */
 typedef struct held {
   void (*ref)(void *value);
   void **values;
-  size_t room, count;
+  size_t room, *count;
 } held;
 
 static void hold_value(void *value, void *ctx) {
   held *h = ctx;
-  if (h->count == h->room) return;
-  h->values[h->room - ++h->count] = value;
+  if (*h->count == h->room) return;
+  h->values[(*h->count)++] = value;
   h->ref(value);
 }
 
 vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
                             size_t *count) {
-  held h = {store->exit.value.ref, values, *count, 0};
+  held h = {store->exit.value.ref, values, *count, count};
   *count = 0;
   vsi_scoped_key scoped;
   vestry_err error = vsi_store_pack(store, &scoped, scope, key);
   if (error) return vsi_key_refuse(store->host, "vestry_store_get", error);
   error = vsi_store_with(store, scoped.key, hold_value, &h);
   vsi_scoped_key_finish(&scoped);
-  if (h.count < h.room) memmove(values, values + h.room - h.count, h.count * sizeof *values);
-  *count = h.count;
+  for (size_t i = 0; i < *count / 2; i++) { /* the newest last */
+    void *other = values[*count - 1 - i];
+    values[*count - 1 - i] = values[i];
+    values[i] = other;
+  }
   return error;
 }
 
@@ -363,7 +363,7 @@ vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime) {
     atomic_store_explicit(&store->armed_ns, timer ? UINT64_MAX : 0, memory_order_seq_cst);
   }
   vsi_mutex_unlock(&store->driver_lock);
-  /* This waits for fire, which takes driver_lock. */
+  /* This waits for fire, which takes driver_lock, so it must not be held here. */
   vestry_timer_destroy(is_driven ? timer : former);
   if (timer) error = is_driven ? VESTRY_EXISTS : arm(store, deadline_of(store));
   if (error && !is_driven) (void)vestry_store_drive(store, NULL);

@@ -200,7 +200,7 @@ static inline void vsi_visit_leave(vsi_store_visit *visit, uint32_t number, vest
 }
 
 /* Return the cause with which an entry must leave: idle time or lifetime, whichever ended first. NONE: the entry
- * stays. */
+ * stays. Nearly always one comparison is enough; `cause` makes all of them. */
 vestry_cause vsi_shard_cause(const vsi_shard *shard, const vsi_clock *clock, uint32_t now, uint32_t number);
 static inline vestry_cause vsi_shard_due(const vsi_shard *shard, const vsi_clock *clock, uint32_t now,
                                          uint32_t number) {
