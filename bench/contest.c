@@ -16,7 +16,7 @@ enum { THREADS_MOST = 256, KEY_BYTES_LEAST = 8, KEY_BYTES_MOST = 1024 };
 int contest_parse(int argc, char **argv, const bench_option *more, int more_count, contest_settings *ret_settings) {
   const char *workload_text = NULL, *api = "get", *seconds = "2", *keys = "session";
   uint64_t capacity = 10000, threads = 2, key_bytes = 16, seed = 1, warm_ms = 500, idle_ms = 0, verbose = 0,
-           latency = 0;
+           latency = 0, objects = 0;
   bench_option options[16] = {{"--workload", &workload_text, NULL, 0, 0},
                               {"--api", &api, NULL, 0, 0},
                               {"--seconds", &seconds, NULL, 0, 0},
@@ -28,8 +28,9 @@ int contest_parse(int argc, char **argv, const bench_option *more, int more_coun
                               {"--idle-ms", NULL, &idle_ms, 0, 3600000},
                               {"--verbose", NULL, &verbose, 0, 0},
                               {"--latency", NULL, &latency, 0, 0},
-                              {"--keys", &keys, NULL, 0, 0}};
-  enum { OWN = 12 };
+                              {"--keys", &keys, NULL, 0, 0},
+                              {"--objects", NULL, &objects, 0, 0}};
+  enum { OWN = 13 };
   for (int i = 0; i < more_count; i++) options[OWN + i] = more[i];
   int status = bench_options(argc, argv, options, OWN + more_count);
   if (status) return status;
@@ -48,6 +49,10 @@ int contest_parse(int argc, char **argv, const bench_option *more, int more_coun
   }
   if (!workload_text || !workload_named(workload_text, &settings.work.kind)) {
     fprintf(stderr, "%s: --workload: expected churn, zipf, hit, hot, mixed or idle\n", program_invocation_short_name);
+    return 2;
+  }
+  if (objects && settings.work.kind != WORKLOAD_HIT) {
+    fprintf(stderr, "%s: --objects: only for hit\n", program_invocation_short_name);
     return 2;
   }
   if (!threads && settings.work.kind != WORKLOAD_IDLE) {
@@ -69,6 +74,7 @@ int contest_parse(int argc, char **argv, const bench_option *more, int more_coun
   settings.work.threads = threads;
   settings.work.key_bytes = session ? WORKLOAD_SESSION_BYTES : key_bytes;
   settings.work.seed = seed;
+  settings.work.objects = objects;
   *ret_settings = settings;
   return 0;
 }

@@ -71,7 +71,8 @@ enum { CONTEST_BATCH = 256, CONTEST_TIMED = 32, CONTEST_ALL_BUT_IDLE = (1 << WOR
 #define CONTEST_INLINE static inline __attribute__((always_inline))
 
 CONTEST_INLINE const unsigned char *contest_next_key(contest_worker *worker) {
-  const unsigned char *key = worker->stream.keys + worker->at * worker->settings->work.key_bytes;
+  const size_t number = worker->stream.objects ? worker->stream.objects[worker->at] : worker->at;
+  const unsigned char *key = worker->stream.keys + number * worker->settings->work.key_bytes;
   worker->at = worker->at + 1 == worker->stream.count ? 0 : worker->at + 1;
   return key;
 }

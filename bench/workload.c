@@ -157,17 +157,24 @@ static uint64_t checksum_key(uint64_t checksum, const unsigned char *key, unsign
   return (checksum ^ (le64toh(first) + op)) * UINT64_C(0x100000001b3);
 }
 
+static size_t keys_bytes(const workload *work, const workload_stream *stream) {
+  return (work->objects ? work->capacity : stream->count) * work->key_bytes;
+}
+
 static bool create_stream(const workload *work, size_t thread, const double *sums, workload_stream *stream,
                           uint64_t *checksum) {
   bool mixed = work->kind == WORKLOAD_MIXED || work->kind == WORKLOAD_IDLE;
   stream->count = stream_length(work);
-  stream->keys = map(stream->count * work->key_bytes);
+  stream->keys = map(keys_bytes(work, stream));
+  stream->objects = work->objects ? map(stream->count * sizeof *stream->objects) : NULL;
   stream->ops = mixed ? map(stream->count) : NULL;
-  if (!stream->keys || (mixed && !stream->ops)) return false;
+  if (!stream->keys || (work->objects && !stream->objects) || (mixed && !stream->ops)) return false;
   draws from = {mix(work->seed + (thread + 1) * GOLDEN)};
   for (size_t at = 0; at < stream->count; at++) {
-    unsigned char *key = stream->keys + at * work->key_bytes;
-    write_key(work, next_index(work, thread, at, &from, sums), key);
+    const uint64_t index = next_index(work, thread, at, &from, sums);
+    unsigned char *key = stream->keys + (work->objects ? index - INDEX_FILL : at) * work->key_bytes;
+    if (work->objects) stream->objects[at] = (uint32_t)(index - INDEX_FILL);
+    write_key(work, index, key);
     unsigned char op = mixed ? next_op(&from) : WORKLOAD_GET;
     if (mixed) stream->ops[at] = op;
     *checksum = checksum_key(*checksum, key, op);
@@ -194,7 +201,8 @@ bool workload_streams_create(const workload *work, workload_stream *streams, uin
 
 void workload_streams_destroy(const workload *work, workload_stream *streams) {
   for (size_t thread = 0; thread < work->threads; thread++) {
-    unmap(streams[thread].keys, streams[thread].count * work->key_bytes);
+    unmap(streams[thread].keys, keys_bytes(work, &streams[thread]));
+    unmap(streams[thread].objects, streams[thread].count * sizeof *streams[thread].objects);
     unmap(streams[thread].ops, streams[thread].count);
   }
 }

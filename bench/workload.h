@@ -41,11 +41,13 @@ typedef struct workload {
   size_t capacity, threads;
   workload_keys keys;
   size_t key_bytes; /* SESSION: 48; BYTES: at least 8, because 8 bytes make keys distinct */
+  bool objects;     /* HIT: an operation takes its key from the one object that has it, not from a copy of its own */
 } workload;
 
 /* The operations of one thread, which it repeats. */
 typedef struct workload_stream {
-  unsigned char *keys; /* count × key_bytes */
+  unsigned char *keys; /* count × key_bytes; of objects: capacity × key_bytes */
+  uint32_t *objects;   /* the object of each operation; NULL: operation n has key n */
   unsigned char *ops;  /* WORKLOAD_GET, … one for each key; NULL: determined by the kind */
   size_t count;
 } workload_stream;

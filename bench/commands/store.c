@@ -72,7 +72,7 @@ static bool destroy(void *self) {
 
 /* --------------------------------------------------------------------------------------------- operations ---- */
 
-/* Ready keys of a thread's stream, made before the measurement (--ready); NULL: none. */
+/* A ready key for each object of a thread's stream, made before the measurement (--ready); NULL: none. */
 static _Thread_local vestry_ready_key *ready;
 static _Thread_local const unsigned char *ready_of;
 static uint64_t is_ready;
@@ -156,16 +156,14 @@ static const contest_ops hash_ops = {
     "vestry", " store=hash", CONTEST_ALL_BUT_IDLE, 0, false, false, create_hash, destroy, count, put, get, with,
     drop,     batch_hash};
 
-/* Make the ready keys of a worker's stream, of which only the first READY_MOST are used. They are freed with the
- * process. */
-enum { READY_MOST = 1 << 16 };
+/* Make the ready keys of a worker. They are freed with the process. */
 static void make_ready(contest_worker *worker) {
-  if (worker->stream.count > READY_MOST) worker->stream.count = READY_MOST;
-  const size_t count = worker->stream.count, len = worker->settings->work.key_bytes;
-  worker->at = 0;
+  const size_t count = worker->settings->work.capacity, len = worker->settings->work.key_bytes;
   ready_of = worker->stream.keys;
   ready = calloc(count, sizeof *ready);
-  for (size_t i = 0; ready && i < count; i++) {
+  if (!ready) abort();
+  for (size_t i = 0; i < count; i++) {
+    if (!ready_of[i * len]) continue; /* no operation uses it */
     shape s;
     read_shape(&s, ready_of + i * len, len);
     if (vestry_store_ready(store_of(worker->self), s.scope, &s.key, ready[i])) abort();
@@ -187,6 +185,10 @@ int bench_store(int argc, char **argv) {
   contest_settings settings;
   int status = contest_parse(argc, argv, more, 2, &settings);
   if (status) return status;
+  if (is_ready && !settings.work.objects) {
+    fputs("vestry-bench: --ready: only with --objects\n", stderr);
+    return 2;
+  }
   bool hash = !strcmp(type, "hash");
   if (!hash && strcmp(type, "lru") != 0) {
     fprintf(stderr, "vestry-bench: --store: '%s' is not hash or lru\n", type);

@@ -22,8 +22,9 @@ Contest = namedtuple("Contest", "workload capacity threads api keys contenders")
 VESTRY = ["vestry-bench", "store", "--store"]
 CONTENDERS = {
     "vestry": VESTRY + ["lru"],
-    "vestry-ready": VESTRY + ["lru", "--ready"],
+    "vestry-ready": VESTRY + ["lru", "--ready", "--objects"],
     "boost": ["peer-boost"],
+    "boost-objects": ["peer-boost", "--objects"],
     "cuckoo": ["peer-cuckoo"],
     "tbb": ["peer-tbb"],
     "rocksdb": ["peer-rocksdb"],
@@ -33,8 +34,8 @@ CONTENDERS = {
 MAPS = ["boost", "tbb", "cuckoo"]
 CACHES = ["vestry", "rocksdb", "uthash"]
 CONTESTS = [Contest(*row) for threads in (1, 2) for row in [
-    ("hit", 10000, threads, "get", "session", ["vestry", "vestry-ready", *MAPS, "rocksdb"]),
-    ("hit", 10000, threads, "with", "session", ["vestry", "vestry-ready", *MAPS]),
+    ("hit", 10000, threads, "get", "session", ["vestry", *MAPS, "rocksdb", "vestry-ready", "boost-objects"]),
+    ("hit", 10000, threads, "with", "session", ["vestry", *MAPS, "vestry-ready", "boost-objects"]),
     ("hit", 1000000, threads, "get", "session", ["vestry", *MAPS]),
     ("churn", 10000, threads, "get", "session", CACHES),
     ("churn", 1000000, threads, "get", "session", CACHES),
