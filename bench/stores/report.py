@@ -83,7 +83,7 @@ def lost_rows(groups):
     """Return the contests in which another contestant takes less CPU time than vestry."""
     rows = []
     for (contender, *contest), runs in groups.items():
-        own = groups.get(("vestry", *contest))
+        own = groups.get(("vestry-ready" if contender == "boost-objects" else "vestry", *contest))
         values = ratios(own, runs) if own and not contender.startswith("vestry") else [1]
         if statistics.median(values) < 1:
             rows.append([title(*contest), LABELS[contender], f"{median(own, 'cpu_ns_per_op'):.0f} ns",
