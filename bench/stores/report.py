@@ -143,8 +143,8 @@ NOTES = """## Method
 `VESTRY_KEY("counter", n)`. vestry receives this tuple at each call, as an application writes it, packs it, and hashes \
 it with a secret. The peers store the same 48 bytes inline. Rows with "keys of 16 bytes" use such keys in the unnamed scope.
 - A program has a ready key in the object that it addresses with it. So in rows with ready keys, and of boost with key \
-objects, each of the 10,000 keys is in one place of memory, and an operation reads it there. In all other rows an \
-operation reads a copy of its own, beside that of the operation before. Memory includes the ready keys (320 bytes).
+objects, each of the 10,000 keys is in one place of memory, and an operation reads it there. In all other rows \
+each operation has a copy of the key, beside that of the operation before. Memory includes the ready keys (320 bytes).
 - All contestants receive the same keys, which are made before the measurement. Each result contains a checksum of its \
 keys, and the script writes no page if two checksums differ.
 - Workloads:
