@@ -160,7 +160,7 @@ TEST_CASE(flushed_transaction_leaves_no_setting_without_memory) {
   lender l;
   vestry_sql_transaction *transaction;
   begin(&l, "PRAGMA synchronous = NORMAL");
-  assert_int_equal(vsi_sqlite_begin_one(l.pool, true, false, &transaction), VESTRY_OK);
+  assert_int_equal(vsi_sqlite_begin_by(l.pool, VESTRY_SQL_WRITE, VSI_SQLITE_FLUSHED, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t VALUES(1)", NULL, NULL, NULL), VESTRY_OK);
   sqlite3_set_authorizer(vestry_sqlite_handle(transaction), permit, NULL); /* this outdates all prepared statements */
   starve(true);

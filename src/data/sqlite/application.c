@@ -1,77 +1,61 @@
 /* SPDX-License-Identifier: MIT */
-/* SQLite as the database of an application (vestry/app/application.h). */
-#include "base/memory.h"
-#include "data/sql/sql.h"
-#include "vestry/data/sqlite.h"
+/* SQLite as the database of an application (vestry/app/application.h). The follower is the pool, which has the followed
+ * database. */
+#include "data/sqlite/pool.h"
 
-typedef struct follower {
-  vestry_sql_pool *pool;
-  vestry_sqlite *database;
-} follower;
-
-/* Read the options of the pool and of the followed database, which is the same file. */
-static void read_options(const void *given, const char *place, const vestry_host *host,
-                         vestry_sqlite_pool_options *ret_pool, vestry_sqlite_options *ret_follow) {
-  const vestry_sqlite_database own = given ? *(const vestry_sqlite_database *)given : (vestry_sqlite_database){0};
-  *ret_pool = own.pool ? *own.pool : (vestry_sqlite_pool_options){0};
-  *ret_follow = own.follow ? *own.follow : (vestry_sqlite_options){0};
-  if (!ret_pool->host) ret_pool->host = host;
-  if (place) ret_pool->path = place;
-  ret_follow->path = ret_pool->path;
+static vestry_sqlite_database options_of(const void *given) {
+  return given ? *(const vestry_sqlite_database *)given : (vestry_sqlite_database){0};
 }
 
 static vestry_err open_pool(const void *given, const char *place, const vestry_host *host, vestry_sql_pool **ret_pool) {
-  vestry_sqlite_pool_options pool;
-  vestry_sqlite_options follow;
-  read_options(given, place, host, &pool, &follow);
+  const vestry_sqlite_database own = options_of(given);
+  const vestry_sqlite_level level = own.follow ? own.follow->level : VESTRY_SQLITE_DEFAULT;
+  vestry_sqlite_pool_options pool = own.pool ? *own.pool : (vestry_sqlite_pool_options){0};
+  if (!pool.host) pool.host = host;
+  if (place) pool.path = place;
   /* If it cannot be recorded, vestry_sqlite_create takes another level, or logs why it cannot. */
-  if (follow.level == VESTRY_SQLITE_DEFAULT || follow.level == VESTRY_SQLITE_FILE_PAGES)
-    (void)vestry_sqlite_record_pages();
+  if (level == VESTRY_SQLITE_DEFAULT || level == VESTRY_SQLITE_FILE_PAGES) (void)vestry_sqlite_record_pages();
   return vestry_sqlite_pool_create(&pool, ret_pool);
 }
 
 static vestry_err follow_pool(const void *given, const char *place, vestry_sql_pool *pool, vestry_pages *pages,
                               void **ret_follower) {
-  vestry_sqlite_pool_options ignored;
-  vestry_sqlite_options follow;
-  read_options(given, place, pool->host, &ignored, &follow);
-  follower *made = vsi_calloc(pool->host, 1, sizeof *made);
-  if (!made) return VESTRY_NO_MEMORY;
-  made->pool = pool;
-  vestry_err error = vestry_sqlite_create(pages, &follow, &made->database);
-  if (!error) error = vestry_sqlite_pool_follow(pool, made->database);
-  if (!error) {
-    *ret_follower = made;
-    return VESTRY_OK;
-  }
-  vestry_sqlite_destroy(made->database);
-  vsi_free(pool->host, made);
+  const vestry_sqlite_database own = options_of(given);
+  vestry_sqlite_options follow = own.follow ? *own.follow : (vestry_sqlite_options){0};
+  vestry_sqlite *database = NULL;
+  (void)place; /* the pool has it */
+  follow.path = vsi_sqlite_pool_of(pool)->path;
+  vestry_err error = vestry_sqlite_create(pages, &follow, &database);
+  if (!error) error = vestry_sqlite_pool_follow(pool, database);
+  if (error)
+    vestry_sqlite_destroy(database);
+  else
+    *ret_follower = pool;
   return error;
 }
 
-static vestry_err sync_pages(void *ctx, uint64_t *ret_seq, uint64_t timeout_ms) {
+static void *followed(void *pool) {
+  return vsi_sqlite_pool_database(pool);
+}
+
+static vestry_err sync_pages(void *pool, uint64_t *ret_seq, uint64_t timeout_ms) {
   (void)timeout_ms; /* it waits for no other process, unless one is writing */
-  return vestry_sqlite_sync(((follower *)ctx)->database, ret_seq);
+  return vestry_sqlite_sync(followed(pool), ret_seq);
 }
 
 /* The pages still exist here, as vestry_sqlite_destroy requires. */
-static void detach(void *ctx) {
-  follower *of = ctx;
-  (void)vestry_sqlite_pool_follow(of->pool, NULL); /* no connection is in use */
-  vestry_sqlite_destroy(of->database);
+static void detach(void *pool) {
+  vestry_sqlite *database = followed(pool);
+  (void)vestry_sqlite_pool_follow(pool, NULL); /* no connection is in use */
+  vestry_sqlite_destroy(database);
 }
 
-static void destroy(void *ctx) {
-  follower *of = ctx;
-  vsi_free(of->pool->host, of);
+static void destroy(void *pool) {
+  (void)pool; /* the application destroys it */
 }
 
-static void *followed(void *ctx) {
-  return ((follower *)ctx)->database;
-}
-
-static vestry_err add_metrics(void *ctx, vestry_sql_pool *pool, vestry_metrics *to) {
-  vestry_err error = vestry_sqlite_metrics(to, ((follower *)ctx)->database);
+static vestry_err add_metrics(void *follower, vestry_sql_pool *pool, vestry_metrics *to) {
+  vestry_err error = vestry_sqlite_metrics(to, followed(follower));
   return error ? error : vestry_sqlite_pool_metrics(to, pool);
 }
 

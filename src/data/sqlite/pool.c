@@ -196,51 +196,22 @@ vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *functio
                     moved);
 }
 
-/* Check out a connection for reading. Checks from time to time that the paths still lead to the files. */
-static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transaction **ret_transaction) {
+/* Take a connection for this thread; for writing, the turn before. For reading, a thread that has one gets it again. */
+static vestry_err take(vsi_sqlite_pool *pool, const vsi_call *call, bool is_aside, bool writes,
+                       vsi_sqlite_conn **ret_conn) {
   uint64_t until_ns = VSI_SQL_FROM_NOW;
-  const char *function = is_aside ? "vestry_sql_begin (READ_ASIDE)" : "vestry_sql_begin (READ)";
   vsi_mutex_lock(&pool->is.lock);
-  vsi_sqlite_conn *conn = (vsi_sqlite_conn *)vsi_sql_own_locked(&pool->is, is_aside);
-  const bool is_own = conn != NULL;
-  if (is_own)
-    conn->is.depth++;
-  else
-    conn = take_locked(pool, is_aside, &until_ns);
+  vsi_sqlite_conn *own = (vsi_sqlite_conn *)vsi_sql_own_locked(&pool->is, is_aside), *conn = NULL;
+  if (own && !writes) own->is.depth++;
+  const bool has_turn = !own && writes && vsi_sql_take_turn_locked(&pool->is, &until_ns);
+  if (!own && has_turn == writes) conn = take_locked(pool, is_aside, &until_ns);
+  if (has_turn && !conn) vsi_sql_give_turn_locked(&pool->is);
   vsi_mutex_unlock(&pool->is.lock);
-  vestry_err error = conn ? VESTRY_OK : vsi_sql_refuse(&pool->is, function, "");
-  if (conn && !is_own) {
-    conn->is.kind = is_aside ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ;
-    const bool is_checked =
-        conn->reads++ % FILE_CHECKED_EACH == 0 || atomic_load_explicit(&pool->has_moved, memory_order_relaxed);
-    if (is_checked) error = vsi_sqlite_pool_check_file(conn, function);
-  }
-  vsi_sqlite_pool_note(pool, is_aside, error);
-  if (!error)
-    *ret_transaction = &conn->is;
-  else if (conn)
-    give_back(conn);
-  return error;
-}
-
-/* Take the turn to write, and a connection. */
-static vestry_err take_turn(vsi_sqlite_pool *pool, bool is_aside, vsi_sqlite_conn **ret_conn) {
-  static const char function[] = "vestry_sql_begin (WRITE)";
-  uint64_t until_ns = VSI_SQL_FROM_NOW;
-  vsi_sqlite_conn *conn = NULL;
-  vsi_mutex_lock(&pool->is.lock);
-  const bool has_one = vsi_sql_own_locked(&pool->is, is_aside);
-  if (!has_one && vsi_sql_take_turn_locked(&pool->is, &until_ns)) {
-    conn = take_locked(pool, is_aside, &until_ns);
-    if (!conn) vsi_sql_give_turn_locked(&pool->is);
-  }
-  vsi_mutex_unlock(&pool->is.lock);
-  *ret_conn = conn;
-  const vsi_call call = vsi_sqlite_pool_call(pool, function);
-  if (has_one)
-    return vsi_refuse(&call, VESTRY_INVALID,
+  if (own && writes)
+    return vsi_refuse(call, VESTRY_INVALID,
                       "this thread already has a transaction; end it before beginning another one");
-  return conn ? VESTRY_OK : vsi_sql_refuse(&pool->is, function, "");
+  *ret_conn = own ? own : conn;
+  return *ret_conn ? VESTRY_OK : vsi_sql_refuse(&pool->is, call->function, "");
 }
 
 /* Set PRAGMA synchronous for the library itself, which leaves nothing. */
@@ -270,47 +241,51 @@ static void flush_no_more(vsi_sqlite_conn *conn) {
   conn->was_normal = false;
 }
 
-/* Check out a connection with the turn to write, and begin a transaction, unless its statement is one by itself. */
-static vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed, bool is_alone,
-                                     vestry_sql_transaction **ret_transaction) {
-  vsi_sqlite_conn *conn;
-  const bool is_aside = kind == VESTRY_SQL_READ_ASIDE;
-  vestry_err error = take_turn(pool, is_aside, &conn);
-  vsi_sqlite_pool_note(pool, is_aside, error);
-  if (error) return error;
-  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
-  conn->is.kind = is_aside ? VESTRY_SQL_WRITE : kind;
-  conn->is_alone = is_alone;
-  error = vsi_sqlite_pool_check_file(conn, call.function);
-  if (!error && is_flushed) error = flush_next(conn, &call);
-  if (!error) vsi_sqlite_turn_begin(&pool->turn);
-  if (!error && !is_alone)
-    error = vsi_sqlite_fail_passing(&call, conn->db, control(conn, VSI_SQLITE_BEGIN), "cannot begin a transaction");
-  vsi_sqlite_pool_note(pool, is_aside, error);
-  if (!error) {
-    *ret_transaction = &conn->is;
-    return VESTRY_OK;
-  }
-  vsi_sqlite_turn_end(&pool->turn);
+/* See to a connection before it is released. */
+static void clean(vsi_sqlite_conn *conn) {
   flush_no_more(conn);
+  if (vsi_sql_is_writing(&conn->is)) vsi_sqlite_turn_end(&conn->pool->turn);
   tidy(conn);
-  give_back(conn);
+}
+
+/* See to a connection that was free, and begin a transaction for writing, unless its statement is one by itself. A
+ * transaction for reading checks from time to time that the paths still lead to the files. */
+static vestry_err begin_on(vsi_sqlite_conn *conn, const vsi_call *call, vestry_sql_kind kind, unsigned how) {
+  vsi_sqlite_pool *pool = conn->pool;
+  conn->is.kind = kind;
+  conn->is_alone = how & VSI_SQLITE_ALONE;
+  const bool writes = vsi_sql_is_writing(&conn->is),
+             is_checked = writes || conn->reads++ % FILE_CHECKED_EACH == 0 ||
+                          atomic_load_explicit(&pool->has_moved, memory_order_relaxed);
+  vestry_err error = is_checked ? vsi_sqlite_pool_check_file(conn, call->function) : VESTRY_OK;
+  if (!error && how & VSI_SQLITE_FLUSHED) error = flush_next(conn, call);
+  if (error || !writes) return error;
+  vsi_sqlite_turn_begin(&pool->turn);
+  if (conn->is_alone) return VESTRY_OK;
+  return vsi_sqlite_fail_passing(call, conn->db, control(conn, VSI_SQLITE_BEGIN), "cannot begin a transaction");
+}
+
+vestry_err vsi_sqlite_begin_by(vestry_sql_pool *is, vestry_sql_kind kind, unsigned how,
+                               vestry_sql_transaction **ret_transaction) {
+  vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
+  const bool writes = kind > VESTRY_SQL_READ_ASIDE, is_aside = kind == VESTRY_SQL_READ_ASIDE || how & VSI_SQLITE_ASIDE;
+  const vsi_call call = vsi_sqlite_pool_call(pool, writes     ? "vestry_sql_begin (WRITE)"
+                                                   : is_aside ? "vestry_sql_begin (READ_ASIDE)"
+                                                              : "vestry_sql_begin (READ)");
+  vsi_sqlite_conn *conn = NULL;
+  vestry_err error = take(pool, &call, is_aside, writes, &conn);
+  if (!error && conn->is.depth == 1) error = begin_on(conn, &call, kind, how);
+  vsi_sqlite_pool_note(pool, is_aside, error);
+  if (!error) *ret_transaction = &conn->is;
+  if (error && conn) {
+    clean(conn);
+    give_back(conn);
+  }
   return error;
 }
 
-vestry_err vsi_sqlite_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
-  vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
-  if (kind > VESTRY_SQL_READ_ASIDE) return check_out_to_write(pool, kind, false, false, ret_transaction);
-  return check_out(pool, kind == VESTRY_SQL_READ_ASIDE, ret_transaction);
-}
-
-vestry_err vsi_sqlite_begin_one(vestry_sql_pool *is, bool is_flushed, bool is_alone,
-                                vestry_sql_transaction **ret_transaction) {
-  return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_WRITE, is_flushed, is_alone, ret_transaction);
-}
-
-vestry_err vsi_sqlite_begin_aside(vestry_sql_pool *is, vestry_sql_transaction **ret_transaction) {
-  return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_READ_ASIDE, false, false, ret_transaction);
+vestry_err vsi_sqlite_begin(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
+  return vsi_sqlite_begin_by(pool, kind, 0, ret_transaction);
 }
 
 /* ----------------------------------------------------------------------------------------- the size of a WAL ------ */
@@ -483,11 +458,9 @@ vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error)
   else
     end_reading(conn);
   if (conn->connection) vsi_sqlite_settle(conn->connection); /* nothing was written, or the WAL hook is gone */
-  flush_no_more(conn);
   vsi_sqlite_pool *pool = conn->pool;
   const uint64_t bytes = was_writing && !error ? see_to_wal(conn) : 0;
-  if (was_writing) vsi_sqlite_turn_end(&pool->turn);
-  tidy(conn);
+  clean(conn);
   vsi_mutex_lock(&pool->is.lock);
   if (was_writing) ++*(error ? &pool->is.stats.rolled_back_count : &pool->is.stats.committed_count);
   if (was_writing && !error) {

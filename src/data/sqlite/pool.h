@@ -35,7 +35,7 @@ typedef struct vsi_sqlite_conn {
   vsi_sqlite_statements statements;
   sqlite3_stmt *controls[VSI_SQLITE_CONTROLS];
   bool left;           /* a statement may have left something, so it is replaced when it is released */
-  bool is_alone;       /* its one statement is a transaction by itself (vsi_sqlite_begin_one) */
+  bool is_alone;       /* its one statement is a transaction by itself (VSI_SQLITE_ALONE) */
   vestry_err ended_by; /* the failure of a statement that ended its transaction early; OK: none that is known */
   bool was_normal;     /* PRAGMA synchronous was NORMAL, and is FULL until the end of this transaction */
   bool is_stuck;      /* its transaction could not be rolled back, or it could not be replaced, so no thread may use it;
@@ -72,14 +72,15 @@ void vsi_sqlite_pool_destroy(vestry_sql_pool *pool);
 vestry_sql_transaction *vsi_sqlite_pool_find_free(vestry_sql_pool *pool, unsigned which);
 vestry_err vsi_sqlite_begin(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction);
 vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error);
-/* The same as vsi_sqlite_begin with VESTRY_SQL_WRITE, for one statement.
- *  is_flushed  the commit waits for the disk
- *  is_alone    the statement is a transaction by itself, without BEGIN and COMMIT. It saves the journal of 64 KiB that
- *              SQLite keeps for a statement in a transaction. */
-vestry_err vsi_sqlite_begin_one(vestry_sql_pool *pool, bool is_flushed, bool is_alone,
-                                vestry_sql_transaction **ret_transaction);
-/* The same as vsi_sqlite_begin with VESTRY_SQL_WRITE, on a connection for READ_ASIDE. */
-vestry_err vsi_sqlite_begin_aside(vestry_sql_pool *pool, vestry_sql_transaction **ret_transaction);
+/* The same as vsi_sqlite_begin; how: bits of vsi_sqlite_how */
+typedef enum vsi_sqlite_how {
+  VSI_SQLITE_ALONE = 1,   /* for writing: its one statement is a transaction by itself, without BEGIN and COMMIT. It
+                             saves the journal of 64 KiB that SQLite keeps for a statement in a transaction */
+  VSI_SQLITE_FLUSHED = 2, /* for writing: the commit waits for the disk */
+  VSI_SQLITE_ASIDE = 4    /* on a connection for READ_ASIDE */
+} vsi_sqlite_how;
+vestry_err vsi_sqlite_begin_by(vestry_sql_pool *pool, vestry_sql_kind kind, unsigned how,
+                               vestry_sql_transaction **ret_transaction);
 
 /* Return the pool, or the connection; NULL: of another database. */
 static inline vsi_sqlite_pool *vsi_sqlite_pool_of(vestry_sql_pool *pool) {

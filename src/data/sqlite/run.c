@@ -199,14 +199,6 @@ static vestry_err run(vestry_sql_transaction *transaction, const char *sql, cons
   return error;
 }
 
-/* Run a statement, and end its transaction. A statement without a row does not roll back what it has written. */
-static vestry_err run_and_end(vestry_sql_transaction *is, const char *sql, const vestry_value *values,
-                              vestry_sql_row_fn row, void *ctx) {
-  vestry_err error = run(is, sql, values, row, ctx);
-  vestry_err of_end = vsi_sqlite_end(is, vsi_sql_if_any(error));
-  return error ? error : of_end;
-}
-
 /* Find out whether a statement writes. The connection belongs to this thread. */
 static vestry_err find_kind(vestry_sql_transaction *transaction, const char *sql, bool *ret_writes) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
@@ -223,60 +215,41 @@ static bool changes_rows(const char *sql) {
   return vsi_sqlite_text_begins(sql, words, sizeof words / sizeof *words);
 }
 
-static vestry_err run_one(vestry_sql_pool *pool, bool is_flushed, bool is_alone, const char *sql,
-                          const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
-  vestry_sql_transaction *is;
-  vestry_err error = vsi_sqlite_begin_one(pool, is_flushed, is_alone, &is);
-  return error ? error : run_and_end(is, sql, values, row, ctx);
+/* Begin a transaction for one statement; that of this thread, if it has one. If no other connection is free, RUN_ASIDE
+ * uses one for READ_ASIDE, because functions of jobs may hold all others for longer than their leases. */
+static vestry_err begin_for(vestry_sql_pool *pool, vsi_sql_how how, const char *sql,
+                            vestry_sql_transaction **ret_transaction) {
+  const bool is_aside = how == VSI_SQL_RUN_ASIDE && !vsi_sqlite_pool_has_free(pool);
+  const bool is_alone = changes_rows(sql), is_flushed = how == VSI_SQL_RUN_FLUSHED;
+  bool writes = is_alone || is_flushed;
+  if (!writes || (!is_aside && vsi_sql_own(pool))) {
+    vestry_err error = vsi_sqlite_begin(pool, is_aside ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ, ret_transaction);
+    if (error || (*ret_transaction)->depth > 1) return error; /* this thread's own, so no other changes it */
+    error = find_kind(*ret_transaction, sql, &writes);
+    if (!error && !writes) return VESTRY_OK;
+    (void)vsi_sqlite_end(*ret_transaction, VESTRY_OK);
+    if (error) return error;
+  }
+  return vsi_sqlite_begin_by(pool, VESTRY_SQL_WRITE,
+                             (is_alone ? VSI_SQLITE_ALONE : 0) | (is_flushed ? VSI_SQLITE_FLUSHED : 0) |
+                                 (is_aside ? VSI_SQLITE_ASIDE : 0),
+                             ret_transaction);
 }
 
-static vestry_err run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                            void *ctx) {
+/* Run a statement, and end its transaction. A statement without a row does not roll back what it has written. */
+static vestry_err run_by(vestry_sql_pool *pool, vsi_sql_how how, const char *sql, const vestry_value *values,
+                         vestry_sql_row_fn row, void *ctx) {
   vestry_sql_transaction *is;
-  bool writes = false;
-  if (changes_rows(sql) && !vsi_sql_own(pool)) return run_one(pool, false, true, sql, values, row, ctx);
-  vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is);
+  vestry_err error = begin_for(pool, how, sql, &is);
   if (error) return error;
-  bool is_inside = is->depth > 1; /* this thread's own, so no other changes it */
-  if (!is_inside) error = find_kind(is, sql, &writes);
-  if (error) return vsi_sqlite_end(is, error);
-  if (!writes) return run_and_end(is, sql, values, row, ctx);
-  (void)vsi_sqlite_end(is, VESTRY_OK);
-  return run_one(pool, false, false, sql, values, row, ctx);
-}
-
-static vestry_err change_rows(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
-  vestry_sql_transaction *is;
-  vestry_err error =
-      vsi_sql_own(pool) ? vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is) : vsi_sqlite_begin_one(pool, false, true, &is);
-  if (error) return error;
-  error = run(is, sql, values, NULL, NULL);
-  const bool has_changed = sqlite3_changes(((vsi_sqlite_conn *)is)->db) > 0;
-  vestry_err of_end = vsi_sqlite_end(is, error);
-  return error ? error : of_end ? of_end : has_changed ? VESTRY_OK : VESTRY_NOT_FOUND;
-}
-
-static vestry_err run_flushed(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                              void *ctx) {
-  if (vsi_sql_own(pool)) return run_alone(pool, sql, values, row, ctx);
-  return run_one(pool, true, changes_rows(sql), sql, values, row, ctx);
-}
-
-/* Run a statement. If no other connection is free, use a READ_ASIDE connection, because functions of jobs may hold all
- * others for longer than their leases. */
-static vestry_err run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                            void *ctx) {
-  vestry_sql_transaction *is;
-  bool writes = false;
-  if (vsi_sqlite_pool_has_free(pool)) return run_alone(pool, sql, values, row, ctx);
-  vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ_ASIDE, &is);
-  if (error) return error;
-  error = find_kind(is, sql, &writes);
-  if (error) return vsi_sqlite_end(is, error);
-  if (!writes) return run_and_end(is, sql, values, row, ctx);
-  (void)vsi_sqlite_end(is, VESTRY_OK);
-  error = vsi_sqlite_begin_aside(pool, &is);
-  return error ? error : run_and_end(is, sql, values, row, ctx);
+  const vsi_sqlite_conn *conn = (vsi_sqlite_conn *)is;
+  vsi_sqlite_reader *reader = how == VSI_SQL_RUN_UNFOLLOWED && conn->connection ? &conn->connection->reader : NULL;
+  const bool was_paused = reader && vsi_sqlite_reader_pause(reader, true);
+  error = run(is, sql, values, row, ctx);
+  if (reader) vsi_sqlite_reader_pause(reader, was_paused);
+  if (!error && how == VSI_SQL_RUN_CHANGE && !sqlite3_changes(conn->db)) error = VESTRY_NOT_FOUND;
+  vestry_err of_end = vsi_sqlite_end(is, vsi_sql_if_any(error));
+  return error ? error : of_end;
 }
 
 /* ------------------------------------------------------------------------------------------------ operations ------ */
@@ -305,29 +278,6 @@ static int64_t now_ms(vestry_sql_pool *is) {
 
 static bool is_recorded(vestry_sql_pool *is) {
   return vsi_sqlite_pool_database((vsi_sqlite_pool *)is) != NULL;
-}
-
-static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
-                                  vestry_sql_row_fn row, void *ctx) {
-  vestry_sql_transaction *transaction = NULL;
-  vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &transaction);
-  if (error) return error;
-  vestry_sqlite_connection *connection = ((vsi_sqlite_conn *)transaction)->connection;
-  const bool was_paused = connection && vsi_sqlite_reader_pause(&connection->reader, true);
-  error = run(transaction, sql, values, row, ctx);
-  if (connection) vsi_sqlite_reader_pause(&connection->reader, was_paused);
-  return vsi_sqlite_end(transaction, error);
-}
-
-static vestry_err run_by(vestry_sql_pool *pool, vsi_sql_how how, const char *sql, const vestry_value *values,
-                         vestry_sql_row_fn row, void *ctx) {
-  switch (how) {
-  case VSI_SQL_RUN_CHANGE: return change_rows(pool, sql, values);
-  case VSI_SQL_RUN_FLUSHED: return run_flushed(pool, sql, values, row, ctx);
-  case VSI_SQL_RUN_ASIDE: return run_aside(pool, sql, values, row, ctx);
-  case VSI_SQL_RUN_UNFOLLOWED: return read_unfollowed(pool, sql, values, row, ctx);
-  default: return run_alone(pool, sql, values, row, ctx); /* no connection is lost, and each read is followed */
-  }
 }
 
 static vestry_err act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx) {
