@@ -95,7 +95,7 @@ static void count(vsi_postgres_conn *conn, vestry_err error) {
   vsi_mutex_unlock(&pool->is.lock);
 }
 
-static vestry_err commit(vsi_postgres_conn *conn, vsi_after *after) {
+static vestry_err commit(vsi_postgres_conn *conn) {
   const vsi_call call = vsi_sql_call(&conn->pool->is, "vestry_sql_end");
   if (conn->is_conflict) return VESTRY_BUSY; /* logged already */
   if (conn->is_lost)
@@ -104,11 +104,7 @@ static vestry_err commit(vsi_postgres_conn *conn, vsi_after *after) {
   if (PQtransactionStatus(conn->db) != PQTRANS_INTRANS)
     return vsi_refuse(&call, VESTRY_IO,
                       "the writes were rolled back, because a statement has failed or has ended the transaction");
-  vestry_err error = VESTRY_OK;
-  for (vsi_after *at = after; at && !error; at = at->next)
-    if (at->before) error = at->before(at, &conn->is);
-  if (error) return error;
-  error = vsi_postgres_command(conn, call.function, "COMMIT");
+  vestry_err error = vsi_postgres_command(conn, call.function, "COMMIT");
   if (!conn->is_lost) return error;
   return vsi_refuse(&call, VESTRY_IO, "it is unknown whether the writes were committed");
 }
@@ -117,7 +113,7 @@ static vestry_err sql_end(vestry_sql_transaction *transaction, vestry_err error)
   vsi_postgres_conn *conn = (vsi_postgres_conn *)transaction;
   if (!vsi_sql_is_last(&conn->is)) return error;
   vsi_after *after = vsi_after_take(&conn->is.after);
-  if (!error && vsi_sql_is_writing(&conn->is)) error = commit(conn, after);
+  if (!error && vsi_sql_is_writing(&conn->is)) error = commit(conn);
   count(conn, error);
   vsi_postgres_roll_back(conn, "vestry_sql_end");
   vsi_postgres_release(conn);

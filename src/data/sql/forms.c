@@ -17,9 +17,8 @@
  * from the tab's id and the form's name, below 4,096. So a render can read the row before the form exists. Two forms
  * that share a row sometimes refresh pages of each other. PostgreSQL: all rows exist from the beginning, because an
  * insert next to a row would refresh renders that have read the range around it. A clearing inserts a row only if a
- * script has deleted it, for example by TRUNCATE of all tables. A transaction changes the rows of all forms that it has
- * cleared just before its commit, in the order of their numbers. So transactions that clear different forms wait for
- * each other only while one of them commits, and never in a circle.
+ * script has deleted it, for example by TRUNCATE of all tables. A transaction has the lock of its rows until its end;
+ * one of 4,096 forms that others clear meanwhile waits for it.
  *
  * A submit clears the form in the application's own transaction, which may be serializable. Therefore, its statements
  * read nothing but the form's own row, and count nothing. Bounds are checked when text is stored. With SQLite, storing
@@ -35,7 +34,6 @@
 #include <string.h>
 
 #include "app/page/form_storage.h"
-#include "base/buffer.h"
 #include "base/hash.h"
 #include "base/hex.h"
 #include "data/sql/pool.h"
@@ -112,12 +110,8 @@ static vsi_sql_texts put_sql = {PUT(SQLITE("$8"), ""), PUT(POSTGRES("$8"), MS)};
          " RETURNING generation"
 static vsi_sql_texts clear_sql = {CLEAR(SQLITE("$4"), SQLITE("$4"), "", "max"),
                                   CLEAR(POSTGRES("$4"), MOMENT("$4"), MS, "greatest")};
-/* A form was cleared; PostgreSQL: all those of a transaction. */
-#define FOLLOWED " ON CONFLICT(slot) DO UPDATE SET changes = old.changes + 1"
-static vsi_sql_texts followed_sql = {
-    "INSERT INTO vestry_form_cleared AS old(slot, changes) VALUES($1, 1)" FOLLOWED,
-    "INSERT INTO vestry_form_cleared AS old(slot, changes) SELECT DISTINCT slot, 1 FROM"
-    " json_array_elements_text($1::json) AS one(text), CAST(one.text AS integer) AS slot ORDER BY slot" FOLLOWED};
+static const char cleared_sql[] = "INSERT INTO vestry_form_cleared AS old(slot, changes) VALUES($1, 1)"
+                                  " ON CONFLICT(slot) DO UPDATE SET changes = old.changes + 1";
 /* $4: tab of the other form. */
 #define COPY(key, now, moment, ms, greatest)                                                                           \
   INSERT " SELECT " key ", " greatest "(f.generation + 1, " moment "), 0, f.pairs, f.room, " now " + $6" ms            \
@@ -156,8 +150,7 @@ typedef struct stored {
   atomic_uint_fast64_t evicted, expired; /* counters: nothing is ordered by them */
 } stored;
 
-/* The notification that a form was cleared, sent after its transaction. PostgreSQL: and the change of its row in
- * vestry_form_cleared, before the commit. */
+/* The notification that a form was cleared, sent after its transaction. */
 typedef struct cleared {
   vsi_after after; /* first */
   stored *in;
@@ -425,39 +418,13 @@ static void end_transaction(vsi_after *self, bool is_committed) {
   vsi_free(now->in->pool->host, now);
 }
 
-/* Change the rows of all forms that the transaction has cleared. */
-static vestry_err follow_all(vsi_after *first, vestry_sql_transaction *transaction) {
-  vsi_buffer slots;
-  vestry_err error = VESTRY_NO_MEMORY;
-  vsi_buffer_init(&slots, transaction->pool->host);
-  for (vsi_after *at = first; at; at = at->next) {
-    char text[24];
-    const cleared *one = (const cleared *)at;
-    if (at->before != follow_all) continue;
-    const int len = snprintf(text, sizeof text, "%c%d", at == first ? '[' : ',', (int)slot_of(one->tab, one->name));
-    vsi_buffer_append(&slots, text, (size_t)len);
-    at->before = NULL;
-  }
-  vsi_buffer_append(&slots, "]", 1);
-  size_t len;
-  char *list = vsi_buffer_take(&slots, &len);
-  if (list)
-    error = vestry_sql_run(transaction, followed_sql[VSI_SQL_OF_POSTGRES], VESTRY_LIST((const char *)list), NULL, NULL);
-  vsi_free(transaction->pool->host, list);
-  vsi_buffer_finish(&slots);
-  return error;
-}
-
-/* Send the notification after the transaction. SQLite: its row in vestry_form_cleared is changed now. */
+/* Change the row by which pages follow the form, and send the notification after the transaction. */
 static vestry_err notify_after(stored *in, const vsi_form_key *key, bool notifies) {
-  if (is_sqlite(in)) {
-    vestry_err error = change(in, text_of(in, followed_sql), VESTRY_LIST(slot_of(key->tab, key->name)), NULL, NULL);
-    if (error) return error;
-  }
+  vestry_err error = change(in, cleared_sql, VESTRY_LIST(slot_of(key->tab, key->name)), NULL, NULL);
+  if (error) return error;
   cleared *now = vsi_calloc(in->pool->host, 1, sizeof *now);
   if (!now) return VESTRY_NO_MEMORY;
   now->after.fn = end_transaction;
-  if (!is_sqlite(in)) now->after.before = follow_all;
   now->in = in;
   now->notifies = notifies;
   snprintf(now->tab, sizeof now->tab, "%s", key->tab);

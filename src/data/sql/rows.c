@@ -36,24 +36,20 @@ static vestry_err refuse(const reading *of, vestry_err error, const char *format
   return vsi_refuse(&call, error, "%s, in the rows of: %s", why, shown);
 }
 
-static const char *words_of(vestry_sql_member member) {
-  static const char *const words[] = {[VESTRY_SQL_INTEGER] = "an integer",
-                                      [VESTRY_SQL_UNSIGNED] = "an integer",
-                                      [VESTRY_SQL_BOOLEAN] = "a boolean",
-                                      [VESTRY_SQL_NUMBER] = "a number",
-                                      [VESTRY_SQL_TEXT] = "a text",
-                                      [VESTRY_SQL_BORROWED] = "a text",
-                                      [VESTRY_SQL_BYTES] = "bytes (BLOB, bytea)"};
-  return words[member];
-}
-
 static vestry_err refuse_type(const reading *of, const vestry_sql_column *column, vsi_sql_value kind) {
   static const char *const kinds[] = {[VSI_SQL_NULL] = "null",         [VSI_SQL_INTEGER] = "an integer",
                                       [VSI_SQL_DECIMAL] = "a numeric", [VSI_SQL_REAL] = "a floating-point number",
                                       [VSI_SQL_BOOLEAN] = "a boolean", [VSI_SQL_TEXT] = "a text",
                                       [VSI_SQL_BYTES] = "bytes"};
+  static const char *const members[] = {[VESTRY_SQL_INTEGER] = "an integer",
+                                        [VESTRY_SQL_UNSIGNED] = "an integer",
+                                        [VESTRY_SQL_BOOLEAN] = "a boolean",
+                                        [VESTRY_SQL_NUMBER] = "a number",
+                                        [VESTRY_SQL_TEXT] = "a text",
+                                        [VESTRY_SQL_BORROWED] = "a text",
+                                        [VESTRY_SQL_BYTES] = "bytes (BLOB, bytea)"};
   return refuse(of, VESTRY_INVALID, "column \"%s\" is %s, but the member is %s; change one of them, or CAST",
-                column->name, kinds[kind], words_of(column->member));
+                column->name, kinds[kind], members[column->member]);
 }
 
 static vestry_err refuse_size(const reading *of, const vestry_sql_column *column) {
@@ -93,40 +89,32 @@ static vestry_err read_decimal(const char *text, int64_t *ret_value) {
 
 static vestry_err take_integer(const reading *of, const vestry_sql_column *column, const vestry_sql_row *row, size_t at,
                                void *to) {
-  const vsi_sql_value kind = row->ops->kind(row, at);
+  const bool is_decimal = row->ops->kind(row, at) == VSI_SQL_DECIMAL;
   int64_t value = 0;
-  vestry_err error = kind == VSI_SQL_DECIMAL   ? read_decimal(row->ops->text(row, at), &value)
-                     : kind == VSI_SQL_INTEGER ? VESTRY_OK
-                                               : VESTRY_INVALID;
-  if (kind == VSI_SQL_INTEGER) value = row->ops->integer(row, at);
-  if (error == VESTRY_INVALID) return refuse_type(of, column, kind);
-  if (error || !store_integer(to, column, value)) return refuse_size(of, column);
-  return VESTRY_OK;
+  vestry_err error = is_decimal ? read_decimal(row->ops->text(row, at), &value) : VESTRY_OK;
+  if (error == VESTRY_INVALID) return refuse_type(of, column, VSI_SQL_DECIMAL);
+  if (!is_decimal) value = row->ops->integer(row, at);
+  return error || !store_integer(to, column, value) ? refuse_size(of, column) : VESTRY_OK;
 }
 
 static vestry_err take_boolean(const reading *of, const vestry_sql_column *column, const vestry_sql_row *row, size_t at,
                                void *to) {
-  const vsi_sql_value kind = row->ops->kind(row, at);
   const int64_t value = row->ops->integer(row, at);
-  if ((kind != VSI_SQL_BOOLEAN && kind != VSI_SQL_INTEGER) || value < 0 || value > 1)
-    return refuse_type(of, column, kind);
+  if (value < 0 || value > 1) return refuse_type(of, column, VSI_SQL_INTEGER);
   *(bool *)to = value == 1;
   return VESTRY_OK;
 }
 
 static vestry_err take_number(const reading *of, const vestry_sql_column *column, const vestry_sql_row *row, size_t at,
                               void *to) {
-  const vsi_sql_value kind = row->ops->kind(row, at);
-  if (kind != VSI_SQL_REAL && kind != VSI_SQL_INTEGER && kind != VSI_SQL_DECIMAL) return refuse_type(of, column, kind);
   const double value = row->ops->real(row, at);
+  (void)of, (void)column;
   memcpy(to, &value, sizeof value);
   return VESTRY_OK;
 }
 
 static vestry_err take_text(const reading *of, const vestry_sql_column *column, const vestry_sql_row *row, size_t at,
                             void *to) {
-  const vsi_sql_value kind = row->ops->kind(row, at);
-  if (kind != VSI_SQL_TEXT && kind != VSI_SQL_DECIMAL) return refuse_type(of, column, kind);
   const char *text = row->ops->text(row, at);
   if (!text) return VESTRY_NO_MEMORY; /* SQLite converts the encoding */
   const size_t len = strlen(text);
@@ -143,8 +131,6 @@ static vestry_err take_text(const reading *of, const vestry_sql_column *column, 
 
 static vestry_err take_bytes(const reading *of, const vestry_sql_column *column, const vestry_sql_row *row, size_t at,
                              void *to) {
-  const vsi_sql_value kind = row->ops->kind(row, at);
-  if (kind != VSI_SQL_BYTES) return refuse_type(of, column, kind);
   if (row->ops->bytes(row, at, NULL, 0) != column->bytes)
     return refuse(of, VESTRY_INVALID, "a value of column \"%s\" has another length than its member, %" PRIu32 " bytes",
                   column->name, column->bytes);
@@ -152,18 +138,25 @@ static vestry_err take_bytes(const reading *of, const vestry_sql_column *column,
   return VESTRY_OK;
 }
 
-typedef vestry_err (*take_fn)(const reading *of, const vestry_sql_column *column, const vestry_sql_row *row, size_t at,
-                              void *to);
+/* How a value is stored in a member, and of which kinds it may be. */
+static const struct {
+  vestry_err (*take)(const reading *of, const vestry_sql_column *column, const vestry_sql_row *row, size_t at,
+                     void *to);
+  unsigned kinds; /* bits */
+} members[] = {[VESTRY_SQL_INTEGER] = {take_integer, 1 << VSI_SQL_INTEGER | 1 << VSI_SQL_DECIMAL},
+               [VESTRY_SQL_UNSIGNED] = {take_integer, 1 << VSI_SQL_INTEGER | 1 << VSI_SQL_DECIMAL},
+               [VESTRY_SQL_BOOLEAN] = {take_boolean, 1 << VSI_SQL_BOOLEAN | 1 << VSI_SQL_INTEGER},
+               [VESTRY_SQL_NUMBER] = {take_number, 1 << VSI_SQL_REAL | 1 << VSI_SQL_INTEGER | 1 << VSI_SQL_DECIMAL},
+               [VESTRY_SQL_TEXT] = {take_text, 1 << VSI_SQL_TEXT | 1 << VSI_SQL_DECIMAL},
+               [VESTRY_SQL_BORROWED] = {take_text, 1 << VSI_SQL_TEXT | 1 << VSI_SQL_DECIMAL},
+               [VESTRY_SQL_BYTES] = {take_bytes, 1 << VSI_SQL_BYTES}};
 
 static vestry_err take_one(const reading *of, const vestry_sql_column *column, const vestry_sql_row *row, size_t at,
                            char *to) {
-  static const take_fn takes[] = {
-      [VESTRY_SQL_INTEGER] = take_integer, [VESTRY_SQL_UNSIGNED] = take_integer, [VESTRY_SQL_BOOLEAN] = take_boolean,
-      [VESTRY_SQL_NUMBER] = take_number,   [VESTRY_SQL_TEXT] = take_text,        [VESTRY_SQL_BORROWED] = take_text,
-      [VESTRY_SQL_BYTES] = take_bytes};
-  const bool is_null = row->ops->kind(row, at) == VSI_SQL_NULL;
-  if (column->null_offset) *(bool *)(to + column->null_offset - 1) = is_null;
-  if (!is_null) return takes[column->member](of, column, row, at, to + column->offset);
+  const vsi_sql_value kind = row->ops->kind(row, at);
+  if (column->null_offset) *(bool *)(to + column->null_offset - 1) = kind == VSI_SQL_NULL;
+  if (kind != VSI_SQL_NULL && !(members[column->member].kinds >> kind & 1)) return refuse_type(of, column, kind);
+  if (kind != VSI_SQL_NULL) return members[column->member].take(of, column, row, at, to + column->offset);
   memset(to + column->offset, 0, column->bytes); /* a null pointer is all zeroes, as in the options of this library */
   if (column->null_offset) return VESTRY_OK;
   return refuse(of, VESTRY_INVALID, "column \"%s\" is null; name it as (%s, is_null) in VESTRY_ROW, or use coalesce()",

@@ -127,9 +127,6 @@ struct vestry_sql_pool {
  * only by the thread that has the transaction. */
 typedef struct vsi_after {
   struct vsi_after *next;
-  /* PostgreSQL: called just before the commit of a transaction that writes; NULL: nothing. It may do the work of later
-   * members, and then sets their `before` to NULL. Its error rolls the transaction back. */
-  vestry_err (*before)(struct vsi_after *self, struct vestry_sql_transaction *transaction);
   /* Called once, in no particular order; frees the member. No lock is held, and the connection has been released. */
   void (*fn)(struct vsi_after *self, bool is_committed);
 } vsi_after;

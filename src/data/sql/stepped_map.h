@@ -39,15 +39,6 @@ static inline vsi_stepped_link **vsi_stepped_bucket(const vsi_stepped_map *map, 
 static inline vsi_stepped_link *vsi_stepped_map_keys(const vsi_stepped_map *map, uint64_t hash) {
   return map->buckets ? *vsi_stepped_bucket(map, hash) : NULL;
 }
-/* Return the same for a part of all hashes, from *at on, and advance *at, which is 0 at the beginning and after the
- * last part. Members may be added and removed between the calls. */
-static inline vsi_stepped_link *vsi_stepped_map_part(const vsi_stepped_map *map, uint64_t *at) {
-  if (!map->buckets) return NULL;
-  vsi_stepped_link **bucket = vsi_stepped_bucket(map, *at);
-  const bool is_former = bucket != &map->buckets[*at >> (64 - map->bits)];
-  *at += UINT64_C(1) << (64 - map->bits + is_former); /* the hashes of the bucket begin at `at` */
-  return *bucket;
-}
 /* Return the next member with the same key; NULL: there is none. */
 static inline vsi_stepped_link *vsi_stepped_further(const vsi_stepped_link *at) {
   return at->other & 1 ? (vsi_stepped_link *)(at->other - 1) : at->next;

@@ -301,17 +301,6 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
   return error ? error : bound_all(of, transaction);
 }
 
-/* Put a state in a transaction of the application: a savepoint makes it all or nothing. */
-static vestry_err put_inside(vestry_sql_transaction *transaction, state *of) {
-  vestry_err error = vestry_sql_run(transaction, "SAVEPOINT vestry_tab", NULL, NULL, NULL);
-  if (error) return error;
-  error = put(transaction, of);
-  if (!error) return vestry_sql_run(transaction, "RELEASE vestry_tab", NULL, NULL, NULL);
-  if (!vestry_sql_run(transaction, "ROLLBACK TO vestry_tab", NULL, NULL, NULL))
-    (void)vestry_sql_run(transaction, "RELEASE vestry_tab", NULL, NULL, NULL);
-  return error;
-}
-
 static VSI_SIDE_BY_SIDE vestry_err write_state(state *of) {
   vestry_sql_tabs *tabs = of->tabs;
   vestry_sql_pool *pool = tabs->pool;
@@ -324,7 +313,7 @@ static VSI_SIDE_BY_SIDE vestry_err write_state(state *of) {
   vestry_err error = pool->ops->run_by(pool, VSI_SQL_RUN_CHANGE, text_of(tabs, write_sql), &values, NULL, NULL);
   if (error != VESTRY_NOT_FOUND) return error;
   vestry_sql_transaction *own = vsi_sql_own(pool);
-  return own ? put_inside(own, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, put, of);
+  return own ? put(own, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, put, of);
 }
 
 VSI_SIDE_BY_SIDE vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_request *req, const void *data,
