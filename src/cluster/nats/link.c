@@ -40,48 +40,33 @@ static void on_closed(natsConnection *connection, void *ctx) {
   vsi_mutex_unlock(&broker->lock);
 }
 
-typedef enum refusal { REFUSAL_NONE, REFUSAL_SUBSCRIPTION, REFUSAL_MESSAGE } refusal;
-
-/* Return the kind of refusal that an error of a connection reports: of one of the broker's subscriptions, or of
- * messages to a subject. libnats's own requests to JetStream, and their responses, may be refused, too. Their subjects
- * are not valid subjects of a broker, so the result is REFUSAL_NONE. */
-static refusal read_refusal(const vsi_nats_broker *broker, natsStatus status, const char *text,
-                            char ret_subject[VESTRY_SUBJECT_MAX_BYTES + 1]) {
-  const char *quoted = status == NATS_NOT_PERMITTED && text ? strchr(text, '"') : NULL;
-  const size_t len = quoted ? strcspn(quoted + 1, "\"") : 0;
-  if (!len || len > VESTRY_SUBJECT_MAX_BYTES) return REFUSAL_NONE;
-  memcpy(ret_subject, quoted + 1, len);
-  ret_subject[len] = '\0';
-  if (strstr(text, "Publish to \"")) return vestry_subject_is_valid(ret_subject) ? REFUSAL_MESSAGE : REFUSAL_NONE;
-  for (size_t i = 0; i < broker->subjects_count && strstr(text, "Subscription"); i++)
-    if (strcmp(broker->subjects[i], ret_subject) == 0) return REFUSAL_SUBSCRIPTION;
-  return REFUSAL_NONE;
-}
-
-static void note_refusal(vsi_nats_broker *broker, refusal is, const char *subject) {
+/* Note an error of a connection if it refuses a subscription or a message, whose subject libnats's text quotes. */
+static bool note_refusal(vsi_nats_broker *broker, natsStatus status, const char *text) {
+  static const char published[] = "Publish to \"";
+  if (status != NATS_NOT_PERMITTED) return false;
+  const char *subject = text ? strstr(text, published) : NULL;
+  const size_t len = subject ? strcspn(subject += sizeof published - 1, "\"") : 0;
   vsi_mutex_lock(&broker->lock);
-  if (is == REFUSAL_MESSAGE) strcpy(broker->refused, subject);
+  if (len && len < sizeof broker->refused) snprintf(broker->refused, sizeof broker->refused, "%.*s", (int)len, subject);
   broker->is_refused = true;
   pthread_cond_broadcast(&broker->changed);
   vsi_mutex_unlock(&broker->lock);
+  return true;
 }
 
 /* Called on the same thread. */
 static void on_error(natsConnection *connection, natsSubscription *sub, natsStatus status, void *ctx) {
   (void)connection, (void)sub;
   vsi_nats_broker *broker = ctx;
-  char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   const char *text = nats_GetLastError(NULL); /* of this error */
-  const refusal is = read_refusal(broker, status, text, subject);
-  if (!is)
+  if (!note_refusal(broker, status, text))
     vsi_log_repeated(broker->host, &broker->complaints, 0, VESTRY_LOG_WARN,
                      "nats: the server or libnats reports an error: %s", natsStatus_GetText(status));
   else if (!atomic_load(&broker->has_complained))
     vsi_log_repeated(broker->host, &broker->complaints, 0, VESTRY_LOG_WARN,
-                     "nats: the server refuses a %s: %s; allow this user to %s it (permissions of nats-server)",
-                     is == REFUSAL_MESSAGE ? "message" : "subscription", text,
-                     is == REFUSAL_MESSAGE ? "publish" : "subscribe to");
-  if (is) note_refusal(broker, is, subject);
+                     "nats: the server refuses a message or a subscription: %s; allow this user to publish and "
+                     "subscribe to vestry.> (permissions of nats-server)",
+                     text);
 }
 
 /* ---- connecting -------------------------------------------------------------------------------------------------- */
@@ -135,16 +120,14 @@ static natsStatus subscribe(vsi_nats_broker *broker, size_t number) {
   return s;
 }
 
-/* Return whether the last error of the connection is a refusal. */
+/* Return whether the last error of the connection is a refusal, and note it. */
 static bool is_refused(vsi_nats_broker *broker) {
   const char *text = NULL;
-  char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vsi_mutex_lock(&broker->io); /* libnats overwrites the text while it reads */
   natsStatus status = natsConnection_GetLastError(broker->connection, &text);
-  const refusal is = read_refusal(broker, status, text, subject);
+  const bool is = note_refusal(broker, status, text);
   vsi_mutex_unlock(&broker->io);
-  if (is) note_refusal(broker, is, subject);
-  return is != REFUSAL_NONE;
+  return is;
 }
 
 /* Send a probe to the subject whose messages the server has refused. */
