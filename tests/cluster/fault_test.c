@@ -126,7 +126,7 @@ TEST_CASE(invalid_options_and_arguments_are_refused) {
       {.node = "a", .secret_len = 32},
       {.node = "a", .secret = s, .secret_len = 31},
       {.node = "a", .secret = s, .secret_len = 32, .heartbeat_ms = 1000},
-      {.node = "a", .secret = s, .secret_len = 32, .suspect_ms = 3000},
+      {.node = "a", .secret = s, .secret_len = 32, .dead_ms = 750},
       {.node = "a", .secret = s, .secret_len = 32, .dead_ms = 60001},
       {.node = "a", .secret = s, .secret_len = 32, .answer_ms = 60001},
   };

@@ -81,7 +81,6 @@ static void start(size_t at, const char *name) {
                                           .secret_len = sizeof secret,
                                           .allow = allow,
                                           .heartbeat_ms = 20,
-                                          .suspect_ms = 20000,
                                           .dead_ms = 60000,
                                           .answer_ms = 60000};
   assert_int_equal(vestry_cluster_create(of->v, &of->broker, &options, &of->cluster), VESTRY_OK);

@@ -146,7 +146,6 @@ static void start(size_t at) {
                                           .secret_len = sizeof secret,
                                           .allow = w.habits.allow,
                                           .heartbeat_ms = 500, /* fewer than are kept */
-                                          .suspect_ms = 30000,
                                           .dead_ms = 60000,
                                           .answer_ms = 60000};
   assert_int_equal(vestry_cluster_create(w.v[at], &w.broker[at], &options, &w.cluster[at]), VESTRY_OK);

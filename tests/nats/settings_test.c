@@ -58,6 +58,14 @@ static void start_with(receiver *e, vestry_nats_options options) {
   start_on(e, options, NULL);
 }
 
+/* Return options whose address logs in. */
+static vestry_nats_options log_in(const char *user) {
+  static char url[96];
+  static const char *const servers[] = {url};
+  snprintf(url, sizeof url, "nats://%s@127.0.0.1:%d", user, the.server.port);
+  return (vestry_nats_options){.servers = servers, .servers_count = 1};
+}
+
 static void assert_accepted(vestry_nats_options options) {
   receiver e;
   start_with(&e, options);
@@ -106,15 +114,15 @@ TEST_CASE(counters_of_the_broker_are_metrics) {
 /* capability: G1 */
 TEST_CASE(user_and_password_are_required) {
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"p\" }");
-  assert_accepted((vestry_nats_options){.user = "u", .password = "p"});
-  assert_refused((vestry_nats_options){.user = "u", .password = "q"});
+  assert_accepted(log_in("u:p"));
+  assert_refused(log_in("u:q"));
   assert_refused((vestry_nats_options){0});
 }
 
 TEST_CASE(token_is_required) {
   nats_server_start(&the.server, "authorization { token: \"tok\" }");
-  assert_accepted((vestry_nats_options){.token = "tok"});
-  assert_refused((vestry_nats_options){.token = "other"});
+  assert_accepted(log_in("tok"));
+  assert_refused(log_in("other"));
 }
 
 /* Encode an NKey: base32 of a kind, 32 bytes and a CRC-16. */
@@ -202,7 +210,7 @@ static void assert_only_own_subjects(vestry_nats_options options) {
 TEST_CASE(broker_without_all_its_subscriptions_is_down) {
   receiver e;
   nats_server_start(&the.server, RIGHTS("other.>"));
-  const vestry_nats_options options = {.user = "u", .password = "p"};
+  const vestry_nats_options options = log_in("u:p");
   assert_refused(options);
   long lines = the.th.log_lines;
   start_with(&e, options);
@@ -227,7 +235,7 @@ TEST_CASE(broker_without_all_its_subscriptions_is_down) {
 TEST_CASE(broker_whose_messages_are_refused_is_down) {
   receiver e;
   nats_server_start(&the.server, RIGHTS(">"));
-  start_with(&e, (vestry_nats_options){.user = "u", .password = "p"});
+  start_with(&e, log_in("u:p"));
   for (size_t i = 1; i <= 3; i++) {
     UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == i);
     size_t messages = receiver_messages(&e, "in");
@@ -276,7 +284,7 @@ TEST_CASE(credentials_restrict_the_subjects) {
 TEST_CASE(refused_broker_retries_until_it_is_accepted) {
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"old\" }");
   receiver e;
-  start_with(&e, (vestry_nats_options){.user = "u", .password = "new"});
+  start_with(&e, log_in("u:new"));
   UNTIL(stats_of(&e).attempts_count >= 5);
   nats_server_kill(&the.server);
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"new\" }");
@@ -470,8 +478,7 @@ TEST_CASE(invalid_settings_are_refused_and_logged) {
       {{.servers = &good}, "servers and servers_count"},
       {{.servers_count = 1}, "servers and servers_count"},
       {{.servers = &good, .servers_count = 1001}, "servers_count is 1001, but must be from 1 to 1000"},
-      {{.password = "p"}, "password is set without user"},
-      {{.user = "u", .token = "t"}, "at most one of user, token"},
+      {{.credentials_file = "f", .nkey = "U"}, "at most one of credentials_file and nkey"},
       {{.nkey = "U"}, "nkey and nkey_seed_file"},
       {{.nkey_seed_file = "f"}, "nkey and nkey_seed_file"},
       {{.tls_key_file = "f"}, "tls_certificate_file and tls_key_file"},

@@ -437,7 +437,6 @@ static vestry_err begin(int argc, char **argv) {
       .secret = secret,
       .secret_len = sizeof secret,
       .heartbeat_ms = setting(argc, argv, "heartbeat_ms", 0),
-      .suspect_ms = setting(argc, argv, "suspect_ms", 0),
       .dead_ms = setting(argc, argv, "dead_ms", 0),
       .answer_ms = setting(argc, argv, "answer_ms", 0),
       .max_remote_bytes = setting(argc, argv, "max_remote_bytes", 0),

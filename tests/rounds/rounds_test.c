@@ -24,7 +24,7 @@
 enum { ANSWER_MS = 500, KNOWN_MS = 120, STALLS_BEFORE_MS = 500, DISTURBS_MS = 50, STANDS_STILL_MS = 150 };
 enum { ROUNDS_A_WORLD = 8, TROUBLES_MOST = 4, KEYS = 4, CHANNELS = 3, EMPTY = 4, STREAMS_A_NAME = 3 };
 
-static const char *const settings[] = {"heartbeat_ms=50", "suspect_ms=200",       "dead_ms=600", "answer_ms=500",
+static const char *const settings[] = {"heartbeat_ms=50", "dead_ms=600",          "answer_ms=500",
                                        "ping_ms=100",     "reconnect_max_ms=100", NULL};
 static const char *const keys[KEYS] = {"r0", "r1", "m0", "m%0d%0aSUB%20*%20>%0d%0a"};
 static const char *const channels[CHANNELS] = {"c0", "c1", "c*.>"};

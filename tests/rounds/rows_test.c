@@ -9,20 +9,19 @@
 #include "support/test.h"
 
 /* ping_ms is the default: a broker or a node that the machine delays for half a second must not be taken for dead. */
-static const char *const fast[] = {"heartbeat_ms=50", "suspect_ms=1000",      "dead_ms=3000",
-                                   "answer_ms=500",   "reconnect_max_ms=100", NULL};
+static const char *const fast[] = {"heartbeat_ms=50", "dead_ms=3000", "answer_ms=500", "reconnect_max_ms=100", NULL};
 /* Requests are answered, and no node is taken for dead, on a machine of any speed. */
-static const char *const calm[] = {"heartbeat_ms=50", "suspect_ms=20000", "dead_ms=60000", "answer_ms=60000", NULL};
+static const char *const calm[] = {"heartbeat_ms=50", "dead_ms=60000", "answer_ms=60000", NULL};
 /* Requests are answered; a silent node is soon dead. */
-static const char *const patient[] = {"heartbeat_ms=50", "suspect_ms=1000",      "dead_ms=3000",
-                                      "answer_ms=60000", "reconnect_max_ms=100", NULL};
+static const char *const patient[] = {"heartbeat_ms=50", "dead_ms=3000", "answer_ms=60000", "reconnect_max_ms=100",
+                                      NULL};
 /* A node that does not answer is not yet dead. */
-static const char *const unhurried[] = {"heartbeat_ms=50", "suspect_ms=1000",      "dead_ms=6000",
-                                        "answer_ms=3000",  "reconnect_max_ms=100", NULL};
+static const char *const unhurried[] = {"heartbeat_ms=50", "dead_ms=6000", "answer_ms=3000", "reconnect_max_ms=100",
+                                        NULL};
 static const char *const defaults[] = {NULL};
 /* No node becomes suspect, on a machine of any speed. */
-static const char *const narrow[] = {"heartbeat_ms=50", "suspect_ms=20000",      "dead_ms=60000",
-                                     "answer_ms=60000", "max_remote_bytes=8192", NULL};
+static const char *const narrow[] = {"heartbeat_ms=50", "dead_ms=60000", "answer_ms=60000", "max_remote_bytes=8192",
+                                     NULL};
 enum { A, B, C };
 
 static world w;

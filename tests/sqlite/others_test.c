@@ -97,7 +97,6 @@ TEST_CASE(commits_of_others_send_no_cluster_messages) {
                                               .secret_len = sizeof secret,
                                               .pages = i ? NULL : s.on.pages,
                                               .heartbeat_ms = 10000,
-                                              .suspect_ms = 20000,
                                               .dead_ms = 60000};
       assert_int_equal(vestry_memory_network_join(network, &brokers[i]), VESTRY_OK);
       assert_int_equal(vestry_cluster_create(i ? other : s.on.v, &brokers[i], &options, &clusters[i]), VESTRY_OK);

@@ -66,7 +66,7 @@ typedef struct vestry_cluster vestry_cluster;
 typedef enum vestry_member_state {
   VESTRY_MEMBER_NONE,    /**< no node has that name */
   VESTRY_MEMBER_ALIVE,   /**< its heartbeats arrive */
-  VESTRY_MEMBER_SUSPECT, /**< no heartbeat for suspect_ms; it still gets remote requests */
+  VESTRY_MEMBER_SUSPECT, /**< no heartbeat for a third of dead_ms; it still gets remote requests */
   VESTRY_MEMBER_DEAD,    /**< no heartbeat for dead_ms; it gets none */
   VESTRY_MEMBER_LEFT,    /**< it has announced that it leaves */
   VESTRY_MEMBER_REFUSED, /**< of this node only: its name was in use. It neither sends nor
@@ -100,11 +100,11 @@ typedef struct vestry_cluster_options {
   struct vestry_pages *pages; /**< the pages whose refreshes reach all nodes. If vestry_pages_options.secret is
                                    not set, the secret of the pages is derived from this secret. Borrowed, must outlive
                                    the cluster. NULL: none */
-  uint32_t heartbeat_ms;      /**< time between two heartbeats [250]. This member and the next two must be the same on
+  uint32_t heartbeat_ms;      /**< time between two heartbeats [250]. This member and the next one must be the same on
                                    all nodes */
-  uint32_t suspect_ms;        /**< time without a heartbeat until a node is SUSPECT [1,000] */
-  uint32_t dead_ms;           /**< time until it is DEAD [3,000]; heartbeat_ms < suspect_ms < dead_ms, at most 60,000.
-                                   Time for which this node itself stands still does not count */
+  uint32_t dead_ms;           /**< time without a heartbeat until a node is DEAD [3,000]; more than 3 * heartbeat_ms, at
+                                   most 60,000. After a third of it the node is SUSPECT. Time for which this node itself
+                                   stands still does not count */
   uint32_t answer_ms;         /**< maximum time that a remote request waits for replies [1,000]; at most 60,000 */
   const char *const *allow;   /**< names of the effects and actions that other nodes may run here, ending with NULL; all
                                    others return INVALID. NULL: none. Copied */

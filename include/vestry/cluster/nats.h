@@ -31,14 +31,13 @@ extern "C" {
  *  on. */
 typedef struct vestry_nats_options {
   const vestry_host *host;    /**< borrowed, must outlive the broker; NULL: vestry_host_default() */
-  const char *const *servers; /**< "nats://host:port", or "tls://host:port" for TLS; tried in turn, from a
-                                     random one on */
+  const char *const *servers; /**< "nats://host:port", or "tls://host:port" for TLS, with "user:password@" or "token@"
+                                     in front of the host if the server requires it; tried in turn, from a random one
+                                     on */
   size_t servers_count;       /**< at most 1,000; 0: "nats://127.0.0.1:4222" alone */
   const char *name;           /**< name of the client in the server's monitoring; NULL: "vestry" */
 
   /* Log-in of the client: one of the following, or none. */
-  const char *user, *password;
-  const char *token;
   const char *credentials_file;      /**< a user's JWT and NKey seed, as `nsc` writes them */
   const char *nkey, *nkey_seed_file; /**< the public key, and the file that contains its seed */
 

@@ -220,7 +220,7 @@ static void hooks_remove(vestry_cluster *cluster) {
 
 /* Creation and destruction. */
 
-enum { SECRET_LEAST = 32, HEARTBEAT_MS = 250, SUSPECT_MS = 1000, DEAD_MS = 3000, ANSWER_MS = 1000, MOST_MS = 60000 };
+enum { SECRET_LEAST = 32, HEARTBEAT_MS = 250, DEAD_MS = 3000, ANSWER_MS = 1000, MOST_MS = 60000 };
 #define INWARD_BYTES  ((size_t)16 << 20)
 #define WAITING_COUNT ((size_t)65536)
 
@@ -285,8 +285,8 @@ static vestry_err take_options(vestry_cluster *cluster, const vestry_cluster_opt
   cluster->on_member = options->on_member;
   cluster->ctx = options->ctx;
   cluster->heartbeat_ns = in_ns(options->heartbeat_ms, HEARTBEAT_MS);
-  cluster->suspect_ns = in_ns(options->suspect_ms, SUSPECT_MS);
   cluster->dead_ns = in_ns(options->dead_ms, DEAD_MS);
+  cluster->suspect_ns = cluster->dead_ns / 3;
   cluster->answer_ns = in_ns(options->answer_ms, ANSWER_MS);
   cluster->max_remote_bytes = options->max_remote_bytes ? options->max_remote_bytes : INWARD_BYTES;
   cluster->max_waiting_count = options->max_waiting_count ? options->max_waiting_count : WAITING_COUNT;
@@ -332,11 +332,9 @@ static vestry_err start(vestry_cluster *cluster) {
 
 static bool make_sense(const vestry_cluster_options *options) {
   size_t len = options->node ? strnlen(options->node, VESTRY_NODE_MAX_BYTES + 1) : 0;
-  uint64_t heartbeat_ns = in_ns(options->heartbeat_ms, HEARTBEAT_MS),
-           suspect_ns = in_ns(options->suspect_ms, SUSPECT_MS);
-  uint64_t dead_ns = in_ns(options->dead_ms, DEAD_MS);
+  const uint64_t dead_ns = in_ns(options->dead_ms, DEAD_MS);
   return len && len <= VESTRY_NODE_MAX_BYTES && options->secret && options->secret_len >= SECRET_LEAST &&
-         heartbeat_ns < suspect_ns && suspect_ns < dead_ns && dead_ns <= MOST_MS * VSI_NS_PER_MS &&
+         in_ns(options->heartbeat_ms, HEARTBEAT_MS) < dead_ns / 3 && dead_ns <= MOST_MS * VSI_NS_PER_MS &&
          options->answer_ms <= MOST_MS;
 }
 
@@ -352,7 +350,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   if (!make_sense(&options))
     return vsi_mistake(v->host, "vestry_cluster_create",
                        "a node's name, a secret of at least 32 bytes (here or by vestry_secret_set), and heartbeat_ms "
-                       "< suspect_ms < dead_ms are required");
+                       "of less than a third of dead_ms are required");
   vestry_cluster *cluster = vsi_calloc(v->host, 1, sizeof *cluster);
   if (!cluster) return VESTRY_NO_MEMORY;
   cluster->v = v;

@@ -2,7 +2,7 @@
 /* essay: links between nodes, runs of a node, and detection of losses */
 /* Membership: which nodes are alive, and which of their messages have arrived.
  *
- *      no slot ─proof→ ALIVE, DRAINING ─silence for suspect_ms→ SUSPECT ─silence for dead_ms→ DEAD
+ *      no slot ─proof→ ALIVE, DRAINING ─silence for suspect_ns→ SUSPECT ─silence for dead_ns→ DEAD
  *                         ↑ ↑                                      │                           │
  *                         │ └───────────── any message ────────────┘                           │
  *                         └──────────────────────────── proof ─────────────────────────────────┘
@@ -13,8 +13,8 @@
  *
  * A GOODBYE contains the last number that was assigned. But a channel may have received its first member so recently
  * that an event was sent without it, because the announcement was in transit. A node that has left does not check for
- * that (receiver.c). So this node has a gap if it has announced keys within suspect_ms or has changes that wait. It is
- * reported after suspect_ms, unless another run of the node begins before, which is a gap as well: so a restart is one
+ * that (receiver.c). So this node has a gap if it has announced keys within suspect_ns or has changes that wait. It is
+ * reported after suspect_ns, unless another run of the node begins before, which is a gap as well: so a restart is one
  * gap. */
 #include "cluster/cluster/members.h"
 
@@ -52,7 +52,7 @@ vsi_bits vsi_peers_unsynced(const vestry_cluster *cluster) {
 }
 
 /* Return how long this node has stood still: how much later than heartbeat_ms its heartbeat comes. 0: less than
- * suspect_ms have passed since the last one. A process can be stopped, its machine paused or out of memory; messages of
+ * suspect_ns have passed since the last one. A process can be stopped, its machine paused or out of memory; messages of
  * the other nodes then wait in its socket, and do not show by their absence that a node is silent. */
 static uint64_t pause_ns(const vestry_cluster *cluster, uint64_t now_ns) {
   uint64_t since_ns = now_ns - cluster->beat_ns;

@@ -43,7 +43,7 @@ typedef struct vsi_peer {
   uint64_t present_count, present_sum; /* members of presences there, as announced, and the sum of their hashes */
   /* Changes that must be reported to the application. */
   bool has_gap, has_change, has_joined; /* has_joined: it got this slot */
-  bool has_late_gap;                    /* of its goodbye: reported after suspect_ms, or with another run of it */
+  bool has_late_gap;                    /* of its goodbye: reported after suspect_ns, or with another run of it */
   uint64_t lost_count;
   vsi_gaps gaps; /* also of former runs, while it has this slot */
 } vsi_peer;

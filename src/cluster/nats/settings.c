@@ -17,9 +17,7 @@ enum { HOST_MAX = 256, MAX_MS = 600000 };
 /* Return which options exclude or require each other, or are invalid. NULL: none */
 static const char *find_conflict(const vestry_nats_options *o) {
   if (!o->servers != !o->servers_count) return "servers and servers_count must be set together";
-  if (!!o->user + !!o->token + !!o->credentials_file + !!o->nkey > 1)
-    return "at most one of user, token, credentials_file and nkey can be set";
-  if (o->password && !o->user) return "password is set without user";
+  if (o->credentials_file && o->nkey) return "at most one of credentials_file and nkey can be set";
   if (!o->nkey != !o->nkey_seed_file) return "nkey and nkey_seed_file must be set together";
   if (!o->tls_certificate_file != !o->tls_key_file) return "tls_certificate_file and tls_key_file must be set together";
   return NULL;
@@ -65,8 +63,6 @@ static natsStatus set_common(natsOptions *nats, const vestry_nats_options *o) {
 }
 
 static natsStatus set_identity(natsOptions *nats, const vestry_nats_options *o) {
-  if (o->user) return natsOptions_SetUserInfo(nats, o->user, o->password ? o->password : "");
-  if (o->token) return natsOptions_SetToken(nats, o->token);
   if (o->credentials_file) return natsOptions_SetUserCredentialsFromFiles(nats, o->credentials_file, NULL);
   if (o->nkey) return natsOptions_SetNKeyFromSeed(nats, o->nkey, o->nkey_seed_file);
   return NATS_OK;
