@@ -354,18 +354,18 @@ void vsi_remote_questions_take(vestry_cluster *cluster, const vsi_peer *peer, co
 
 /* ----------------------------------------------------------------------------------------- beginning, answers ----- */
 
-static vestry_err write_request(vsi_remote_request *request, const vsi_remote_query *query) {
-  const vestry_scoped_key *key = query->key;
-  bool has_data = json_object_size(query->data) > 0;
-  char *effects = vsi_json_dump(query->effects);
-  char *data = has_data ? vsi_json_dump(query->data) : NULL;
-  vestry_err error = effects && (data || !has_data) ? VESTRY_OK : VESTRY_NO_MEMORY;
+/* Write the message of a request. OK | NO_MEMORY */
+static vestry_err write_request(vsi_remote_request *request, const vestry_scoped_key *key, const json_t *effects,
+                                const json_t *data) {
+  const bool has_data = json_object_size(data) > 0;
+  char *effects_text = vsi_json_dump(effects), *data_text = has_data ? vsi_json_dump(data) : NULL;
+  vestry_err error = effects_text && (data_text || !has_data) ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
     const vsi_wire_request contents = {
         .id = request->id,
         .name = vsi_cluster_name_of(key),
-        .effects = {effects, strlen(effects)},
-        .data = {data, data ? strlen(data) : 0},
+        .effects = {effects_text, strlen(effects_text)},
+        .data = {data_text, data_text ? strlen(data_text) : 0},
     };
     vsi_wire_put_request(&request->message, &contents);
     request->flags |= vsi_wire_put_trace(&request->message, request->is_followed ? &request->span.trace : NULL);
@@ -374,8 +374,8 @@ static vestry_err write_request(vsi_remote_request *request, const vsi_remote_qu
   }
   json_free_t free_json;
   json_get_alloc_funcs(NULL, &free_json);
-  free_json(effects);
-  free_json(data);
+  free_json(effects_text);
+  free_json(data_text);
   return error;
 }
 
@@ -400,24 +400,22 @@ static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *request, vs
   return VESTRY_OK;
 }
 
-/* Begin a request. on_answer is called, unless an error is returned. ret_id may be NULL. OK | NO_MEMORY | CLOSED */
-static vestry_err request_begin(vestry_cluster *cluster, const vsi_remote_query *query, uint64_t *ret_id) {
+/* Begin a request. given: is_found, on_answer, ctx, and the results of this node, count and error. on_answer is called,
+ * unless an error is returned. ret_id may be NULL. OK | NO_MEMORY | CLOSED */
+static vestry_err request_begin(vestry_cluster *cluster, const vestry_scoped_key *key, const json_t *effects,
+                                const vestry_dispatch_options *options, vsi_remote_request given, uint64_t *ret_id) {
   vsi_remote_request *request = vsi_calloc(cluster->host, 1, sizeof *request);
   if (!request) return VESTRY_NO_MEMORY;
-  request->on_answer = query->on_answer;
-  request->ctx = query->ctx;
-  request->count = query->count;
-  request->error = query->error;
-  request->is_found = query->is_found;
-  request->flags = query->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0;
+  *request = given;
+  request->flags = options->fail_fast ? VSI_WIRE_FAIL_FAST : 0;
   vsi_wire_begin(&request->message, cluster->host);
   request->is_followed = vsi_trace_carried(cluster->host);
   if (request->is_followed)
     vsi_trace_make(cluster->host, vestry_trace_here(), VESTRY_SPAN_REMOTE_REQUEST, &request->span);
-  request->hash = vsi_cluster_hash_key(cluster, query->key);
+  request->hash = vsi_cluster_hash_key(cluster, key);
   request->id = 1 + atomic_fetch_add_explicit(&cluster->last_request_id, 1, memory_order_relaxed);
   vsi_remote_request *done = NULL;
-  vestry_err error = write_request(request, query);
+  vestry_err error = write_request(request, key, effects, options->data);
   vsi_cluster_lock(cluster);
   if (!error && cluster->has_ended) error = VESTRY_CLOSED;
   if (!error) error = begin(cluster, request, &done);
@@ -537,14 +535,8 @@ vestry_err vsi_dispatch_to_others(const vestry_scoped_key *key, json_t *effects,
   waiter w;
   uint64_t id;
   sem_init(&w.done, 0, 0);
-  const vsi_remote_query query = {.key = key,
-                                  .effects = effects,
-                                  .data = options->data,
-                                  .is_found = is_found,
-                                  .is_fail_fast = options->fail_fast,
-                                  .on_answer = wake,
-                                  .ctx = &w};
-  vestry_err error = request_begin(cluster, &query, &id);
+  const vsi_remote_request request = {.is_found = is_found, .on_answer = wake, .ctx = &w};
+  vestry_err error = request_begin(cluster, key, effects, options, request, &id);
   if (!error) {
     await(cluster, &w, id);
     error = w.error;
@@ -576,18 +568,9 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
     request_answer(on_answer, error, here, ctx);
     return VESTRY_OK;
   }
-  const vsi_remote_query query = {
-      .key = key,
-      .effects = effects,
-      .data = options->data,
-      .is_found = here > 0,
-      .is_fail_fast = options->fail_fast,
-      .count = here,
-      .error = here ? error : VESTRY_OK,
-      .on_answer = on_answer,
-      .ctx = ctx,
-  };
-  return request_begin(cluster, &query, NULL);
+  const vsi_remote_request request = {
+      .is_found = here > 0, .count = here, .error = here ? error : VESTRY_OK, .on_answer = on_answer, .ctx = ctx};
+  return request_begin(cluster, key, effects, options, request, NULL);
 }
 
 vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *effects, const vestry_dispatch_options *given,
@@ -608,23 +591,6 @@ vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *effects, con
   return error;
 }
 
-static vestry_err publish(vestry_cluster *cluster, const vestry_scoped_key *key, const void *data, size_t len) {
-  vsi_buffer buffer;
-  vsi_wire_begin(&buffer, cluster->host);
-  vsi_wire_put_name(&buffer, vsi_cluster_name_of(key));
-  vsi_buffer_append(&buffer, data, len);
-  uint8_t flags = vsi_wire_put_trace(&buffer, vsi_trace_carried(cluster->host));
-  vsi_wire_end(&buffer);
-  vsi_cluster_lock(cluster);
-  vestry_err error = VESTRY_OK;
-  if (!vsi_bits_is_empty(&cluster->alive))
-    error = vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_PUBLISH, flags, true);
-  vsi_cluster_unlock(cluster);
-  vsi_buffer_finish(&buffer);
-  vestry_err here = vsi_publish_here(cluster->v, key, data, len);
-  return here && here != VESTRY_NOT_FOUND ? here : error;
-}
-
 vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key, const void *data,
                                   size_t len) {
   if (!cluster) return VESTRY_INVALID;
@@ -632,7 +598,18 @@ vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_scope scope, c
   vsi_scoped_key name;
   vestry_err error = vsi_store_pack(cluster->v->store, &name, scope, key);
   if (error) return vsi_key_refuse(cluster->host, "vestry_cluster_publish", error);
-  error = publish(cluster, name.key, data, len);
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put_name(&buffer, vsi_cluster_name_of(name.key));
+  vsi_buffer_append(&buffer, data, len);
+  uint8_t flags = vsi_wire_put_trace(&buffer, vsi_trace_carried(cluster->host));
+  vsi_wire_end(&buffer);
+  vsi_cluster_lock(cluster);
+  if (!vsi_bits_is_empty(&cluster->alive))
+    error = vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_PUBLISH, flags, true);
+  vsi_cluster_unlock(cluster);
+  vsi_buffer_finish(&buffer);
+  vestry_err here = vsi_publish_here(cluster->v, name.key, data, len);
   vsi_scoped_key_finish(&name);
-  return error;
+  return here && here != VESTRY_NOT_FOUND ? here : error;
 }

@@ -10,16 +10,6 @@
 
 struct vsi_remote_request;
 
-typedef struct vsi_remote_query {
-  const vestry_scoped_key *key;
-  json_t *effects, *data; /* data NULL: none */
-  bool is_found;          /* as in vsi_elsewhere.dispatch */
-  bool is_fail_fast;
-  uint32_t count; /* result on this node */
-  vestry_err error;
-  vestry_answer_fn on_answer; /* NULL: the result is dropped */
-  void *ctx;
-} vsi_remote_query;
 /* Return whether a request for a key is being performed that has not been sent to a node. */
 bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node);
 /* Handle an ANSWER of another node. Finished requests are added to *done. Under the lock. */
