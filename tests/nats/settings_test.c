@@ -43,7 +43,6 @@ static void start_on(receiver *e, vestry_nats_options options, const char *subje
   const char *servers[] = {the.server.url};
   options.host = &the.th.host;
   if (!options.servers) options.servers = servers, options.servers_count = 1;
-  options.reconnect_max_ms = 50;
   options.reconnect_max_ms = 20;
   vestry_broker broker;
   assert_int_equal(vestry_nats_create(&options, &broker), VESTRY_OK);
@@ -490,7 +489,6 @@ TEST_CASE(invalid_settings_are_refused_and_logged) {
     long lines = the.th.log_lines;
     options.host = &the.th.host;
     assert_int_equal(vestry_nats_create(&options, &broker), VESTRY_INVALID);
-    if (!bad[i].log) continue;
     assert_int_equal(the.th.log_lines, lines + 1);
     if (!strstr(the.th.last_log, bad[i].log)) fail_msg("\"%s\" is not in: %s", bad[i].log, the.th.last_log);
   }

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: changes to all nodes, and a list of everything to those that need it */
-/* Announcements: KEYS and PRESENT.
+/* Announcements to the other nodes: changes of keys and of members of presences (KEYS, PRESENT), refreshes of pages,
+ * and events of channels.
+ *
+ * Keys wait for a time that grows with the number of nodes (keys_ms), members and refreshes for at most 5 ms, and all
+ * are sent together. An event is sent at once, to the nodes that have announced members and to the nodes whose keys are
+ * not known completely. A node whose announcement arrives late is found later (receiver.c).
  *
  * A change is one message to all nodes. A node that lacks some needs a full announcement: a list of all members of
  * presences and all keys. At most one list is under way; nodes that need another one wait for the next. The list is
@@ -22,48 +27,67 @@
 #include <string.h>
 
 #include "app/presence/spread.h"
+#include "base/memory.h"
 #include "cluster/cluster/cluster.h"
+#include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
+#include "event/extras.h"
 
 /* Bytes that one call sends, and their minimum while a list is under way. */
 enum { RUN_MOST_BYTES = 1 << 19, RUN_LEAST_BYTES = 4096 };
 #define AGAIN_NS (UINT64_C(10000000000))
 
-/* Size of a waiting message besides its body: kind, flags, length. */
-enum { WAITING_HEAD = 6 };
+/* A message that waits. */
+struct vsi_announcement {
+  STAILQ_ENTRY(vsi_announcement) in;
+  vsi_wire_kind kind;
+  uint8_t flags;
+  vsi_buffer message; /* sealed for each receiver */
+};
 
 bool vsi_announcements_wait(const vestry_cluster *cluster) {
-  return cluster->announcements.waiting.len > 0;
+  return !STAILQ_EMPTY(&cluster->announcements.waiting);
 }
 
-void vsi_announcements_leave_out(vestry_cluster *cluster, const vsi_peer *peer) {
-  vsi_bits_remove(&cluster->announcements.list_to, peer->index);
-}
-
-/* After a failure all nodes need a list. */
-static void give_up(vestry_cluster *cluster) {
+/* Remove the first waiting message. */
+static void remove_first(vestry_cluster *cluster) {
   vsi_announcements *own = &cluster->announcements;
-  vsi_buffer_finish(&own->waiting);
-  *own = (vsi_announcements){.waiting = {.host = cluster->host}};
+  struct vsi_announcement *first = STAILQ_FIRST(&own->waiting);
+  STAILQ_REMOVE_HEAD(&own->waiting, in);
+  vsi_buffer_finish(&first->message);
+  vsi_free(cluster->host, first);
+  own->is_sent_to_all = false;
+  own->sent_to = 0;
+}
+
+void vsi_announcements_drop(vestry_cluster *cluster) {
+  vsi_announcements *own = &cluster->announcements;
+  while (!STAILQ_EMPTY(&own->waiting)) remove_first(cluster);
+  *own = (vsi_announcements){.waiting = STAILQ_HEAD_INITIALIZER(own->waiting)};
   for (size_t i = 0; i < cluster->peers_count; i++) cluster->peers[i]->wants_all = true;
 }
 
-static void put(vestry_cluster *cluster, vsi_wire_kind kind, uint8_t flags, const vsi_buffer *body) {
-  vsi_buffer *waiting = &cluster->announcements.waiting;
-  vsi_wire_put(waiting, kind, 1);
-  vsi_wire_put(waiting, flags, 1);
-  vsi_wire_put(waiting, body->len, 4);
-  vsi_buffer_append(waiting, body->data, body->len);
-  if (body->error) waiting->error = body->error;
+/* Let a complete message wait, and take over its buffer. */
+static void put(vestry_cluster *cluster, vsi_wire_kind kind, uint8_t flags, vsi_buffer *buffer) {
+  vsi_wire_end(buffer);
+  struct vsi_announcement *made = buffer->error ? NULL : vsi_alloc(cluster->host, sizeof *made);
+  if (made) {
+    *made = (struct vsi_announcement){.kind = kind, .flags = flags, .message = *buffer};
+    STAILQ_INSERT_TAIL(&cluster->announcements.waiting, made, in);
+  } else {
+    vsi_buffer_finish(buffer);
+    cluster->announcements.has_failed = true;
+  }
 }
 
 /* Send a message to the nodes of the list that have not got it yet. OK | FULL */
-static vestry_err send_to_listed(vestry_cluster *cluster, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags) {
+static vestry_err send_to_listed(vestry_cluster *cluster, struct vsi_announcement *one) {
   vsi_announcements *own = &cluster->announcements;
   for (; own->sent_to < cluster->peers_count; own->sent_to++) {
     vsi_peer *peer = cluster->peers[own->sent_to];
     if (!vsi_bits_has(&own->list_to, peer->index)) continue;
-    vestry_err error = vsi_peer_lives(peer) ? vsi_message_send(cluster, peer, buffer, kind, flags, false) : VESTRY_IO;
+    vestry_err error = VESTRY_IO;
+    if (vsi_peer_lives(peer)) error = vsi_message_send(cluster, peer, &one->message, one->kind, one->flags, false);
     if (error == VESTRY_FULL) return error;
     if (!error) continue;
     vsi_bits_remove(&own->list_to, peer->index);
@@ -72,52 +96,32 @@ static vestry_err send_to_listed(vestry_cluster *cluster, vsi_buffer *buffer, vs
   return VESTRY_OK;
 }
 
-/* Send the first waiting message to all of its nodes. OK | as the broker's publish: it is sent again later */
-static vestry_err send_first(vestry_cluster *cluster, vsi_wire_kind kind, uint8_t flags, const char *body, size_t len) {
+/* Send a message to all of its nodes. OK | as the broker's publish: it is sent again later */
+static vestry_err send_one(vestry_cluster *cluster, struct vsi_announcement *one) {
   vsi_announcements *own = &cluster->announcements;
   vestry_err error = VESTRY_OK;
-  vsi_buffer buffer;
-  vsi_wire_begin(&buffer, cluster->host);
-  vsi_buffer_append(&buffer, body, len);
-  vsi_wire_end(&buffer);
-  if (!(flags & VSI_WIRE_LISTED) && !own->is_sent_to_all)
-    error = vsi_message_send_to_all(cluster, &buffer, kind, flags, false);
+  if (!(one->flags & VSI_WIRE_LISTED) && !own->is_sent_to_all)
+    error = vsi_message_send_to_all(cluster, &one->message, one->kind, one->flags, false);
   own->is_sent_to_all |= !error;
-  if (!error) error = send_to_listed(cluster, &buffer, kind, flags);
-  vsi_buffer_finish(&buffer);
-  if (error) return error;
-  own->is_sent_to_all = false;
-  own->sent_to = 0;
-  return VESTRY_OK;
+  return error ? error : send_to_listed(cluster, one);
 }
 
-/* Send the waiting messages, as long as *left bytes allow. false: some are left. */
+/* Send the waiting messages, as long as *left bytes allow. After a failure none waits, and all nodes need a list.
+ * false: some are left, or it has failed. */
 static bool send_waiting(vestry_cluster *cluster, size_t *left) {
   vsi_announcements *own = &cluster->announcements;
-  vsi_buffer *waiting = &own->waiting;
-  while (!waiting->error && own->at < waiting->len) {
-    vsi_wire_reader reader = vsi_wire_read(waiting->data + own->at, waiting->len - own->at);
-    const vsi_wire_kind kind = (vsi_wire_kind)vsi_wire_number(&reader, 1);
-    const uint8_t flags = (uint8_t)vsi_wire_number(&reader, 1);
-    const size_t len = (size_t)vsi_wire_number(&reader, 4);
-    const size_t each = 1 + vsi_bits_count(&own->list_to);
+  for (struct vsi_announcement *first; !own->has_failed && (first = STAILQ_FIRST(&own->waiting)) != NULL;) {
+    const size_t len = first->message.len, each = 1 + vsi_bits_count(&own->list_to);
     if (!*left) return false;
-    vestry_err error = send_first(cluster, kind, flags, (const char *)reader.at, len);
-    if (error == VESTRY_TOO_LARGE || error == VESTRY_NO_MEMORY) { /* the broker's maximum has changed */
-      give_up(cluster);
-      return false;
-    }
-    if (error) return false;
+    vestry_err error = send_one(cluster, first);
+    own->has_failed = error == VESTRY_TOO_LARGE || error == VESTRY_NO_MEMORY; /* the broker's maximum has changed */
+    if (error && !own->has_failed) return false;
     *left -= *left / each < len ? *left : len * each;
-    own->at += WAITING_HEAD + len;
+    remove_first(cluster);
   }
-  if (waiting->error) {
-    give_up(cluster);
-    return false;
-  }
-  vsi_buffer_clear(waiting);
-  own->at = 0;
-  return true;
+  if (!own->has_failed) return true;
+  vsi_announcements_drop(cluster);
+  return false;
 }
 
 /* ------------------------------------------------------------------------------------------------------- keys ----- */
@@ -129,16 +133,15 @@ static size_t changes_a_message(const vestry_cluster *cluster, size_t bytes) {
 
 /* clock_ms: time of the oldest change, on the cluster clock; 0: unknown. */
 static void put_changes(vestry_cluster *cluster, uint8_t flags, uint64_t clock_ms, size_t count) {
-  vsi_buffer body;
-  vsi_buffer_init(&body, cluster->host);
-  vsi_wire_put(&body, clock_ms, 8);
-  vsi_wire_put(&body, cluster->all_seq, 8);
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put(&buffer, clock_ms, 8);
+  vsi_wire_put(&buffer, cluster->all_seq, 8);
   for (size_t i = 0; i < count; i++) {
-    vsi_wire_put(&body, cluster->changes[i].hash, 8);
-    vsi_wire_put(&body, cluster->changes[i].stamp << 1 | cluster->changes[i].is_gone, 8);
+    vsi_wire_put(&buffer, cluster->changes[i].hash, 8);
+    vsi_wire_put(&buffer, cluster->changes[i].stamp << 1 | cluster->changes[i].is_gone, 8);
   }
-  put(cluster, VSI_WIRE_KEYS, flags, &body);
-  vsi_buffer_finish(&body);
+  put(cluster, VSI_WIRE_KEYS, flags, &buffer);
   cluster->announced_ns = vsi_now_ns(cluster->host);
 }
 
@@ -173,44 +176,48 @@ bool vsi_presences_fit(size_t bytes, void *ctx) {
 typedef struct announcing {
   vestry_cluster *cluster;
   uint8_t flags;
-  size_t most; /* maximum size of a body that has several members */
-  vsi_buffer body;
+  size_t most; /* maximum size of a message that has several members, without its seal */
+  vsi_buffer message;
   char name[VSI_PRESENCE_NAME_MAX + 1]; /* of the presence that the message is about */
 } announcing;
 
+static bool has_members(const announcing *t) {
+  return t->message.len > VSI_WIRE_HEAD;
+}
+
 static void put_message(announcing *t) {
-  put(t->cluster, VSI_WIRE_PRESENT, t->flags, &t->body);
-  vsi_buffer_clear(&t->body);
+  put(t->cluster, VSI_WIRE_PRESENT, t->flags, &t->message);
+  vsi_wire_begin(&t->message, t->cluster->host);
   t->flags &= (uint8_t)~VSI_WIRE_FIRST;
 }
 
 static void put_update(const vsi_presence_update *update, void *ctx) {
   announcing *t = ctx;
   const size_t len = strlen(update->user), more = MEMBER_BYTES + len + update->place.len;
-  if (t->body.len && (t->body.len + more > t->most || strcmp(t->name, update->presence) != 0)) put_message(t);
-  if (!t->body.len) {
+  if (has_members(t) && (t->message.len + more > t->most || strcmp(t->name, update->presence) != 0)) put_message(t);
+  if (!has_members(t)) {
     const size_t name_len = strlen(update->presence);
     memcpy(t->name, update->presence, name_len + 1);
-    vsi_wire_put(&t->body, name_len, 1);
-    vsi_buffer_append(&t->body, t->name, name_len);
+    vsi_wire_put(&t->message, name_len, 1);
+    vsi_buffer_append(&t->message, t->name, name_len);
   }
-  vsi_wire_put(&t->body, update->is_here, 1);
-  vsi_wire_put(&t->body, len, 1);
-  vsi_wire_put(&t->body, update->place.len, 2);
-  vsi_buffer_append(&t->body, update->user, len);
-  vsi_buffer_append(&t->body, update->place.data, update->place.len);
+  vsi_wire_put(&t->message, update->is_here, 1);
+  vsi_wire_put(&t->message, len, 1);
+  vsi_wire_put(&t->message, update->place.len, 2);
+  vsi_buffer_append(&t->message, update->user, len);
+  vsi_buffer_append(&t->message, update->place.data, update->place.len);
 }
 
 /* Put messages about all members (flags: LISTED, FIRST), or about changes. */
 static void put_members(vestry_cluster *cluster, uint8_t flags, size_t bytes) {
-  announcing t = {.cluster = cluster, .flags = flags, .most = vsi_message_room(cluster, bytes)};
-  vsi_buffer_init(&t.body, cluster->host);
+  announcing t = {.cluster = cluster, .flags = flags, .most = VSI_WIRE_HEAD + vsi_message_room(cluster, bytes)};
+  vsi_wire_begin(&t.message, cluster->host);
   if (flags)
     vsi_presences_list(cluster->presences, put_update, &t);
   else
     vsi_presences_take(cluster->presences, put_update, &t);
-  if (t.body.len || t.flags & VSI_WIRE_FIRST) put_message(&t); /* an empty list must be sent, too */
-  vsi_buffer_finish(&t.body);
+  if (has_members(&t) || t.flags & VSI_WIRE_FIRST) put_message(&t); /* an empty list must be sent, too */
+  vsi_buffer_finish(&t.message);
 }
 
 /* --------------------------------------------------------------------------------------------------- lists -------- */
@@ -262,7 +269,8 @@ static bool go_on_with_list(vestry_cluster *cluster, size_t *left) {
   return goes_on;
 }
 
-void vsi_announcements_send(vestry_cluster *cluster) {
+/* Announce the changes, and go on with the full announcement. Messages that the broker does not accept follow later. */
+static void announce_changes(vestry_cluster *cluster) {
   size_t left = RUN_MOST_BYTES;
   bool goes_on = send_waiting(cluster, &left);
   if (goes_on) {
@@ -270,6 +278,113 @@ void vsi_announcements_send(vestry_cluster *cluster) {
     goes_on = send_waiting(cluster, &left) && announce_keys(cluster, &left) && go_on_with_list(cluster, &left);
   }
   if (!goes_on && cluster->is_up) vsi_cluster_announce_soon(cluster);
+}
+
+/* -------------------------------------------------------------------------------------------------- refreshes ----- */
+
+/* Return whether a topic is already waiting. The search is linear, because waiting topics are bounded. */
+static bool is_waiting(const vsi_buffer *topics, size_t len_and_kind, const char *topic, size_t len) {
+  for (size_t at = 0; at < topics->len;) {
+    const unsigned char *head = (const unsigned char *)topics->data + at;
+    size_t its = head[0] | (size_t)head[1] << 8;
+    if (its == len_and_kind && memcmp(head + 2, topic, len) == 0) return true;
+    at += 2 + (its & ~(size_t)VSI_WIRE_REPORT);
+  }
+  return false;
+}
+
+void vsi_announce_refresh(bool is_report, const char *topic, size_t len, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  vsi_buffer *waiting = &cluster->refreshes;
+  const vestry_trace *trace = vsi_trace_carried(cluster->host);
+  const size_t len_and_kind = len | (is_report ? VSI_WIRE_REPORT : 0);
+  vsi_cluster_lock(cluster);
+  bool is_first = !waiting->len && !cluster->refreshes_all;
+  if (trace && !cluster->refreshes_trace.is_sampled) cluster->refreshes_trace = *trace;
+  if (!len || cluster->refreshes_all || waiting->len + 2 + len > VSI_REFRESH_BYTES) {
+    cluster->refreshes_all = true;
+  } else if (!is_waiting(waiting, len_and_kind, topic, len)) {
+    vsi_wire_put(waiting, len_and_kind, 2);
+    vsi_buffer_append(waiting, topic, len);
+    cluster->refreshes_all = waiting->error != VESTRY_OK;
+  }
+  vsi_cluster_unlock(cluster);
+  if (is_first) vsi_cluster_announce_soon(cluster);
+}
+
+static void announce_refreshes(vestry_cluster *cluster) {
+  vsi_buffer *waiting = &cluster->refreshes;
+  if (!waiting->len && !cluster->refreshes_all) return;
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  if (!cluster->refreshes_all) vsi_buffer_append(&buffer, waiting->data, waiting->len);
+  uint8_t flags = vsi_wire_put_trace(&buffer, cluster->refreshes_trace.is_sampled ? &cluster->refreshes_trace : NULL);
+  vsi_wire_end(&buffer);
+  bool is_too_large = vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_REFRESH, flags, true) == VESTRY_TOO_LARGE;
+  vsi_buffer_finish(&buffer);
+  vsi_wire_begin(&buffer, cluster->host); /* empty: every page */
+  vsi_wire_end(&buffer);
+  if (is_too_large) (void)vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_REFRESH, 0, true);
+  vsi_buffer_finish(&buffer);
+  vsi_buffer_clear(waiting);
+  cluster->refreshes_all = false;
+  cluster->refreshes_trace.is_sampled = false;
+}
+
+/* ---------------------------------------------------------------------------------------------------- events ------ */
+
+/* Send an event to some nodes. An event that is too large for the broker is not noted as sent, because no node
+ * can get it and its sender gets the error. */
+static vestry_err send_event(vestry_cluster *cluster, const vsi_bits *to, uint64_t hash, const vestry_scoped_key *name,
+                             vestry_event *event) {
+  vestry_slice bytes = vestry_event_bytes(event);
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put_name(&buffer, vsi_cluster_name_of(name));
+  vsi_wire_put_state(&buffer, vsi_event_state(event));
+  const vestry_trace *trace = vsi_trace_carried(cluster->host);
+  size_t len = buffer.len + bytes.len + (trace ? VSI_WIRE_TRACE : 0) + VSI_WIRE_SEAL;
+  vestry_err error = VESTRY_TOO_LARGE;
+  if (len <= cluster->broker.ops->max_payload(cluster->broker.broker)) {
+    vsi_recent_note(cluster, hash, to);
+    vsi_buffer_append(&buffer, bytes.data, bytes.len);
+    uint8_t flags = vsi_wire_put_trace(&buffer, trace);
+    vsi_wire_end(&buffer);
+    error = vsi_message_send_each(cluster, to, &buffer, VSI_WIRE_EVENT, flags, true);
+  }
+  vsi_buffer_finish(&buffer);
+  return error;
+}
+
+vestry_err vsi_announce_event(const vestry_scoped_key *name, vestry_event *event, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  uint64_t hash = vsi_cluster_hash_channel(cluster, name->data, name->len);
+  vestry_err error = VESTRY_NOT_FOUND;
+  vsi_cluster_lock(cluster);
+  const vsi_bits unsynced = vsi_peers_unsynced(cluster);
+  const vsi_bits to = vsi_bits_any(vsi_keys_others(&cluster->keys, hash), &unsynced);
+  if (vsi_bits_is_empty(&to))
+    vsi_recent_note(cluster, hash, &to);
+  else
+    error = send_event(cluster, &to, hash, name, event);
+  vsi_cluster_unlock(cluster);
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------------ timer ----- */
+
+void vsi_announce_locked(vestry_cluster *cluster) {
+  if (cluster->has_ended || cluster->has_left || cluster->is_refused) return;
+  announce_changes(cluster);
+  announce_refreshes(cluster);
+}
+
+void vsi_announce_due(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  vestry_cluster *cluster = ctx;
+  vsi_cluster_lock(cluster);
+  vsi_announce_locked(cluster);
+  vsi_cluster_unlock(cluster);
 }
 
 /* ------------------------------------------------------------------------------------ announcements received ------ */
@@ -324,9 +439,4 @@ void vsi_presences_of_node_take(vestry_cluster *cluster, vsi_peer *peer, const v
   while (is_well && reader.left) is_well = take_one(cluster, peer, name, &reader);
   if (is_well) return;
   vsi_peer_must_sync(peer);
-}
-
-void vsi_presences_of_node_forget(vestry_cluster *cluster, vsi_peer *peer) {
-  vsi_presences_forget(cluster->presences, peer->index);
-  peer->present_count = peer->present_sum = 0;
 }

@@ -7,9 +7,8 @@
  *   keys.c            which node holds which key          replaced.c         streams that other nodes have replaced
  *   recent.c          messages that some nodes got
  *   remote_request.c  requests to other nodes             served_requests.c  requests of other nodes
- *   announcements.c          announcements on their way          announce.c         refreshes, events, the timer of all
- *   receiver.c        received messages                   renewals.c         leases of other nodes' streams
- *   create.c          create and destroy, hooks, counters
+ *   announcements.c   changes, refreshes, events          receiver.c         received messages
+ *   renewals.c        leases of other nodes' streams      create.c           create and destroy, hooks, counters
  *
  * Links. A message to one node is published to the receiver's subject, one to all nodes to a common subject. The
  * messages on each subject are numbered, so they arrive in order; those of two subjects have no common order. A loss is
@@ -90,15 +89,15 @@ typedef struct vsi_renewals {
 
 /* Announcements on their way (announcements.c). */
 typedef struct vsi_announcements {
-  vsi_buffer waiting;  /* messages: kind (1), flags (1), length (4), body */
-  size_t at;           /* the first of them that was not sent to all of its nodes */
-  bool is_sent_to_all; /* it was sent to the subject of all nodes */
-  size_t sent_to;      /* and to those nodes of list_to that are before this one */
-  bool is_listing;     /* a full announcement is under way */
-  bool is_list_over;   /* its last message was made */
-  vsi_bits list_to;    /* the nodes that get it */
-  uint64_t list_at;    /* position in the list of keys */
-  size_t list_bytes;   /* maximum size of a run, and of a message */
+  STAILQ_HEAD(, vsi_announcement) waiting; /* messages */
+  bool has_failed;                         /* one could not be made, or is too large for the broker */
+  bool is_sent_to_all;                     /* the first of them was sent to the subject of all nodes */
+  size_t sent_to;                          /* and to those nodes of list_to that are before this one */
+  bool is_listing;                         /* a full announcement is under way */
+  bool is_list_over;                       /* its last message was made */
+  vsi_bits list_to;                        /* the nodes that get it */
+  uint64_t list_at;                        /* position in the list of keys */
+  size_t list_bytes;                       /* maximum size of a run, and of a message */
 } vsi_announcements;
 
 /* QUICK: requests of other nodes run no function of the application here (served_requests.c). */
@@ -170,7 +169,7 @@ struct vestry_cluster {
   uint64_t last_question, asked_ns; /* number and time of the last question */
   vsi_ring remote_requests;         /* oldest first */
   vsi_renewals renewals;
-  /* Announcements (announce.c), and messages sent recently (recent.c). */
+  /* Announcements, and messages sent recently (recent.c). */
   bool refreshes_all;
   vestry_trace refreshes_trace; /* of the first waiting refresh that has one; not sampled: none */
   vsi_buffer refreshes;         /* topics of the waiting refreshes: length in two bytes, topic */

@@ -10,7 +10,6 @@
 #include "app/session/seal.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "cluster/cluster/announce.h"
 #include "cluster/cluster/announcements.h"
 #include "cluster/cluster/heartbeat.h"
 #include "cluster/cluster/members.h"
@@ -230,7 +229,7 @@ static void free_cluster(void *ctx) {
   for (size_t i = 0; i < cluster->allow_count; i++) vsi_free(host, cluster->allow[i]);
   vsi_free(host, cluster->allow);
   vsi_buffer_finish(&cluster->refreshes);
-  vsi_buffer_finish(&cluster->announcements.waiting);
+  vsi_announcements_drop(cluster);
   for (size_t i = 0; i < cluster->peers_count; i++) vsi_free(host, cluster->peers[i]);
   vsi_map_finish(&cluster->requests, host);
   vsi_map_finish(&cluster->lines, host);
@@ -360,7 +359,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   vsi_mutex_init(&cluster->lock, VSI_LOCK_CLUSTER);
   pthread_cond_init(&cluster->quiet, NULL);
   vsi_buffer_init(&cluster->refreshes, cluster->host);
-  vsi_buffer_init(&cluster->announcements.waiting, cluster->host);
+  STAILQ_INIT(&cluster->announcements.waiting);
   atomic_init(&cluster->keys_ms, VSI_FLUSH_MS);
   vsi_ring_init(&cluster->remote_requests);
   vsi_ring_init(&cluster->questions);

@@ -13,7 +13,6 @@
 #include "app/presence/spread.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "cluster/cluster/announce.h"
 #include "cluster/cluster/announcements.h"
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/members.h"

@@ -26,7 +26,6 @@
 #include "app/stream/lease.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "cluster/cluster/announcements.h"
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/keys.h"
 #include "cluster/cluster/message.h"
@@ -210,7 +209,8 @@ static void set_state(vestry_cluster *cluster, vsi_peer *peer, vestry_member_sta
 static void forget(vestry_cluster *cluster, vsi_peer *peer) {
   vsi_keys_forget(&cluster->keys, peer->index);
   vsi_cluster_notify(cluster); /* to sweep them */
-  vsi_presences_of_node_forget(cluster, peer);
+  vsi_presences_forget(cluster->presences, peer->index);
+  peer->present_count = peer->present_sum = 0;
 }
 
 /* -------------------------------------------------------------------------------------------------- runs ---------- */
@@ -241,7 +241,7 @@ static void begin_run(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
   const bool has_joined = !is_same || peer->has_joined;
   if (!is_same && peer->epoch && peer->proofs >= cluster->proofs_before) cluster->proofs_before = peer->proofs + 1;
   forget(cluster, peer);
-  vsi_announcements_leave_out(cluster, peer);
+  vsi_bits_remove(&cluster->announcements.list_to, peer->index); /* the current list is not for this run */
   vsi_peer fresh = {.index = peer->index,
                     .id = message->from,
                     .epoch = message->epoch,
