@@ -11,8 +11,10 @@ vestry_err vsi_sql_schema_result(const vsi_call *call, const vsi_sql_schema *sch
     return VESTRY_OK;
   }
   if (error || version <= schema->version) return error;
+  const char *part = schema->part;
   return vsi_refuse(call, VESTRY_IO,
-                    "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "
-                    "nothing was changed; use the program that wrote them, or a later vestry",
-                    schema->part, (int)version, schema->version);
+                    "%s%s%s have version %d, but this program supports at most version %d; nothing was changed; use "
+                    "the program that wrote them, or a later %s",
+                    part ? "vestry's tables (" : "the tables", part ? part : "", part ? ")" : "", (int)version,
+                    schema->version, part ? "vestry" : "one");
 }

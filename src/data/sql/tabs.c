@@ -82,10 +82,10 @@ struct vestry_sql_tabs {
  * scope and its tab (OF). */
 #define SQLITE_KEY     "scope = $1 AND id = $2"
 #define POSTGRES_KEY   "scope = $1 AND tab = $2"
-#define READ(key, now) "SELECT data, expires" now " FROM vestry_tab WHERE " key
-static vsi_sql_texts read_sql = {READ(SQLITE_KEY, ""), READ(POSTGRES_KEY, ", " POSTGRES("$3"))};
-#define WRITE(key, time) "UPDATE vestry_tab SET data = $3 WHERE " key " AND expires >= " time
-static vsi_sql_texts write_sql = {WRITE(SQLITE_KEY, "$4"),
+#define READ(key, now) "SELECT data, expires, " now " FROM vestry_tab WHERE " key
+static vsi_sql_texts read_sql = {READ(SQLITE_KEY, SQLITE("$3")), READ(POSTGRES_KEY, POSTGRES("$3"))};
+#define WRITE(key, now) "UPDATE vestry_tab SET data = $3 WHERE " key " AND expires >= " now
+static vsi_sql_texts write_sql = {WRITE(SQLITE_KEY, SQLITE("$5") " + $4"),
                                   WRITE(POSTGRES_KEY, POSTGRES("$5") " + $4::bigint RETURNING 1")};
 #define TOUCH(key) "UPDATE vestry_tab SET expires = $3 WHERE " key " AND expires < $3"
 static vsi_sql_texts touch_sql = {TOUCH(SQLITE_KEY), TOUCH(POSTGRES_KEY)};
@@ -172,13 +172,13 @@ static VSI_SIDE_BY_SIDE vestry_err find(vestry_sql_tabs *tabs, const char *funct
 typedef struct reading {
   void *buffer;
   size_t capacity, len;
-  int64_t expires_s, now_s; /* now_s 0: the row has it */
+  int64_t expires_s, now_s;
 } reading;
 
 static void read_row(const vestry_sql_row *row, void *ctx) {
   reading *into = ctx;
   into->expires_s = vestry_sql_integer(row, 1);
-  if (!into->now_s) into->now_s = vestry_sql_integer(row, 2);
+  into->now_s = vestry_sql_integer(row, 2);
   if (into->expires_s > into->now_s) into->len = vestry_sql_bytes(row, 0, into->buffer, into->capacity);
 }
 
@@ -242,15 +242,10 @@ vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, 
     error = vestry_render_topic(render, topic); /* before the read, so that no later write is missed */
   }
   if (error) return error;
-  vestry_value values = *VESTRY_LIST(KEY(&of), vsi_sql_now_ms(tabs->pool));
-  if (ops->now_ms) {
-    into.now_s = values.items[2].integer / 1000;
-    values.count = 2;
-  }
   const bool is_followed =
       are_rows_followed(tabs) || (render && vsi_sql_own(tabs->pool) && ops->is_recorded(tabs->pool));
   error = ops->run_by(tabs->pool, is_followed ? VSI_SQL_RUN_FOLLOWED : VSI_SQL_RUN_AGAIN, text_of(tabs, read_sql),
-                      &values, read_row, &into);
+                      VESTRY_LIST(KEY(&of), vsi_sql_now_ms(tabs->pool)), read_row, &into);
   if (!error && into.expires_s > into.now_s && into.expires_s < vsi_tab_owner_soon_s(&of.whose, into.now_s))
     touch(&of, into.now_s);
   error = vsi_sql_if_any(error);
@@ -306,11 +301,10 @@ static VSI_SIDE_BY_SIDE vestry_err write_state(state *of) {
   vestry_sql_pool *pool = tabs->pool;
   if (!of->len)
     return pool->ops->run_by(pool, VSI_SQL_RUN_AGAIN, text_of(tabs, remove_sql), VESTRY_LIST(KEY(of)), NULL, NULL);
-  const int64_t now = vsi_sql_now_ms(tabs->pool),
-                soon_s = vsi_tab_owner_soon_s(&of->whose, pool->ops->now_ms ? now / 1000 : 0);
-  vestry_value values = *VESTRY_LIST(KEY(of), vestry_value_bytes(of->data, of->len), soon_s, now);
-  if (pool->ops->now_ms) values.count = 4;
-  vestry_err error = pool->ops->run_by(pool, VSI_SQL_RUN_CHANGE, text_of(tabs, write_sql), &values, NULL, NULL);
+  vestry_err error = pool->ops->run_by(pool, VSI_SQL_RUN_CHANGE, text_of(tabs, write_sql),
+                                       VESTRY_LIST(KEY(of), vestry_value_bytes(of->data, of->len),
+                                                   vsi_tab_owner_soon_s(&of->whose, 0), vsi_sql_now_ms(pool)),
+                                       NULL, NULL);
   if (error != VESTRY_NOT_FOUND) return error;
   vestry_sql_transaction *own = vsi_sql_own(pool);
   return own ? put(own, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, put, of);

@@ -365,20 +365,6 @@ static vestry_err attach(vsi_sqlite_conn *conn, vestry_sqlite *database, bool *l
   return error;
 }
 
-static void log_left(vsi_sqlite_pool *pool) {
-  vsi_mutex_lock(&pool->is.lock);
-  const bool is_logged = pool->has_logged_left;
-  pool->has_logged_left = true;
-  vsi_mutex_unlock(&pool->is.lock);
-  if (!is_logged)
-    vsi_log(
-        pool->is.host, VESTRY_LOG_WARN,
-        "vestry_sql_end, %s: a PRAGMA, an attached file (VACUUM attaches one) or an object of TEMP may also apply to "
-        "the next thread that gets the connection, so the connection is replaced when it is released; use "
-        "options.setup",
-        pool->path);
-}
-
 /* Replace a connection by a new one to the same file, which the same pages follow. */
 static vestry_err replace(vsi_sqlite_conn *conn) {
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
@@ -410,7 +396,11 @@ static void tidy(vsi_sqlite_conn *conn) {
   if (conn->is_stuck || !conn->left) return;
   atomic_store_explicit(&conn->pool->names_checked_ns, 0, memory_order_relaxed); /* they are looked up now */
   if (vsi_sqlite_pool_check_file(conn, "vestry_sql_end")) return;
-  log_left(conn->pool);
+  vsi_log_repeated(conn->pool->is.host, &conn->pool->is.failures, vsi_log_reason("left"), VESTRY_LOG_WARN,
+                   "vestry_sql_end, %s: a PRAGMA, an attached file (VACUUM attaches one) or an object of TEMP may also "
+                   "apply to the next thread that gets the connection, so the connection is replaced when it is "
+                   "released; use options.setup",
+                   conn->pool->path);
   conn->is_stuck = replace(conn);
 }
 

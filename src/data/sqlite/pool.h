@@ -59,7 +59,6 @@ struct vsi_sqlite_pool {
   /* Relaxed: two threads may check at the same time. */
   _Atomic(uint64_t) names_checked_ns; /* when the names of the files were checked */
   _Atomic(bool) has_moved;            /* a path leads to another file; this was logged */
-  bool has_logged_left;               /* guarded by is.lock: it was logged that something was left on a connection */
   uint64_t wal_next_bytes;            /* of the writer: size at which to try again to empty the WAL; 0: no failure */
   vestry_sqlite *database;            /* guarded by is.lock: its pages follow; NULL: none */
   vsi_sqlite_conn conns[];            /* those for READ_ASIDE are aside */

@@ -3,6 +3,7 @@
  * connection is set up. The first connection does everything that is done once. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -13,53 +14,16 @@ enum { CONNECTIONS = 8, ASIDE = 1, WAIT_MS = 5000, BUSY_MS = 5000, MAX_WAL_BYTES
 
 static const char function[] = "vestry_sqlite_pool_create";
 
-static int read_version(sqlite3 *db, int *ret_version) {
-  return vsi_sqlite_ask(db, "PRAGMA user_version", NULL, ret_version);
-}
-
-/* Create the tables in one transaction. ret_version: the version that existed then */
-static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int *ret_version) {
-  char sql[64];
-  vsi_sqlite_turn turn = {.fd = -1};
-  (void)vsi_sqlite_turn_open(&turn, db, false);
-  vsi_sqlite_turn_take(&turn, BUSY_MS);
-  int result = vsi_sqlite_exec(db, "BEGIN IMMEDIATE");
-  if (!result) result = read_version(db, ret_version); /* another process may have been faster */
-  if (!result && *ret_version < given->schema_version) {
-    snprintf(sql, sizeof sql, "PRAGMA user_version = %d", given->schema_version);
-    result = vsi_sqlite_exec(db, given->schema);
-    if (!result) result = vsi_sqlite_exec(db, sql);
-  }
-  if (!result) result = vsi_sqlite_exec(db, "COMMIT");
-  vsi_sqlite_turn_close(&turn);
-  return result;
-}
-
-static bool is_later(const vestry_sqlite_pool_options *given, int version) {
-  return given->schema && version > given->schema_version;
-}
-
 /* Check the version of the application's tables, set WAL mode, and run options.schema if the version is lower than
  * options.schema_version. A later version is rejected, and its tables are not changed. */
 static vestry_err see_to_tables(vsi_sqlite_pool *pool, sqlite3 *db, const vestry_sqlite_pool_options *given) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
-  int version = 0;
-  int result = read_version(db, &version);
-  vestry_err error = vsi_sqlite_fail(&call, db, result, "cannot read the database");
-  if (!error && !is_later(given, version)) {
-    result = vsi_sqlite_files_set_wal(db, pool->options.busy_ms);
-    error = vsi_sqlite_fail(&call, db, result, "cannot write the database");
-  }
-  if (!error && given->schema && version < given->schema_version) {
-    result = make_tables(db, given, &version);
-    error = vsi_sqlite_fail(&call, db, result, "cannot create the tables");
-    if (!sqlite3_get_autocommit(db)) vsi_sqlite_exec(db, "ROLLBACK");
-  }
-  if (error || !is_later(given, version)) return error;
-  return vsi_refuse(&call, VESTRY_IO,
-                    "the tables have version %d, but this program supports at most version %d; nothing was changed; "
-                    "use the program that wrote them, which is later than this one",
-                    version, given->schema_version);
+  const vsi_sql_schema schema = {.steps = &given->schema, .version = given->schema ? given->schema_version : INT_MAX};
+  int version;
+  vestry_err error = vsi_sqlite_schema_check(&call, db, &schema, &version);
+  if (error) return error;
+  error = vsi_sqlite_fail(&call, db, vsi_sqlite_files_set_wal(db, pool->options.busy_ms), "cannot write the database");
+  return error || !given->schema ? error : vsi_sqlite_schema_bring(&call, db, &schema);
 }
 
 /* Create the file with its mode from the beginning, because the files of its WAL and of the WAL's index get the same

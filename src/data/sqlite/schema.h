@@ -25,6 +25,10 @@ static inline int vsi_sqlite_exec(sqlite3 *db, const char *sql) {
  *  Returns  a result of SQLite; DONE: there is no row */
 int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_number);
 
+/* Read the version of the tables of a part. Without a part they are those of the application, whose version is
+ * `user_version`, and whose only step brings them from any version to the current one.
+ *  Returns  OK | IO (also: a later version) | the errors of vsi_sqlite_fail; failures are logged */
+vestry_err vsi_sqlite_schema_check(const vsi_call *call, sqlite3 *db, const vsi_sql_schema *schema, int *ret_version);
 /* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only a
  * read is necessary. Processes may do this concurrently.
  *  db  outside of a transaction, with a busy timeout
