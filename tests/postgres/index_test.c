@@ -79,7 +79,6 @@ static vsi_postgres_snapshot snapshot_of(const char *text) {
 
 static void see(const char *text) {
   vsi_postgres_snapshot snapshot = snapshot_of(text);
-  assert_int_equal(vsi_postgres_index_take(index_), VESTRY_OK);
   vsi_postgres_index_see(index_, &snapshot);
   vsi_postgres_snapshot_finish(&snapshot, &th.host);
 }
@@ -120,19 +119,14 @@ static uint64_t render(vsi_postgres_key key, const char *text) {
   return number;
 }
 
-static vsi_postgres_keys written_keys_of(vsi_postgres_key key) {
-  return keys_of(key.kind == VSI_POSTGRES_ROW ? vsi_postgres_written_key(key.relation, key.block, key.offset) : key);
-}
-
 static void commit_keys(uint32_t xid, vsi_postgres_keys keys, bool is_all) {
   assert_int_equal(vsi_postgres_index_commit(index_, xid, &keys, is_all), VESTRY_OK);
-  assert_int_equal(vsi_postgres_index_take(index_), VESTRY_OK);
   assert_int_equal(keys.count, 0);
   vsi_postgres_keys_clear(&keys, &th.host);
 }
 
 static void commit(uint32_t xid, vsi_postgres_key key) {
-  commit_keys(xid, written_keys_of(key), false);
+  commit_keys(xid, keys_of(key), false);
 }
 
 static void commit_all(uint32_t xid) {
@@ -341,10 +335,10 @@ static vsi_postgres_keys keys_of_page(uint32_t row) {
   vsi_postgres_keys keys = {.count = 0};
   const vsi_postgres_key all[] = {{.relation = 20000, .kind = VSI_POSTGRES_DEFINITION},
                                   {TABLE, row / 60, (uint16_t)(1 + row % 60), VSI_POSTGRES_ROW},
-                                  {.relation = TABLE, .kind = VSI_POSTGRES_FILE},
+                                  {.relation = TABLE, .kind = VSI_POSTGRES_TABLE},
                                   {.relation = 20001, .kind = VSI_POSTGRES_DEFINITION},
                                   {INDEX, row / 366, 0, VSI_POSTGRES_LEAF},
-                                  {.relation = INDEX, .kind = VSI_POSTGRES_FILE}};
+                                  {.relation = INDEX, .kind = VSI_POSTGRES_INDEX}};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
     assert_int_equal(vsi_postgres_keys_add(&keys, &th.host, all[i]), VESTRY_OK);
   return keys;
@@ -360,8 +354,8 @@ static uint64_t render_page(uint32_t row, const char *text) {
   return number;
 }
 
-static void commit_file(uint32_t xid) {
-  commit(xid, (vsi_postgres_key){.relation = TABLE, .kind = VSI_POSTGRES_FILE});
+static void commit_table(uint32_t xid) {
+  commit(xid, (vsi_postgres_key){.relation = TABLE, .kind = VSI_POSTGRES_TABLE});
 }
 
 /* Renders that end free the sets that have ended. */
@@ -373,7 +367,7 @@ static void free_ended(uint32_t count) {
   }
 }
 
-/* Pages of one kind have their definitions and files in common. */
+/* Pages of one kind have their definitions and whole relations in common. */
 TEST_CASE(set_of_one_row_is_small) {
   enum { PAGES = 3000 };
   vsi_postgres_index_destroy(index_);
@@ -388,7 +382,7 @@ TEST_CASE(set_of_one_row_is_small) {
   assert_int_equal(hits_count, 1);
   assert_int_equal(hits[0], one);
   unused = UINT64_MAX - 1; /* none of them is used */
-  commit_file(102);
+  commit_table(102);
   see("103:103:");
   assert_int_equal(stats_of().sets_count, 0);
   free_ended(1);
@@ -443,8 +437,8 @@ static bool was_hit(uint64_t number) {
   return false;
 }
 
-/* Commits that are read together: some of them precede the split of a leaf, and one is not visible at first. */
-TEST_CASE(commits_read_together_hit_their_sets) {
+/* Many commits before a snapshot: some of them precede the split of a leaf, and one is not visible at first. */
+TEST_CASE(many_commits_before_a_snapshot_hit_their_sets) {
   enum { SETS = 150, FIRST = 200, LATE = 77, SPLIT = 100, TO = 1000, MANY = 192 };
   uint64_t numbers[SETS];
   vsi_postgres_index_destroy(index_);
@@ -453,7 +447,7 @@ TEST_CASE(commits_read_together_hit_their_sets) {
   for (uint32_t i = 0; i < SETS; i++) numbers[i] = render(i % 2 ? row_of(i) : leaf_of(i), "101:101:");
   const uint64_t right = render(leaf_of(TO), "101:101:"), other = render(leaf_of(TO + 1), "101:101:");
   for (uint32_t i = 0; i < SETS; i++) {
-    vsi_postgres_keys keys = written_keys_of(i % 2 ? row_of(i) : leaf_of(i));
+    vsi_postgres_keys keys = keys_of(i % 2 ? row_of(i) : leaf_of(i));
     assert_int_equal(vsi_postgres_index_commit(index_, FIRST + i, &keys, false), VESTRY_OK);
     vsi_postgres_keys_clear(&keys, &th.host);
     if (i == SPLIT) assert_int_equal(vsi_postgres_index_move(index_, INDEX, SPLIT, TO), VESTRY_OK);
@@ -505,7 +499,7 @@ static bool is_used_and_noted(void *ctx, uint64_t number) {
   return is_used_while_aside_waits(ctx, number);
 }
 
-/* A commit of a file, a start, and a transaction that may concern everything, each with many sets. The lock is not
+/* A commit of a whole table, a start, and a transaction that may concern everything, each with many sets. The lock is not
  * handed over: on a busy machine the walk may take it again before the render wakes up, but not each time. */
 TEST_CASE(render_gets_the_lock_during_a_long_walk) {
   enum { SETS = 4000, TRIES = 100 };
@@ -520,7 +514,7 @@ TEST_CASE(render_gets_the_lock_during_a_long_walk) {
       was_aside_in = is_aside_started = false;
       aside_number = 0;
       uses = is_used_and_noted;
-      if (i == 0) commit_file(101);
+      if (i == 0) commit_table(101);
       if (i == 1) vsi_postgres_index_start(index_, 101);
       if (i == 2) commit_all(101);
       if (i != 1) see("102:102:");
@@ -565,7 +559,7 @@ TEST_CASE(sets_come_and_go_during_a_walk) {
     char text[40];
     const uint32_t xid = 101 + i;
     if (i % 2)
-      commit_file(xid);
+      commit_table(xid);
     else
       commit(xid, (vsi_postgres_key){INDEX, 0, 0, VSI_POSTGRES_LEAF});
     snprintf(text, sizeof text, "%u:%u:", xid + 1, xid + 1);
@@ -696,7 +690,6 @@ TEST_CASE(allocation_failure_misses_no_commit) {
     vsi_read_entry entry = vsi_postgres_index_enter(index_, &ticket, number, &read, &snapshot, true);
     if (entry == VSI_READS_WHOLE) entry = vsi_reads_enter_whole(vsi_postgres_index_reads(index_), &ticket);
     if (!error) error = vsi_postgres_index_commit(index_, 101, &written, false);
-    if (!error) error = vsi_postgres_index_take(index_);
     bool has_failed = test_host_has_failed(&th);
     test_host_fail_no_more(&th);
     if (!error) see("102:102:");

@@ -26,40 +26,12 @@ TEST_CASE(key_is_stored_once) {
   }
   for (uint32_t i = 0; i < 1000; i++) {
     assert_true(vsi_postgres_keys_have(&set, key_of(i)));
-    assert_true(vsi_postgres_keys_are_equal(set.keys[i], key_of(i)));
+    const vsi_postgres_key key = key_of(i);
+    assert_true(vsi_read_keys_are_equal(&set.keys[i], &key));
   }
   assert_false(vsi_postgres_keys_have(&set, key_of(1000)));
   vsi_postgres_keys_clear(&set, &th.host);
   assert_false(vsi_postgres_keys_have(&set, key_of(1)));
-  test_host_assert_clean(&th);
-}
-
-/* A commit has one key for each sixteen rows of a block. */
-TEST_CASE(written_rows_share_keys) {
-  enum { ROWS = 300 };
-  vsi_postgres_keys set = {.count = 0};
-  test_host_init(&th);
-  for (uint16_t row = 1; row <= ROWS; row++) {
-    const vsi_postgres_key read = {16400, 3, row, VSI_POSTGRES_ROW};
-    assert_false(vsi_postgres_keys_concern(&set, read));
-    if (row % 3 == 0) continue;
-    const vestry_err error = vsi_postgres_keys_add(&set, &th.host, vsi_postgres_written_key(16400, 3, row));
-    assert_true(error == VESTRY_OK || error == VESTRY_EXISTS);
-    assert_true(vsi_postgres_keys_concern(&set, read));
-  }
-  assert_int_equal(set.count, ROWS / 16 + 1);
-  uint16_t found = 0;
-  for (size_t i = 0; i < set.count; i++)
-    for (unsigned bits = set.keys[i].offset; bits; bits &= bits - 1) {
-      const vsi_postgres_key row = vsi_postgres_row_key(set.keys[i], bits);
-      found += found % 3 == 1 ? 1 : found ? 2 : 1; /* 1, 2, 4, 5, 7, … */
-      assert_true(vsi_postgres_keys_are_equal(row, (vsi_postgres_key){16400, 3, found, VSI_POSTGRES_ROW}));
-    }
-  assert_int_equal(found, ROWS - 1);
-  assert_false(vsi_postgres_keys_concern(&set, (vsi_postgres_key){16400, 4, 1, VSI_POSTGRES_ROW}));
-  assert_false(vsi_postgres_keys_concern(&set, (vsi_postgres_key){16401, 3, 1, VSI_POSTGRES_ROW}));
-  assert_false(vsi_postgres_keys_concern(&set, (vsi_postgres_key){16400, 3, 0, VSI_POSTGRES_ROWS}));
-  vsi_postgres_keys_clear(&set, &th.host);
   test_host_assert_clean(&th);
 }
 

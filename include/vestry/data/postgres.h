@@ -62,10 +62,9 @@ typedef struct vestry_postgres_options {
                                       page that has read one row takes about 200 bytes */
   uint32_t max_render_keys;      /**< maximum number of rows and parts of indexes that a render may read [4,096]; beyond
                                       it the render is followed at level TABLES */
-  uint32_t max_transaction_keys; /**< maximum number of parts of tables and indexes that a transaction may write
-                                      [65,536]; beyond it the transaction counts as at level TABLES. Sixteen
-                                      neighbouring rows are one part; others are one for each row, and one for each
-                                      block */
+  uint32_t max_transaction_keys; /**< maximum number of rows and parts of indexes that a transaction may write
+                                      [1,048,576]; beyond it the transaction renders all pages that have read the
+                                      database */
   uint32_t connect_ms;           /**< maximum time for which vestry_postgres_create waits for the level [5,000] */
   uint32_t fallback_ms;          /**< time for which renders are followed at level TABLES after the server had no memory
                                       for locks [10,000] */
@@ -139,7 +138,7 @@ typedef struct vestry_postgres_stats {
                                              first one of each kind */
   uint64_t over_render_keys_count;      /**< of table_level_count: renders that read more than max_render_keys */
   uint64_t over_transaction_keys_count; /**< of commits_count: transactions that wrote more than max_transaction_keys,
-                                             and refresh all pages that have read a table that they wrote */
+                                             and refresh all pages that have read the database */
   uint64_t over_ring_count; /**< commits that could not be kept for running renders, because more than 4,096, or 64 MiB
                                  of their keys, came during a render; or times that more than 65,536 splits of leaves
                                  of indexes came during one. That render runs again */

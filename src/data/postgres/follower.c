@@ -308,11 +308,12 @@ static vestry_err has_composite(follower *f, const vsi_postgres_keys *keys, bool
 /* Count transactions with too many keys, and log the first one. */
 static void note_over(follower *f) {
   if (!f->has_logged_over)
-    vsi_log(f->host, VESTRY_LOG_WARN,
-            "follower of commits, %s: a transaction has written more parts of tables and indexes than "
-            "max_transaction_keys (%zu) of vestry_postgres_options, so it renders all pages that have read a table "
-            "that it wrote; write less at once, or raise max_transaction_keys",
-            f->is.pool->is.name, f->is.max_keys);
+    vsi_log(
+        f->host, VESTRY_LOG_WARN,
+        "follower of commits, %s: a transaction has written more parts of tables and indexes than "
+        "max_transaction_keys (%zu) of vestry_postgres_options, so it renders all pages that have read the database; "
+        "write less at once, or raise max_transaction_keys",
+        f->is.pool->is.name, f->is.max_keys);
   f->has_logged_over = true;
   vsi_mutex_lock(&f->lock);
   f->stats.over_transaction_keys_count += f->transactions.over_count;
@@ -561,7 +562,6 @@ static vestry_err follow(follower *f) {
     uint32_t ms, silent_ms = 0;
     const uint64_t requested = requested_of(f, &is_requested), before = f->stream.wal.at;
     error = read_stream(&f->stream, &more);
-    if (!error) error = vsi_postgres_index_take(f->is.index);
     const uint64_t new_bytes = f->stream.wal.at - before;
     if (!error && has_strayed(f)) {
       snprintf(f->stream.wal.reason, sizeof f->stream.wal.reason, "the pool has reached another server");

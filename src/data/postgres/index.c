@@ -15,9 +15,6 @@
  *     its record is in the WAL ──→ hidden ──a snapshot sees it──→ published ──no ticket is older──→ dropped
  *                                                                     └── hits the sets that it matches
  *
- * Commits whose records are read together enter the ring together (vsi_postgres_index_take). Before a split of a leaf,
- * those that precede it enter.
- *
  * Leaves. If a render has read a leaf of a B-tree, an entry added to the leaf may be one for which the render looked. A
  * split moves a part of the leaf's range to a new leaf, so the set gets the new leaf, too. The render may have read
  * before or after the split, and the commit may have written before or after it. Therefore, everything that contains
@@ -39,9 +36,7 @@
 #include "base/array.h"
 
 enum {
-  COMING_MOST = 64, /* commits that enter the ring together, and the keys of each */
-  SPARE_MOST = 256,
-  MANY = 192, /* commits after which a snapshot is wanted, so that their memory is used for the next ones */
+  MANY = 192, /* commits after which a snapshot is wanted, so that the ring does not get full */
   MOVES_MAX = 1 << 16,
   RING_BYTES_MAX = 64 << 20
 };
@@ -54,17 +49,9 @@ typedef struct recent {
   vsi_read_commit is; /* first */
   uint64_t xid;
   bool is_all;
-  bool is_compared; /* with all sets */
-  bool is_awaited;  /* it matches a set, or did when it was compared last */
-  keys keys;        /* last: it keeps its memory for the next commit */
-} recent;
-
-/* A commit that is not in the ring yet. */
-typedef struct coming {
-  uint32_t xid;
-  bool is_all;
+  bool is_awaited; /* it matches a set, or did since it came */
   keys keys;
-} coming;
+} recent;
 
 typedef struct move {
   uint64_t at;
@@ -72,17 +59,11 @@ typedef struct move {
 } move;
 
 struct vsi_postgres_index {
-  vsi_reads reads; /* first; its lock guards all but the next group */
+  vsi_reads reads; /* first; its lock guards all */
   vsi_postgres_index_options is;
-  /* Of the follower. The time is that of the first one. */
-  coming coming[COMING_MOST];
-  size_t coming_count;
-  uint64_t coming_ns;
   bool is_hitting;             /* the follower is hitting sets, and others may have the lock meanwhile */
   bool is_matched;             /* a set waits for a commit of the ring that is not visible yet */
   struct vsi_read_ring hidden; /* commits that are not visible yet, in the order of the WAL; they count for the ring */
-  struct vsi_read_ring spare;  /* dropped commits, for the next ones */
-  size_t spare_count;
   size_t hidden_count, kept_count; /* kept: those that the last snapshot did not see */
   uint64_t start_to;               /* transactions before it may have committed unseen */
   uint64_t start_left;             /* number of them that had not ended at the last check */
@@ -157,19 +138,10 @@ static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *no
 
 /* ------------------------------------------------------------------------------------------------- the ring ------- */
 
-/* Keep the memory of a commit that has left the ring. */
 static void drop(void *ctx, vsi_read_commit *of) {
-  vsi_postgres_index *index = ctx;
-  recent *c = (recent *)of;
-  if (index->spare_count == SPARE_MOST) {
-    vsi_postgres_keys_clear(&c->keys, index->is.host);
-    vsi_free(index->is.host, c);
-    return;
-  }
-  vsi_postgres_keys_empty(&c->keys, index->is.host);
-  memset(c, 0, offsetof(recent, keys));
-  TAILQ_INSERT_HEAD(&index->spare, of, in);
-  index->spare_count++;
+  const vsi_postgres_index *index = ctx;
+  vsi_postgres_keys_clear(&((recent *)of)->keys, index->is.host);
+  vsi_free(index->is.host, of);
 }
 
 /* Take a commit out of `hidden`. */
@@ -185,14 +157,6 @@ static void drop_hidden(vsi_postgres_index *index) {
     show(index, c);
     if (c->xid >= index->start_to) index->start_to = c->xid + 1;
   }
-}
-
-static recent *take_spare(vsi_postgres_index *index) {
-  recent *c = (recent *)TAILQ_FIRST(&index->spare);
-  if (!c) return vsi_calloc(index->is.host, 1, sizeof *c);
-  TAILQ_REMOVE(&index->spare, &c->is, in);
-  index->spare_count--;
-  return c;
 }
 
 /* Drop what no running render can need. */
@@ -221,7 +185,7 @@ static void shrink(vsi_postgres_index *index) {
 static bool matches(const recent *c, const keys *of) {
   if (c->is_all) return true;
   for (size_t i = 0; i < of->count; i++)
-    if (vsi_postgres_keys_concern(&c->keys, of->keys[i])) return true;
+    if (vsi_postgres_keys_have(&c->keys, of->keys[i])) return true;
   return false;
 }
 
@@ -240,79 +204,46 @@ static void publish(vsi_postgres_index *index, recent *c) {
     vsi_reads_walk(reads);
     hit_walked(index, c, (key){.kind = 0});
   }
-  key of;
-  for (vsi_postgres_key_walk is = {0}; vsi_postgres_keys_next(&c->keys, &is, &of);) {
+  for (size_t i = 0; i < c->keys.count; i++) {
+    const key *of = &c->keys.keys[i];
     vsi_reads_give_way(reads);
-    if (!vsi_reads_may_have(reads, &of)) continue;
-    vsi_reads_walk_key(reads, &of);
-    hit_walked(index, c, of);
+    if (!vsi_reads_may_have(reads, of)) continue;
+    vsi_reads_walk_key(reads, of);
+    hit_walked(index, c, *of);
   }
   vsi_reads_hit_whole(reads, c->is.at_ns);
   vsi_reads_walked(reads, &c->is);
 }
 
-/* Return whether a commit may match a set. */
+/* Return whether a commit matches a set, so that a page waits for it. */
 static bool finds_set(vsi_postgres_index *index, const recent *c) {
-  key of;
   if (c->is_all) return index->reads.count > 0;
-  for (vsi_postgres_key_walk is = {0}; vsi_postgres_keys_next(&c->keys, &is, &of); vsi_reads_give_way(&index->reads))
-    if (vsi_reads_may_have(&index->reads, &of) && vsi_reads_have(&index->reads, &of)) return true;
+  for (size_t i = 0; i < c->keys.count; i++, vsi_reads_give_way(&index->reads))
+    if (vsi_reads_have(&index->reads, &c->keys.keys[i])) return true;
   return false;
 }
 
-/* Return whether a set waits for a commit. */
-static bool is_awaited(vsi_postgres_index *index, recent *c) {
-  if (index->reads.has_whole) return true;
-  if (!c->is_compared && finds_set(index, c)) c->is_awaited = true; /* a set that was entered meanwhile sets it, too */
-  c->is_compared = true;
-  return c->is_awaited;
-}
-
-/* Find out whether a set waits for the commit, unless one waits for an earlier commit: then the server is queried
- * anyway, and as a rule both are visible. */
-static void compare(vsi_postgres_index *index, recent *c) {
-  if (!index->is_matched && is_awaited(index, c)) index->is_matched = true;
-}
-
-/* Enter a commit into the ring, which takes over its keys. */
-static vestry_err enter_commit(vsi_postgres_index *index, coming *of) {
-  recent *c = take_spare(index);
+vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, keys *of, bool is_all) {
+  if (!is_all && !of->count) return VESTRY_OK;
+  recent *c = vsi_calloc(index->is.host, 1, sizeof *c);
   if (!c) return VESTRY_NO_MEMORY;
-  c->xid = vsi_postgres_full_xid(of->xid, index->near);
-  c->is.at_ns = index->coming_ns;
-  c->is_all = of->is_all;
-  vsi_postgres_keys_swap(&c->keys, &of->keys);
-  c->is.bytes = vsi_postgres_keys_bytes(&c->keys);
+  c->is.at_ns = index->is.now_ns(index->is.ctx);
+  c->is.bytes = vsi_postgres_keys_bytes(of);
+  c->is_all = is_all;
+  c->keys = *of;
+  *of = (keys){.count = 0};
+  vsi_mutex_lock(&index->reads.lock);
+  c->xid = vsi_postgres_full_xid(xid, index->near);
   TAILQ_INSERT_TAIL(&index->hidden, &c->is, in);
   index->hidden_count++;
   index->reads.ring_count++;
   index->reads.ring_bytes += c->is.bytes;
   index->reads.clock++;
   index->stats.commits_count++;
-  compare(index, c);
+  if (finds_set(index, c)) c->is_awaited = index->is_matched = true; /* so does a set that is entered later */
   shrink(index);
-  return VESTRY_OK;
-}
-
-vestry_err vsi_postgres_index_take(vsi_postgres_index *index) {
-  vestry_err error = VESTRY_OK;
-  if (!index->coming_count) return VESTRY_OK;
-  vsi_mutex_lock(&index->reads.lock);
-  for (size_t i = 0; i < index->coming_count && !error; i++) error = enter_commit(index, &index->coming[i]);
   vsi_mutex_unlock(&index->reads.lock);
-  if (!error) index->coming_count = 0;
-  return error;
-}
-
-vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, keys *of, bool is_all) {
-  if (!is_all && !of->count) return VESTRY_OK;
-  if (!index->coming_count) index->coming_ns = index->is.now_ns(index->is.ctx);
-  coming *is = &index->coming[index->coming_count++];
-  is->xid = xid;
-  is->is_all = is_all;
-  vsi_postgres_keys_move(&is->keys, of, index->is.host);
-  const bool is_large = is->keys.count > COMING_MOST;
-  return is_large || index->coming_count == COMING_MOST ? vsi_postgres_index_take(index) : VESTRY_OK;
+  return VESTRY_OK;
 }
 
 /* --------------------------------------------------------------------------------------------------- leaves ------- */
@@ -351,11 +282,10 @@ static vestry_err keep_move(vsi_postgres_index *index, uint32_t relation, uint32
 }
 
 vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to) {
-  vestry_err error = vsi_postgres_index_take(index);
+  const key old = leaf_of(relation, from), new = leaf_of(relation, to);
   vsi_mutex_lock(&index->reads.lock);
   index->reads.clock++;
-  const key old = leaf_of(relation, from), new = leaf_of(relation, to);
-  if (!error) error = keep_move(index, relation, from, to);
+  vestry_err error = keep_move(index, relation, from, to);
   if (!error) error = move_ring(index, &index->hidden, old, new);
   if (!error) error = move_ring(index, &index->reads.ring, old, new);
   if (!error) error = vsi_reads_move(&index->reads, &old, &new);
@@ -437,9 +367,7 @@ vsi_read_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_read_tick
 /* -------------------------------------------------------------------------------------------------- follower ------ */
 
 static void drop_all(vsi_postgres_index *index) {
-  for (coming *at = index->coming; at < index->coming + COMING_MOST; at++)
-    vsi_postgres_keys_clear(&at->keys, index->is.host);
-  index->coming_count = index->kept_count = 0;
+  index->kept_count = 0;
   drop_hidden(index);
   vsi_reads_forget(&index->reads);
 }
@@ -494,7 +422,6 @@ static void see_start(vsi_postgres_index *index, const vsi_postgres_snapshot *sn
 }
 
 bool vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot) {
-  VSI_ASSERT(!index->coming_count);
   vsi_mutex_lock(&index->reads.lock);
   index->reads.clock++;
   index->near = snapshot->to;
@@ -507,7 +434,7 @@ bool vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapsh
   vsi_reads_report(&index->reads);
   vsi_read_commit *at;
   index->is_matched = false;
-  TAILQ_FOREACH(at, &index->hidden, in) compare(index, (recent *)at);
+  TAILQ_FOREACH(at, &index->hidden, in) index->is_matched |= ((recent *)at)->is_awaited;
   index->kept_count = index->hidden_count;
   index->is_hitting = false;
   prune(index);
@@ -535,7 +462,6 @@ vestry_err vsi_postgres_index_create(const vsi_postgres_index_options *options, 
                                                      .drop = drop,
                                                      .ctx = index});
   TAILQ_INIT(&index->hidden);
-  TAILQ_INIT(&index->spare);
   *ret_index = index;
   return VESTRY_OK;
 }
@@ -544,10 +470,6 @@ void vsi_postgres_index_destroy(vsi_postgres_index *index) {
   if (!index) return;
   drop_all(index);
   vsi_reads_finish(&index->reads);
-  for (recent *c; (c = (recent *)TAILQ_FIRST(&index->spare)); vsi_free(index->is.host, c)) {
-    TAILQ_REMOVE(&index->spare, &c->is, in);
-    vsi_postgres_keys_clear(&c->keys, index->is.host);
-  }
   vsi_free(index->is.host, index->moves);
   vsi_free(index->is.host, index);
 }

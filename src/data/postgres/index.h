@@ -43,14 +43,9 @@ vsi_read_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_read_tick
 void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to);
 /* Stop following. All sets are hit, and running renders count as having missed a commit. */
 void vsi_postgres_index_stop(vsi_postgres_index *index);
-/* Add a commit that is in the WAL; it may not be visible yet. keys are taken over, and replaced by an empty set. It may
- * have memory for the next keys, which the caller frees. is_all: the commit matches every set. Takes no lock as a rule:
- * the commit enters the ring with others (vsi_postgres_index_take). OK | NO_MEMORY, after which only
- * vsi_postgres_index_start or _stop may follow */
+/* Add a commit that is in the WAL; it may not be visible yet. keys are taken over, and are empty then. is_all: the commit
+ * matches every set. OK | NO_MEMORY, after which only vsi_postgres_index_start or _stop may follow */
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, vsi_postgres_keys *keys, bool is_all);
-/* Enter the commits that were added into the ring. Call it when the records that have come are read, before the two
- * functions below. Returns as vsi_postgres_index_commit. */
-vestry_err vsi_postgres_index_take(vsi_postgres_index *index);
 /* Note that entries of a leaf, or their range, are on another leaf, too. OK | NO_MEMORY */
 vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to);
 /* Return whether the index waits for commits to become visible. Any thread

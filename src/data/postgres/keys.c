@@ -13,29 +13,15 @@ enum { FEW = 8, FIRST_SLOTS = 32 };
 
 static size_t slot_of(const vsi_postgres_keys *set, vsi_postgres_key key) {
   size_t mask = set->slots_count - 1, at = (size_t)(vsi_postgres_key_hash(key) >> 32) & mask;
-  while (set->slots[at] && !vsi_postgres_keys_are_equal(set->keys[set->slots[at] - 1], key)) at = (at + 1) & mask;
+  while (set->slots[at] && !vsi_read_keys_are_equal(&set->keys[set->slots[at] - 1], &key)) at = (at + 1) & mask;
   return at;
 }
 
-static vsi_postgres_key *find(const vsi_postgres_keys *set, vsi_postgres_key key) {
-  if (set->slots) {
-    const uint32_t number = set->slots[slot_of(set, key)];
-    return number ? &set->keys[number - 1] : NULL;
-  }
-  for (size_t i = 0; i < set->count; i++)
-    if (vsi_postgres_keys_are_equal(set->keys[i], key)) return &set->keys[i];
-  return NULL;
-}
-
 bool vsi_postgres_keys_have(const vsi_postgres_keys *set, vsi_postgres_key key) {
-  return find(set, key) != NULL;
-}
-
-bool vsi_postgres_keys_concern(const vsi_postgres_keys *written, vsi_postgres_key read) {
-  if (read.kind != VSI_POSTGRES_ROW) return find(written, read) != NULL;
-  const vsi_postgres_key row = vsi_postgres_written_key(read.relation, read.block, read.offset);
-  const vsi_postgres_key *has = find(written, row);
-  return has && (has->offset & row.offset);
+  if (set->slots) return set->slots[slot_of(set, key)];
+  for (size_t i = 0; i < set->count; i++)
+    if (vsi_read_keys_are_equal(&set->keys[i], &key)) return true;
+  return false;
 }
 
 /* Make room for one more key; half of the slots stay free. */
@@ -52,30 +38,11 @@ static vestry_err make_slots(vsi_postgres_keys *set, const vestry_host *host) {
 }
 
 vestry_err vsi_postgres_keys_add(vsi_postgres_keys *set, const vestry_host *host, vsi_postgres_key key) {
-  vsi_postgres_key *has = find(set, key);
-  if (has) {
-    has->offset |= key.offset;
-    return VESTRY_EXISTS;
-  }
+  if (vsi_postgres_keys_have(set, key)) return VESTRY_EXISTS;
   if (VSI_ARRAY_RESERVE(host, set->keys, set->count, set->room, 1) || make_slots(set, host)) return VESTRY_NO_MEMORY;
   if (set->slots) set->slots[slot_of(set, key)] = (uint32_t)set->count + 1;
   set->keys[set->count++] = key;
   return VESTRY_OK;
-}
-
-void vsi_postgres_keys_move(vsi_postgres_keys *to, vsi_postgres_keys *from, const vestry_host *host) {
-  if (from->slots || !from->count || VSI_ARRAY_RESERVE(host, to->keys, to->count, to->room, from->count)) {
-    vsi_postgres_keys_swap(to, from);
-    return;
-  }
-  memcpy(to->keys, from->keys, from->count * sizeof *from->keys);
-  to->count = from->count;
-  from->count = 0;
-}
-
-void vsi_postgres_keys_empty(vsi_postgres_keys *set, const vestry_host *host) {
-  if (set->slots || set->room > FEW) vsi_postgres_keys_clear(set, host);
-  set->count = 0;
 }
 
 void vsi_postgres_keys_clear(vsi_postgres_keys *set, const vestry_host *host) {

@@ -151,10 +151,6 @@ static void add(vsi_postgres_read_set *f, vsi_postgres_keys *keys, vsi_postgres_
                 uint32_t block, uint16_t offset) {
   const vsi_postgres_key key = {.relation = relation, .block = block, .offset = offset, .kind = (uint16_t)kind};
   if (vsi_postgres_keys_add(keys, f->host, key) == VESTRY_NO_MEMORY) f->error = VESTRY_NO_MEMORY;
-  /* A transaction with too many writes only has the files. */
-  const vsi_postgres_key file = {.relation = relation, .kind = VSI_POSTGRES_FILE};
-  if (kind != VSI_POSTGRES_DEFINITION && vsi_postgres_keys_add(keys, f->host, file) == VESTRY_NO_MEMORY)
-    f->error = VESTRY_NO_MEMORY;
 }
 
 static void add_read(vsi_postgres_read_set *f, const used *r, int64_t read) {

@@ -22,21 +22,17 @@
 
 #include "data/postgres/record.h"
 
-enum {
-  FIRST_OID = 16384, /* of relations that are not part of the server */
-  SPARE_MOST = 16
-};
+enum { FIRST_OID = 16384 /* of relations that are not part of the server */ };
 
 typedef struct transaction {
   vsi_map_link in; /* first */
   uint32_t xid;
-  bool is_capped;
   bool is_over; /* it, or a subtransaction, has had more keys than the maximum */
-  bool is_all;  /* it has written more files than the maximum of keys */
+  bool is_all;  /* everything counts: it is over, or has changed the definition of each relation */
   bool has_catalog, has_meaning, has_views;
   uint32_t *assigned; /* the subtransactions of the last record that assigned some */
   uint32_t assigned_count;
-  vsi_postgres_keys keys; /* last: it keeps its memory for the next transaction */
+  vsi_postgres_keys keys;
 } transaction;
 
 /* Lists of system tables; 0 ends each.
@@ -63,44 +59,17 @@ static void release(vsi_postgres_transactions *all, transaction *t) {
   vsi_free(all->is.host, t);
 }
 
-/* Keep a transaction that has ended, with the memory of its keys. */
-static void spare(vsi_postgres_transactions *all, transaction *t) {
-  if (all->spare_count == SPARE_MOST) {
-    release(all, t);
-    return;
-  }
-  vsi_postgres_keys_empty(&t->keys, all->is.host);
-  vsi_free(all->is.host, t->assigned);
-  memset(t, 0, offsetof(transaction, keys));
-  t->in.next = all->spare;
-  all->spare = &t->in;
-  all->spare_count++;
-}
-
-static transaction *take_spare(vsi_postgres_transactions *all) {
-  transaction *t = (transaction *)all->spare;
-  if (!t) return vsi_calloc(all->is.host, 1, sizeof *t);
-  all->spare = t->in.next;
-  all->spare_count--;
-  return t;
-}
-
 void vsi_postgres_transactions_finish(vsi_postgres_transactions *all) {
   for (vsi_map_link *next, *at = vsi_map_after(&all->by_xid, NULL); at; at = next) {
     next = vsi_map_after(&all->by_xid, at);
     release(all, (transaction *)at);
   }
-  while (all->spare) release(all, take_spare(all));
   vsi_map_finish(&all->by_xid, all->is.host);
   *all = (vsi_postgres_transactions){.is = {.host = NULL}};
 }
 
-/* A transaction's records often follow each other. */
-static transaction *find(vsi_postgres_transactions *all, uint32_t xid) {
-  transaction *last = (transaction *)all->last;
-  if (last && last->xid == xid) return last;
-  all->last = vsi_map_first(&all->by_xid, vsi_hash_number(xid)); /* different numbers have different hashes */
-  return (transaction *)all->last;
+static transaction *find(const vsi_postgres_transactions *all, uint32_t xid) {
+  return (transaction *)vsi_map_first(&all->by_xid, vsi_hash_number(xid)); /* different numbers, different hashes */
 }
 
 /* Find or create a transaction. NULL: no memory. */
@@ -108,11 +77,10 @@ static transaction *make(vsi_postgres_transactions *all, uint32_t xid) {
   transaction *t = find(all, xid);
   if (t) return t;
   if (vsi_map_reserve(&all->by_xid, all->is.host, all->by_xid.count + 1)) return NULL;
-  t = take_spare(all);
+  t = vsi_calloc(all->is.host, 1, sizeof *t);
   if (!t) return NULL;
   t->xid = xid;
   vsi_map_add(&all->by_xid, &t->in, vsi_hash_number(xid));
-  all->last = &t->in;
   return t;
 }
 
@@ -120,45 +88,18 @@ static void forget(vsi_postgres_transactions *all, uint32_t xid) {
   transaction *t = find(all, xid);
   if (!t) return;
   vsi_map_remove(&all->by_xid, &t->in);
-  all->last = NULL;
-  spare(all, t);
+  release(all, t);
 }
 
 /* ----------------------------------------------------------------------------------------------------- keys ------- */
 
-static vestry_err add(const vsi_postgres_transactions *all, vsi_postgres_keys *keys, vsi_postgres_key key) {
-  vestry_err error = vsi_postgres_keys_add(keys, all->is.host, key);
-  return error == VESTRY_EXISTS ? VESTRY_OK : error;
-}
-
-static vsi_postgres_key file_of(vsi_postgres_key key) {
-  return vsi_postgres_key_of(key.relation, 0, 0, VSI_POSTGRES_FILE);
-}
-
-/* Replace keys by files and definitions, because there are too many keys. If there are too many files, everything
- * counts. */
-static vestry_err cap(const vsi_postgres_transactions *all, transaction *t) {
-  vsi_postgres_keys files = {.count = 0};
-  vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < t->keys.count && !error; i++) {
-    const vsi_postgres_key key = t->keys.keys[i];
-    error = add(all, &files, key.kind == VSI_POSTGRES_DEFINITION ? key : file_of(key));
-  }
-  vsi_postgres_keys_clear(&t->keys, all->is.host);
-  t->keys = files;
-  t->is_capped = t->is_over = true;
-  if (files.count > all->is.max_keys) {
-    vsi_postgres_keys_clear(&t->keys, all->is.host);
-    t->is_all = true;
-  }
-  return error;
-}
-
+/* If there are too many keys, everything counts. */
 static vestry_err note(const vsi_postgres_transactions *all, transaction *t, vsi_postgres_key key) {
   if (t->is_all) return VESTRY_OK;
-  vestry_err error = add(all, &t->keys, t->is_capped ? file_of(key) : key);
-  if (!error && t->keys.count > all->is.max_keys) error = cap(all, t);
-  return error;
+  vestry_err error = vsi_postgres_keys_add(&t->keys, all->is.host, key);
+  t->is_over = t->is_all = t->keys.count > all->is.max_keys;
+  if (t->is_all) vsi_postgres_keys_clear(&t->keys, all->is.host);
+  return error == VESTRY_EXISTS ? VESTRY_OK : error;
 }
 
 static const uint16_t inserted[] = {VSI_POSTGRES_TABLE, VSI_POSTGRES_VERSIONS, 0};
@@ -170,11 +111,12 @@ static vestry_err note_kinds(const vsi_postgres_transactions *all, transaction *
                              const uint16_t *kinds) {
   vestry_err error = VESTRY_OK;
   for (; *kinds && !error; kinds++) {
-    const uint32_t block = VSI_POSTGRES_PART_KINDS >> *kinds & 1 ? touched->block : 0;
-    if (*kinds == VSI_POSTGRES_ROW)
-      error = note(all, t, vsi_postgres_written_key(touched->relation, block, touched->offset));
-    else
-      error = note(all, t, vsi_postgres_key_of(touched->relation, block, 0, *kinds));
+    const bool is_part = VSI_POSTGRES_PART_KINDS >> *kinds & 1;
+    error = note(all, t,
+                 (vsi_postgres_key){.relation = touched->relation,
+                                    .block = is_part ? touched->block : 0,
+                                    .offset = *kinds == VSI_POSTGRES_ROW ? touched->offset : 0,
+                                    .kind = *kinds});
   }
   return error;
 }
@@ -203,8 +145,7 @@ static vestry_err take_row(vsi_postgres_transactions *all, uint32_t xid, const v
   return note_kinds(all, t, touched, touched->touch == VSI_POSTGRES_INSERTED ? inserted : changed);
 }
 
-/* Entries of running transactions may have been moved: they count as inserted into both leaves. A transaction with too
- * many keys has a key of the whole index already. */
+/* Entries of running transactions may have been moved: they count as inserted into both leaves. */
 static vestry_err move(vsi_postgres_transactions *all, const vsi_postgres_touched *touched) {
   const vsi_postgres_key from = {.relation = touched->relation, .block = touched->block, .kind = VSI_POSTGRES_LEAF};
   vsi_postgres_key to = from;
@@ -212,7 +153,7 @@ static vestry_err move(vsi_postgres_transactions *all, const vsi_postgres_touche
   vestry_err error = VESTRY_OK;
   for (vsi_map_link *at = vsi_map_after(&all->by_xid, NULL); at && !error; at = vsi_map_after(&all->by_xid, at)) {
     transaction *t = (transaction *)at;
-    if (!t->is_capped && vsi_postgres_keys_have(&t->keys, from)) error = note(all, t, to);
+    if (vsi_postgres_keys_have(&t->keys, from)) error = note(all, t, to);
   }
   return error ? error : all->is.move(all->is.ctx, touched->relation, touched->block, touched->to);
 }
@@ -301,8 +242,8 @@ static vestry_err take_definitions(const vsi_postgres_transactions *all, transac
       t->is_all = true;
     else if (relation < FIRST_OID)
       has_moved = true;
-    else if (!t->is_all)
-      error = add(all, &t->keys, (vsi_postgres_key){.relation = relation, .kind = VSI_POSTGRES_DEFINITION});
+    else
+      error = note(all, t, (vsi_postgres_key){.relation = relation, .kind = VSI_POSTGRES_DEFINITION});
   }
   return error ? error : has_moved ? VESTRY_NOT_FOUND : VESTRY_OK;
 }
@@ -313,7 +254,7 @@ static vestry_err commit(vsi_postgres_transactions *all, const vsi_postgres_ende
   for (uint32_t i = 0; i < ended->subtransactions_count && !error; i++)
     error = take_over(all, t, vsi_postgres_ended_subtransaction(ended, i));
   if (!error && t->has_catalog) error = take_definitions(all, t, ended);
-  if (!error && t->has_views && !t->is_all) error = add(all, &t->keys, vsi_postgres_views_key);
+  if (!error && t->has_views) error = note(all, t, vsi_postgres_views_key);
   if (error) return error;
   all->over_count += t->is_over;
   return all->is.commit(all->is.ctx, ended->xid, &t->keys, t->is_all || t->has_meaning);

@@ -17,12 +17,12 @@ typedef struct vsi_postgres_transactions_options {
   const vestry_host *host;
   const vsi_postgres_format *format;
   uint32_t database;                    /* its oid; writes to other databases are skipped */
-  size_t max_keys;                      /* of a transaction; beyond it whole files count */
+  size_t max_keys;                      /* of a transaction; beyond it everything counts */
   const vsi_postgres_catalog *catalogs; /* borrowed */
   size_t catalogs_count;
   /* Entries of a leaf, or their range, are from now on also on another leaf. */
   vestry_err (*move)(void *ctx, uint32_t relation, uint32_t from, uint32_t to);
-  /* A transaction is committed. No keys: it wrote nothing that is known. The function may take the keys over, and then
+  /* A transaction is committed. No keys: it wrote nothing that is known. The function takes the keys over, and
    * leaves an empty set.
    *  is_all  it may have changed the result of any query */
   vestry_err (*commit)(void *ctx, uint32_t xid, vsi_postgres_keys *keys, bool is_all);
@@ -33,9 +33,6 @@ typedef struct vsi_postgres_transactions_options {
 typedef struct vsi_postgres_transactions {
   vsi_postgres_transactions_options is;
   vsi_map by_xid;
-  vsi_map_link *last;  /* the transaction that was found last; NULL: none */
-  vsi_map_link *spare; /* transactions that have ended, for the next ones */
-  size_t spare_count;
   uint64_t over_count; /* transactions that were committed with more keys than the maximum */
 } vsi_postgres_transactions;
 
