@@ -499,7 +499,7 @@ static bool is_used_and_noted(void *ctx, uint64_t number) {
   return is_used_while_aside_waits(ctx, number);
 }
 
-/* A commit of a whole table, a start, and a transaction that may concern everything, each with many sets. The lock is not
+/* A commit of a table, a start, and a transaction that may concern everything, each with many sets. The lock is not
  * handed over: on a busy machine the walk may take it again before the render wakes up, but not each time. */
 TEST_CASE(render_gets_the_lock_during_a_long_walk) {
   enum { SETS = 4000, TRIES = 100 };

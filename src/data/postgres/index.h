@@ -43,7 +43,7 @@ vsi_read_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_read_tick
 void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to);
 /* Stop following. All sets are hit, and running renders count as having missed a commit. */
 void vsi_postgres_index_stop(vsi_postgres_index *index);
-/* Add a commit that is in the WAL; it may not be visible yet. keys are taken over, and are empty then. is_all: the commit
+/* Add a commit that is in the WAL; it may not be visible yet. keys are taken over, and are empty then. is_all: it
  * matches every set. OK | NO_MEMORY, after which only vsi_postgres_index_start or _stop may follow */
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, vsi_postgres_keys *keys, bool is_all);
 /* Note that entries of a leaf, or their range, are on another leaf, too. OK | NO_MEMORY */

@@ -54,10 +54,9 @@ vestry_err vsi_postgres_conn_fail(vsi_postgres_conn *conn, const char *function,
   return error;
 }
 
-/* Run statements. doing: for the log; ret_result: NULL: not needed */
-static vestry_err ask(vsi_postgres_conn *conn, const char *function, const char *sql, const char *doing,
-                      PGresult **ret_result) {
-  PGresult *result = vsi_postgres_ask(conn->db, sql, vsi_postgres_until_ns(conn));
+/* Take over a result. doing: for the log; ret_result: NULL: not needed */
+static vestry_err take_result(vsi_postgres_conn *conn, const char *function, PGresult *result, const char *doing,
+                              PGresult **ret_result) {
   if (!vsi_postgres_is_done(result)) return vsi_postgres_conn_fail(conn, function, result, doing);
   if (ret_result)
     *ret_result = result;
@@ -66,8 +65,21 @@ static vestry_err ask(vsi_postgres_conn *conn, const char *function, const char 
   return VESTRY_OK;
 }
 
+/* Run statements. */
+static vestry_err ask(vsi_postgres_conn *conn, const char *function, const char *sql, const char *doing) {
+  return take_result(conn, function, vsi_postgres_ask(conn->db, sql, vsi_postgres_until_ns(conn)), doing, NULL);
+}
+
+/* Run a query with one value. NULL: a null */
+static vestry_err ask_with(vsi_postgres_conn *conn, const char *function, const char *sql, const char *value,
+                           PGresult **ret_result) {
+  const bool is_sent = PQsendQueryParams(conn->db, sql, 1, NULL, &value, NULL, NULL, 0);
+  PGresult *result = is_sent ? vsi_postgres_wait(conn->db, vsi_postgres_until_ns(conn)) : NULL;
+  return take_result(conn, function, result, sql, ret_result);
+}
+
 vestry_err vsi_postgres_command(vsi_postgres_conn *conn, const char *function, const char *sql) {
-  return ask(conn, function, sql, sql, NULL);
+  return ask(conn, function, sql, sql);
 }
 
 void vsi_postgres_roll_back(vsi_postgres_conn *conn, const char *function) {
@@ -102,34 +114,8 @@ static void note(vsi_postgres_pool *pool, bool has_come) {
 
 static vestry_err run_setup(vsi_postgres_conn *conn, const char *function) {
   const vsi_call call = vsi_sql_call(&conn->pool->is, function);
-  vestry_err error = ask(conn, function, conn->pool->setup, "options.setup", NULL);
+  vestry_err error = ask(conn, function, conn->pool->setup, "options.setup");
   return error ? error : vsi_postgres_set(&call, conn->db, false, vsi_postgres_until_ns(conn));
-}
-
-/* Keep the search_path of the first connection for all connections of a pool, so that they name the same tables: a
- * search_path that the role has got since applies to the next pool. While the first connection is opened, no other
- * thread has the pool. path: that of this connection, set for its session */
-static vestry_err keep_path(vsi_postgres_conn *conn, const char *function, const char *path) {
-  vsi_postgres_pool *pool = conn->pool;
-  const vsi_call call = vsi_sql_call(&pool->is, function);
-  if (!pool->search_path) {
-    pool->search_path = vsi_strdup(pool->is.host, path, strlen(path));
-    return pool->search_path ? VESTRY_OK : VESTRY_NO_MEMORY;
-  }
-  if (strcmp(pool->search_path, path) == 0) return VESTRY_OK;
-  vsi_log_repeated(
-      pool->is.host, call.repeated, vsi_log_reason("search_path"), VESTRY_LOG_WARN,
-      "%s, %s: a new connection has the search_path %s, but the pool keeps its own, %s; to use the new one, create "
-      "a new pool or restart",
-      call.function, call.name, path, pool->search_path);
-  const char *const values[] = {pool->search_path};
-  PGresult *result = NULL;
-  if (PQsendQueryParams(conn->db, "SELECT pg_catalog.set_config('search_path', $1, false)", 1, NULL, values, NULL, NULL,
-                        0))
-    result = vsi_postgres_wait(conn->db, vsi_postgres_until_ns(conn));
-  if (!vsi_postgres_is_done(result)) return vsi_postgres_conn_fail(conn, function, result, "SET search_path");
-  PQclear(result);
-  return VESTRY_OK;
 }
 
 /* The setting is in milliseconds, whatever its unit was. */
@@ -141,9 +127,6 @@ void vsi_postgres_read_limit(vsi_postgres_conn *conn) {
   if (!ms || (conn->limit_ms && ms > conn->limit_ms)) conn->limit_ms = ms;
   PQclear(row);
 }
-
-/* Set the search_path for the session to its value, or else a reload of the server's configuration could change it. */
-#define PATH_SQL "pg_catalog.set_config('search_path', pg_catalog.current_setting('search_path'), false)"
 
 /* A pool may reach several servers: the address of a host name has changed, or the URL names several hosts. Commits of
  * one server are followed, and topics of one server are received, so pages whose renders read another one would stay as
@@ -170,12 +153,10 @@ static const char restoring_sql[] =
     "', pg_catalog.set_config(''role'', %L, false)', pg_catalog.current_setting('role')) END)";
 
 static vestry_err read_restoring(vsi_postgres_conn *conn, const char *function) {
-  const char *const user[] = {PQuser(conn->db)};
   vsi_postgres_statements *of = &conn->statements;
-  PGresult *row = NULL;
-  if (PQsendQueryParams(conn->db, restoring_sql, 1, NULL, user, NULL, NULL, 0))
-    row = vsi_postgres_wait(conn->db, vsi_postgres_until_ns(conn));
-  if (!vsi_postgres_is_done(row)) return vsi_postgres_conn_fail(conn, function, row, restoring_sql);
+  PGresult *row;
+  vestry_err error = ask_with(conn, function, restoring_sql, PQuser(conn->db), &row);
+  if (error) return error;
   vsi_free(of->host, of->restoring);
   of->restoring = vsi_strdup(of->host, PQgetvalue(row, 0, 0), strlen(PQgetvalue(row, 0, 0)));
   of->kept = VSI_POSTGRES_KEPT_NOTHING;
@@ -183,21 +164,28 @@ static vestry_err read_restoring(vsi_postgres_conn *conn, const char *function) 
   return of->restoring ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
+/* All connections of a pool have the search_path of the first one, so that they name the same tables: a path that the
+ * role or the server has got since applies to the next pool. It is set for the session, or else a reload of the
+ * server's configuration could change it. While the first connection is opened, no other thread has the pool. */
 static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
-  static const char facts_sql[] = "SELECT " PATH_SQL ", " LIMIT_SQL ", " VSI_POSTGRES_STARTED;
+  static const char facts_sql[] =
+      "SELECT pg_catalog.set_config('search_path', coalesce($1::text, pg_catalog.current_setting('search_path')), "
+      "false), " LIMIT_SQL ", " VSI_POSTGRES_STARTED;
+  vsi_postgres_pool *pool = conn->pool;
   char sql[64];
-  PGresult *row = NULL;
-  conn->limit_ms = conn->pool->options.statement_ms;
+  PGresult *row;
+  conn->limit_ms = pool->options.statement_ms;
   snprintf(sql, sizeof sql, "SET statement_timeout = %u", conn->limit_ms);
   vestry_err error = vsi_postgres_command(conn, function, sql);
-  if (!error && conn->pool->setup) error = run_setup(conn, function);
-  if (!error) error = ask(conn, function, facts_sql, facts_sql, &row);
+  if (!error && pool->setup) error = run_setup(conn, function);
+  if (!error) error = ask_with(conn, function, facts_sql, pool->search_path, &row);
   if (error) return error;
   conn->limit_ms = conn->setup_ms = (uint32_t)strtoul(PQgetvalue(row, 0, 1), NULL, 10);
   note_server(conn, PQgetvalue(row, 0, 2));
-  error = keep_path(conn, function, PQgetvalue(row, 0, 0));
+  if (!pool->search_path)
+    pool->search_path = vsi_strdup(pool->is.host, PQgetvalue(row, 0, 0), strlen(PQgetvalue(row, 0, 0)));
   PQclear(row);
-  return error ? error : read_restoring(conn, function);
+  return pool->search_path ? read_restoring(conn, function) : VESTRY_NO_MEMORY;
 }
 
 static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is_logged) {

@@ -52,7 +52,6 @@ struct vsi_postgres_pool {
   uint64_t
       left_ns; /* guarded by is.lock: connections that were opened before are closed, because another server has the
                        role of theirs */
-  bool is_aside_refused; /* guarded by is.lock: it was logged that the reserved connection is refused */
   _Atomic(uint64_t)
       server; /* start (VSI_POSTGRES_STARTED) of the server of the last connection; 0: none. Set under is.lock;
                                relaxed, because it is read again and again */

@@ -184,7 +184,7 @@ static vestry_err sql_act(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_
 
 /* -------------------------------------------------------------------------------------------------- values -------- */
 
-enum { FEW_BYTES = 1024, NUMBER_BYTES = VSI_REAL_BYTES, SHOWN_BYTES = 400, BYTEA = 17 /* the type's oid, BYTEAOID */ };
+enum { NUMBER_BYTES = VSI_REAL_BYTES, SHOWN_BYTES = 400, BYTEA = 17 /* the type's oid, BYTEAOID */ };
 
 static void write_number(double number, char text[NUMBER_BYTES]) {
   if (number - number != 0) {
@@ -217,26 +217,14 @@ static bool write_one(const vestry_value *value, char *to, const char **ret_text
   }
 }
 
-/* Memory for the texts of few values, of which none is bytes. */
-typedef const char *few_texts[FEW_BYTES / sizeof(char *)];
-
-static void free_values(const vestry_host *host, const vsi_postgres_values *values, few_texts few) {
-  if (values->texts != few) vsi_free(host, (void *)values->texts);
-}
-
-/* Write the texts of all values into one block of memory: `few`, or allocated. OK | NO_MEMORY | INVALID */
-static vestry_err write_all(const vestry_host *host, const vestry_value *list, few_texts few,
-                            vsi_postgres_values *ret_values) {
+/* Write the texts of all values into one block of memory, which the caller frees. OK | NO_MEMORY | INVALID */
+static vestry_err write_all(const vestry_host *host, const vestry_value *list, vsi_postgres_values *ret_values) {
   const size_t len = list ? list->count : 0;
   size_t bytes = 0;
-  bool is_few = true;
   if ((list && list->type != VESTRY_VALUE_LIST) || len > UINT16_MAX) return VESTRY_INVALID;
-  for (size_t i = 0; i < len; i++) {
-    bytes += room_of(&list->items[i]);
-    is_few &= list->items[i].type != VESTRY_VALUE_BYTES && bytes <= FEW_BYTES;
-  }
-  const char **texts = is_few ? few : vsi_alloc(host, bytes);
-  if (!texts) return VESTRY_NO_MEMORY;
+  for (size_t i = 0; i < len; i++) bytes += room_of(&list->items[i]);
+  const char **texts = bytes ? vsi_alloc(host, bytes) : NULL;
+  if (bytes && !texts) return VESTRY_NO_MEMORY;
   char *to = (char *)(texts + len);
   bool is_valid = true;
   for (size_t i = 0; i < len && is_valid; i++) {
@@ -244,7 +232,7 @@ static vestry_err write_all(const vestry_host *host, const vestry_value *list, f
     to += room_of(&list->items[i]) - sizeof *texts;
   }
   *ret_values = (vsi_postgres_values){(int)len, texts};
-  if (!is_valid) free_values(host, ret_values, few);
+  if (!is_valid) vsi_free(host, texts);
   return is_valid ? VESTRY_OK : VESTRY_INVALID;
 }
 
@@ -272,37 +260,14 @@ static int64_t integer_at(const vestry_sql_row *row, size_t column) {
   return strcmp(text, "t") == 0 ? 1 : strtoll(text, NULL, 10);
 }
 
-static bool is_octal(const char *digits) {
-  for (int i = 0; i < 3; i++)
-    if (digits[i] < '0' || digits[i] > '7') return false;
-  return true;
-}
-
-/* Read the format of bytea_output 'escape': a backslash is doubled, and other bytes may be \ooo. */
-static size_t unescape(const char *from, unsigned char *to, size_t capacity) {
-  size_t len = 0;
-  for (; *from; len++) {
-    const bool is_number = from[0] == '\\' && is_octal(from + 1);
-    const int byte = is_number ? (from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0') : *from;
-    if (len < capacity) to[len] = (unsigned char)byte;
-    from += is_number ? 4 : from[0] == '\\' && from[1] == '\\' ? 2 : 1;
-  }
-  return len;
-}
-
 static size_t bytes_at(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity) {
-  const row_of *at = (const row_of *)row;
   const char *text = text_at(row, column);
-  if (!text) return 0;
-  const bool is_bytea = PQftype(at->result, (int)column) == BYTEA,
-             is_hex = is_bytea && text[0] == '\\' && text[1] == 'x';
-  if (is_bytea && !is_hex) return unescape(text, buffer, capacity);
-  const size_t len = is_hex ? (strlen(text) - 2) / 2 : strlen(text);
-  if (len > capacity) return len;
-  if (is_hex)
-    vsi_hex_read(buffer, text + 2, len);
-  else if (len)
-    memcpy(buffer, text, len);
+  const bool is_bytea = text && PQftype(((const row_of *)row)->result, (int)column) == BYTEA;
+  size_t len = text ? strlen(text) : 0;
+  unsigned char *bytes = is_bytea ? PQunescapeBytea((const unsigned char *)text, &len) : NULL;
+  if (is_bytea && !bytes) return SIZE_MAX; /* no memory */
+  if (len && len <= capacity) memcpy(buffer, is_bytea ? (const char *)bytes : text, len);
+  PQfreemem(bytes);
   return len;
 }
 
@@ -420,11 +385,10 @@ static vestry_err give_rows(const PGresult *result, vestry_sql_row_fn row, void 
 /* Run a statement; is_alone: in a separate transaction. */
 static vestry_err run(vsi_postgres_conn *conn, bool is_alone, const char *sql, const vestry_value *list, bool again,
                       vestry_sql_row_fn row, void *ctx) {
-  few_texts few;
   vsi_postgres_values values;
   PGresult *result = NULL;
   if (!conn->db) return conn->is_conflict ? VESTRY_BUSY : VESTRY_LIMIT;
-  vestry_err error = write_all(conn->pool->is.host, list, few, &values);
+  vestry_err error = write_all(conn->pool->is.host, list, &values);
   if (error == VESTRY_INVALID)
     return refuse(
         conn->pool, "vestry_sql_run", error, sql,
@@ -432,7 +396,7 @@ static vestry_err run(vsi_postgres_conn *conn, bool is_alone, const char *sql, c
   if (error) return error;
   if (is_alone) conn->around.is_first = true;
   error = execute(conn, sql, &values, again, &result);
-  free_values(conn->pool->is.host, &values, few);
+  vsi_free(conn->pool->is.host, (void *)values.texts);
   if (error) return error;
   error = give_rows(result, row, ctx);
   PQclear(result);
@@ -491,47 +455,13 @@ static vestry_err run_on(vsi_postgres_pool *pool, vsi_postgres_choice which, con
   return error;
 }
 
-static vestry_err run_twice(vsi_postgres_pool *pool, vsi_postgres_choice which, const char *sql,
+/* Run a statement on its own, and once more if it was not done, or, unless is_once, if that is unknown. */
+static vestry_err run_alone(vsi_postgres_pool *pool, vsi_postgres_choice which, bool is_once, const char *sql,
                             const vestry_value *list, vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
   vestry_err error = run_on(pool, which, sql, list, true, row, ctx, ret_fate);
-  if (*ret_fate != FATE_LOST && *ret_fate != FATE_STALE) return error;
-  return run_on(pool, which, sql, list, false, row, ctx, ret_fate);
-}
-
-/* Log it once if the server refuses the reserved connection while others work. */
-static void note_aside(vsi_postgres_pool *pool, bool is_refused) {
-  vsi_mutex_lock(&pool->is.lock);
-  const bool is_new = is_refused && !pool->is_aside_refused && pool->away_ms;
-  if (!is_refused || is_new) pool->is_aside_refused = is_refused;
-  vsi_mutex_unlock(&pool->is.lock);
-  if (is_new)
-    vsi_log_repeated(
-        pool->is.host, &pool->is.failures, 0, VESTRY_LOG_WARN,
-        "vestry_jobs, %s: the server refuses the connection that is reserved for leases; jobs whose functions use "
-        "all other connections for longer than their lease run twice; let the role and the server accept one "
-        "connection more than options.connections_count (%u)",
-        pool->is.name, pool->options.connections_count);
-}
-
-/* If the server refuses the reserved connection, the statement runs on another one that is open. */
-static vestry_err run_aside(vestry_sql_pool *of, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
-                            void *ctx) {
-  vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
-  fate is;
-  vestry_err error = run_twice(pool, VSI_POSTGRES_RESERVED, sql, list, row, ctx, &is);
-  bool is_refused = error == VESTRY_LIMIT && is == FATE_UNSENT;
-  if (is_refused) error = run_twice(pool, VSI_POSTGRES_OPEN, sql, list, row, ctx, &is);
-  if (is != FATE_UNSENT) note_aside(pool, is_refused);
-  return error;
-}
-
-static vestry_err run_alone(vestry_sql_pool *of, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
-                            void *ctx) {
-  vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
-  fate is;
-  vestry_err error = run_on(pool, VSI_POSTGRES_ANY, sql, list, true, row, ctx, &is);
-  if (is == FATE_STALE) error = run_on(pool, VSI_POSTGRES_ANY, sql, list, false, row, ctx, &is);
-  if (error != VESTRY_LIMIT || is != FATE_LOST) return error;
+  if (*ret_fate == FATE_STALE || (*ret_fate == FATE_LOST && !is_once))
+    error = run_on(pool, which, sql, list, false, row, ctx, ret_fate);
+  if (error != VESTRY_LIMIT || *ret_fate != FATE_LOST || !is_once) return error;
   return refuse(pool, alone, VESTRY_IO, sql, "it is unknown whether the statement was executed");
 }
 
@@ -547,7 +477,8 @@ static vestry_err read_recorded(vestry_sql_pool *pool, const char *sql, const ve
   vsi_postgres_recorder *of = vsi_postgres_recorder_of((vsi_postgres_pool *)pool);
   const bool has_own = of && of->is_followed && !of->transaction && vsi_sql_own(pool);
   if (has_own) of->is_unknown = true; /* in a transaction of the application */
-  if (!of || !of->is_followed || has_own) return run_alone(pool, sql, list, row, ctx);
+  if (!of || !of->is_followed || has_own)
+    return run_alone((vsi_postgres_pool *)pool, VSI_POSTGRES_ANY, true, sql, list, row, ctx, &(fate){0});
   const vestry_err error = of->transaction ? VESTRY_OK : of->begin(of);
   return error ? error : sql_run(of->transaction, sql, list, row, ctx);
 }
@@ -574,16 +505,23 @@ static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const 
   return error;
 }
 
-static vestry_err run_by(vestry_sql_pool *pool, vsi_sql_how how, const char *sql, const vestry_value *list,
+/* If the server refuses the reserved connection, the statement runs on another one that is open. */
+static vestry_err run_by(vestry_sql_pool *of, vsi_sql_how how, const char *sql, const vestry_value *list,
                          vestry_sql_row_fn row, void *ctx) {
+  vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
+  const vsi_postgres_choice which = how == VSI_SQL_RUN_ASIDE ? VSI_POSTGRES_RESERVED : VSI_POSTGRES_ANY;
   fate is;
-  switch (how) {
-  case VSI_SQL_RUN_ONCE: return run_alone(pool, sql, list, row, ctx);
-  case VSI_SQL_RUN_ASIDE: return run_aside(pool, sql, list, row, ctx);
-  case VSI_SQL_RUN_FOLLOWED: return read_recorded(pool, sql, list, row, ctx);
-  case VSI_SQL_RUN_UNFOLLOWED: return read_unfollowed(pool, sql, list, row, ctx);
-  default: return run_twice((vsi_postgres_pool *)pool, VSI_POSTGRES_ANY, sql, list, row, ctx, &is);
-  }
+  if (how == VSI_SQL_RUN_FOLLOWED) return read_recorded(of, sql, list, row, ctx);
+  if (how == VSI_SQL_RUN_UNFOLLOWED) return read_unfollowed(of, sql, list, row, ctx);
+  const vestry_err error = run_alone(pool, which, how == VSI_SQL_RUN_ONCE, sql, list, row, ctx, &is);
+  if (how != VSI_SQL_RUN_ASIDE || error != VESTRY_LIMIT || is != FATE_UNSENT) return error;
+  vsi_log_repeated(
+      pool->is.host, &pool->is.failures, 0, VESTRY_LOG_WARN,
+      "vestry_jobs, %s: there is no connection that is reserved for leases; jobs whose functions use all other "
+      "connections for longer than their lease run twice; let the role and the server accept one connection more than "
+      "options.connections_count (%u)",
+      pool->is.name, pool->options.connections_count);
+  return run_alone(pool, VSI_POSTGRES_OPEN, false, sql, list, row, ctx, &is);
 }
 
 static bool is_refused(vestry_sql_transaction *transaction) {
