@@ -51,7 +51,7 @@ TEST_CASE(literals_are_not_logged) {
       {"SELECT 1 FROM nest WHERE a = '" MARK "'",
        "SELECT ... FROM nest WHERE a = ...: relation ..., at: nest WHERE a = ... (42P01)"},
       {"SELECT '\xC3\xA4\xE2\x82\xAC" MARK "', nme FROM bird", "column ..., at: nme FROM bird (42703)"},
-      {"SELECT $a$'" MARK "$a$, E'it\\'s " MARK "', 'it\\'s " MARK "' FROM nest", "SELECT ..., ..., ...: "},
+      {"SELECT $a$'" MARK "$a$, E'it\\'s " MARK "', 'it\\'s " MARK "' FROM nest", "SELECT ...: "},
       {"SELECT 1 /* /* */ '" MARK "' */ FRM bird",
        "SELECT ...  FRM bird: syntax error at or near ..., at: bird (42601)"},
   };
@@ -65,7 +65,7 @@ TEST_CASE(text_quoted_by_the_server_is_not_logged) {
       {"SELECT 1 '" MARK "'", "syntax error at or near ..., at: ... (42601)"},
       {"SELECT '" MARK, "unterminated quoted string at or near ..., at: ... (42601)"},
       {"SELECT U&'" MARK "\\00 " MARK "'", "SELECT U&...: "},
-      {"SELECT E'" MARK "\\u00 " MARK "'", "SELECT ...: "},
+      {"SELECT E'" MARK "\\u00 " MARK "'", "SELECT E...: "},
       {"SELECT \"" MARK, "unterminated quoted identifier at or near ..., at: ... (42601)"},
       {"SELECT $" MARK "$ a", "unterminated dollar-quoted string at or near ..., at: ... (42601)"},
       {"SELECT name FROM bird WHERE name = \"" MARK "\"", "column ..., at: ... (42703)"},

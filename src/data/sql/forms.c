@@ -119,7 +119,7 @@ static const char cleared_sql[] = "INSERT INTO vestry_form_cleared AS old(slot, 
          " AND length(f.pairs) > 0 AND f.expires > " now UPDATE                                                        \
          "number = 0, pairs = excluded.pairs, generation = " greatest "(old.generation + 1, excluded.generation),"     \
          " room = excluded.room, expires = excluded.expires WHERE old.expires <= " now                                 \
-         " RETURNING generation, length(pairs), room"
+         " RETURNING 1, generation, number, pairs"
 static vsi_sql_texts copy_sql = {COPY("$1, $2, $3", SQLITE("$5"), SQLITE("$5"), "", "max"),
                                  COPY("$1::bytea, $2::text, $3::text", POSTGRES("$5"), MOMENT("$5"), MS, "greatest")};
 static const char forget_sql[] = "DELETE FROM vestry_form WHERE scope = $1";
@@ -408,13 +408,9 @@ static vestry_err put(vestry_forms_storage *storage, const vsi_form_key *key, co
   return error;
 }
 
-static void notify(const stored *in, const char *tab, const char *name) {
-  in->storage.on_cleared(in->storage.forms, tab, name);
-}
-
 static void end_transaction(vsi_after *self, bool is_committed) {
   cleared *now = (cleared *)self;
-  if (is_committed && now->notifies) notify(now->in, now->tab, now->name);
+  if (is_committed && now->notifies) now->in->storage.on_cleared(now->in->storage.forms, now->tab, now->name);
   vsi_free(now->in->pool->host, now);
 }
 
@@ -470,29 +466,18 @@ static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, 
   return VESTRY_OK;
 }
 
-typedef struct copied {
-  vsi_form_state state;
-  int64_t room;
-} copied;
-
-static void read_copied(const vestry_sql_row *row, void *ctx) {
-  *(copied *)ctx =
-      (copied){{.generation = (uint64_t)vestry_sql_integer(row, 0), .len = (size_t)vestry_sql_integer(row, 1)},
-               vestry_sql_integer(row, 2)};
-}
-
 static vestry_err copy_row(vestry_sql_transaction *transaction, void *ctx) {
   changing *of = ctx;
   stored *in = of->in;
-  copied now = {.room = 0};
+  reading now = {.host = NULL};
   bool is_there;
   (void)transaction;
   vestry_err error =
       change(in, text_of(in, copy_sql),
              VESTRY_LIST(KEY_VALUES(of->key), of->tab, vsi_sql_now_ms(in->pool), (int64_t)in->storage.bounds.ttl_ms),
-             read_copied, &now);
+             read_row, &now);
   of->ret = now.state;
-  if (!error) return bound(of, now.room);
+  if (!error) return bound(of, room_of(of->key, now.state.len));
   if (error != VESTRY_NOT_FOUND) return error;
   error = look_instead(of, &is_there);
   if (error) return error;

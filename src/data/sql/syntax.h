@@ -30,40 +30,27 @@ static inline const char *vsi_sql_skip_comment(vsi_sql of, const char *at) {
   return at;
 }
 
-/* Return the end of a quoted text. escapes: a backslash escapes the next character. */
-static inline const char *vsi_sql_skip_quoted(const char *at, bool escapes) {
+/* Return the end of a quoted text. */
+static inline const char *vsi_sql_skip_quoted(const char *at) {
   const char end = *at == '[' ? ']' : *at;
   for (at++; *at; at++) {
-    if (escapes && *at == '\\' && at[1]) {
-      at++;
-    } else if (*at == end) {
-      if (end == ']' || at[1] != end) return at + 1;
-      at++;
-    }
+    if (*at != end) continue;
+    if (end == ']' || at[1] != end) return at + 1;
+    at++;
   }
   return at;
 }
 
-/* Return the end of $$...$$ or $name$...$name$ in PostgreSQL; NULL: it is a parameter. */
-static inline const char *vsi_sql_skip_dollars(const char *at) {
-  size_t len = 1;
-  while (vsi_sql_is_word(at[len])) len++;
-  if (vsi_is_digit(at[1]) || at[len++] != '$') return NULL;
-  for (const char *end = at + len; (end = strchr(end, '$')) != NULL; end++)
-    if (strncmp(end, at, len) == 0) return end + len;
-  return at + strlen(at);
-}
-
 /* Return the end of a string, a quoted name or a comment that begins here; NULL: none does. In a string of PostgreSQL,
- * a setting determines whether a backslash escapes a quote. So a string in which this matters extends to the end of the
- * text. */
+ * a setting, or an E in front, determines whether a backslash escapes a quote. So a string in which this matters
+ * extends to the end of the text, as does one between dollars. */
 static inline const char *vsi_sql_skip(vsi_sql of, const char *at) {
   if (at[0] == '-' && at[1] == '-') return at + strcspn(at, "\n");
   if (at[0] == '/' && at[1] == '*') return vsi_sql_skip_comment(of, at);
-  if (*at == '$' && of == VSI_SQL_POSTGRES) return vsi_sql_skip_dollars(at);
+  if (*at == '$' && of == VSI_SQL_POSTGRES) return vsi_is_digit(at[1]) ? NULL : at + strlen(at);
   const bool is_quote = *at == '\'' || *at == '"' || (of == VSI_SQL_SQLITE && (*at == '`' || *at == '['));
   if (!is_quote) return NULL;
-  const char *end = vsi_sql_skip_quoted(at, false);
+  const char *end = vsi_sql_skip_quoted(at);
   if (of == VSI_SQL_SQLITE || *at == '"') return end;
   const char *escape = strstr(at, "\\'");
   return escape && escape < end ? at + strlen(at) : end;
@@ -77,16 +64,10 @@ static inline const char *vsi_sql_skip_word(vsi_sql of, const char *at) {
   return at;
 }
 
-/* Return the end of a string with a letter in front, such as x'00'; NULL: none begins here. */
-static inline const char *vsi_sql_skip_lettered(vsi_sql of, const char *at) {
-  if (!*at || at[1] != '\'' || !strchr(of == VSI_SQL_POSTGRES ? "eExXbB" : "xX", *at)) return NULL;
-  return vsi_sql_skip_quoted(at + 1, *at == 'e' || *at == 'E');
-}
-
 /* Find the token that begins at `at`. ret_end: its end; ret_text: the text that replaces it in the log, or NULL if it
  * is shown unchanged. */
 static inline void vsi_sql_next(vsi_sql of, const char *at, const char **ret_end, const char **ret_text) {
-  const char *lettered = vsi_sql_skip_lettered(of, at), *end = lettered ? lettered : vsi_sql_skip(of, at);
+  const char *end = vsi_sql_skip(of, at);
   *ret_text = NULL;
   if (end) {
     const bool is_comment = *at == '-' || *at == '/', is_name = *at == '`' || *at == '[';

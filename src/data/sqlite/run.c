@@ -87,21 +87,21 @@ static int bind_all(const vsi_sqlite_prepared *is, const vestry_value *values) {
 
 /* ------------------------------------------------------------------------------------------------- running -------- */
 
-static vestry_err refuse_values(const vsi_call *call, sqlite3_stmt *statement, const vestry_value *values) {
+/* Refuse a statement. why: the reason, with a remedy */
+static vestry_err refuse(const vsi_sqlite_conn *conn, vestry_err error, const char *sql, const char *why) {
+  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
   char shown[SHOWN_BYTES / 2];
-  vsi_sql_show(VSI_SQL_SQLITE, sqlite3_sql(statement), shown, sizeof shown);
-  return vsi_refuse(call, VESTRY_INVALID,
-                    "%zu values for the %d parameters of \"%s\"; each value must be a null, a boolean, an integer, a "
-                    "number, a text (not NULL) or bytes",
-                    values ? values->count : 0, sqlite3_bind_parameter_count(statement), shown);
+  vsi_sql_show(VSI_SQL_SQLITE, sql, shown, sizeof shown);
+  return vsi_refuse(&call, error, "%s: not run, because %s", shown, why);
 }
 
-static vestry_err refuse_several(const vsi_call *call, const char *sql) {
-  char shown[SHOWN_BYTES];
-  vsi_sql_show(VSI_SQL_SQLITE, sql, shown, sizeof shown);
-  return vsi_refuse(call, VESTRY_INVALID,
-                    "%s: not run, because the text has several statements; run each one by itself in one transaction",
-                    shown);
+static vestry_err refuse_values(const vsi_sqlite_conn *conn, const char *sql, const vestry_value *values, int count) {
+  char why[160];
+  snprintf(why, sizeof why,
+           "%zu values were given for its %d parameters; each value must be a null, a boolean, an integer, a number, a "
+           "text (not NULL) or bytes",
+           values ? values->count : 0, count);
+  return refuse(conn, VESTRY_INVALID, sql, why);
 }
 
 /* Return whether a statement that failed when it ran is not valid any more, because the schema has changed. The message
@@ -138,23 +138,20 @@ static int step(const vsi_sqlite_conn *conn, sqlite3_stmt *statement, vestry_sql
 /* Refuse a statement if its transaction has ended before its release. SQLite itself rolls a transaction back after some
  * failures, for example of a full disk, and would then commit each later statement by itself. */
 static vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *sql) {
-  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
-  char shown[SHOWN_BYTES];
   const bool is_inside = vsi_sql_is_writing(&conn->is) && !conn->is_alone;
-  const bool has_ended = conn->ended_by || (is_inside && sqlite3_get_autocommit(conn->db));
-  if (!has_ended) return VESTRY_OK;
-  vsi_sql_show(VSI_SQL_SQLITE, sql, shown, sizeof shown);
-  return vsi_refuse(&call, conn->ended_by ? conn->ended_by : VESTRY_IO,
-                    "%s: not run, because an earlier failure, or the application, has ended the transaction; call "
-                    "vestry_sql_end, and begin it again",
-                    shown);
+  if (!conn->ended_by && (!is_inside || !sqlite3_get_autocommit(conn->db))) return VESTRY_OK;
+  return refuse(conn, conn->ended_by ? conn->ended_by : VESTRY_IO, sql,
+                "an earlier failure, or the application, has ended the transaction; call vestry_sql_end, and begin it "
+                "again");
 }
 
 static vestry_err prepare(vsi_sqlite_conn *conn, const char *sql, const vsi_sqlite_prepared **ret_prepared) {
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
   uint64_t before = conn->statements.prepared;
   int result = vsi_sqlite_statements_find(&conn->statements, conn->db, sql, ret_prepared);
-  if (result == VSI_SQLITE_SEVERAL) return refuse_several(&call, sql);
+  if (result == VSI_SQLITE_SEVERAL)
+    return refuse(conn, VESTRY_INVALID, sql,
+                  "the text has several statements; run each one by itself in one transaction");
   if (result) return fail(&call, conn->db, result, sql, false);
   if (conn->statements.prepared != before) {
     vsi_sql_count(&conn->pool->is, &conn->pool->is.stats.prepared_count);
@@ -180,7 +177,7 @@ static vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_va
   sqlite3_stmt *statement = prepared->statement;
   int result = bind_all(prepared, values);
   if (result == SQLITE_MISUSE || result == SQLITE_RANGE) {
-    error = refuse_values(&call, statement, values);
+    error = refuse_values(conn, sql, values, prepared->parameters_count);
   } else {
     if (!result) result = step(conn, statement, row, ctx, &is_found);
     error = fail(&call, conn->db, result, sql, true);
