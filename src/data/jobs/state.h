@@ -79,7 +79,6 @@ struct vestry_jobs {
   bool is_begun;            /* no more kinds are added */
   bool is_due;              /* a worker must look for a job */
   bool is_over, is_ended;   /* the workers must end; the polling thread must end, too */
-  bool is_roused;           /* the polling thread has been woken */
   size_t idle_count;        /* number of workers that wait */
   uint64_t paused_until_ns; /* end of the pause after a failure; on the monotonic clock, like the next three */
   uint64_t poll_at_ns;      /* time of the next query, if a worker waits then */

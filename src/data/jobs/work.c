@@ -22,13 +22,6 @@ void vestry_jobs_wake(vestry_jobs *jobs) {
   vsi_mutex_unlock(&jobs->lock);
 }
 
-static void rouse(vestry_jobs *jobs) {
-  vsi_mutex_lock(&jobs->lock);
-  jobs->is_roused = true;
-  pthread_cond_signal(&jobs->poll);
-  vsi_mutex_unlock(&jobs->lock);
-}
-
 /* ------------------------------------------------------------------------------------------------- logging -------- */
 
 /* End the hold of the line about a step that may have failed, and log it. Threads try such a step again about once a
@@ -48,12 +41,15 @@ static uint64_t next_ns(const vestry_jobs *jobs, vestry_err error, int64_t wait_
 }
 
 /* Query the table at that time, unless it is queried sooner: another query may have ended meanwhile. */
+static void poll_at_locked(vestry_jobs *jobs, uint64_t at_ns) {
+  if (at_ns < jobs->poll_at_ns) jobs->poll_at_ns = at_ns;
+  if (jobs->poll_at_ns < jobs->rests_until_ns) pthread_cond_signal(&jobs->poll);
+}
+
 static void poll_at(vestry_jobs *jobs, uint64_t at_ns) {
   vsi_mutex_lock(&jobs->lock);
-  if (at_ns < jobs->poll_at_ns) jobs->poll_at_ns = at_ns;
-  const bool is_sooner = jobs->poll_at_ns < jobs->rests_until_ns;
+  poll_at_locked(jobs, at_ns);
   vsi_mutex_unlock(&jobs->lock);
-  if (is_sooner) rouse(jobs);
 }
 
 /* Query the table, and compute the time of the next query. The errors are those of the table. */
@@ -104,15 +100,13 @@ static void poll_in_time(vestry_jobs *jobs) {
 
 /* ------------------------------------------------------------------------------------------------- resting -------- */
 
-/* Wait until it is time for a query, at most every_ms, or until the thread is roused. false: the thread must end. For
- * the polling thread. */
+/* Wait until it is time for a query, at most every_ms. false: the thread must end. For the polling thread. */
 static bool rest(vestry_jobs *jobs, uint32_t every_ms) {
   vsi_mutex_lock(&jobs->lock);
   const uint64_t most_ns = vsi_monotonic_in_ms(every_ms);
-  const uint64_t until_ns = jobs->poll_at_ns < most_ns ? jobs->poll_at_ns : most_ns;
-  jobs->rests_until_ns = until_ns;
-  while (!jobs->is_ended && !jobs->is_roused && vsi_wait_until(&jobs->poll, &jobs->lock, until_ns)) continue;
-  jobs->is_roused = false;
+  do {
+    jobs->rests_until_ns = jobs->poll_at_ns < most_ns ? jobs->poll_at_ns : most_ns;
+  } while (!jobs->is_ended && vsi_wait_until(&jobs->poll, &jobs->lock, jobs->rests_until_ns));
   const bool is_ended = jobs->is_ended;
   vsi_mutex_unlock(&jobs->lock);
   return !is_ended;
@@ -361,10 +355,7 @@ static void idle_locked(vestry_jobs *jobs) {
   jobs->idle_count++;
   if (jobs->is_left_out) {
     jobs->is_left_out = false;
-    jobs->poll_at_ns = 0;
-    vsi_mutex_unlock(&jobs->lock);
-    rouse(jobs);
-    vsi_mutex_lock(&jobs->lock);
+    poll_at_locked(jobs, 0);
   }
   while (!jobs->is_due && !jobs->is_over) vsi_mutex_wait(&jobs->lock, &jobs->work);
   jobs->idle_count--;
@@ -460,8 +451,8 @@ static void stop_threads(vestry_jobs *jobs) {
     jobs->is_over = true;
     jobs->is_ended = i >= workers_count;
     pthread_cond_broadcast(&jobs->work);
+    pthread_cond_signal(&jobs->poll);
     vsi_mutex_unlock(&jobs->lock);
-    if (i >= workers_count) rouse(jobs);
     pthread_join(jobs->threads[i], NULL);
   }
   vsi_free(jobs->host, jobs->threads);
