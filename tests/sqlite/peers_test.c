@@ -167,6 +167,27 @@ TEST_CASE(slot_of_another_commit_is_not_used) {
   }
 }
 
+/* The columns of a row are numbered by a schema that the peer has not followed yet. */
+TEST_CASE(rows_of_a_peer_with_a_former_schema_hide_nothing) {
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
+    pair p;
+    open_pair(&p, (vestry_sqlite_level)level);
+    commit_known(&p);
+    wait_for_rest(p.there.database);
+    shown_run(p.here.other, "ALTER TABLE message ADD COLUMN added DEFAULT 5");
+    const size_t at = shown_watch(&p.here, "SELECT added FROM message WHERE channel = 8 AND id = 3");
+    (void)shown_renders(&p.here, at);
+    shown_run(p.there.writer, "UPDATE message SET added = 6 WHERE channel = 8");
+    assert_int_equal(shown_renders(&p.here, at), 1);
+    assert_string_equal(p.here.all[at].text, "6 ");
+    commit_there(&p, "UPDATE message SET added = 7 WHERE channel = 5 AND id = 1");
+    (void)shown_renders(&p.here, at);
+    commit_there(&p, "UPDATE message SET added = 8 WHERE channel = 7");
+    assert_int_equal(shown_renders(&p.here, at), 0);
+    close_pair(&p);
+  }
+}
+
 static void damage(const char *path, off_t at, size_t len) {
   char noise[512];
   memset(noise, 0x5a, sizeof noise);

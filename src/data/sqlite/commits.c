@@ -46,6 +46,7 @@ void vsi_sqlite_unlock(vestry_sqlite *database) {
 static void refresh_readers(vestry_sqlite *database) {
   const vsi_sqlite_commit all = {.is_whole = true};
   if (!database->records) return;
+  vsi_sqlite_peers_note_schema(database->peers);
   atomic_fetch_add_explicit(&database->tables.generation, 1, memory_order_acq_rel); /* before the commit counts */
   vsi_sqlite_index_commit(database->index, &all);
 }

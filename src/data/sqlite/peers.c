@@ -16,6 +16,10 @@
  * damaged, has a wrong checksum. Table names are looked up, not trusted to exist; numbers are checked against bounds.
  * The first process empties the file, because the numbers and the WAL may have begun anew since.
  *
+ * Columns have numbers, which a change of the schema gives to others. A process that has not followed that change yet
+ * notes changed rows by the former numbers. So a slot has the version of the schema that its process knows, and is used
+ * only if this one knows the same.
+ *
  * A program that can write the side file can write wrong rows. Therefore the side file is used only if its owner and
  * its rights permit writes only to programs that can also write the database. The file is not mapped, because a full
  * disk, or a program that cuts the file, would then end this one.
@@ -36,6 +40,7 @@
 
 #include "base/log.h"
 #include "base/wait.h"
+#include "data/sqlite/schema.h"
 
 enum {
   SLOTS = 1024,
@@ -55,6 +60,7 @@ typedef struct slot {
   uint32_t bytes; /* 0: announced */
   uint32_t uses_count, keys_count;
   uint32_t has_removed;
+  uint32_t schema; /* by which columns are numbered */
 } slot;
 
 struct vsi_sqlite_peers {
@@ -63,6 +69,7 @@ struct vsi_sqlite_peers {
   vsi_sqlite_tables *tables;
   int fd;                  /* of the side file; -1: not open */
   unsigned count;          /* other processes */
+  uint32_t schema;         /* version of the schema; 0: unknown */
   uint32_t waited_number;  /* the commit whose rows are waited for */
   uint64_t waited_from_ns; /* 0: none */
   uint32_t names_count;
@@ -162,6 +169,13 @@ void vsi_sqlite_peers_check(vsi_sqlite_peers *peers) {
   vsi_sqlite_tables_set_peers(peers->tables, peers->count != 0);
 }
 
+void vsi_sqlite_peers_note_schema(vsi_sqlite_peers *peers) {
+  int version = 0;
+  if (!peers) return;
+  (void)vsi_sqlite_ask(peers->db, "PRAGMA main.schema_version", NULL, &version);
+  peers->schema = (uint32_t)version;
+}
+
 bool vsi_sqlite_peers_are_there(const vsi_sqlite_peers *peers) {
   return peers && peers->count;
 }
@@ -217,7 +231,8 @@ static void encode(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit) {
 void vsi_sqlite_peers_share(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit) {
   if (!vsi_sqlite_peers_are_there(peers)) return;
   slot *is = &peers->own.is;
-  *is = (slot){.at = commit->at, .bytes = sizeof *is, .has_removed = commit->has_removed};
+  *is = (slot){
+      .at = commit->at, .bytes = sizeof *is, .has_removed = commit->has_removed, .schema = peers->schema};
   if (commit->knows_tables && !commit->is_rough) encode(peers, commit);
   is->check = check_of(is);
   write_slot(peers, is, is->bytes);
@@ -271,7 +286,8 @@ vestry_err vsi_sqlite_peers_find(vsi_sqlite_peers *peers, const vsi_sqlite_writt
   if (bytes < (ssize_t)sizeof *is || is->at.number != written->number) return VESTRY_NOT_FOUND;
   const bool is_whole = is->bytes >= sizeof *is && is->bytes <= (size_t)bytes && is->check == check_of(is);
   if (!is_whole && may_wait(peers, written->number)) return VESTRY_BUSY;
-  if (!is_whole || !is->uses_count || !vsi_sqlite_frames_is_at(written, &is->at) || !decode(peers, ret_commit))
+  if (!is_whole || !is->uses_count || !is->schema || is->schema != peers->schema ||
+      !vsi_sqlite_frames_is_at(written, &is->at) || !decode(peers, ret_commit))
     return VESTRY_NOT_FOUND;
   ret_commit->knows_tables = true;
   ret_commit->has_removed = is->has_removed;
@@ -295,6 +311,7 @@ vestry_err vsi_sqlite_peers_create(const vestry_host *host, sqlite3 *db, vsi_sql
   peers->fd = -1;
   if (name) memcpy(peers->path, name, len);
   memcpy(peers->path + len, suffix, sizeof suffix);
+  vsi_sqlite_peers_note_schema(peers);
   vsi_sqlite_peers_check(peers);
   *ret_peers = peers;
   return VESTRY_OK;

@@ -18,6 +18,9 @@ vestry_err vsi_sqlite_peers_create(const vestry_host *host, sqlite3 *db, vsi_sql
 void vsi_sqlite_peers_destroy(vsi_sqlite_peers *peers);
 /* Find out how many peers there are now, and join them again if the side file was removed or replaced. */
 void vsi_sqlite_peers_check(vsi_sqlite_peers *peers);
+/* Read the version of the schema. Called before the data of tables that were known under a former one are discarded, so
+ * those that are used later are not older than this version. */
+void vsi_sqlite_peers_note_schema(vsi_sqlite_peers *peers);
 bool vsi_sqlite_peers_are_there(const vsi_sqlite_peers *peers);
 
 /* Announce that the next commit may be of this process, before it is visible.
