@@ -75,7 +75,7 @@ static const struct {
      "      a store alone, reported in one line; fails if its counts are inconsistent"},
 #ifdef BENCH_SQLITE
     {"sqlite", bench_sqlite,
-     "sqlite [--level topics|tables|pages] [--rounds 20000] [--tabs 1000] [--folder /tmp]\n"
+     "sqlite [--level tables|pages] [--rounds 20000] [--tabs 1000] [--folder /tmp]\n"
      "      a commit with hooks, and the state of a tab, compared to the same statements without vestry: microseconds"},
     {"exact", bench_exact,
      "exact [--level tables|pages] [--channels 200] [--messages 500] [--commits 1000] [--folder /tmp]\n"

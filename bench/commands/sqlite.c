@@ -7,10 +7,9 @@
  *
  * A third database is the floor: its program does by hand the least that the same result requires. It has the hooks
  * of an attached connection. They note which rows a transaction changes, and pass them, when the commit is visible, to
- * a thread that follows commits and looks every millisecond. If only topics are followed, the hooks do nothing. A state
- * of a tab is read and written only before its end, by a connection that several threads share; a write also looks at
- * the file and at the WAL, each by one fstat, because a program that does not would lose rows if they were removed or
- * cut. */
+ * a thread that follows commits and looks every millisecond. A state of a tab is read and written only before its end,
+ * by a connection that several threads share; a write also looks at the file and at the WAL, each by one fstat, because
+ * a program that does not would lose rows if they were removed or cut. */
 #define SQLITE_ENABLE_PREUPDATE_HOOK /* for its declaration */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -298,7 +297,6 @@ static void on_change(void *ctx, sqlite3 *db, int operation, const char *schema,
                       sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
   follower *f = ctx;
   (void)db, (void)schema;
-  if (!f->follows) return;
   f->noted = (changed_row){.operation = operation, .row = operation == SQLITE_DELETE ? old_rowid : new_rowid};
   for (size_t i = 0; i + 1 < NAME_BYTES && table[i]; i++) f->noted.table[i] = table[i];
   f->has_noted = true;
@@ -338,11 +336,9 @@ static bool set_hooks(bench *b, sqlite3 *db) {
   follower *f = &b->floor;
   pthread_mutex_init(&b->shared, NULL);
   pthread_mutex_init(&f->lock, NULL);
-  if (b->level != VESTRY_SQLITE_TOPICS) {
-    f->rows = calloc(ROWS_MOST, sizeof *f->rows);
-    f->follows = f->rows && !pthread_create(&f->thread, NULL, follow, f);
-    if (!f->follows) return false;
-  }
+  f->rows = calloc(ROWS_MOST, sizeof *f->rows);
+  f->follows = f->rows && !pthread_create(&f->thread, NULL, follow, f);
+  if (!f->follows) return false;
   sqlite3_preupdate_hook(db, on_change, f);
   sqlite3_commit_hook(db, on_commit, f);
   sqlite3_rollback_hook(db, on_rollback, f);
@@ -439,14 +435,14 @@ static bool measure_all(bench *b) {
 }
 
 static vestry_sqlite_level level_of(const char *name) {
-  static const char *const names[] = {"topics", "tables", "pages"};
-  for (size_t i = 0; i < 3; i++)
-    if (strcmp(names[i], name) == 0) return VESTRY_SQLITE_TOPICS + (vestry_sqlite_level)i;
+  static const char *const names[] = {"tables", "pages"};
+  for (size_t i = 0; i < 2; i++)
+    if (strcmp(names[i], name) == 0) return VESTRY_SQLITE_TABLES + (vestry_sqlite_level)i;
   return VESTRY_SQLITE_DEFAULT;
 }
 
 int bench_sqlite(int argc, char **argv) {
-  const char *folder = "/tmp", *level = "topics";
+  const char *folder = "/tmp", *level = "tables";
   static bench b;
   b = (bench){.rounds = 20000, .tabs = 1000, .hooked = {.is_floor = true}};
   const bench_option options[] = {{"--folder", &folder, NULL, 0, 0},
@@ -457,7 +453,7 @@ int bench_sqlite(int argc, char **argv) {
   if (status) return status;
   b.level = level_of(level);
   if (!b.level) {
-    fprintf(stderr, "vestry-bench: sqlite: --level must be topics, tables or pages\n");
+    fprintf(stderr, "vestry-bench: sqlite: --level must be tables or pages\n");
     return 2;
   }
   if (b.level == VESTRY_SQLITE_FILE_PAGES && vestry_sqlite_record_pages()) {

@@ -11,7 +11,7 @@ import machine  # noqa: E402
 from page import interval, median, table, verdict  # noqa: E402
 
 ROUNDS = 4000  # of each run: many short ones, because addresses in memory differ between runs
-LEVELS = ["topics", "tables", "pages"]
+LEVELS = ["tables", "pages"]
 NAMES = {"commit": "an insert that commits", "tab-read": "the state of a tab is read",
          "tab-write": "the state of a tab is written"}
 BARS = {"commit": 1.05, "tab-read": 1.2, "tab-write": 1.2}
@@ -63,9 +63,9 @@ blocks. No page is open meanwhile, so the figures show the cost of the hooks wit
 
 So does a third program, by hand, which does the least that the same result requires. It has the hooks of a followed \
 connection. They note the row that a transaction changes, and when the commit is visible, they pass it to a thread \
-that looks every millisecond; at level topics the hooks do nothing. It reads and writes a state only before its end, \
-and two pairs of a mutex stand for a connection that several threads share. Before it writes a state, it also looks at \
-its file and WAL, by two fstat: without this, rows would be lost if others removed the file or cut the WAL.
+that looks every millisecond. It reads and writes a state only before its end, and two pairs of a mutex \
+stand for a connection that several threads share. Before it writes a state, it also looks at its file and WAL, by two \
+fstat: without this, rows would be lost if others removed the file or cut the WAL.
 
 Compare figures within this page only, because other machines and other days give other numbers.
 

@@ -42,6 +42,13 @@ static vestry_err mark_seen(vestry_sql_transaction *transaction, const char *use
       VESTRY_LIST(user, channel, until), NULL, NULL);
 }
 
+/* After the transaction: refresh the tabs of the user, which read these positions aside. */
+static void refresh_seen(const struct app *app, const char *user) {
+  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES];
+  snprintf(topic, sizeof topic, "seen/%s", user);
+  (void)vestry_refresh(app->pages, topic, NULL);
+}
+
 /* Return the last message of the channel that the tab has shown (chat.js); newer messages may exist. If the tab did not
  * report it, return otherwise. */
 static int shown_of(const vestry_request *req, int channel, int otherwise) {
@@ -88,6 +95,7 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
                          "c.id), 0) FROM channel c WHERE NOT EXISTS (SELECT 1 FROM seen WHERE \"user\" = $1) "
                          "ON CONFLICT DO NOTHING",
                          VESTRY_LIST(name), NULL, NULL);
+  if (!err) refresh_seen(app, name);
   return err ? err : vestry_reply_redirect(reply, 303, address);
 }
 
@@ -161,6 +169,7 @@ static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) 
   struct entering of = {.app = app, .req = req};
   vestry_err err = channel_of(req, &of.channel);
   if (!err) err = tabs_change(app, req, see, arrive, &of);
+  if (!err) refresh_seen(app, vestry_session_user(req));
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -270,6 +279,7 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
   else
     err = tabs_change(app, req, add_message, forget_draft,
                       &(struct saying){.app = app, .req = req, .channel = channel, .draft = draft, .text = text});
+  if (!wrong && !err) refresh_seen(app, vestry_session_user(req));
   if (err == VESTRY_FULL) wrong = "Too many messages in a short time: wait a few seconds.";
   if (wrong) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", wrong, (const char *)draft, text));
   if (err || !vestry_request_value(req, VESTRY_IN_QUERY, "then")) return err ? err : vestry_reply_status(reply, 204);

@@ -30,7 +30,8 @@ static void count(vestry_timer *timer, void *ctx) {
       "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE coalesce(t.last, -1) <> coalesce("
       "(SELECT max(m.id) FROM message m WHERE m.channel = c.id), 0) UNION ALL SELECT 1 FROM dropped LIMIT 1",
       NULL, NULL, NULL);
-  if (!err) (void)database_act(&app->db, bring_up_to_date, &app->db);
+  if (!err) err = database_act(&app->db, bring_up_to_date, &app->db);
+  if (!err) (void)vestry_refresh(app->pages, "gone", NULL);
 }
 
 /* Add a first conversation, if there is no message yet. */
@@ -100,7 +101,6 @@ int main(int argc, char **argv) {
                            .db = {.default_file = "chat.db",
                                   .sqlite_schema = (const char *)schema_sql,
                                   .sqlite_version = 3,
-                                  .sqlite_topics = say_topics,
                                   .postgres_schema = (const char *)schema_postgres_sql}};
   const vestry_file script = {.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
   const vestry_application_options application = {.acts_repeat = true, /* a repeated message is found by its nonce */

@@ -5,7 +5,6 @@
  *    page.c     the content of a tab: a private page, with parts that many tabs share
  *    actions.c  actions: log in and out, change the channel, send, edit and delete messages
  *    tabs.c     the state of a tab: its channel, its drafts
- *    topics.c   with SQLite: the topics of pages that read from a table with rows of all users
  *    cluster.c  several processes on one database, which notify each other of commits
  *    chat.c     start and end of the program
  *
@@ -88,9 +87,6 @@ void cluster_leave(struct app *app);
 void cluster_end(struct app *app);
 /* End a session in the other processes, too. scope: of its requests. */
 void cluster_session_ended(struct app *app, const char *scope, size_t len);
-
-/* Name the topics of a change (a vestry_sqlite_topics_fn). */
-void say_topics(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app);
 
 /* Add the routes and guards. */
 vestry_err actions_mount(struct app *app);

@@ -290,7 +290,9 @@ static int address_of(const vestry_request *req) {
   return (int)id;
 }
 
-/* Read the user's read positions, aside: only the topics refresh the page. */
+/* Read the user's read positions, aside: the table `seen` has those of all users and changes with each message, and a
+ * page that read it normally would be rendered for changes of adjacent rows in the file. So the actions refresh the
+ * topic of the user whose positions they change, and the tallies that of deleted messages, which affect all users. */
 static vestry_err look_aside(struct app *app, vestry_render *render, struct view *view) {
   vestry_sql_transaction *transaction;
   position_row position;

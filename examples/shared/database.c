@@ -82,9 +82,8 @@ static void create_over_sqlite(struct database *db, struct program *program, ves
                                            .schema_version = db->sqlite_version,
                                            .setup = "PRAGMA synchronous = FULL",
                                            .connections_count = CONNECTIONS};
-  const vestry_sqlite_options follow = {.topics = db->sqlite_topics};
   options->database = &vestry_sqlite_application;
-  options->database_options = &(vestry_sqlite_database){.pool = &pool, .follow = &follow};
+  options->database_options = &(vestry_sqlite_database){.pool = &pool};
   program_create(program, options);
 }
 

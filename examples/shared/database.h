@@ -13,7 +13,6 @@ struct database {
   const char *default_file;                    /* used if neither is given */
   const char *sqlite_schema, *postgres_schema; /* make missing tables; SQLite: also upgrade a file of any version */
   int sqlite_version;
-  vestry_sqlite_topics_fn sqlite_topics; /* for data that pages read aside (VESTRY_SQL_READ_ASIDE) */
 
   /* Set by database_create. */
   vestry_application *app;

@@ -159,39 +159,6 @@ TEST_CASE(render_that_many_commits_overtake_is_counted) {
   shown_close(&s);
 }
 
-static void name_row(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app) {
-  char topic[40];
-  snprintf(topic, sizeof topic, "row/%" PRId64, rowid);
-  vestry_sqlite_topic(change, topic);
-}
-
-/* Its rows are still known, to other processes, too. */
-TEST_CASE(transaction_of_too_many_topics_refreshes_every_page) {
-  shown_site s, there;
-  shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.topics = name_row});
-  shown_join(&there, &s, VESTRY_SQLITE_FILE_PAGES);
-  size_t one = shown_watch(&s, "SELECT text FROM name WHERE id = 1"),
-         elsewhere = shown_watch(&there, "SELECT text FROM name WHERE id = 1");
-  static const char *const changes[] = {"WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < "
-                                        "4100) INSERT INTO name SELECT i, '' FROM n",
-                                        "WITH RECURSIVE n(i) AS (SELECT 5000 UNION ALL SELECT i + 1 FROM n WHERE i < "
-                                        "9500) INSERT INTO name(id) SELECT i FROM n",
-                                        "DELETE FROM name WHERE id > 9"};
-  shown_run(s.writer, "INSERT INTO name VALUES(9, '')"); /* from now on, both processes know the table */
-  (void)shown_renders(&s, one);
-  (void)shown_renders(&there, elsewhere);
-  for (uint64_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-    shown_run(s.writer, changes[i]);
-    assert_int_equal(shown_renders(&s, one), i > 0);
-    assert_int_equal(shown_renders(&there, elsewhere), 0);
-    assert_int_equal(shown_stats(&s).over_topics_count, i);
-  }
-  assert_int_equal(s.on.th.log_lines, 1);
-  assert_non_null(strstr(s.on.th.last_log, "over_topics_count"));
-  shown_close(&there);
-  shown_close(&s);
-}
-
 /* capability: D21 */
 TEST_CASE(tables_without_room_for_their_names_are_logged_once) {
   shown_site s;

@@ -40,7 +40,7 @@ TEST_CASE(full_database_returns_limit_and_loses_nothing) {
   vestry_sql_transaction *transaction;
   ledger_open(&s, "wal", NULL);
   tabs_open(&s, NULL);
-  ledger_watch(&s, "table/t");
+  ledger_watch(&s, "t");
   tabs_begin(&s, "u", one);
   assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
   ledger_sync(&s);
@@ -59,7 +59,7 @@ TEST_CASE(full_database_returns_limit_and_loses_nothing) {
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), is_undone ? VESTRY_LIMIT : VESTRY_OK);
   ledger_sync(&s);
   assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM t"), is_undone ? 0 : 1);
-  assert_int_equal(ledger_seen(&s, "table/t"), is_undone ? 0 : 1);
+  assert_int_equal(ledger_seen(&s, "t"), is_undone ? 0 : 1);
   char two[TAB_TOKEN_BYTES];
   tabs_begin(&s, "u", two); /* a new tab needs a savepoint, which is rolled back */
   assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
@@ -141,7 +141,7 @@ TEST_CASE(corrupt_database_returns_io_and_is_logged) {
   assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &v),
                    VESTRY_OK);
   assert_int_equal(vestry_pages_create(v, NULL, &pages), VESTRY_OK);
-  const vestry_sqlite_options options = {.path = path, .level = VESTRY_SQLITE_TOPICS};
+  const vestry_sqlite_options options = {.path = path, .level = VESTRY_SQLITE_TABLES};
   assert_int_equal(vestry_sqlite_create(pages, &options, &database), VESTRY_IO);
   assert_int_equal(th.log_lines, 1);
   assert_null(database);
@@ -159,7 +159,7 @@ TEST_CASE(acknowledged_writes_survive_a_lost_disk) {
   int acknowledged = 0;
   ledger_lose_disk(false);
   ledger_open(&s, "wal", NULL);
-  ledger_watch(&s, "table/t");
+  ledger_watch(&s, "t");
   tabs_open(&s, NULL);
   tabs_begin(&s, "u", one);
   assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
@@ -177,7 +177,7 @@ TEST_CASE(acknowledged_writes_survive_a_lost_disk) {
     ledger_run(s.reader, "INSERT INTO t(x) VALUES(NULL)");
     acknowledged++;
     ledger_sync(&s);
-    assert_true(ledger_seen(&s, "table/t") > 0);
+    assert_true(ledger_seen(&s, "t") > 0);
     assert_int_equal(s.counted[0], acknowledged);
     assert_string_equal(tabs_get(&s, "u", one), "kept");
   }
@@ -228,18 +228,18 @@ static void check_trial(trial *l) {
   if (!s->connection) assert_int_equal(vestry_sqlite_attach(s->database, s->db, &s->connection), VESTRY_OK);
   ledger_sync(s);
   assert_int_equal(ledger_number(s->reader, "SELECT count(*) FROM t"), l->has_row);
-  if (l->has_row) assert_true(ledger_seen(s, "table/t") > 0);
+  if (l->has_row) assert_true(ledger_seen(s, "t") > 0);
   if (l->has_state) assert_string_equal(tabs_get(s, "u", l->token), "kept");
   ledger_run(s->db, "INSERT INTO t(x) VALUES(NULL)"); /* later commits work */
   ledger_sync(s);
-  assert_true(ledger_seen(s, "table/t") > 0);
+  assert_true(ledger_seen(s, "t") > 0);
 }
 
 static void open_trial(trial *l) {
   memset(l, 0, sizeof *l);
   ledger_open(&l->s, "wal", NULL);
   tabs_open(&l->s, NULL);
-  ledger_watch(&l->s, "table/t");
+  ledger_watch(&l->s, "t");
   tabs_begin(&l->s, "u", l->token);
   vestry_sqlite_detach(l->s.connection);
   l->s.connection = NULL;
@@ -293,7 +293,7 @@ TEST_CASE(failed_create_leaks_nothing) {
   open_trial(&l);
   ledger *s = &l.s;
   ledger_sync(s); /* its thread frees what it has followed */
-  const vestry_sqlite_options options = {.path = s->path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
+  const vestry_sqlite_options options = {.path = s->path, .level = VESTRY_SQLITE_TABLES, .poll_ms = 60000};
   /* Failures in the allocator of SQLite, or of the host. */
   for (int round = 0; round < 2; round++) {
     for (long number = 0, failed = 1; failed; number++) {

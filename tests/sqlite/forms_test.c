@@ -403,7 +403,6 @@ int main(void) {
   const form_level levels[] = {
       {VESTRY_SQLITE_DEFAULT, true, vestry_sqlite_record_pages() == VESTRY_OK, true, false},
       {VESTRY_SQLITE_TABLES, true, false, true, false},
-      {VESTRY_SQLITE_TOPICS, true, false, true, false},
   };
   const form_database in_a_file = {.world = {open_node, close_node, pass_s},
                                    .make = make_file,

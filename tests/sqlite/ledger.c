@@ -97,10 +97,9 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   size_t at = (size_t)strtoul(render->request->query, NULL, 10);
   assert_true(at < s->tabs_count);
   s->renders[at]++;
-  if (s->written) ledger_run(s->db, s->written);
-  s->written = NULL;
-  vestry_err error = vestry_render_topic(render, s->topics[at]);
-  if (error) return error;
+  char sql[64];
+  snprintf(sql, sizeof sql, "SELECT * FROM %s", s->tables[at]);
+  ledger_run(s->viewer, sql);
   s->counted[at] = ledger_number(s->reader, "SELECT count(*) FROM t");
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%d</b>", s->counted[at]);
@@ -122,6 +121,7 @@ static void open_database(ledger *s, const char *journal_mode) {
                     "CREATE TABLE watched(id INTEGER PRIMARY KEY);"
                     "CREATE TRIGGER watch AFTER INSERT ON watched BEGIN INSERT INTO log(what) VALUES(new.id); END");
   assert_int_equal(sqlite3_open(s->path, &s->reader), SQLITE_OK);
+  assert_int_equal(sqlite3_open(s->path, &s->viewer), SQLITE_OK);
 }
 
 void ledger_open(ledger *s, const char *journal_mode, const vestry_sqlite_options *given) {
@@ -138,9 +138,9 @@ void ledger_open_as(ledger *s, const char *journal_mode, const vestry_sqlite_opt
   assert_int_equal(vestry_route(s->on.v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
   vestry_sqlite_options follow = given ? *given : (vestry_sqlite_options){.poll_ms = 60000};
   follow.path = s->path;
-  if (!follow.level) follow.level = VESTRY_SQLITE_TOPICS;
   assert_int_equal(vestry_sqlite_create(s->on.pages, &follow, &s->database), VESTRY_OK);
   assert_int_equal(vestry_sqlite_attach(s->database, s->db, &s->connection), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_attach(s->database, s->viewer, &s->viewing), VESTRY_OK);
 }
 
 void ledger_close(ledger *s) {
@@ -150,6 +150,7 @@ void ledger_close(ledger *s) {
   if (s->pool) assert_int_equal(vestry_sqlite_pool_follow(s->pool, NULL), VESTRY_OK);
   vestry_sql_pool_destroy(s->pool);
   vestry_sqlite_detach(s->connection);
+  vestry_sqlite_detach(s->viewing);
   vestry_sqlite_stats stats = {0};
   vestry_sqlite_stats_get(s->database, &stats);
   assert_int_equal(stats.connections_count, 0);
@@ -157,17 +158,19 @@ void ledger_close(ledger *s) {
   site_close(&s->on);
   assert_int_equal(sqlite3_close(s->db), SQLITE_OK); /* close fails if vestry has left a statement open */
   assert_int_equal(sqlite3_close(s->reader), SQLITE_OK);
+  assert_int_equal(sqlite3_close(s->viewer), SQLITE_OK);
   test_host_assert_clean(&s->on.th);
   folder_remove(s->folder);
 }
 
-void ledger_watch(ledger *s, const char *topic) {
+void ledger_watch(ledger *s, const char *table) {
   char query[8];
   size_t at = s->tabs_count++;
   assert_true(at < LEDGER_ROOMS);
-  s->topics[at] = topic;
+  s->tables[at] = table;
   snprintf(query, sizeof query, "%zu", at);
   const vestry_memory_call call = {.path = "/page", .query = query, .datastar = true};
+  ledger_sync(s);
   s->tabs[at] = site_request(&s->on, &call);
   site_settle_pages(&s->on);
   s->renders[at] = 0;
@@ -179,13 +182,13 @@ void ledger_sync(ledger *s) {
   assert_int_equal(vestry_pages_settle(s->on.pages, seq, PATIENCE_S * 1000), VESTRY_OK);
 }
 
-size_t ledger_seen(ledger *s, const char *topic) {
+size_t ledger_seen(ledger *s, const char *table) {
   for (size_t i = 0; i < s->tabs_count; i++) {
-    if (strcmp(s->topics[i], topic) != 0) continue;
+    if (strcmp(s->tables[i], table) != 0) continue;
     size_t seen = s->renders[i];
     s->renders[i] = 0;
     return seen;
   }
-  fail_msg("no tab watches %s", topic);
+  fail_msg("no tab watches %s", table);
   return 0;
 }

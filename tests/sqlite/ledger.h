@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A site over a database, on the stepped runtime. Its pages name their topic in the query, count their renders, and
- * show the result of a statement. The clock is manual, also SQLite's. */
+/* A site over a database, on the stepped runtime. Its pages read all rows of a table, and count their renders. The
+ * clock is manual, also SQLite's. */
 #ifndef TESTS_SQLITE_LEDGER_H
 #define TESTS_SQLITE_LEDGER_H
 
@@ -16,33 +16,32 @@ typedef struct ledger {
   site on;
   char folder[FOLDER_BYTES], path[96];
   vestry_sqlite *database;
-  sqlite3 *db, *reader; /* db is attached, reader is not */
-  vestry_sqlite_connection *connection;
+  sqlite3 *db, *viewer, *reader; /* reader is not attached; the pages use viewer */
+  vestry_sqlite_connection *connection, *viewing;
   vestry_sql_pool *pool; /* followed, with tab states; set by tabs_open */
   vestry_sql_tabs *states;
-  vestry_memory_exchange *tabs[LEDGER_ROOMS]; /* tabs of the topics below */
-  const char *topics[LEDGER_ROOMS];
+  vestry_memory_exchange *tabs[LEDGER_ROOMS]; /* tabs that read the tables below */
+  const char *tables[LEDGER_ROOMS];
   size_t tabs_count;
   size_t renders[LEDGER_ROOMS]; /* since ledger_seen */
   int counted[LEDGER_ROOMS];    /* rows of the table t in the last render */
-  const char *written;          /* SQL that the next render runs on db; NULL: none */
 } ledger;
 
 /* Open a folder, a database with the table t (id, x) and others in this journal mode, and an instance; path /page?N
- * for topic N. */
+ * for the N-th table that is watched. */
 void ledger_open(ledger *s, const char *journal_mode, const vestry_sqlite_options *options);
 /* The same with the options of the instance; ledger_open uses scopes by cookie. */
 void ledger_open_as(ledger *s, const char *journal_mode, const vestry_sqlite_options *options, vestry_options own);
 void ledger_close(ledger *s);
-/* Open a tab of a page that depends on the topic, and render it once. */
-void ledger_watch(ledger *s, const char *topic);
+/* Open a tab of a page that reads the table, and render it once. */
+void ledger_watch(ledger *s, const char *table);
 /* Run SQL, which must succeed. */
 void ledger_run(sqlite3 *db, const char *sql);
 int ledger_number(sqlite3 *db, const char *sql);
 /* Render all pages that commits affect. site_settle_pages handles published commits only. */
 void ledger_sync(ledger *s);
-/* Return the number of renders of the topic's page since the last call. */
-size_t ledger_seen(ledger *s, const char *topic);
+/* Return the number of renders of the table's page since the last call. */
+size_t ledger_seen(ledger *s, const char *table);
 /* Set SQLite's clock: seconds since 1970. It is the process's. */
 void ledger_clock(int64_t now_s);
 /* Lose the disk, or restore it: files opened since the first call of this function or of ledger_clock are neither

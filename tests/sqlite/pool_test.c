@@ -595,7 +595,7 @@ TEST_CASE(failed_open_logs_its_remedy) {
 /* ---------------------------------------------------------------------------------------------- followed pools ---- */
 
 LEDGER_CASE(pages_follow_commits_of_the_pool) {
-  ledger_watch(s, "table/t");
+  ledger_watch(s, "t");
   vestry_sql_pool *pool;
   vestry_sql_transaction *transaction;
   assert_int_equal(
@@ -611,16 +611,16 @@ LEDGER_CASE(pages_follow_commits_of_the_pool) {
   size_t others = stats.connections_count - 8;
   assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(7), NULL, NULL), VESTRY_OK);
-  site_settle_pages(&s->on);
-  assert_int_equal(ledger_seen(s, "table/t"), 0);
+  ledger_sync(s);
+  assert_int_equal(ledger_seen(s, "t"), 0);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
-  site_settle_pages(&s->on);
-  assert_int_equal(ledger_seen(s, "table/t"), 1);
+  ledger_sync(s);
+  assert_int_equal(ledger_seen(s, "t"), 1);
   assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sql_run(transaction, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(8), NULL, NULL), VESTRY_OK);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
-  site_settle_pages(&s->on);
-  assert_int_equal(ledger_seen(s, "table/t"), 0);
+  ledger_sync(s);
+  assert_int_equal(ledger_seen(s, "t"), 0);
   assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ_ASIDE, &transaction), VESTRY_OK);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   vestry_sqlite_pool_follow(pool, NULL);

@@ -58,7 +58,7 @@ TEST_CASE(attached_commit_is_reported_by_its_table) {
     shown_run(s.writer, "INSERT INTO log VALUES('" MARK "')");
     assert_int_equal(shown_renders(&s, 0), 0);
     expect(&s, "table messages");
-    run_and_expect(&s, s.writer, "ALTER TABLE log ADD COLUMN more DEFAULT '" MARK "'", "all");
+    run_and_expect(&s, s.writer, "ALTER TABLE log ADD COLUMN more DEFAULT '" MARK "'", "database");
     shown_close(&s);
   }
 }

@@ -35,7 +35,6 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   vestry_sql_transaction *transaction;
   vestry_err error = vestry_sql_begin(s->pool, VESTRY_SQL_READ, &transaction);
   if (error) return error;
-  if (s->level == VESTRY_SQLITE_TOPICS) (void)vestry_render_topic(render, "table/bird");
   vestry_render_begin(render, html);
   error = vestry_sql_run(transaction, "SELECT name FROM bird WHERE name = ? OR name <> '" MARK "literal'",
                          VESTRY_LIST(MARK "bound"), add_row, html);
@@ -175,7 +174,6 @@ static void follow(vestry_sqlite_level level, const char *has) {
 
 /* capability: H1, H4 */
 TEST_CASE(observe_routes_contain_no_value) {
-  follow(VESTRY_SQLITE_TOPICS, "\"topic table/bird\"");
   follow(VESTRY_SQLITE_TABLES, "\"table bird\"");
 }
 

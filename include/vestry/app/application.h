@@ -126,8 +126,7 @@ typedef struct vestry_application_options {
    *  undoes the application [none] */
   vestry_err (*begin)(vestry_application *app, void *own);
   /** Destroy these objects: called by vestry_application_destroy if begin was called, also if begin has failed. No job
-   *  and no stream of the instance exists any more, and no page is rendered. Objects that vestry_sqlite_options.topics
-   *  uses must live longer, because vestry's own writes call it until vestry_application_destroy returns [none] */
+   *  and no stream of the instance exists any more, and no page is rendered [none] */
   void (*end)(vestry_application *app, void *own);
   const char *database_at;   /**< file or URL of the database, instead of that of database_options [none]. Borrowed
                                   for the call */

@@ -31,21 +31,16 @@ extern "C" {
  *    read the database.
  *  - Not recorded: a render's reads from clocks, random(), application functions that have state, virtual tables over
  *    other data, tables of TEMP and of files attached by SQL, blobs opened in a render (sqlite3_blob_open), and
- *    statements begun before the render. A page that depends on such data names a topic (vestry_render_topic).
- *  - Topics are refreshed by commits of attached connections. Other commits refresh the pages that have read the
- *    changed data; at level TOPICS they refresh every page.
+ *    statements begun before the render. A page that depends on such data names a topic (vestry_render_topic), which
+ *    the application refreshes (vestry_refresh).
  *  - Writes of a render refresh nothing, because a page that refreshes itself would never stop rendering. */
 typedef struct vestry_sqlite vestry_sqlite;
 /** An attached connection. */
 typedef struct vestry_sqlite_connection vestry_sqlite_connection;
 
-/** How precisely a commit selects the pages that it refreshes. TABLES and FILE_PAGES miss no page that has read changed
- *  data; TOPICS misses no page that names the topics of all data that it reads. The later levels refresh fewer pages.
- *  - TOPICS: changed rows become topics, by the function `topics` or as "table/NAME", and pages name the topics on
- *    which they depend. Pages that read states of tabs (vestry_sql_tab_get) name the topic "table/vestry_tab".
- *  - TABLES: the same, and pages that have read a table and columns that the commit changed. If a statement looks rows
- *    up by an integer key (of the rowid, or of the first column of an index), only a change of rows with that key
- *    counts.
+/** How precisely a commit selects the pages that it refreshes. Both levels miss no page that has read changed data.
+ *  - TABLES: pages that have read a table and columns that the commit changed. If a statement looks rows up by an
+ *    integer key (of the rowid, or of the first column of an index), only a change of rows with that key counts.
  *  - FILE_PAGES: of the pages that level TABLES selects, only those that have read a file page (a block of the database
  *    file) that the commit wrote. An insert writes the file page where its row belongs, so reads of ranges, and of rows
  *    that do not exist yet, are covered, too.
@@ -54,46 +49,21 @@ typedef struct vestry_sqlite_connection vestry_sqlite_connection;
  *  once), and to a render that reads more than max_file_pages. */
 typedef enum vestry_sqlite_level {
   VESTRY_SQLITE_DEFAULT, /**< FILE_PAGES if possible, else TABLES */
-  VESTRY_SQLITE_TOPICS,
   VESTRY_SQLITE_TABLES,
   VESTRY_SQLITE_FILE_PAGES
 } vestry_sqlite_level;
 
-/** Receives the topics of a changed row. Use it on the thread that calls vestry_sqlite_topics_fn, during that call. */
-typedef struct vestry_sqlite_change vestry_sqlite_change;
-/** Names the topics that a changed row refreshes, by calling vestry_sqlite_topic. Called while the row is being
- *  changed, on the thread that changes it, so it must not use the connection. For a table without rowid, rowid is 0.
- *  For a virtual table it is called with the tables in which the virtual table stores its data.
- *  Threads  any */
-typedef void (*vestry_sqlite_topics_fn)(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app);
-/** Refresh a topic when the transaction is committed. Naming a topic again, for example for each of a thousand rows,
- *  has no further effect. If there is no memory for a topic, or a transaction has more than 4,096 topics or 256 KiB of
- *  names, its commit refreshes every page.
- *  topic  1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes, copied; other topics are ignored */
-VESTRY_API void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic);
-/** A version of a changed row: before or after the change. */
-typedef enum vestry_sqlite_side { VESTRY_SQLITE_OLD, VESTRY_SQLITE_NEW } vestry_sqlite_side;
-/** Get the value of a column of the changed row. Both versions are useful: for example, a message that moves to another
- *  room changes both rooms.
- *  column   counts from 0
- *  Returns  valid until vestry_sqlite_topics_fn returns. NULL: a new row has no old values, and a deleted row no new
- *           ones; there is no such column; or no memory */
-VESTRY_API sqlite3_value *vestry_sqlite_change_value(const vestry_sqlite_change *change, vestry_sqlite_side side,
-                                                     int column);
-
 /** Options of a followed database. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sqlite_options {
-  const char *path;               /**< the database's file; created if it does not exist. Copied */
-  vestry_sqlite_level level;      /**< [FILE_PAGES if possible, else TABLES] */
-  vestry_sqlite_topics_fn topics; /**< ["table/NAME"] */
-  void *app;                      /**< passed to topics; must live as long as an attached connection */
-  uint32_t poll_ms;               /**< maximum time until commits of other connections are seen [50]; at most 60,000 */
-  uint32_t max_file_pages;        /**< maximum number of file pages that a render may read at level FILE_PAGES
-                                       [2,048]; beyond it the render is followed at level TABLES */
-  size_t max_bytes;               /**< maximum memory for all recorded reads [256 MiB, about 1.7 million pages that
-                                       read one row each]. Beyond it a further render is followed at level TABLES
-                                       without its keys; such records take at most as much again. The log reports it
-                                       once, and again after an eighth was free */
+  const char *path;          /**< the database's file; created if it does not exist. Copied */
+  vestry_sqlite_level level; /**< [FILE_PAGES if possible, else TABLES] */
+  uint32_t poll_ms;          /**< maximum time until commits of other connections are seen [50]; at most 60,000 */
+  uint32_t max_file_pages;   /**< maximum number of file pages that a render may read at level FILE_PAGES [2,048];
+                                  beyond it the render is followed at level TABLES */
+  size_t max_bytes;          /**< maximum memory for all recorded reads [256 MiB, about 1.7 million pages that read
+                                  one row each]. Beyond it a further render is followed at level TABLES without its
+                                  keys; such records take at most as much again. The log reports it once, and again
+                                  after an eighth was free */
 } vestry_sqlite_options;
 
 /** Let SQLite record which file pages a render reads, for level FILE_PAGES. This is a setting of the whole process
@@ -122,14 +92,14 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
 
 /** Attach a connection of the application, so that its commits refresh pages, and reads through it in renders are
  *  recorded.
- *  - vestry uses the connection's hooks for preupdate, commit, rollback, the WAL and trace, and from level TABLES on
- *    its authorizer. The application must not set these. PRAGMA wal_autocheckpoint takes the WAL hook away: set it
- *    before. Without that hook, commits of the connection are followed like those of one that is not attached.
+ *  - vestry uses the connection's authorizer, and its hooks for preupdate, commit, rollback, the WAL and trace. The
+ *    application must not set these. PRAGMA wal_autocheckpoint takes the WAL hook away: set it before. Without that
+ *    hook, commits of the connection are followed like those of one that is not attached.
  *  - Level FILE_PAGES, and a SQLite that reads file pages past its cache (3.45 and later): until the file is closed,
  *    the methods of the connection's file (sqlite3_io_methods) are replaced by a copy that also reports reads, for any
  *    VFS. A VFS that inspects them must accept the replacement.
- *  - Otherwise, and below level FILE_PAGES, the connection gets mmap_size 0, and from level TABLES on a later PRAGMA
- *    mmap_size has no effect. If its file is mapped nevertheless, renders are followed at level TABLES.
+ *  - Otherwise, and at level TABLES, the connection gets mmap_size 0, and a later PRAGMA mmap_size has no effect. If
+ *    its file is mapped nevertheless, renders are followed at level TABLES.
  *  - A connection that shares its cache (SQLITE_OPEN_SHAREDCACHE) must be attached together with all connections that
  *    share it. Its renders are followed at level TABLES, and the log reports this once.
  *  db              of the same file, outside of a transaction; in use by one thread at a time. Borrowed
@@ -181,8 +151,6 @@ typedef struct vestry_sqlite_stats {
                                       changed rows are known */
   vestry_sqlite_level level;    /**< level of renders, never DEFAULT. Single renders and connections can have a lower
                                       one: see vestry_sqlite_level */
-  uint64_t over_topics_count;   /**< of commits_count: had more than 4,096 topics, or 256 KiB of their names, so they
-                                      refreshed every page. The log reports the first one */
   uint64_t over_recent_count;   /**< of recorded_count: run again, because more than 1,024 commits, or 4 MiB of their
                                       changes, came while the render ran. The log reports the first one */
 } vestry_sqlite_stats;

@@ -139,41 +139,4 @@ static inline __attribute__((always_inline)) uint64_t vsi_inbox_put(vsi_inbox *i
   return is_put ? seq : 0;
 }
 
-/* A topic that is refreshed again and again, with its place in the inbox ready to be copied. */
-typedef struct vsi_known_topic {
-  vsi_inbox_refresh refresh; /* its name ends with NUL; len 0: no topic */
-  uint32_t interest;         /* index in `interests` */
-} vsi_known_topic;
-
-/* Prepare a topic. Returns false if such a name is never put into the inbox, or is too long; it is then unchanged. */
-static inline bool vsi_known_topic_set(vsi_known_topic *topic, const char *name, size_t len) {
-  if (!len || len >= VSI_INBOX_NAME_BYTES || vsi_inbox_is_of_reads(name, (uint32_t)len)) return false;
-  *topic = (vsi_known_topic){.refresh = {.count = 1, .len = (uint8_t)len}};
-  memcpy(topic->refresh.name, name, len);
-  topic->interest = vsi_inbox_interest(name, (uint32_t)len, &(uint32_t){0});
-  return true;
-}
-
-/* Do the same as vsi_inbox_put for a known topic. */
-static inline uint64_t vsi_inbox_put_known(vsi_inbox *inbox, const vsi_known_topic *topic, bool *ret_rings) {
-  const vsi_inbox_refresh *made = &topic->refresh;
-  if (atomic_load_explicit(&inbox->mode, memory_order_relaxed) != VSI_INBOX_OPEN) return 0;
-  if (!vsi_spin_lock_try(&inbox->lock, VSI_LOCK_REFRESHES)) return 0;
-  const uint32_t count = atomic_load_explicit(&inbox->count, memory_order_relaxed);
-  vsi_inbox_refresh *last = &inbox->refreshes[count ? count - 1 : 0];
-  bool is_put = true;
-  if (count && last->len == made->len && !memcmp(last->name, made->name, made->len)) {
-    last->count++;
-  } else if (count < VSI_INBOX_ROOM) {
-    inbox->refreshes[count] = *made;
-    atomic_store_explicit(&inbox->count, count + 1, memory_order_relaxed);
-  } else {
-    is_put = false;
-  }
-  const uint64_t seq = inbox->seq += is_put;
-  *ret_rings = atomic_load_explicit(&inbox->interests[topic->interest], memory_order_relaxed);
-  vsi_spin_lock_give(&inbox->lock);
-  return is_put ? seq : 0;
-}
-
 #endif

@@ -393,17 +393,6 @@ vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t 
   return refresh_soon(pages, topic, false, ret_seq);
 }
 
-VSI_SIDE_BY_SIDE vestry_err vsi_pages_refresh_known(vestry_pages *pages, const vsi_known_topic *topic,
-                                                    uint64_t *ret_seq) {
-  vsi_inbox *inbox = vsi_pages_inbox(pages);
-  bool rings = false;
-  const uint64_t seq = vsi_inbox_put_known(inbox, topic, &rings);
-  if (!seq) return vestry_refresh(pages, topic->refresh.name, ret_seq);
-  if (rings && !vsi_bell_ring(&inbox->bell)) vsi_pool_rung(&pages->runtime->pool);
-  if (ret_seq) *ret_seq = seq;
-  return VESTRY_OK;
-}
-
 vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vestry_change *given, uint64_t *ret_seq) {
   /* a change that is NULL has the kind NONE */
   const vestry_change is = given ? *given : (vestry_change){0};

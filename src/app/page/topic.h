@@ -60,8 +60,6 @@ typedef struct vsi_used_topic {
  * of the last refresh; 0: no topic is used.
  * Called without the lock. */
 VESTRY_API uint64_t vsi_pages_refresh_used(vestry_pages *pages, vsi_used_topic *topics, size_t count);
-/* Refresh a topic as vestry_refresh does; it was prepared by vsi_known_topic_set (inbox.h). */
-VESTRY_API vestry_err vsi_pages_refresh_known(vestry_pages *pages, const vsi_known_topic *topic, uint64_t *ret_seq);
 /* Set the function that receives each refresh of this process; NULL: none, and wait for running calls. Called without
  * the lock. */
 VESTRY_API void vsi_pages_set_refreshed(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx);

@@ -14,7 +14,7 @@ static vestry_err open_pool(const void *given, const char *place, const vestry_h
   if (!pool.host) pool.host = host;
   if (place) pool.path = place;
   /* If it cannot be recorded, vestry_sqlite_create takes another level, or logs why it cannot. */
-  if (level == VESTRY_SQLITE_DEFAULT || level == VESTRY_SQLITE_FILE_PAGES) (void)vestry_sqlite_record_pages();
+  if (level != VESTRY_SQLITE_TABLES) (void)vestry_sqlite_record_pages();
   return vestry_sqlite_pool_create(&pool, ret_pool);
 }
 

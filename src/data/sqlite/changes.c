@@ -14,18 +14,14 @@
  * changed; and if the schema changes before the commit, everything is refreshed anyway. */
 #include "data/sqlite/changes.h"
 
-#include "app/page/topic.h"
+#include <string.h>
+
 #include "base/array.h"
 
-enum {
-  KEPT_KEYS = 1024,                    /* keys whose memory is kept */
-  KEPT_MOST = 1 << VSI_MAP_FIRST_BITS, /* topics whose memory is kept; they need no more buckets */
-  KEPT_ROOM = 64                       /* of their names */
-};
+enum { KEPT_KEYS = 1024 /* keys whose memory is kept */ };
 
 #pragma weak sqlite3_preupdate_old
 #pragma weak sqlite3_preupdate_new
-#pragma weak sqlite3_preupdate_count
 
 static bool are_equal(sqlite3_value *one, sqlite3_value *other) {
   int type = sqlite3_value_type(one);
@@ -49,17 +45,6 @@ static bool has_changed(sqlite3 *db, uint32_t column, bool is_filled) {
          (is_filled && sqlite3_value_type(before) == SQLITE_NULL) || !are_equal(before, after);
 }
 
-/* In tables WITHOUT ROWID that have a generated column, the new values are those of other columns (up to SQLite 3.46 at
- * least). In this case the last column, which comes first here, is not available, before or after. */
-bool vsi_sqlite_change_is_known(sqlite3 *db) {
-  sqlite3_value *before, *after;
-  for (int i = sqlite3_preupdate_count(db); i-- > 0;) { /* keys come first, and change least */
-    if (sqlite3_preupdate_old(db, i, &before) || sqlite3_preupdate_new(db, i, &after)) return false;
-    if (sqlite3_value_type(before) != SQLITE_NULL && !are_equal(before, after)) return true;
-  }
-  return false;
-}
-
 /* Return the changed columns among those given. */
 static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t columns_count) {
   uint64_t changed = 0;
@@ -70,11 +55,10 @@ static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t
   return changed;
 }
 
-/* Find the entry of a table. For rows changed earlier, values of columns without lookups were not noted. Not inlined,
- * like note_keys and compare_row, so that insertions into a table that no page shows take fewer cache lines.
+/* Find the entry of a table. For rows changed earlier, values of columns without lookups were not noted.
  *  is_last  it is the table that was changed last */
-static __attribute__((noinline)) bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation,
-                                           const char *name, bool is_last) {
+static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, const char *name,
+                 bool is_last) {
   vsi_sqlite_use use = {.column = VSI_SQLITE_ANY_ROW};
   const uint32_t version = atomic_load_explicit(&tables->version, memory_order_acquire);
   bool is_known = changes->generation == generation && changes->version == version;
@@ -100,18 +84,6 @@ static __attribute__((noinline)) bool find(vsi_sqlite_changes *changes, vsi_sqli
   changes->generation = generation;
   changes->is_used = *changes->name;
   return true;
-}
-
-/* Begin a transaction with the table that was changed last, if its data are still valid: the usual case. */
-static bool find_again(vsi_sqlite_changes *changes, const vsi_sqlite_tables *tables, uint32_t generation) {
-  if (changes->uses.count || !changes->uses.room || changes->generation != generation ||
-      changes->version != atomic_load_explicit(&tables->version, memory_order_acquire))
-    return false;
-  changes->uses.uses[0] =
-      (vsi_sqlite_use){.table = changes->table, .column = VSI_SQLITE_ANY_ROW, .known_columns = changes->known.keyed};
-  changes->uses.count = 1;
-  changes->use = 0;
-  return changes->is_used = true;
 }
 
 /* Add a value to a run that contains it, or that it extends. */
@@ -162,8 +134,7 @@ static bool note_column(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, 
          (!sqlite3_preupdate_new(db, (int)column, &value) && note_value(tables, changes, value, column));
 }
 
-static __attribute__((noinline)) void note_keys(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes,
-                                                const vsi_sqlite_row *row) {
+static void note_keys(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, const vsi_sqlite_row *row) {
   vsi_sqlite_use *use = &changes->uses.uses[changes->use];
   uint64_t wanted = use->known_columns & ~VSI_SQLITE_ROWS;
   if (use->known_columns & VSI_SQLITE_ROWS &&
@@ -176,8 +147,7 @@ static __attribute__((noinline)) void note_keys(vsi_sqlite_tables *tables, vsi_s
 }
 
 /* Note the changed columns of a row whose rowid stays. */
-static __attribute__((noinline)) void compare_row(const vsi_sqlite_tables *tables, vsi_sqlite_changes *changes,
-                                                  const vsi_sqlite_row *row) {
+static void compare_row(const vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, const vsi_sqlite_row *row) {
   vsi_sqlite_use *use = &changes->uses.uses[changes->use];
   const vsi_sqlite_known *known = &changes->known;
   if (use->columns == VSI_SQLITE_ALL_COLUMNS) return;
@@ -193,19 +163,11 @@ static __attribute__((noinline)) void compare_row(const vsi_sqlite_tables *table
 
 void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, const vsi_sqlite_row *row) {
   const uint32_t generation = atomic_load_explicit(&tables->generation, memory_order_acquire);
-  changes->is_repeated = false;
-  if (changes->uses.count && changes->generation != generation) changes->are_unknown = true;
-  if (__builtin_expect(changes->are_unknown, 0)) {
-    changes->name[0] = '\0'; /* the last row's table is another one */
-    return;
-  }
   const bool is_last = *changes->name && strcmp(changes->name, row->table) == 0;
-  if (!(is_last && (changes->is_used || find_again(changes, tables, generation))) &&
-      !find(changes, tables, generation, row->table, is_last)) {
-    changes->are_unknown = true;
-    return;
-  }
-  changes->is_repeated = is_last;
+  changes->are_unknown |= changes->uses.count && changes->generation != generation;
+  if (!changes->are_unknown && !(is_last && changes->is_used))
+    changes->are_unknown = !find(changes, tables, generation, row->table, is_last);
+  if (changes->are_unknown) return;
   vsi_sqlite_use *use = &changes->uses.uses[changes->use];
   if (use->known_columns) note_keys(tables, changes, row);
   if (row->operation == SQLITE_UPDATE && row->old_rowid == row->new_rowid && changes->known.read)
@@ -228,126 +190,4 @@ void vsi_sqlite_changes_clear(const vestry_host *host, vsi_sqlite_changes *chang
 void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes) {
   vsi_sqlite_uses_finish(host, &changes->uses);
   vsi_free(host, changes->keys);
-}
-
-/* --------------------------------------------------------------------------------------------------- topics ------- */
-
-typedef struct vsi_sqlite_topic {
-  vsi_map_link in; /* first; its next is in a bucket, or in the list of kept ones */
-  size_t room;
-  char name[]; /* with a NUL */
-} topic;
-
-static bool is_name_of(const topic *at, const char *name, size_t len) {
-  return strncmp(at->name, name, len) == 0 && at->name[len] == '\0';
-}
-
-/* Take a kept topic, or allocate one. NULL: no memory. */
-static topic *make_topic(vsi_sqlite_topics *topics, size_t len) {
-  const size_t room = len < KEPT_ROOM ? KEPT_ROOM : len + 1;
-  topic *at = room == KEPT_ROOM ? (topic *)topics->kept : NULL;
-  if (at) {
-    topics->kept = at->in.next;
-    topics->kept_count--;
-    return at;
-  }
-  at = vsi_alloc(topics->host, sizeof *at + room);
-  if (at) at->room = room;
-  return at;
-}
-
-/* Find or add a topic; NULL: there is no room. Applications derive topics from user input, so the hash has a secret:
- * otherwise users could choose topics that share a bucket. */
-static const topic *find_topic(vsi_sqlite_topics *topics, const char *name, size_t len) {
-  const uint64_t hash = vsi_siphash_1_3(topics->secret, name, len);
-  topic *at = (topic *)vsi_map_first(&topics->names, hash);
-  while (at && !is_name_of(at, name, len)) at = (topic *)vsi_map_further(&at->in);
-  if (at) return at;
-  if (topics->names.count == VSI_SQLITE_TOPICS_MOST || topics->bytes + len >= VSI_SQLITE_TOPICS_BYTES_MOST) return NULL;
-  if (vsi_map_reserve(&topics->names, topics->host, topics->names.count + 1)) return NULL;
-  at = make_topic(topics, len);
-  if (!at) return NULL;
-  memcpy(at->name, name, len);
-  at->name[len] = '\0';
-  topics->bytes += len + 1;
-  vsi_map_add(&topics->names, &at->in, hash);
-  return at;
-}
-
-void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *name, size_t len) {
-  if (topics->are_all || topics->are_many || (topics->last && is_name_of(topics->last, name, len))) return;
-  const vsi_inbox_refresh *first = &topics->first.refresh;
-  const bool is_first = (first->len == len && memcmp(first->name, name, len) == 0) ||
-                        (!topics->has_first && !topics->names.count && vsi_known_topic_set(&topics->first, name, len));
-  topics->has_first |= is_first;
-  topics->is_first_of_table = false;
-  if (is_first) return;
-  topics->last = find_topic(topics, name, len);
-  topics->are_many = !topics->last;
-}
-
-void vsi_sqlite_topics_add_table(vsi_sqlite_topics *topics, const char *table) {
-  static const char prefix[] = "table/";
-  const size_t prefix_len = sizeof prefix - 1;
-  const char *first = topics->first.refresh.name;
-  if (topics->is_first_of_table || (memcmp(first, prefix, prefix_len) == 0 && strcmp(first + prefix_len, table) == 0)) {
-    topics->has_first = topics->is_first_of_table = true;
-    return;
-  }
-  char name[VESTRY_PAGE_TOPIC_MAX_BYTES];
-  const size_t len = strlen(table);
-  if (len > sizeof name - prefix_len) {
-    topics->are_all = true;
-    return;
-  }
-  memcpy(name, prefix, prefix_len);
-  memcpy(name + prefix_len, table, len);
-  vsi_sqlite_topics_add(topics, name, prefix_len + len);
-}
-
-static void clear_names(vsi_sqlite_topics *topics) {
-  for (vsi_map_link *next, *at = vsi_map_after(&topics->names, NULL); at; at = next) {
-    next = vsi_map_after(&topics->names, at);
-    if (((topic *)at)->room != KEPT_ROOM || topics->kept_count == KEPT_MOST) {
-      vsi_free(topics->host, at);
-      continue;
-    }
-    at->next = topics->kept;
-    topics->kept = at;
-    topics->kept_count++;
-  }
-  if (topics->names.bits > VSI_MAP_FIRST_BITS)
-    vsi_map_finish(&topics->names, topics->host);
-  else
-    memset(topics->names.buckets, 0, ((size_t)1 << topics->names.bits) * sizeof *topics->names.buckets);
-  topics->names.count = topics->bytes = 0;
-}
-
-void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
-  if (topics->names.count) clear_names(topics);
-  topics->has_first = false;
-  topics->last = NULL;
-  topics->are_all = topics->are_many = false;
-}
-
-void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics) {
-  vsi_sqlite_topics_clear(topics);
-  vsi_map_finish(&topics->names, topics->host);
-  for (vsi_map_link *next, *at = topics->kept; at; at = next) {
-    next = at->next;
-    vsi_free(topics->host, at);
-  }
-}
-
-vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages, uint64_t *ret_seq) {
-  if (topics->are_all || topics->are_many) return vestry_refresh(pages, NULL, ret_seq);
-  if (topics->has_first) {
-    const vestry_err error = vsi_pages_refresh_known(pages, &topics->first, ret_seq);
-    if (error || !topics->names.count) return error;
-  }
-  for (const vsi_map_link *at = NULL; (at = vsi_map_after(&topics->names, at)) != NULL;) {
-    vestry_err error = vestry_refresh(pages, ((const topic *)at)->name, ret_seq);
-    if (error) return error;
-  }
-  return VESTRY_OK;
 }

@@ -12,15 +12,14 @@
  *
  * A number may be visible a moment before its changes are published. It is waited for as long as a call of SQLite is
  * running on a connection that has announced it, at most AWAITED_MS, because the thread may have lost its processor
- * within that call.
+ * within that call. Changes that are published later are discarded.
  *
  * The thread checks the number every poll_ms, which costs one load. A notification of the file system cannot replace
  * it, because none is sent when the WAL's index is written, and only then is the commit visible.
  *
  * A commit for which no hook was called for a row (for example VACUUM) is followed by its file pages alone, too. If
  * file pages are moved (auto_vacuum), a commit writes file pages of tables that it does not change; sets with these
- * file pages are invalidated, as index.c explains. At level TOPICS the WAL is not read, and a number without changes in
- * the ring refreshes everything. */
+ * file pages are invalidated, as index.c explains. */
 #include "app/page/schedule.h"
 #include "base/log.h"
 #include "base/trace.h"
@@ -45,40 +44,41 @@ void vsi_sqlite_unlock(vestry_sqlite *database) {
 /* Refresh everything that was read, because anything may have changed. */
 static void refresh_readers(vestry_sqlite *database) {
   const vsi_sqlite_commit all = {.is_whole = true};
-  if (!database->records) return;
   vsi_sqlite_peers_note_schema(database->peers);
   atomic_fetch_add_explicit(&database->tables.generation, 1, memory_order_acq_rel); /* before the commit counts */
   vsi_sqlite_index_commit(database->index, &all);
 }
 
-/* Refresh everything that was read, and count it. */
 static void refresh_whole(vestry_sqlite *database) {
   refresh_readers(database);
-  /* Other nodes check for themselves. At the other levels, topics are refreshed by attached connections only. */
-  if (!database->records)
-    (void)vestry_refresh_for(database->pages, NULL, &(vestry_change){.kind = VESTRY_REFRESH_DATABASE}, &database->seq);
   database->stats.whole_count++;
 }
 
 /* ----------------------------------------------------------------------------------------------- publishing ------- */
 
 static void clear(vestry_sqlite_connection *connection) {
-  vsi_sqlite_topics_clear(&connection->topics);
   vsi_sqlite_changes_clear(connection->database->host, &connection->changes);
   connection->changer = 0;
-  connection->has_changes = connection->is_seen = connection->has_removed = false;
+  connection->has_changes = connection->is_seen = connection->has_removed = connection->is_rough = false;
   connection->trace.is_sampled = false;
-  atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* pairs with vsi_sqlite_settle */
+  atomic_store_explicit(&connection->announced, 0, memory_order_relaxed);
+}
+
+/* Let commits be followed: by this thread when its request has ended, or by the database's. */
+static void rouse(vestry_sqlite *database) {
+  if (!vsi_pages_lend(database->pages)) vsi_sqlite_rouse(database);
 }
 
 void vsi_sqlite_forget(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
-  if (connection->is_seen) {
-    refresh_readers(database);
-    if (!vsi_pages_lend(database->pages)) vsi_sqlite_rouse(database);
+  const uint64_t announced = atomic_load_explicit(&connection->announced, memory_order_relaxed);
+  if (connection->is_seen || announced) {
+    vsi_mutex_lock(&database->lock);
+    if (connection->is_seen) refresh_readers(database);
+    if (announced) vsi_sqlite_peers_announce(database->peers, connection->at.number, false);
+    rouse(database);
+    vsi_sqlite_unlock(database);
   }
-  if (atomic_load_explicit(&connection->is_announced, memory_order_relaxed))
-    vsi_sqlite_peers_announce(database->peers, connection->at.number, false);
   clear(connection);
 }
 
@@ -93,7 +93,7 @@ static void describe(vestry_sqlite_connection *connection, vsi_sqlite_commit *re
       .knows_tables = !changes->are_unknown && changes->uses.count &&
                       changes->generation == atomic_load_explicit(&database->tables.generation, memory_order_relaxed),
       .has_removed = connection->has_removed,
-      .is_rough = connection->topics.are_all,
+      .is_rough = connection->is_rough || !connection->has_changes, /* no hook was called for a row: it is the schema */
       .at = connection->at,
       .uses = changes->uses.uses,
       .uses_count = changes->uses.count,
@@ -153,68 +153,40 @@ static void note_large(vestry_sqlite *database) {
             database->path, (unsigned)database->tables.max_changes_count);
 }
 
-/* The same for a commit with too many topics. */
-static void note_many_topics(vestry_sqlite *database) {
-  if (!database->stats.over_topics_count++)
-    vsi_log(database->host, VESTRY_LOG_WARN,
-            "SQLite, %s: a transaction has more than %d topics, or %d bytes of their names, so its commit refreshes "
-            "every page; name fewer topics, or divide such transactions. Later ones are only counted "
-            "(over_topics_count)",
-            database->path, VSI_SQLITE_TOPICS_MOST, VSI_SQLITE_TOPICS_BYTES_MOST);
-}
-
-static void note_unusual(const vestry_sqlite_connection *connection) {
+void vsi_sqlite_publish(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
-  const vsi_sqlite_topics *topics = &connection->topics;
-  if (topics->are_all || topics->are_many) database->stats.whole_count++;
-  if (topics->are_many) note_many_topics(database);
-  if (connection->changes.are_many && database->records) note_large(database);
-}
-
-void vsi_sqlite_publish(vestry_sqlite_connection *connection, bool is_own) {
-  vestry_sqlite *database = connection->database;
-  vsi_sqlite_topics *topics = &connection->topics;
-  topics->are_all |= is_own && !connection->has_changes; /* no hook was called for a row: it is the schema */
-  if (topics->are_all || topics->are_many || connection->changes.are_many) note_unusual(connection);
-  const bool is_traced = database->host->tracer;
-  const vestry_trace *former = is_traced ? vestry_trace_enter(&connection->trace) : NULL;
-  const bool is_lent =
-      vsi_pages_lend(database->pages); /* first, because otherwise the refresh of a topic would wake a worker */
-  if (vsi_sqlite_topics_refresh(topics, database->pages, &database->seq)) /* a name that cannot be a topic */
-    (void)vestry_refresh(database->pages, NULL, &database->seq);
+  vsi_mutex_lock(&database->lock);
+  if (connection->changes.are_many) note_large(database);
   if (connection->is_seen) refresh_readers(database);
-  const bool is_put = is_own && put(connection);
-  if (is_put) vsi_sqlite_peers_share(database->peers, *slot_of(database, connection->at.number));
-  if (!is_put) vsi_sqlite_peers_announce(database->peers, connection->at.number, false);
-  if (is_traced) (void)vestry_trace_enter(former);
-  database->stats.commits_count += is_own;
-  connection->is_late |= !is_own;
-  if (!is_lent) vsi_sqlite_rouse(database); /* otherwise this thread follows it, when its request has ended */
+  if (put(connection))
+    vsi_sqlite_peers_share(database->peers, *slot_of(database, connection->at.number));
+  else
+    vsi_sqlite_peers_announce(database->peers, connection->at.number, false);
+  database->stats.commits_count++;
+  rouse(database);
+  vsi_sqlite_unlock(database);
   clear(connection);
 }
 
 /* ------------------------------------------------------------------------------------------------ following ------- */
 
-/* Return whether a connection of this process may be about to publish a commit whose number is reached. If none is, the
- * topics of the connections that have announced it are refreshed. */
+/* Return whether a connection of this process may be about to publish a commit whose number is reached: a call of
+ * SQLite is running on it, which holds its mutex, if it has one. */
 static bool is_awaited(vestry_sqlite *database, uint32_t number) {
   vestry_sqlite_connection *at;
-  bool is = false;
   LIST_FOREACH(at, &database->connections, in) {
     /* pairs with before_commit, which takes no lock */
-    if (!atomic_load_explicit(&at->is_announced, memory_order_acquire) || at->at.number != number) continue;
-    sqlite3_mutex *mutex = sqlite3_db_mutex(at->db); /* held by the call that is running, except without a mutex */
+    if (atomic_load_explicit(&at->announced, memory_order_acquire) != (uint64_t)number + 1) continue;
+    sqlite3_mutex *mutex = sqlite3_db_mutex(at->db);
     const bool is_idle = mutex && !sqlite3_mutex_try(mutex);
     if (is_idle) sqlite3_mutex_leave(mutex);
     const uint64_t now_ns = vsi_monotonic_ns();
     if (!database->awaited_from_ns || database->awaited != number) database->awaited_from_ns = now_ns;
     database->awaited = number;
-    if (is_idle || now_ns - database->awaited_from_ns > AWAITED_MS * VSI_NS_PER_MS)
-      vsi_sqlite_publish(at, false);
-    else
-      is = true;
+    if (!is_idle && now_ns - database->awaited_from_ns <= AWAITED_MS * VSI_NS_PER_MS) return true;
+    vsi_sqlite_peers_announce(database->peers, number, false);
   }
-  return is;
+  return false;
 }
 
 /* Load the columns of tables that this process has changed and never read, so that peers learn the rows next time. */
@@ -277,10 +249,9 @@ static vestry_err follow_first(vestry_sqlite *database, const vsi_sqlite_written
   return VESTRY_OK;
 }
 
-/* Follow the commits up to the last number by the WAL. OK | BUSY (try again later) */
-static vestry_err follow_wal(vestry_sqlite *database, uint32_t last) {
+vestry_err vsi_sqlite_look(vestry_sqlite *database) {
   vestry_err error = VESTRY_OK;
-  if (database->frames.number != last) {
+  if (database->frames.number != vsi_sqlite_frames_number(database->wal_index)) {
     database->looked_ns = vestry_change_now_ns(database->pages);
     error = vsi_sqlite_frames_read(&database->frames);
   }
@@ -293,32 +264,6 @@ static vestry_err follow_wal(vestry_sqlite *database, uint32_t last) {
   for (const vsi_sqlite_written *written; !error && (written = vsi_sqlite_frames_at(&database->frames, 0));)
     error = follow_first(database, written);
   return error;
-}
-
-/* Pass the commits up to the last number. If the changes of one are not in the ring, refresh everything: any topic may
- * have changed. OK | BUSY */
-static vestry_err follow_numbers(vestry_sqlite *database, uint32_t last) {
-  bool has_others = last - database->seen > VSI_SQLITE_RING; /* or the numbers have begun anew */
-  if (has_others) {
-    vsi_sqlite_commits_forget(database);
-    database->stats.other_commits_count += (int32_t)(last - database->seen) > 0 ? last - database->seen : 0;
-    database->seen = last;
-  }
-  while (database->seen != last) {
-    vsi_sqlite_commit *made = take(database, database->seen + 1);
-    if (!made && is_awaited(database, database->seen + 1)) break;
-    database->seen++;
-    database->stats.other_commits_count += !made;
-    has_others |= !made;
-    vsi_free(database->host, made);
-  }
-  if (has_others) refresh_whole(database);
-  return database->seen == last ? VESTRY_OK : VESTRY_BUSY;
-}
-
-vestry_err vsi_sqlite_look(vestry_sqlite *database) {
-  const uint32_t last = vsi_sqlite_frames_number(database->wal_index);
-  return database->records ? follow_wal(database, last) : follow_numbers(database, last);
 }
 
 void vsi_sqlite_miss_file(vestry_sqlite *database) {

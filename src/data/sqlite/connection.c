@@ -16,15 +16,14 @@
  * application has taken it away, for example by PRAGMA wal_autocheckpoint, or if a connection with the same cache takes
  * it.
  *
- * So when a commit was announced in the second hook, and not published in the third one, it is unknown whether it took
- * place. If its number is reached, its topics are refreshed, because they may have changed; its rows are not published,
- * and the commit of this number is followed by its file pages. This is decided by the connection's next hook or
- * statement, or by the thread that follows commits.
+ * A commit that was announced in the second hook, and not published in the third one, is followed by its file pages, if
+ * it took place. Its changes are discarded by the connection's next hook, or before its next statement that may write;
+ * if its number is not reached, because COMMIT has found a file locked, they stay with the transaction.
  *
  * SQLite calls no hook for changes of the schema, and for a DELETE without WHERE whose statement was prepared before
  * there was a hook. Therefore, attaching expires all statements, and a statement that changes something other than rows
- * counts as a change of everything. VACUUM does not even call a commit hook: its commit is followed as another
- * connection's.
+ * makes its commit rough: file pages of any table may be written. VACUUM does not even call a commit hook: its commit
+ * is followed as another connection's.
  *
  * A render can read uncommitted changes of another transaction on the same connection. This is rare, and a mistake of
  * the application. The render runs again when that transaction ends, whether it is committed or not. */
@@ -37,166 +36,102 @@
 #include "data/sqlite/sqlite.h"
 
 #pragma weak sqlite3_preupdate_hook
-#pragma weak sqlite3_preupdate_old
-#pragma weak sqlite3_preupdate_new
-#pragma weak sqlite3_preupdate_depth
-
-/* ------------------------------------------------------------------------------------------------- settling ------- */
 
 static bool is_writing(const vestry_sqlite_connection *connection) {
   return sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE;
 }
 
-/* Decide about a commit that was announced and not published. In a transaction that is still open, COMMIT has found a
- * file locked. */
-static void settle_locked(vestry_sqlite_connection *connection) {
-  const uint32_t last = vsi_sqlite_frames_number(connection->database->wal_index);
-  if (!atomic_load_explicit(&connection->is_announced, memory_order_relaxed)) return; /* published elsewhere */
-  if ((int32_t)(last - connection->at.number) >= 0)
-    vsi_sqlite_publish(connection, false);
-  else if (!is_writing(connection))
-    vsi_sqlite_forget(connection);
-  else
-    atomic_store_explicit(&connection->is_announced, false, memory_order_release);
-}
-
 static bool is_announced(const vestry_sqlite_connection *connection) {
-  return atomic_load_explicit(&connection->is_announced, memory_order_acquire);
+  return atomic_load_explicit(&connection->announced, memory_order_relaxed);
 }
 
-/* In a hook the connection's mutex is held already; everywhere it is locked before the database's lock. */
-void vsi_sqlite_settle(vestry_sqlite_connection *connection) {
+/* Decide about a commit that was announced and not published. If its number is reached, the WAL hook may still be
+ * called for it. Otherwise it has written nothing, or COMMIT has found a file locked, and the transaction goes on. */
+static void settle(vestry_sqlite_connection *connection) {
   if (!is_announced(connection)) return;
-  sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
-  sqlite3_mutex_enter(mutex);
-  vsi_mutex_lock(&connection->database->lock);
-  settle_locked(connection);
-  vsi_sqlite_unlock(connection->database);
-  sqlite3_mutex_leave(mutex);
+  const uint32_t last = vsi_sqlite_frames_number(connection->database->wal_index);
+  const bool is_reached = (int32_t)(last - connection->at.number) >= 0;
+  connection->is_late |= is_reached;
+  if (is_reached || !is_writing(connection)) vsi_sqlite_forget(connection);
 }
 
-void vsi_sqlite_settle_reset(vestry_sqlite_connection *connection) {
+void vsi_sqlite_settle(vestry_sqlite_connection *connection) {
   if (!is_announced(connection) || !sqlite3_get_autocommit(connection->db)) return;
   const bool was_paused = vsi_sqlite_reader_pause(&connection->reader, true);
   (void)vsi_sqlite_exec(connection->db, "SELECT 1"); /* calls the WAL hook, if it is due */
   vsi_sqlite_reader_pause(&connection->reader, was_paused);
-  vsi_sqlite_settle(connection);
+  settle(connection);
 }
 
 /* ----------------------------------------------------------------------------------------------------- hooks ------ */
 
-sqlite3_value *vestry_sqlite_change_value(const vestry_sqlite_change *change, vestry_sqlite_side side, int column) {
-  sqlite3_value *value = NULL;
-  const bool is_old = side == VESTRY_SQLITE_OLD;
-  if (change->operation == (is_old ? SQLITE_INSERT : SQLITE_DELETE)) return NULL;
-  int result = (is_old ? sqlite3_preupdate_old : sqlite3_preupdate_new)(change->connection->db, column, &value);
-  return result == SQLITE_OK ? value : NULL;
-}
-
-void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic) {
-  size_t len = topic ? strnlen(topic, VESTRY_PAGE_TOPIC_MAX_BYTES + 1) : 0;
-  if (len && len <= VESTRY_PAGE_TOPIC_MAX_BYTES) vsi_sqlite_topics_add(&change->connection->topics, topic, len);
-}
-
-/* Note that the connection changes a row. If a render makes the change, the connection is settled when the render ends.
- * Returns whether the change refreshes topics; a change that a render makes refreshes nothing. */
-static inline bool note_row(vestry_sqlite_connection *connection, const vsi_sqlite_row *row) {
-  vestry_sqlite *database = connection->database;
-  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(database);
-  uint64_t changer = recording ? recording->number : 0;
+/* The preupdate hook: note the change of a row. If a render makes the change, the connection is settled when the
+ * render ends. */
+static void before_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
+                          sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
+  vestry_sqlite_connection *connection = ctx;
+  if (strcmp(schema, "main") != 0) return;
+  settle(connection);
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(connection->database);
+  const uint64_t changer = recording ? recording->number : 0;
   if (recording) recording->writer = connection;
   if (!connection->has_changes) connection->changer = changer;
   if (connection->changer != changer)
     connection->changer = 0; /* begun in a render, continued outside: not of a render */
   connection->has_changes = true;
-  connection->has_removed |= row->operation != SQLITE_INSERT;
-  if (database->records) vsi_sqlite_changes_row(&connection->changes, &database->tables, row);
-  connection->topics.is_first_of_table &= connection->changes.is_repeated;
-  return !changer;
+  connection->has_removed |= operation != SQLITE_INSERT;
+  vsi_sqlite_changes_row(&connection->changes, &connection->database->tables,
+                         &(vsi_sqlite_row){db, operation, table, old_rowid, new_rowid});
 }
 
-/* Return whether a text begins with five bytes. A call of the C library takes longer. */
-static inline __attribute__((always_inline)) bool begins(const char *text, const char *five) {
-  return text[0] == five[0] && text[1] == five[1] && text[2] == five[2] && text[3] == five[3] && text[4] == five[4];
-}
-
-/* The preupdate hook: note the change of a row, and the topics that it refreshes. */
-static void before_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
-                          sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
-  vestry_sqlite_connection *connection = ctx;
-  const vestry_sqlite_options *options = &connection->database->options;
-  if (!begins(schema, "main")) return;
-  vsi_sqlite_settle(connection);
-  const vsi_sqlite_row row = {db, operation, table, old_rowid, new_rowid};
-  if (!note_row(connection, &row)) return;
-  if (!options->topics) {
-    vsi_sqlite_topics_add_table(&connection->topics, table);
-    return;
-  }
-  vestry_sqlite_change change = {connection, operation};
-  options->topics(&change, table, operation == SQLITE_INSERT ? new_rowid : old_rowid, options->app);
-  if (operation == SQLITE_UPDATE && old_rowid != new_rowid) options->topics(&change, table, new_rowid, options->app);
-}
-
-/* The commit hook. As long as the connection has announced nothing, no other thread uses it, so the lock is only needed
- * for the announcement to peers, or if a former one was not settled: then it is unknown which rows this commit
- * changes. */
+/* The commit hook. The lock is only needed for peers. */
 static int before_commit(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;
-  const bool is_again = is_announced(connection),
-             needs_lock = is_again || atomic_load_explicit(&database->tables.has_peers, memory_order_relaxed);
-  if (needs_lock) vsi_mutex_lock(&database->lock);
-  if (is_again) connection->changes.are_unknown = connection->is_late = true;
+  settle(connection);
   connection->at = vsi_sqlite_frames_next(database->wal_index);
-  if (needs_lock) vsi_sqlite_peers_announce(database->peers, connection->at.number, true);
-  if (needs_lock) vsi_sqlite_unlock(database);
+  if (atomic_load_explicit(&database->tables.has_peers, memory_order_relaxed)) {
+    vsi_mutex_lock(&database->lock);
+    vsi_sqlite_peers_announce(database->peers, connection->at.number, true);
+    vsi_sqlite_unlock(database);
+  }
   const vestry_trace *here = database->host->tracer ? vestry_trace_here() : NULL;
   if (here) connection->trace = *here;
   /* pairs with is_awaited of commits.c: a thread that has found the number in the WAL's index, which SQLite writes
    * later, finds this, too */
-  atomic_store_explicit(&connection->is_announced, true, memory_order_release);
+  atomic_store_explicit(&connection->announced, (uint64_t)connection->at.number + 1, memory_order_release);
   return 0;
 }
 
-/* The WAL hook, and the work of SQLite's own one, which it replaces. */
+/* The WAL hook, and the work of SQLite's own one, which it replaces. A call that is not for the announced commit shows
+ * that this one has written nothing, or after a restart of the WAL nothing at all. */
 static int after_commit(void *ctx, sqlite3 *db, const char *schema, int frame) {
   vestry_sqlite_connection *connection = ctx;
-  vestry_sqlite *database = connection->database;
-  if (!begins(schema, "main")) return SQLITE_OK;
-  vsi_mutex_lock(&database->lock);
+  if (strcmp(schema, "main") != 0) return SQLITE_OK;
   const bool is_of_this = !connection->is_late || (uint32_t)frame > connection->at.before;
-  if (is_announced(connection)) {
-    vsi_sqlite_frames_reach(database->wal_index, (uint32_t)frame, &connection->at);
-    vsi_sqlite_publish(connection, is_of_this && !connection->is_shared);
-  } else if ((connection->has_changes || connection->topics.are_all) && !is_writing(connection)) {
-    vsi_sqlite_publish(connection, false); /* without a commit hook, for example VACUUM */
+  if (is_announced(connection) && is_of_this && !connection->is_shared) {
+    vsi_sqlite_frames_reach(connection->database->wal_index, (uint32_t)frame, &connection->at);
+    vsi_sqlite_publish(connection);
+  } else if (is_announced(connection)) {
+    vsi_sqlite_forget(connection);
   }
   connection->is_late = false;
-  vsi_sqlite_unlock(database);
   if (connection->copied_each && frame >= connection->copied_each)
     (void)sqlite3_wal_checkpoint_v2(db, schema, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
   return SQLITE_OK;
 }
 
 static void after_rollback(void *ctx) {
-  vestry_sqlite_connection *connection = ctx;
-  vestry_sqlite *database = connection->database;
-  vsi_mutex_lock(&database->lock);
-  settle_locked(connection); /* its commit may have failed after it was visible, in another file */
-  vsi_sqlite_forget(connection);
-  vsi_sqlite_unlock(database);
+  settle(ctx); /* its commit may have failed after it was visible, in another file */
+  vsi_sqlite_forget(ctx);
 }
 
-/* Return whether a statement that may write changes something other than rows, according to its first word. The usual
- * ones are recognised first and fastest. */
+/* Return whether a statement that may write changes something other than rows, according to its first word. */
 static bool is_of_schema(sqlite3_stmt *statement) {
   static const vsi_sqlite_word words[] = {
       {"INSERT", 6}, {"UPDATE", 6}, {"DELETE", 6},   {"REPLACE", 7}, {"WITH", 4},    {"SELECT", 6},   {"VALUES", 6},
       {"BEGIN", 5},  {"COMMIT", 6}, {"ROLLBACK", 8}, {"END", 3},     {"RELEASE", 7}, {"SAVEPOINT", 9}};
-  const char *sql = sqlite3_sql(statement);
-  if (begins(sql, "INSER") || begins(sql, "UPDAT")) return false;
-  return !vsi_sqlite_text_begins(sql, words, sizeof words / sizeof *words);
+  return !vsi_sqlite_text_begins(sqlite3_sql(statement), words, sizeof words / sizeof *words);
 }
 
 static int before_statement(void *ctx, int action, const char *first, const char *second, const char *schema,
@@ -207,32 +142,20 @@ static int before_statement(void *ctx, int action, const char *first, const char
   return vsi_sqlite_reader_authorize(&connection->reader, action, first, second, schema);
 }
 
-/* Note that a statement will read: another render may read the transaction's changes. */
-static void note_read(vestry_sqlite_connection *connection, sqlite3_stmt *statement) {
-  const vsi_sqlite_recording *recording = connection->has_changes ? vsi_sqlite_reads_of(connection->database) : NULL;
-  if (recording && recording->number != connection->changer) connection->is_seen = true;
-  vsi_sqlite_reader_begins(&connection->reader, statement);
-}
-
-/* Settle before a statement that may write. Before a statement that only reads, the WAL hook may still be called, at
- * the end of that statement. */
-static void settle_before(vestry_sqlite_connection *connection) {
-  vestry_sqlite *database = connection->database;
-  vsi_mutex_lock(&database->lock);
-  settle_locked(connection);
-  if (!is_writing(connection)) vsi_sqlite_forget(connection); /* a statement that has written nothing */
-  vsi_sqlite_unlock(database);
-}
-
-/* Called before every statement, including statements that run inside of others. */
+/* Called before every statement, including statements that run inside of others. Another render may read the
+ * transaction's changes. */
 static int at_statement(unsigned what, void *ctx, void *statement, void *text) {
   vestry_sqlite_connection *connection = ctx;
   (void)what, (void)text;
   if (!sqlite3_stmt_readonly(statement)) {
-    if (is_announced(connection) || connection->topics.are_all) settle_before(connection);
-    if (is_of_schema(statement)) connection->topics.are_all = true;
+    settle(connection);
+    if (connection->is_rough && !is_writing(connection)) vsi_sqlite_forget(connection); /* it has written nothing */
+    connection->is_rough |= is_of_schema(statement);
   }
-  if (connection->database->records && vsi_sqlite_are_recorded()) note_read(connection, statement);
+  if (!vsi_sqlite_are_recorded()) return 0;
+  const vsi_sqlite_recording *recording = connection->has_changes ? vsi_sqlite_reads_of(connection->database) : NULL;
+  if (recording && recording->number != connection->changer) connection->is_seen = true;
+  vsi_sqlite_reader_begins(&connection->reader, statement);
   return 0;
 }
 
@@ -252,17 +175,16 @@ static void set_hooks(vestry_sqlite_connection *connection) {
   sqlite3_commit_hook(db, before_commit, connection);
   sqlite3_rollback_hook(db, after_rollback, connection);
   vestry_sqlite *database = connection->database;
-  if (database->records)
-    vsi_sqlite_reader_init(&connection->reader, db, database, &database->tables, database->records_pages);
+  vsi_sqlite_reader_init(&connection->reader, db, database, &database->tables, database->records_pages);
   sqlite3_wal_hook(db, after_commit, connection);
   sqlite3_trace_v2(db, SQLITE_TRACE_STMT, at_statement, connection);
-  if (database->records) sqlite3_set_authorizer(db, before_statement, connection);
+  sqlite3_set_authorizer(db, before_statement, connection);
   expire_statements(db);
 }
 
 static void take_hooks(const vestry_sqlite_connection *connection) {
   sqlite3 *db = connection->db;
-  if (connection->database->records) sqlite3_set_authorizer(db, NULL, NULL);
+  sqlite3_set_authorizer(db, NULL, NULL);
   sqlite3_preupdate_hook(db, NULL, NULL);
   sqlite3_commit_hook(db, NULL, NULL);
   sqlite3_rollback_hook(db, NULL, NULL);
@@ -291,8 +213,6 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   connection->database = database;
   connection->db = db;
   connection->file = file;
-  connection->topics.host = database->host;
-  connection->topics.secret = database->secret;
   vsi_mutex_lock(&database->lock);
   const bool is_new = add_locked(database, connection);
   vsi_sqlite_unlock(database);
@@ -376,7 +296,7 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
 void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   if (!connection) return;
   vestry_sqlite *database = connection->database;
-  vsi_sqlite_settle_reset(connection);
+  vsi_sqlite_settle(connection);
   vsi_sqlite_recording *recording = vsi_sqlite_reads_of(database);
   if (recording && recording->writer == connection) recording->writer = NULL; /* the render need not settle it */
   take_hooks(connection);
@@ -386,6 +306,5 @@ void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   vsi_sqlite_unlock(database);
   vsi_sqlite_reader_finish(&connection->reader);
   vsi_sqlite_changes_finish(database->host, &connection->changes);
-  vsi_sqlite_topics_finish(&connection->topics);
   vsi_free(database->host, connection);
 }

@@ -74,8 +74,6 @@ static vestry_err open_counter(vestry_sqlite *database) {
   vestry_err error = open_wal(database);
   if (error) return error;
   vsi_sqlite_files_note(&database->files, database->db);
-  database->seen = vsi_sqlite_frames_number(database->wal_index);
-  if (!database->records) return VESTRY_OK;
   for (int waits = 0;; waits++) {
     error = vsi_sqlite_frames_init(&database->frames, database->host, database->db, database->wal_index);
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) break;
@@ -119,12 +117,9 @@ static void end(vestry_render *render, void *ctx) {
   vsi_sqlite_recording *recording = vsi_sqlite_reads_of(database);
   if (!recording) return;
   if (recording->wants_again) vestry_render_again(render);
-  if (recording->writer) vsi_sqlite_settle_reset(recording->writer);
+  if (recording->writer) vsi_sqlite_settle(recording->writer);
   vsi_sqlite_reads_end(recording);
-  if (database->records)
-    vsi_sqlite_index_enter(database->index, recording);
-  else
-    vsi_reads_leave(vsi_sqlite_index_reads(database->index), &recording->ticket);
+  vsi_sqlite_index_enter(database->index, recording);
   vsi_sqlite_reads_finish(recording);
   vsi_free(database->host, recording);
 }
@@ -146,8 +141,7 @@ static vestry_err observe(vestry_sqlite *database) {
   const vestry_render_observer observer = {.begin = begin, .end = end, .settle = look, .ctx = database};
   const vestry_sqlite_level level = database->options.level;
   const bool is_recorded = vsi_sqlite_cache_is_recorded();
-  database->records = level != VESTRY_SQLITE_TOPICS;
-  database->records_pages = (level == VESTRY_SQLITE_FILE_PAGES || level == VESTRY_SQLITE_DEFAULT) && is_recorded;
+  database->records_pages = level != VESTRY_SQLITE_TABLES && is_recorded;
   if (level == VESTRY_SQLITE_FILE_PAGES && !is_recorded) return VESTRY_UNSUPPORTED;
   vestry_err error = vsi_sqlite_index_create(database->pages, &database->tables, database->secret,
                                              database->options.max_bytes, database->path, &database->index);
@@ -245,8 +239,8 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
     vsi_sqlite_miss_file(database);
     if (!waits) vsi_sqlite_peers_check(database->peers);
     error = vsi_sqlite_look(database);
-    uint64_t seq = database->seq;
     vsi_sqlite_unlock(database);
+    uint64_t seq = 0;
     vsi_sqlite_index_follow(database->index, &seq);
     if (!error && ret_seq) *ret_seq = seq;
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
@@ -257,9 +251,7 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
 void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats) {
   vsi_mutex_lock(&database->lock);
   vestry_sqlite_stats stats = database->stats;
-  stats.level = database->records_pages ? VESTRY_SQLITE_FILE_PAGES
-                : database->records     ? VESTRY_SQLITE_TABLES
-                                        : VESTRY_SQLITE_TOPICS;
+  stats.level = database->records_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES;
   vsi_sqlite_peers_stats_get(database->peers, &stats);
   vsi_sqlite_unlock(database);
   vsi_sqlite_index_stats_get(database->index, &stats);

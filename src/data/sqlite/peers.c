@@ -162,7 +162,6 @@ static void leave(vsi_sqlite_peers *peers) {
 
 void vsi_sqlite_peers_check(vsi_sqlite_peers *peers) {
   struct stat side;
-  if (!peers) return;
   if (peers->fd >= 0 && !look_at(peers, &side)) leave(peers);
   if (peers->fd < 0 && !(open_file(peers) && join(peers))) leave(peers); /* the next check tries it again */
   peers->count = peers->fd >= 0 ? count_others(peers) : 0;
@@ -171,13 +170,12 @@ void vsi_sqlite_peers_check(vsi_sqlite_peers *peers) {
 
 void vsi_sqlite_peers_note_schema(vsi_sqlite_peers *peers) {
   int version = 0;
-  if (!peers) return;
   (void)vsi_sqlite_ask(peers->db, "PRAGMA main.schema_version", NULL, &version);
   peers->schema = (uint32_t)version;
 }
 
 bool vsi_sqlite_peers_are_there(const vsi_sqlite_peers *peers) {
-  return peers && peers->count;
+  return peers->count;
 }
 
 /* ----------------------------------------------------------------------------------------------- own commits ------ */
@@ -231,8 +229,7 @@ static void encode(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit) {
 void vsi_sqlite_peers_share(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit) {
   if (!vsi_sqlite_peers_are_there(peers)) return;
   slot *is = &peers->own.is;
-  *is = (slot){
-      .at = commit->at, .bytes = sizeof *is, .has_removed = commit->has_removed, .schema = peers->schema};
+  *is = (slot){.at = commit->at, .bytes = sizeof *is, .has_removed = commit->has_removed, .schema = peers->schema};
   if (commit->knows_tables && !commit->is_rough) encode(peers, commit);
   is->check = check_of(is);
   write_slot(peers, is, is->bytes);
@@ -326,6 +323,6 @@ void vsi_sqlite_peers_destroy(vsi_sqlite_peers *peers) {
 }
 
 void vsi_sqlite_peers_stats_get(const vsi_sqlite_peers *peers, vestry_sqlite_stats *stats) {
-  stats->peers_count = peers ? peers->count : 0;
-  stats->peer_commits_count = peers ? peers->found_count : 0;
+  stats->peers_count = peers->count;
+  stats->peer_commits_count = peers->found_count;
 }

@@ -14,7 +14,7 @@ typedef struct vsi_sqlite_peers vsi_sqlite_peers;
  *  OK | NO_MEMORY; if the side file cannot be used, this is logged, and there are no peers */
 vestry_err vsi_sqlite_peers_create(const vestry_host *host, sqlite3 *db, vsi_sqlite_tables *tables,
                                    vsi_sqlite_peers **ret_peers);
-/* Leave the peers. NULL is accepted here and below: there are none. */
+/* Leave the peers. NULL is accepted. */
 void vsi_sqlite_peers_destroy(vsi_sqlite_peers *peers);
 /* Find out how many peers there are now, and join them again if the side file was removed or replaced. */
 void vsi_sqlite_peers_check(vsi_sqlite_peers *peers);

@@ -9,8 +9,8 @@
  * A thread follows each number once: by the changes that were published under it, or else by the written file pages
  * alone. So a late, lost or missing publication makes a refresh less precise, and never prevents it.
  *
- * One lock guards the published changes. Topics are refreshed under it; the index follows commits without it. No SQL
- * runs under it except that of the database's own connection, which does not wait.
+ * One lock guards the published changes; the index follows commits without it. No SQL runs under it except that of the
+ * database's own connection, which does not wait.
  *
  * A hook notes changes, and publishes commits; it runs no SQL and renders nothing. */
 #ifndef VSI_SQLITE_SQLITE_H
@@ -36,9 +36,9 @@ struct vestry_sqlite {
   vestry_pages *pages;
   const vestry_host *host;
   char *path;
-  vsi_siphash_key secret;        /* for hashes of topics and keys, which users may choose */
+  vsi_siphash_key secret;        /* for hashes of keys, which users may choose */
   vestry_sqlite_options options; /* defaults filled in; do not use path */
-  bool records, records_pages;   /* reads of renders are recorded, also file pages; then the WAL is read */
+  bool records_pages;            /* file pages that renders read are recorded */
   bool is_observing;
   const _Atomic(uint32_t) *wal_index; /* header of the WAL's index */
   vsi_sqlite_index *index;            /* observes renders and follows commits; both need no lock of the database */
@@ -52,13 +52,12 @@ struct vestry_sqlite {
   bool is_roused;     /* the thread must check, or has just checked and will check again */
   bool is_signal_due; /* the release of the lock signals `end` */
   uint32_t seen;      /* number of the last commit that was followed */
-  uint64_t seq;       /* of the last refresh */
   vestry_sqlite_stats stats;
   pthread_cond_t end;
   bool is_open; /* it can be read */
   bool is_over;
   vsi_sqlite_frames frames;
-  vsi_sqlite_peers *peers;  /* NULL: reads are not recorded */
+  vsi_sqlite_peers *peers;
   uint32_t awaited;         /* the number of a commit that a connection may be about to publish */
   uint64_t awaited_from_ns; /* 0: none */
   uint64_t looked_ns;       /* start of the last check, as the time of other connections' commits */
@@ -76,41 +75,40 @@ struct vestry_sqlite_connection {
   sqlite3 *db;
   sqlite3_file *file;
   LIST_ENTRY(vestry_sqlite_connection) in; /* of the database; guarded by its lock */
-  /* The running or announced transaction. It belongs to the connection's thread; once it is announced, it is guarded by
-   * the database's lock. */
-  vsi_sqlite_topics topics;
+  _Atomic(uint64_t) announced; /* the number of a commit that has begun and is not published yet, + 1; 0: none */
+  /* All below belongs to the connection's thread: the changes since the last commit that was published, and where the
+   * announced one is, if it takes place. */
   vsi_sqlite_changes changes;
   uint64_t changer; /* number of the render that made all changes so far; 0: not a render */
   bool has_changes;
-  bool is_seen;               /* another render has read uncommitted changes */
-  bool has_removed;           /* a row was deleted or updated */
-  vestry_trace trace;         /* of the commit, for any thread that follows it; not sampled: none */
-  _Atomic(bool) is_announced; /* its commit has begun, and is not published yet */
-  vsi_sqlite_position at;     /* of that commit, if it takes place */
-  bool is_late;               /* the next call of the WAL hook may be for an earlier commit */
-  bool is_shared;             /* another connection has the same cache, so its WAL hook may be called instead */
-  /* Belongs to the connection's thread. */
+  bool is_seen;       /* another render has read uncommitted changes */
+  bool has_removed;   /* a row was deleted or updated */
+  bool is_rough;      /* a statement has changed something other than rows */
+  vestry_trace trace; /* of the commit, for any thread that follows it; not sampled: none */
+  vsi_sqlite_position at;
+  bool is_late;   /* the next call of the WAL hook may be for an earlier commit */
+  bool is_shared; /* another connection has the same cache, so its WAL hook may be called instead */
   vsi_sqlite_reader reader;
   bool *left;      /* of the pool's connection to which it belongs; NULL: it belongs to none */
   int copied_each; /* frames after which a commit copies the WAL, as SQLite's own WAL hook did; 0: never */
-};
-
-struct vestry_sqlite_change {
-  vestry_sqlite_connection *connection;
-  int operation; /* SQLITE_INSERT, UPDATE, DELETE */
 };
 
 /* ---------------------------------------------------------------------------- connections (connection.c) ---------- */
 
 /* Same as vestry_sqlite_attach without its checks. NO_MEMORY | BUSY | EXISTS | IO */
 vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection);
-/* Decide about a commit that was announced and not published, after a statement that may have made it. The connection
- * belongs to this thread. */
+/* Outside of a transaction: decide about a commit that was announced and not published, because it has written nothing,
+ * or because its statement was reset before its end. The connection belongs to this thread. Runs SQL. */
 void vsi_sqlite_settle(vestry_sqlite_connection *connection);
-/* The same for a statement that may have been reset before its end. Runs SQL. */
-void vsi_sqlite_settle_reset(vestry_sqlite_connection *connection);
 
-/* ------------------------------------------------------------- commits (commits.c), under the database's lock ----- */
+/* ------------------------------------------------------------------------------------- commits (commits.c) -------- */
+
+/* Publish the changes of a commit, which has taken place at connection->at. */
+void vsi_sqlite_publish(vestry_sqlite_connection *connection);
+/* Discard the changes of a transaction that did not take place, or of one that is followed by its file pages. */
+void vsi_sqlite_forget(vestry_sqlite_connection *connection);
+
+/* All below: under the database's lock. */
 
 /* Forget all commits that are not followed yet. */
 void vsi_sqlite_commits_forget(vestry_sqlite *database);
@@ -118,12 +116,6 @@ void vsi_sqlite_commits_forget(vestry_sqlite *database);
 void vsi_sqlite_unlock(vestry_sqlite *database);
 /* Wake the thread when the lock is released. */
 void vsi_sqlite_rouse(vestry_sqlite *database);
-
-/* Refresh the topics of a commit, and publish its changes.
- *  is_own  it took place at connection->at; false: it may have, so its number is followed like a stranger's */
-void vsi_sqlite_publish(vestry_sqlite_connection *connection, bool is_own);
-/* Discard a transaction that did not take place, before another one begins. */
-void vsi_sqlite_forget(vestry_sqlite_connection *connection);
 
 /* Follow the commits since the last look: queue them in the index, which follows them without the lock. OK | BUSY (try
  * again after a moment) */
