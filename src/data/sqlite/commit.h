@@ -44,12 +44,7 @@ static inline void vsi_sqlite_commit_take_arrays(vsi_sqlite_commit *commit) {
   vsi_sqlite_use *uses = (vsi_sqlite_use *)(commit + 1);
   vsi_sqlite_key *keys = (vsi_sqlite_key *)(uses + commit->uses_count);
   uint32_t *pages = (uint32_t *)(keys + commit->keys_count);
-  if (commit->uses_count == 1) { /* without a call of memcpy */
-    *uses = *commit->uses;
-    commit->uses = uses;
-  } else if (commit->uses_count) {
-    commit->uses = memcpy(uses, commit->uses, commit->uses_count * sizeof *uses);
-  }
+  if (commit->uses_count) commit->uses = memcpy(uses, commit->uses, commit->uses_count * sizeof *uses);
   if (commit->keys_count) commit->keys = memcpy(keys, commit->keys, commit->keys_count * sizeof *keys);
   if (commit->pages_count) commit->pages = memcpy(pages, commit->pages, commit->pages_count * sizeof *pages);
 }

@@ -26,7 +26,7 @@
 #include "base/wait.h"
 #include "data/sqlite/sqlite.h"
 
-enum { MOMENT_MS = 1, LULLS = 4, AWAITED_MS = 500 };
+enum { MOMENT_MS = 1, AWAITED_MS = 500 };
 
 /* Waking the thread costs a committing thread as much as a commit, so once is enough. */
 void vsi_sqlite_rouse(vestry_sqlite *database) {
@@ -305,30 +305,12 @@ static vestry_err look_and_follow(vestry_sqlite *database) {
   return error;
 }
 
-/* Look, after a pause without commits or for a commit after which the thread was woken. If one wakes it, wait for a
- * moment, and look again; during that moment no committing thread needs to wake it.
- *  in_out_lulls  how many such moments in a row have brought no commit. After LULLS of them, the thread sleeps at once,
- *                because a moment costs the thread as much as being woken; until a commit comes within a moment. */
-static vestry_err look_for_a_moment(vestry_sqlite *database, unsigned *in_out_lulls) {
-  const bool is_lull = *in_out_lulls >= LULLS;
-  if (is_lull) database->is_roused = false;
-  vestry_err error = look_and_follow(database);
-  if (!database->is_roused) return error;
-  const uint32_t seen = database->seen;
-  wait(database, MOMENT_MS, false);
-  database->is_roused = false;
-  error = look_and_follow(database);
-  *in_out_lulls = is_lull || database->seen != seen ? 0 : *in_out_lulls + 1;
-  return error;
-}
-
-/* Follow commits until the database is destroyed. Waking this thread costs a committing thread as much as a commit. The
- * paths of the files are checked every poll_ms, because that costs a fifth of the CPU time that a commit costs this
- * thread. */
+/* Follow commits until the database is destroyed. Waking this thread costs a committing thread as much as a commit, so
+ * after a commit that has woken it, it waits for a moment and looks again; until then no thread wakes it. The paths of
+ * the files are checked every poll_ms, because that costs a fifth of the CPU time that a commit costs this thread. */
 void *vsi_sqlite_follow(void *ctx) {
   vestry_sqlite *database = ctx;
-  uint64_t check_ns = 0, moment_ns = 0;
-  unsigned lulls = 0;
+  uint64_t check_ns = 0;
   vestry_err error = VESTRY_OK;
   vsi_mutex_lock(&database->lock);
   while (!database->is_over) {
@@ -337,15 +319,16 @@ void *vsi_sqlite_follow(void *ctx) {
     else
       wait(database, database->options.poll_ms, true);
     if (database->is_over) break;
-    const uint64_t now_ns = vsi_monotonic_ns();
-    if (now_ns >= check_ns) {
+    if (vsi_monotonic_ns() >= check_ns) {
       vsi_sqlite_miss_file(database);
       vsi_sqlite_peers_check(database->peers);
       check_ns = vsi_monotonic_in_ms(database->options.poll_ms);
     }
-    if (now_ns < moment_ns) lulls = 0;
-    error = look_for_a_moment(database, &lulls);
-    moment_ns = vsi_monotonic_in_ms(MOMENT_MS);
+    error = look_and_follow(database);
+    if (!database->is_roused) continue;
+    wait(database, MOMENT_MS, false);
+    database->is_roused = false;
+    error = look_and_follow(database);
   }
   vsi_sqlite_unlock(database);
   return NULL;
