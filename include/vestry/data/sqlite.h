@@ -62,8 +62,8 @@ typedef struct vestry_sqlite_options {
                                   beyond it the render is followed at level TABLES */
   size_t max_bytes;          /**< maximum memory for all recorded reads [256 MiB, about 1.7 million pages that read
                                   one row each]. Beyond it a further render is followed at level TABLES without its
-                                  keys; such records take at most as much again. The log reports it once, and again
-                                  after an eighth was free */
+                                  keys; such records take at most as much again. The log reports the first
+                                  one */
 } vestry_sqlite_options;
 
 /** Let SQLite record which file pages a render reads, for level FILE_PAGES. This is a setting of the whole process
@@ -95,11 +95,8 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
  *  - vestry uses the connection's authorizer, and its hooks for preupdate, commit, rollback, the WAL and trace. The
  *    application must not set these. PRAGMA wal_autocheckpoint takes the WAL hook away: set it before. Without that
  *    hook, commits of the connection are followed like those of one that is not attached.
- *  - Level FILE_PAGES, and a SQLite that reads file pages past its cache (3.45 and later): until the file is closed,
- *    the methods of the connection's file (sqlite3_io_methods) are replaced by a copy that also reports reads, for any
- *    VFS. A VFS that inspects them must accept the replacement.
- *  - Otherwise, and at level TABLES, the connection gets mmap_size 0, and a later PRAGMA mmap_size has no effect. If
- *    its file is mapped nevertheless, renders are followed at level TABLES.
+ *  - Level FILE_PAGES: until the file is closed, the methods of the connection's file (sqlite3_io_methods) are replaced
+ *    by a copy that also reports reads, for any VFS. A VFS that inspects them must accept the replacement.
  *  - A connection that shares its cache (SQLITE_OPEN_SHAREDCACHE) must be attached together with all connections that
  *    share it. Its renders are followed at level TABLES, and the log reports this once.
  *  db              of the same file, outside of a transaction; in use by one thread at a time. Borrowed
@@ -145,7 +142,7 @@ typedef struct vestry_sqlite_stats {
                                       than 64 parameters of a statement, by a statement whose program (EXPLAIN) has more
                                       than 4,096 operations, or by a column after the 62nd of the table, so it is
                                       followed as one that has read any row of that table. The log reports the first one
-                                      beyond each bound, with the table */
+                                      with the table */
   size_t peers_count;           /**< other processes that follow the file, now */
   uint64_t peer_commits_count;  /**< of other_commits_count: commits of attached connections in other processes whose
                                       changed rows are known */

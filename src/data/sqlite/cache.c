@@ -24,10 +24,6 @@
 #include "data/sqlite/recording.h"
 #include "vestry/data/sqlite.h"
 
-/* These functions are missing in a SQLite that was built without them. */
-#pragma weak sqlite3_compileoption_get
-#pragma weak sqlite3_compileoption_used
-
 typedef struct shim {
   sqlite3_pcache *inner;
   void *owner;
@@ -208,10 +204,8 @@ void vsi_sqlite_cache_forget(vsi_sqlite_cache *cache) {
  * The direct reads cannot be switched off by a setting of a connection, nor by a file control. From 3.48 on SQLite
  * checks whether the file permits partial reads of pages (SQLITE_IOCAP_SUBPAGE_READ in xDeviceCharacteristics); if it
  * does not, SQLite reads nothing past its cache. However, long values then fill the cache again, and 3.45 to 3.47 do
- * not check. When all versions in use check, that bit makes this part unnecessary, except for mapped files.
- *
- * A SQLite before 3.45 that reports that it was built without DIRECT_OVERFLOW_READ is not watched, because it reads
- * nothing past its cache as long as no file is mapped.
+ * not check. When all versions in use check, that bit makes this part unnecessary, except for mapped files. The files
+ * of versions before 3.45 are watched as well: they may be mapped.
  *
  * A copy stays with its file until the file is closed, watched or not, because another connection that shares the file
  * (a shared cache) may be inside one of its functions. The same copy guards the restarts of the WAL (copier.c). */
@@ -298,13 +292,6 @@ static file_shim *put_in(sqlite3_file *file) {
   if (made->methods.xShmLock) made->methods.xShmLock = lock_index;
   file->pMethods = &made->methods;
   return made;
-}
-
-bool vsi_sqlite_file_is_read_past_cache(void) {
-  const bool lists_its_options =
-      sqlite3_compileoption_get && sqlite3_compileoption_used && sqlite3_compileoption_get(0);
-  return sqlite3_libversion_number() >= 3045000 || !lists_its_options ||
-         sqlite3_compileoption_used("DIRECT_OVERFLOW_READ");
 }
 
 static file_shim *have_in(sqlite3_file *file) {

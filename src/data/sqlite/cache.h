@@ -37,8 +37,6 @@ typedef struct vsi_sqlite_watch {
   const vsi_sqlite_cache *cache; /* of the same connection: has the owner and the page size */
 } vsi_sqlite_watch;
 
-/* Return whether this SQLite reads, or may read, pages of a file past its cache, so that files must be watched. */
-bool vsi_sqlite_file_is_read_past_cache(void);
 /* Report the reads of a file to the cache's owner, with vsi_sqlite_reads_page.
  *  file     of the connection, open
  *  cache    borrowed; may be learned again meanwhile

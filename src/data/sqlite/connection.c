@@ -27,8 +27,7 @@
  *
  * A render can read uncommitted changes of another transaction on the same connection. This is rare, and a mistake of
  * the application. The render runs again when that transaction ends, whether it is committed or not. */
-#include <stdio.h>
-#include <sys/stat.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "base/trace.h"
@@ -220,31 +219,10 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
     vsi_free(database->host, connection);
     return VESTRY_EXISTS;
   }
-  /* Mapped pages are read past the cache, where they are not recorded. */
-  if (!database->records_pages || !vsi_sqlite_file_is_read_past_cache())
-    (void)vsi_sqlite_exec(db, "PRAGMA main.mmap_size = 0");
   (void)vsi_sqlite_ask(db, "PRAGMA wal_autocheckpoint", NULL, &connection->copied_each);
   set_hooks(connection);
   *ret_connection = connection;
   return VESTRY_OK;
-}
-
-/* Return whether two paths lead to one file or folder. */
-static bool lead_to_one(const char *one, const char *other) {
-  struct stat of_one, of_other;
-  return !stat(one, &of_one) && !stat(other, &of_other) && of_one.st_dev == of_other.st_dev &&
-         of_one.st_ino == of_other.st_ino;
-}
-
-/* Return whether two paths have the same name in the same folder. */
-static bool is_same_name(const char *one, const char *other) {
-  enum { PATH_BYTES = 4096 };
-  const char *name = strrchr(one, '/'), *other_name = strrchr(other, '/');
-  char folder[PATH_BYTES], other_folder[PATH_BYTES];
-  if (!name || !other_name || strcmp(name, other_name) != 0) return false;
-  snprintf(folder, sizeof folder, "%.*s/", (int)(name - one), one);
-  snprintf(other_folder, sizeof other_folder, "%.*s/", (int)(other_name - other), other);
-  return lead_to_one(folder, other_folder);
 }
 
 /* Return whether a connection's main database is the followed file, by the same name: by another one (a hard link),
@@ -253,9 +231,12 @@ static bool is_same_file(const vestry_sqlite *database, sqlite3 *db) {
   const char *one = sqlite3_db_filename(database->db, "main"), *other = sqlite3_db_filename(db, "main");
   int has_moved = 0; /* the file was replaced by another one */
   (void)sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
-  if (!one || !other || !*other || has_moved) return false;
-  if (strcmp(one, other) == 0) return true;
-  return lead_to_one(one, other) && is_same_name(one, other);
+  if (!one || !other || has_moved) return false;
+  char *real = realpath(one, NULL), *other_real = realpath(other, NULL);
+  const bool is = real && other_real && strcmp(real, other_real) == 0;
+  free(real);
+  free(other_real);
+  return is;
 }
 
 vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {

@@ -121,8 +121,6 @@ struct vsi_sqlite_index {
   vsi_sqlite_file_pages written;
   uint64_t keyed[KEYED];       /* by table: columns by which sets look rows up, as in vsi_sqlite_use */
   bool has_coarse, has_ranged; /* there may be sets whose file pages were never known; that are ranged */
-  bool is_full;                /* there is no room for sets; this was logged */
-  unsigned logged_promotions;  /* a bit for each bound that was logged */
   uint64_t refreshed_count, recorded_count, table_level_count, everything_count, over_pages_count, over_bytes_count,
       over_recent_count, promoted_count;
 };
@@ -581,47 +579,10 @@ static vsi_read_entry enter_plan(vsi_sqlite_index *index, plan *p, uint64_t begu
   return entry;
 }
 
-/* Return whether the sets have just become full. They stay full until a set has room, and an eighth of max_bytes is
- * free. was_refused: the new set had no room. */
-static bool becomes_full(vsi_sqlite_index *index, bool was_refused) {
-  const size_t most = index->reads.is.max_bytes;
-  const bool was_full = index->is_full;
-  index->is_full = was_refused || (was_full && index->reads.bytes >= most - most / 8);
-  return index->is_full && !was_full;
-}
-
 /* Count a render that exceeds a bound. Returns whether it is the first one, which is logged. */
 static bool count_over(uint64_t *counter, bool is_over) {
   *counter += is_over;
   return is_over && *counter == 1;
-}
-
-/* Count a render whose keys of a table became any row of it. Returns whether it is the first one by this bound, which
- * is logged. */
-static bool count_promoted(vsi_sqlite_index *index, const vsi_sqlite_promotion *promotion) {
-  const unsigned bit = promotion->bound ? 1U << promotion->bound : 0, is_new = bit & ~index->logged_promotions;
-  index->promoted_count += promotion->bound != VSI_SQLITE_NO_BOUND;
-  index->logged_promotions |= bit;
-  return is_new;
-}
-
-static void log_promoted(const vsi_sqlite_index *index, const vsi_sqlite_promotion *promotion) {
-  static const struct {
-    const char *by;
-    int limit;
-    const char *of, *remedy;
-  } bounds[] = {[VSI_SQLITE_OF_KEYS] = {"more than", VSI_SQLITE_KEYS_MAX, "keys", "show fewer rows, or in parts"},
-                [VSI_SQLITE_OF_PARAMETERS] = {"more than", VSI_SQLITE_KEYS_MAX, "parameters of a statement",
-                                              "show fewer rows, or in parts"},
-                [VSI_SQLITE_OF_OPERATIONS] = {"a statement whose program (EXPLAIN) has more than",
-                                              VSI_SQLITE_OPERATIONS_MAX, "operations", "divide the statement"},
-                [VSI_SQLITE_OF_COLUMNS] = {"a column behind its first", VSI_SQLITE_KEYED_COLUMNS, "columns",
-                                           "move this column forward"}};
-  vsi_log(index->reads.is.host, VESTRY_LOG_WARN,
-          "SQLite, %s: a render has looked up rows of the table %s by %s %d %s, so each change of a row of this table "
-          "renders it; %s. Later ones are only counted (promoted_count)",
-          index->path, vsi_sqlite_tables_name(index->names, promotion->table), bounds[promotion->bound].by,
-          bounds[promotion->bound].limit, bounds[promotion->bound].of, bounds[promotion->bound].remedy);
 }
 
 /* Enter a render whose reads are known, and end its ticket unless the result is WHOLE. ret_hit: receives the commit
@@ -633,22 +594,23 @@ static vsi_read_entry enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   note_read(index, &p);
   const uint64_t begun = recording->ticket.at;
   const vsi_read_entry entry = enter_plan(index, &p, begun, ret_hit);
-  const bool becomes = becomes_full(index, p.was_refused),
-             is_bounded = entry != VSI_READS_WHOLE && (p.is_wide || (was_exact && !p.is_exact && !p.was_invalidated));
+  const bool is_bounded = entry != VSI_READS_WHOLE && (p.is_wide || (was_exact && !p.is_exact && !p.was_invalidated));
   index->recorded_count++;
   index->everything_count += entry == VSI_READS_WHOLE;
   index->table_level_count += is_bounded;
-  index->over_bytes_count += is_bounded && p.was_refused;
-  const bool is_promoted = count_promoted(index, &recording->uses.promotion),
+  const vsi_sqlite_promotion *promotion = &recording->uses.promotion;
+  const bool is_full = count_over(&index->over_bytes_count, is_bounded && p.was_refused),
+             is_promoted = count_over(&index->promoted_count, promotion->is),
              is_over = count_over(&index->over_pages_count, recording->is_over && is_bounded),
              is_overtaken = count_over(&index->over_recent_count, begun <= index->reads.forgotten);
   if (entry != VSI_READS_WHOLE) vsi_reads_end(&index->reads, &recording->ticket);
   vsi_reads_unlock(&index->reads);
-  if (becomes)
+  if (is_full)
     vsi_log(
         index->reads.is.host, VESTRY_LOG_WARN,
         "vestry_sqlite_create, %s: the recorded reads have reached options.max_bytes, %zu, so commits render further "
-        "pages also for other rows of their tables; set a larger max_bytes",
+        "pages also for other rows of their tables; set a larger max_bytes. Later ones are only counted "
+        "(over_bytes_count)",
         index->path, index->reads.is.max_bytes);
   if (is_over)
     vsi_log(index->reads.is.host, VESTRY_LOG_WARN,
@@ -656,7 +618,15 @@ static vsi_read_entry enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
             "rows of its tables; add an index, or set a larger max_file_pages. Later ones are only counted "
             "(over_pages_count)",
             index->path, (unsigned)recording->max_file_pages);
-  if (is_promoted) log_promoted(index, &recording->uses.promotion);
+  if (is_promoted)
+    vsi_log(
+        index->reads.is.host, VESTRY_LOG_WARN,
+        "SQLite, %s: a render has looked up rows of the table %s by more than %d keys or parameters, by a statement "
+        "whose program (EXPLAIN) has more than %d operations, or by a column behind its first %d, so each change of "
+        "a row of this table renders it; show fewer rows, or in parts. Later ones are only counted "
+        "(promoted_count)",
+        index->path, vsi_sqlite_tables_name(index->names, promotion->table), VSI_SQLITE_KEYS_MAX,
+        VSI_SQLITE_OPERATIONS_MAX, VSI_SQLITE_KEYED_COLUMNS);
   if (is_overtaken)
     vsi_log(
         index->reads.is.host, VESTRY_LOG_WARN,

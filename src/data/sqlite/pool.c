@@ -356,12 +356,9 @@ static uint64_t see_to_wal(const vsi_sqlite_conn *conn) {
 
 /* ---------------------------------------------------------------------------------------- what statements left ---- */
 
-/* Attach a connection, which sets its mmap_size; that leaves nothing. */
 static vestry_err attach(vsi_sqlite_conn *conn, vestry_sqlite *database, bool *left) {
-  const bool before = *left;
   vestry_err error = vestry_sqlite_attach(database, conn->db, &conn->connection);
   if (!error) conn->connection->left = left;
-  *left = before;
   return error;
 }
 

@@ -120,8 +120,6 @@ static void note(vsi_sqlite_reader *reader, const char *table, const char *colum
 
 int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const char *first, const char *second,
                                 const char *schema) {
-  if (action == SQLITE_PRAGMA && second && !reader->wants_file && sqlite3_stricmp(first, "mmap_size") == 0)
-    return SQLITE_IGNORE;
   if (vsi_sqlite_is_odd_action(action, schema)) reader->is_odd = true;
   if (!reader->analysis) {
     /* A statement that cannot be prepared does not run, but it may under another schema. */
@@ -301,8 +299,7 @@ static bool add_keyed(vsi_sqlite_reader *reader, const char *root_text, uint32_t
   vsi_sqlite_use keyed[VSI_SQLITE_SOURCES_MAX];
   int count = vsi_sqlite_program_sources(&a->program, root, sources);
   if (count > VSI_SQLITE_SOURCES_MAX || a->program.is_large) {
-    vsi_sqlite_promote(&uses->promotion, a->program.is_large ? VSI_SQLITE_OF_OPERATIONS : VSI_SQLITE_OF_KEYS,
-                       use->table);
+    vsi_sqlite_promote(&uses->promotion, use->table);
     return false;
   }
   int column = count > 0 ? find_key_column(reader, root_text, of) : VSI_SQLITE_ANY_ROW;
@@ -312,8 +309,7 @@ static bool add_keyed(vsi_sqlite_reader *reader, const char *root_text, uint32_t
     keyed[i].is_bound = sources[i].parameter;
     keyed[i].key = keyed[i].is_bound ? sources[i].parameter : sources[i].value;
     if (vsi_sqlite_tables_key(reader->tables, use->table, generation, keyed[i].column)) continue;
-    if (keyed[i].column >= VSI_SQLITE_KEYED_COLUMNS)
-      vsi_sqlite_promote(&uses->promotion, VSI_SQLITE_OF_COLUMNS, use->table);
+    if (keyed[i].column >= VSI_SQLITE_KEYED_COLUMNS) vsi_sqlite_promote(&uses->promotion, use->table);
     return false;
   }
   for (int i = 0; i < count; i++)
@@ -435,7 +431,7 @@ static void add_bound(vsi_sqlite_recording *recording, sqlite3_stmt *statement, 
     if (use.is_bound) {
       const uint32_t at = find_parameter(wanted, count, use.key);
       const bool is_known = at < count && are_known >> at & 1;
-      if (at == count) vsi_sqlite_promote(&recording->uses.promotion, VSI_SQLITE_OF_PARAMETERS, use.table);
+      if (at == count) vsi_sqlite_promote(&recording->uses.promotion, use.table);
       use.column = is_known ? use.column : VSI_SQLITE_ANY_ROW;
       use.key = is_known ? values[at] : 0;
       use.is_bound = false;
@@ -452,15 +448,11 @@ static void unite(vsi_sqlite_recording *recording, sqlite3_stmt *statement, know
   known->render = recording->number;
   recording->is_untracked |= known->is_untracked;
   recording->lacks_pages |= known->lacks_pages;
-  vsi_sqlite_promote(&recording->uses.promotion, known->promotion.bound, known->promotion.table);
+  if (known->promotion.is) vsi_sqlite_promote(&recording->uses.promotion, known->promotion.table);
 }
 
 bool vsi_sqlite_reader_knows_pages(const vsi_sqlite_reader *reader) {
-  sqlite3_int64 mapped = -1; /* queries the size instead of setting it */
-  if (!reader->cache.cache || !reader->file) return false;
-  if (reader->wants_file) return vsi_sqlite_file_is_watched(&reader->watch);
-  int result = reader->file->pMethods->xFileControl(reader->file, SQLITE_FCNTL_MMAP_SIZE, &mapped);
-  return result == SQLITE_NOTFOUND || (result == SQLITE_OK && mapped <= 0);
+  return reader->cache.cache && reader->file && vsi_sqlite_file_is_watched(&reader->watch);
 }
 
 static void learn_again(vsi_sqlite_reader *reader) {
@@ -506,9 +498,7 @@ void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, sqlite3 *db, void *owner,
       vsi_sqlite_ask(db, "SELECT count(*) FROM sqlite_temp_schema WHERE type IN ('table', 'view')", NULL, &odd) ||
       odd || vsi_sqlite_ask(db, "SELECT count(*) FROM pragma_database_list", NULL, &databases) || databases > 2;
   if (wants_pages) (void)vsi_sqlite_cache_learn(&reader->cache, db, owner);
-  reader->wants_file = wants_pages && vsi_sqlite_file_is_read_past_cache();
-  if (reader->wants_file && reader->cache.cache && reader->file)
-    (void)vsi_sqlite_file_watch(&reader->watch, reader->file, &reader->cache);
+  if (reader->cache.cache && reader->file) (void)vsi_sqlite_file_watch(&reader->watch, reader->file, &reader->cache);
 }
 
 void vsi_sqlite_reader_finish(vsi_sqlite_reader *reader) {

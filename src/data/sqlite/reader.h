@@ -17,7 +17,6 @@ typedef struct vsi_sqlite_reader {
   vsi_sqlite_cache cache;
   vsi_sqlite_watch watch;
   bool wants_pages; /* record file pages; false: tables only */
-  bool wants_file;  /* file pages may be read past the cache, so the file is watched, too */
   bool is_own;      /* the running statements belong to the library */
   bool is_odd;      /* names may have another meaning than in the database: a statement is kept until the next */
   struct vsi_sqlite_analysis *analysis; /* of the statement that is being prepared */
@@ -37,8 +36,7 @@ vestry_err vsi_sqlite_reader_load(sqlite3 *db, vsi_sqlite_tables *tables, uint32
 /* The authorizer. */
 int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const char *first, const char *second,
                                 const char *schema);
-/* Return whether all file pages that the connection reads are reported: its cache is known, and the file is watched, or
- * nothing is read past the cache. */
+/* Return whether all file pages that the connection reads are reported: its cache is known, and its file is watched. */
 bool vsi_sqlite_reader_knows_pages(const vsi_sqlite_reader *reader);
 /* Set whether the statements from now on belong to the library, and are not recorded. Returns the former value. */
 bool vsi_sqlite_reader_pause(vsi_sqlite_reader *reader, bool is_own);

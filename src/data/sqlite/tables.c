@@ -25,7 +25,7 @@ static void unite(vsi_sqlite_uses *uses, vsi_sqlite_use *ret_use) {
       uses->uses[count++] = uses->uses[i];
   }
   uses->count = count;
-  vsi_sqlite_promote(&uses->promotion, VSI_SQLITE_OF_KEYS, ret_use->table);
+  vsi_sqlite_promote(&uses->promotion, ret_use->table);
   ret_use->column = VSI_SQLITE_ANY_ROW;
   ret_use->is_bound = false;
   ret_use->key = 0;
@@ -63,10 +63,6 @@ void vsi_sqlite_uses_sort(vsi_sqlite_uses *uses) {
 void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses) {
   vsi_free(host, uses->uses);
   *uses = (vsi_sqlite_uses){.uses = NULL};
-}
-
-bool vsi_sqlite_uses_are_equal(const vsi_sqlite_use *one, const vsi_sqlite_use *other) {
-  return are_of_same_rows(one, other) && one->columns == other->columns;
 }
 
 static int compare_keys(const void *a, const void *b) {

@@ -33,23 +33,15 @@ typedef struct vsi_sqlite_use {
   bool is_bound;  /* in a kept statement: `key` is the number of the parameter that is bound to the key */
 } vsi_sqlite_use;
 
-/* The bounds beyond which a table's keys become any row of it; each is logged once. */
-typedef enum vsi_sqlite_bound_kind {
-  VSI_SQLITE_NO_BOUND,
-  VSI_SQLITE_OF_KEYS,       /* KEYS_MAX keys of the table */
-  VSI_SQLITE_OF_PARAMETERS, /* KEYS_MAX parameters of a statement */
-  VSI_SQLITE_OF_OPERATIONS, /* OPERATIONS_MAX of a statement's program (program.h) */
-  VSI_SQLITE_OF_COLUMNS     /* keys in the first KEYED_COLUMNS columns */
-} vsi_sqlite_bound_kind;
-
-/* The first such bound that reads have exceeded, and the table. */
+/* Whether reads look up more keys of a table than are followed, so that they count as reads of any row, and the first
+ * such table. */
 typedef struct vsi_sqlite_promotion {
-  vsi_sqlite_bound_kind bound;
+  bool is;
   uint32_t table;
 } vsi_sqlite_promotion;
 
-static inline void vsi_sqlite_promote(vsi_sqlite_promotion *promotion, vsi_sqlite_bound_kind bound, uint32_t table) {
-  if (!promotion->bound) *promotion = (vsi_sqlite_promotion){bound, table};
+static inline void vsi_sqlite_promote(vsi_sqlite_promotion *promotion, uint32_t table) {
+  if (!promotion->is) *promotion = (vsi_sqlite_promotion){true, table};
 }
 
 /* Several uses; each table once for each key. */
@@ -75,7 +67,6 @@ typedef struct vsi_sqlite_key {
 vestry_err vsi_sqlite_uses_add(const vestry_host *host, vsi_sqlite_uses *uses, const vsi_sqlite_use *use);
 void vsi_sqlite_uses_sort(vsi_sqlite_uses *uses);
 void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses);
-bool vsi_sqlite_uses_are_equal(const vsi_sqlite_use *one, const vsi_sqlite_use *other);
 /* Sort keys, and unite those that overlap or touch. Returns the number of keys that are left. */
 size_t vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count);
 /* Return where the keys of a table begin among sorted keys. */
