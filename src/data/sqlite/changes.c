@@ -55,35 +55,32 @@ static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t
   return changed;
 }
 
-/* Find the entry of a table. For rows changed earlier, values of columns without lookups were not noted.
- *  is_last  it is the table that was changed last */
-static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, const char *name,
-                 bool is_last) {
-  vsi_sqlite_use use = {.column = VSI_SQLITE_ANY_ROW};
+/* Find or add the entry of a table, and what is known of the table. For rows changed earlier, values of columns without
+ * lookups were not noted. Most changes concern the same table as the one before, also those of the next transaction.
+ * NULL: no memory */
+static vsi_sqlite_use *find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation,
+                            const char *name) {
   const uint32_t version = atomic_load_explicit(&tables->version, memory_order_acquire);
   bool is_known = changes->generation == generation && changes->version == version;
-  if (!is_last) {
+  size_t at = 0;
+  if (!*changes->name || strcmp(changes->name, name) != 0) {
     const size_t len = strlen(name);
-    is_known = false;
     changes->name[0] = '\0';
-    if (vsi_sqlite_tables_find(tables, name, &changes->table)) return false;
+    if (vsi_sqlite_tables_find(tables, name, &changes->table)) return NULL;
     if (len <= VSI_SQLITE_NAME_MOST) memcpy(changes->name, name, len + 1);
+    is_known = false;
   }
-  use.table = changes->table;
-  if (!is_known) (void)vsi_sqlite_tables_ask(tables, use.table, generation, &changes->known);
-  changes->version = version;
-  for (changes->use = 0; changes->use < changes->uses.count; changes->use++)
-    if (changes->uses.uses[changes->use].table == use.table) break;
-  use.known_columns = changes->known.keyed;
-  if (changes->use == changes->uses.count) {
-    if (VSI_ARRAY_RESERVE(tables->host, changes->uses.uses, changes->uses.count, changes->uses.room, 1)) return false;
-    changes->uses.uses[changes->uses.count++] = use;
-  } else {
-    changes->uses.uses[changes->use].known_columns &= use.known_columns;
-  }
+  if (!is_known) (void)vsi_sqlite_tables_ask(tables, changes->table, generation, &changes->known);
   changes->generation = generation;
-  changes->is_used = *changes->name;
-  return true;
+  changes->version = version;
+  while (at < changes->uses.count && changes->uses.uses[at].table != changes->table) at++;
+  if (at == changes->uses.count) {
+    if (VSI_ARRAY_RESERVE(tables->host, changes->uses.uses, changes->uses.count, changes->uses.room, 1)) return NULL;
+    changes->uses.uses[changes->uses.count++] =
+        (vsi_sqlite_use){.table = changes->table, .column = VSI_SQLITE_ANY_ROW, .known_columns = UINT64_MAX};
+  }
+  changes->uses.uses[at].known_columns &= changes->known.keyed;
+  return &changes->uses.uses[at];
 }
 
 /* Add a value to a run that contains it, or that it extends. */
@@ -97,7 +94,7 @@ static bool extend(vsi_sqlite_key *run, const vsi_sqlite_key *added) {
 }
 
 static bool add_key(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, int32_t column, int64_t key) {
-  const vsi_sqlite_key added = {key, key, changes->uses.uses[changes->use].table, column};
+  const vsi_sqlite_key added = {key, key, changes->table, column};
   vsi_sqlite_key *last = changes->keys_count ? &changes->keys[changes->keys_count - 1] : NULL;
   for (size_t i = changes->keys_count; i-- && changes->keys_count - i <= 4;) {
     vsi_sqlite_key *at = &changes->keys[i], former;
@@ -134,8 +131,8 @@ static bool note_column(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, 
          (!sqlite3_preupdate_new(db, (int)column, &value) && note_value(tables, changes, value, column));
 }
 
-static void note_keys(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, const vsi_sqlite_row *row) {
-  vsi_sqlite_use *use = &changes->uses.uses[changes->use];
+static void note_keys(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, vsi_sqlite_use *use,
+                      const vsi_sqlite_row *row) {
   uint64_t wanted = use->known_columns & ~VSI_SQLITE_ROWS;
   if (use->known_columns & VSI_SQLITE_ROWS &&
       ((row->operation != SQLITE_INSERT && !add_key(tables, changes, VSI_SQLITE_ROWID, row->old_rowid)) ||
@@ -147,8 +144,8 @@ static void note_keys(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, co
 }
 
 /* Note the changed columns of a row whose rowid stays. */
-static void compare_row(const vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, const vsi_sqlite_row *row) {
-  vsi_sqlite_use *use = &changes->uses.uses[changes->use];
+static void compare_row(const vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, vsi_sqlite_use *use,
+                        const vsi_sqlite_row *row) {
   const vsi_sqlite_known *known = &changes->known;
   if (use->columns == VSI_SQLITE_ALL_COLUMNS) return;
   if (changes->compared_count++ >= tables->max_changes_count) {
@@ -163,15 +160,13 @@ static void compare_row(const vsi_sqlite_tables *tables, vsi_sqlite_changes *cha
 
 void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, const vsi_sqlite_row *row) {
   const uint32_t generation = atomic_load_explicit(&tables->generation, memory_order_acquire);
-  const bool is_last = *changes->name && strcmp(changes->name, row->table) == 0;
-  changes->are_unknown |= changes->uses.count && changes->generation != generation;
-  if (!changes->are_unknown && !(is_last && changes->is_used))
-    changes->are_unknown = !find(changes, tables, generation, row->table, is_last);
-  if (changes->are_unknown) return;
-  vsi_sqlite_use *use = &changes->uses.uses[changes->use];
-  if (use->known_columns) note_keys(tables, changes, row);
+  if (changes->uses.count && changes->generation != generation) changes->are_unknown = true;
+  vsi_sqlite_use *use = changes->are_unknown ? NULL : find(changes, tables, generation, row->table);
+  changes->are_unknown = !use;
+  if (!use) return;
+  if (use->known_columns) note_keys(tables, changes, use, row);
   if (row->operation == SQLITE_UPDATE && row->old_rowid == row->new_rowid && changes->known.read)
-    compare_row(tables, changes, row);
+    compare_row(tables, changes, use, row);
   else
     use->columns = VSI_SQLITE_ALL_COLUMNS;
 }
@@ -183,7 +178,7 @@ void vsi_sqlite_changes_clear(const vestry_host *host, vsi_sqlite_changes *chang
     changes->keys_room = 0;
   }
   changes->uses.count = changes->keys_count = 0;
-  changes->are_unknown = changes->are_many = changes->is_used = false;
+  changes->are_unknown = changes->are_many = false;
   changes->compared_count = 0;
 }
 

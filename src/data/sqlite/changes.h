@@ -15,12 +15,9 @@ typedef struct vsi_sqlite_changes {
   size_t keys_count, keys_room;
   bool are_unknown; /* there was no memory for all of them */
   bool are_many;    /* more than max_changes_count of the tables: some keys or compared columns are missing */
-  /* The table that was changed last, because most changes concern the same table, also those of the next
-   * transaction. */
+  /* The table that was changed last, also in a former transaction. */
   char name[VSI_SQLITE_NAME_MOST + 1]; /* empty: none */
-  uint32_t table;
-  bool is_used; /* it is in uses, at `use` */
-  uint32_t use, generation;
+  uint32_t table, generation;
   uint32_t version; /* of the tables, when `known` was read */
   vsi_sqlite_known known;
   uint32_t compared_count; /* rows of this transaction whose columns were compared */

@@ -114,9 +114,8 @@ static bool put(vestry_sqlite_connection *connection) {
   vsi_sqlite_changes *changes = &connection->changes;
   const uint32_t number = connection->at.number;
   if (number - database->seen - 1 >= VSI_SQLITE_RING) return false;
-  if (__builtin_expect(changes->uses.count > 1, 0)) vsi_sqlite_uses_sort(&changes->uses);
-  if (__builtin_expect(changes->keys_count > 1, 0))
-    changes->keys_count = vsi_sqlite_keys_sort(changes->keys, changes->keys_count);
+  vsi_sqlite_uses_sort(&changes->uses);
+  changes->keys_count = vsi_sqlite_keys_sort(changes->keys, changes->keys_count);
   vsi_sqlite_commit *made =
       vsi_alloc(database->host, vsi_sqlite_commit_bytes_of(changes->uses.count, changes->keys_count, 0));
   if (!made) return false;

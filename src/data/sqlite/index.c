@@ -229,16 +229,11 @@ static bool is_current(const void *ctx, group *g) {
  * REFRESH     the set's renders run again */
 typedef enum verdict { NOTHING, INVALIDATE, REFRESH } verdict;
 
-static bool meets(const vsi_sqlite_commit *commit, const vsi_sqlite_use *changed, const vsi_sqlite_use *uses,
-                  size_t count) {
-  return vsi_sqlite_uses_meet(uses, sizeof *uses, count, changed, 1, commit->keys, commit->keys_count);
-}
-
 /* Return the changed table for which a commit concerns reads, considering only tables; NULL: none. */
 static const vsi_sqlite_use *match(const vsi_sqlite_commit *commit, const content *r) {
   for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++)
-    if (meets(commit, &commit->uses[i], r->of->uses, r->of->uses_count) ||
-        meets(commit, &commit->uses[i], r->own, r->own_count))
+    if (vsi_sqlite_uses_meet(r->of->uses, r->of->uses_count, &commit->uses[i], commit->keys, commit->keys_count) ||
+        vsi_sqlite_uses_meet(r->own, r->own_count, &commit->uses[i], commit->keys, commit->keys_count))
       return &commit->uses[i];
   return NULL;
 }

@@ -91,7 +91,7 @@ void vsi_sqlite_reads_fail(const void *owner, bool is_aside, vestry_err error) {
   recording->wants_again |= error == VESTRY_LIMIT || error == VESTRY_BUSY || error == VESTRY_NO_MEMORY;
 }
 
-int vsi_sqlite_compare_pages(const void *a, const void *b) {
+static int compare_pages(const void *a, const void *b) {
   uint32_t first = *(const uint32_t *)a, second = *(const uint32_t *)b;
   return (first > second) - (first < second);
 }
@@ -100,6 +100,6 @@ uint32_t vsi_sqlite_reads_sort(vsi_sqlite_recording *recording) {
   uint32_t count = 0;
   for (uint32_t i = 0; i < recording->slots_count; i++)
     if (recording->slots[i]) recording->slots[count++] = recording->slots[i];
-  if (count > 1) qsort(recording->slots, count, sizeof *recording->slots, vsi_sqlite_compare_pages);
+  if (count > 1) qsort(recording->slots, count, sizeof *recording->slots, compare_pages);
   return count;
 }

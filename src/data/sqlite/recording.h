@@ -51,8 +51,6 @@ static inline bool vsi_sqlite_are_recorded(void) {
 static inline vsi_sqlite_recording *vsi_sqlite_reads_of(const void *owner) {
   return vsi_sqlite_are_recorded() ? vsi_sqlite_reads_find(owner) : NULL;
 }
-/* Compare two numbers of file pages, for qsort and bsearch. */
-int vsi_sqlite_compare_pages(const void *a, const void *b);
 /* Sort the file pages, in place of the hash table. Returns their number; the array belongs to the recording. */
 uint32_t vsi_sqlite_reads_sort(vsi_sqlite_recording *recording);
 

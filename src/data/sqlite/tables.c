@@ -119,18 +119,12 @@ static bool matches_rows(const vsi_sqlite_use *read, const vsi_sqlite_use *chang
   return !(changed->known_columns & vsi_sqlite_key_column(read->column)) || contain(keys, keys_count, &wanted);
 }
 
-bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t stride, size_t read_count, const vsi_sqlite_use *changed,
-                          size_t changed_count, const vsi_sqlite_key *keys, size_t keys_count) {
-  while (read_count && changed_count) {
-    if (read->table > changed->table) {
-      changed++, changed_count--;
-      continue;
-    }
-    if (read->table == changed->table && read->columns & changed->columns &&
-        matches_rows(read, changed, keys, keys_count))
+bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const vsi_sqlite_use *changed,
+                          const vsi_sqlite_key *keys, size_t keys_count) {
+  for (size_t i = 0; i < read_count && read[i].table <= changed->table; i++)
+    if (read[i].table == changed->table && read[i].columns & changed->columns &&
+        matches_rows(&read[i], changed, keys, keys_count))
       return true;
-    read = (const vsi_sqlite_use *)((const char *)read + stride), read_count--;
-  }
   return false;
 }
 

@@ -71,9 +71,9 @@ void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses);
 size_t vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count);
 /* Return where the keys of a table begin among sorted keys. */
 size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t table);
-/* Return whether a change concerns a read. All arrays are sorted. stride: bytes from one read to the next. */
-bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t stride, size_t read_count, const vsi_sqlite_use *changed,
-                          size_t changed_count, const vsi_sqlite_key *keys, size_t keys_count);
+/* Return whether a change of a table concerns reads. All arrays are sorted. */
+bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const vsi_sqlite_use *changed,
+                          const vsi_sqlite_key *keys, size_t keys_count);
 
 /* The columns of a table. */
 typedef struct vsi_sqlite_columns {
