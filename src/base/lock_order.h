@@ -51,7 +51,6 @@
   INNERMOST(SQLITE_TABLES, "vsi_sqlite_tables.lock", "data/sqlite/tables.h: lock")                                     \
   INNERMOST(SQL_POOL, "vestry_sql_pool.lock", "data/sql/sql.h: lock")                                                  \
   INNERMOST(POSTGRES_FOLLOWER, "vsi_postgres_follower.lock", "data/postgres/follower.c: lock")                         \
-  INNERMOST(POSTGRES_TOPICS, "vestry_postgres_topics.lock", "data/postgres/topics.c: lock")                            \
   INNERMOST(SQLITE_CACHE, "the page cache's lock", "data/sqlite/cache.c: lock")                                        \
   INNERMOST(EXCHANGE, "a memory exchange's lock", "testing/exchange.h: lock")                                          \
   INNERMOST(GATE, "an adapter's gate", "adapter/web/gate.h: lock")                                                     \

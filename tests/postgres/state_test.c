@@ -495,8 +495,7 @@ static void unfollow(followed *f) {
 }
 
 static uint64_t topics_starts(const followed *f) {
-  const vsi_postgres_topics_stats stats = vsi_postgres_topics_stats_get(f->topics);
-  return stats.is_listening ? stats.starts_count : 0;
+  return f->topics->is_listening ? f->topics->starts_count : 0;
 }
 
 static uint64_t starts(followed *f) {

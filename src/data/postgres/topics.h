@@ -3,21 +3,27 @@
 #ifndef VSI_POSTGRES_TOPICS_H
 #define VSI_POSTGRES_TOPICS_H
 
+#include "data/postgres/pool.h"
 #include "vestry/data/postgres_topics.h"
 
-/* Refresh pages for all commits so far; call vestry_pages_settle afterwards. OK | TIMEOUT | INVALID (this thread has a
- * transaction of the pool) | the errors of vestry_sql_run_alone */
-vestry_err vsi_postgres_topics_settle(vestry_postgres_topics *topics, uint64_t timeout_ms, uint64_t *ret_seq);
+enum { VSI_POSTGRES_TOPICS_NAME_BYTES = 40 };
 
-/* Counters since the receiver was created, and the current state. received_count = refreshed_count + refused_count. */
-typedef struct vsi_postgres_topics_stats {
-  bool is_listening;
-  uint64_t starts_count;    /* times that receiving began; each refreshes every page */
-  uint64_t received_count;  /* topics that were received */
-  uint64_t refreshed_count; /* topics that were refreshed */
-  uint64_t refused_count;   /* texts that cannot be topics: longer than VESTRY_PAGE_TOPIC_MAX_BYTES */
-} vsi_postgres_topics_stats;
-
-vsi_postgres_topics_stats vsi_postgres_topics_stats_get(vestry_postgres_topics *topics);
+struct vestry_postgres_topics {
+  vestry_pages *pages;
+  vsi_postgres_pool *pool;
+  uint32_t silence_ms;
+  char name[VSI_POSTGRES_TOPICS_NAME_BYTES]; /* of its own channel, by which it checks that notifications arrive */
+  vsi_postgres_thread thread;
+  uint64_t server; /* its start (VSI_POSTGRES_STARTED) */
+  vsi_repeated_log failures;
+  /* Belongs to the thread; before it starts, to vestry_postgres_topics_create. */
+  PGconn *db;      /* NULL: not connected */
+  bool has_come;   /* its own notification has arrived */
+  const char *why; /* reason why it stopped receiving */
+  /* Any thread; relaxed, because they are mere counters. */
+  _Atomic(bool) is_listening;
+  _Atomic(unsigned) starts_count;  /* times that receiving began; each refreshes every page */
+  _Atomic(unsigned) refused_count; /* texts that cannot be topics, because they are longer */
+};
 
 #endif
