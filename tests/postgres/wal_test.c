@@ -287,11 +287,10 @@ TEST_CASE(invalid_wal_is_rejected_with_a_reason) {
   reported expected;
   write_all(&w, &expected, 15);
   enum { RECORD = 40 }; /* behind the first page's header */
-  assert_rejected(&w, 17, 0, 0xD110, 2, VESTRY_MALFORMED, "the page at 0/30000 is PostgreSQL 15's, not 17's");
+  assert_rejected(&w, 17, 0, 0xD110, 2, VESTRY_MALFORMED, "the magic number of the page at 0/30000 is D110, not D116");
   assert_rejected(&w, 15, 0, 0xD199, 2, VESTRY_MALFORMED, "the magic number of the page at 0/30000 is D199, not D110");
   assert_rejected(&w, 15, 0, 0x10D1, 2, VESTRY_UNSUPPORTED,
                   "the page at 0/30000 is from a machine with the other byte order");
-  assert_rejected(&w, 15, 0, 0x16D1, 2, VESTRY_UNSUPPORTED, "the other byte order"); /* and of another version */
   assert_rejected(&w, 15, 2, 0x12, 2, VESTRY_MALFORMED, "flags");
   assert_rejected(&w, 15, 2, 0, 2, VESTRY_MALFORMED, "the length of the header");
   assert_rejected(&w, 15, 8, 1, 8, VESTRY_MALFORMED, "the address of the page at 0/30000 is 1, not 30000");
@@ -334,14 +333,10 @@ TEST_CASE(impossible_positions_and_sizes_are_invalid) {
 }
 
 TEST_CASE(unknown_versions_have_no_format) {
-  for (size_t i = 0; i < MAJORS; i++) {
-    assert_int_equal(vsi_postgres_format_of(majors[i])->major, majors[i]);
-    assert_int_equal(vsi_postgres_format_major(vsi_postgres_format_of(majors[i])->magic), majors[i]);
-  }
+  for (size_t i = 0; i < MAJORS; i++) assert_int_equal(vsi_postgres_format_of(majors[i])->major, majors[i]);
   assert_null(vsi_postgres_format_of(12));
   assert_null(vsi_postgres_format_of(19));
   assert_null(vsi_postgres_format_of(0));
-  assert_int_equal(vsi_postgres_format_major(0xD117), 0);
 }
 
 /* ------------------------------------------------------------------------------------------------------- memory --- */

@@ -72,12 +72,6 @@ bool vsi_postgres_format_locks_all(unsigned version) {
   return format && version % 10000 >= format->locks_all;
 }
 
-unsigned vsi_postgres_format_major(uint16_t magic) {
-  for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-    if (formats[i].magic == magic) return formats[i].major;
-  return 0;
-}
-
 #define PLACE         "%" PRIX32 "/%" PRIX32
 #define PLACE_OF(lsn) (uint32_t)((lsn) >> 32), (uint32_t)(lsn)
 
@@ -246,11 +240,7 @@ static vestry_err take_page_head(vsi_postgres_wal *wal, uint64_t at) {
   uint64_t place = vsi_postgres_load_u64(wal->page_head + 8);
   uint32_t left = vsi_postgres_load_u32(wal->page_head + 16);
   if (magic != wal->is.format->magic) {
-    unsigned major = vsi_postgres_format_major(magic);
-    if (major)
-      return fail(wal, VESTRY_MALFORMED, "the page at " PLACE " is PostgreSQL %u's, not %u's", PLACE_OF(at), major,
-                  wal->is.format->major);
-    if (vsi_postgres_format_major((uint16_t)(magic << 8 | magic >> 8)))
+    if (magic == __builtin_bswap16(wal->is.format->magic))
       return fail(wal, VESTRY_UNSUPPORTED,
                   "the page at " PLACE " is from a machine with the other byte order, which is not supported",
                   PLACE_OF(at));

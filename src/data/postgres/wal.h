@@ -28,9 +28,6 @@ const vsi_postgres_format *vsi_postgres_format_of(unsigned major);
 /* Return whether a server of that version (150013: 15.13) locks everything that it reads. In earlier versions, a bitmap
  * scan that needs no column locks no rows on pages that are all-visible. */
 bool vsi_postgres_format_locks_all(unsigned version);
-/* Return the version whose pages begin with that number, for messages; 0: unknown. */
-unsigned vsi_postgres_format_major(uint16_t magic);
-
 /* The resource manager of a record; records of other managers are not passed on. */
 typedef enum vsi_postgres_manager {
   VSI_POSTGRES_TRANSACTION = 1,
