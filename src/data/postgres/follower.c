@@ -14,7 +14,7 @@
  *
  * The order of a start is:
  * 1. find the position of the WAL;
- * 2. take a transaction number, for a transaction of the follower itself;
+ * 2. take a transaction number, for a transaction of the follower itself, by the same statement;
  * 3. read the WAL from that position.
  * So all records of a transaction with a later number are after that position.
  *
@@ -80,8 +80,7 @@ struct vsi_postgres_follower {
   /* Guarded by lock. */
   vsi_postgres_following state;
   uint64_t requested, answered; /* waits are numbered: the last one that began, and the last one that was served */
-  uint64_t awaited;             /* the least position for which a thread waits; UINT64_MAX: none waits */
-  bool pauses;                  /* it does not wait for the socket, so WAL that comes does not wake it */
+  uint64_t wanted;              /* the last position for which a thread waits */
   uint64_t place;               /* position: all WAL before it was followed */
   uint64_t behind_since_ns;     /* time since when there is WAL that was not read; 0: there is none */
   vestry_postgres_stats stats;  /* those of following */
@@ -98,7 +97,6 @@ struct vsi_postgres_follower {
   uint32_t paused_ms;                 /* the pause after the last read; 0: none */
   uint32_t look_ms;
   bool was_refused;     /* the last start failed */
-  bool has_logged_over; /* a transaction with too many keys was logged */
   unsigned alone_count; /* failed attempts in a row while other connections succeeded */
   vsi_repeated_log failures;
 };
@@ -226,18 +224,6 @@ static vestry_err ask(follower *f, const char *sql, int columns, PGresult **ret_
   return vsi_postgres_ask_own(&call, f->side, sql, columns, ret_result);
 }
 
-/* Get a transaction number that is larger than that of any other transaction with a number. The upper limit of a
- * snapshot would not do: it lies directly after the last transaction that has ended, and running transactions may have
- * larger numbers. */
-static vestry_err query_number(follower *f, uint64_t *ret_number) {
-  PGresult *row;
-  vestry_err error = ask(f, "SELECT pg_current_xact_id()", 1, &row);
-  if (error) return error;
-  *ret_number = strtoull(PQgetvalue(row, 0, 0), NULL, 10);
-  PQclear(row);
-  return *ret_number ? VESTRY_OK : VESTRY_IO;
-}
-
 static uint32_t number_at(const PGresult *rows, int row, int column) {
   return (uint32_t)strtoul(PQgetvalue(rows, row, column), NULL, 10);
 }
@@ -307,14 +293,13 @@ static vestry_err has_composite(follower *f, const vsi_postgres_keys *keys, bool
 
 /* Count transactions with too many keys, and log the first one. */
 static void note_over(follower *f) {
-  if (!f->has_logged_over)
+  if (!f->stats.over_transaction_keys_count)
     vsi_log(
         f->host, VESTRY_LOG_WARN,
         "follower of commits, %s: a transaction has written more parts of tables and indexes than "
         "max_transaction_keys (%zu) of vestry_postgres_options, so it renders all pages that have read the database; "
         "write less at once, or raise max_transaction_keys",
         f->is.pool->is.name, f->is.max_keys);
-  f->has_logged_over = true;
   vsi_mutex_lock(&f->lock);
   f->stats.over_transaction_keys_count += f->transactions.over_count;
   vsi_mutex_unlock(&f->lock);
@@ -330,9 +315,13 @@ static vestry_err take_commit(void *ctx, uint32_t xid, vsi_postgres_keys *keys, 
 
 /* Data of the server. UNSUPPORTED: it cannot be followed in its present state. */
 typedef struct facts {
-  uint32_t database, page_bytes, segment_bytes, timeline;
-  uint64_t at;      /* current position of the WAL */
+  uint32_t database, page_bytes, segment_bytes;
   uint64_t started; /* VSI_POSTGRES_STARTED */
+  uint64_t at;      /* current position of the WAL */
+  /* A transaction number that is larger than that of any other transaction with a number. The upper limit of a snapshot
+   * would not do: it lies directly after the last transaction that has ended, and running transactions may have larger
+   * numbers. */
+  uint64_t number;
   const vsi_postgres_format *format;
 } facts;
 
@@ -343,6 +332,8 @@ static vestry_err read_facts(follower *f, const PGresult *row, facts *ret_facts)
   ret_facts->page_bytes = number_at(row, 0, 3);
   ret_facts->segment_bytes = number_at(row, 0, 4);
   ret_facts->started = strtoull(PQgetvalue(row, 0, 5), NULL, 10);
+  ret_facts->at = strtoull(PQgetvalue(row, 0, 6), NULL, 10);
+  ret_facts->number = strtoull(PQgetvalue(row, 0, 7), NULL, 10);
   ret_facts->format = vsi_postgres_format_of(f->major);
   if (!ret_facts->format)
     return vsi_refuse(&call, VESTRY_UNSUPPORTED,
@@ -358,11 +349,13 @@ static vestry_err find_facts(follower *f, facts *ret_facts) {
   static const char sql[] =
       "SELECT current_setting('server_version_num'), pg_is_in_recovery(), (SELECT oid FROM pg_database WHERE datname = "
       "current_database()), (SELECT setting FROM pg_settings WHERE name = 'wal_block_size'), (SELECT setting FROM "
-      "pg_settings WHERE name = 'wal_segment_size'), " VSI_POSTGRES_STARTED;
+      "pg_settings WHERE name = 'wal_segment_size'), " VSI_POSTGRES_STARTED
+      ", CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() - '0/0' END, CASE WHEN NOT "
+      "pg_is_in_recovery() THEN pg_current_xact_id() END";
   const vsi_call call = call_of(f);
   PGresult *row;
   vestry_err error = vsi_postgres_connect(&call, f->is.pool->url, true, NULL, &f->side);
-  if (!error) error = ask(f, sql, 6, &row);
+  if (!error) error = ask(f, sql, 8, &row);
   if (error) return error;
   error = read_facts(f, row, ret_facts);
   PQclear(row);
@@ -399,31 +392,16 @@ static void begin_transactions(follower *f, const facts *is) {
                                                            .ctx = f};
 }
 
-static bool read_place(const PGresult *row, facts *ret_facts) {
-  unsigned high, low;
-  if (sscanf(PQgetvalue(row, 0, 2), "%X/%X", &high, &low) != 2) return false;
-  ret_facts->timeline = number_at(row, 0, 1);
-  ret_facts->at = (uint64_t)high << 32 | low;
-  return true;
-}
-
-/* Connect for replication, and find the position of the WAL. */
-static vestry_err open_stream(follower *f, facts *of) {
+/* Connect for replication. */
+static vestry_err open_stream(follower *f, const facts *of) {
   const vsi_call call = call_of(f);
-  stream *is = &f->stream;
   uint64_t server;
-  PGresult *row;
-  vestry_err error = vsi_postgres_connect(&call, f->is.pool->url, true, "database", &is->db);
-  if (!error) error = vsi_postgres_pool_join(f->is.pool, &call, is->db, &server);
+  vestry_err error = vsi_postgres_connect(&call, f->is.pool->url, true, "database", &f->stream.db);
+  if (!error) error = vsi_postgres_pool_join(f->is.pool, &call, f->stream.db, &server);
   if (error) return error;
   atomic_store_explicit(&f->server, server, memory_order_relaxed);
-  if (of->started != server)
-    return vsi_refuse(&call, VESTRY_LIMIT, "two connections have reached two different servers");
-  error = vsi_postgres_ask_own(&call, is->db, "IDENTIFY_SYSTEM", 3, &row);
-  if (error) return error;
-  if (!read_place(row, of)) error = vsi_refuse(&call, VESTRY_IO, "the server does not report the position of its WAL");
-  PQclear(row);
-  return error;
+  if (of->started == server) return VESTRY_OK;
+  return vsi_refuse(&call, VESTRY_LIMIT, "two connections have reached two different servers");
 }
 
 /* Start the stream, from the page that contains the position. */
@@ -441,8 +419,8 @@ static vestry_err start_stream(follower *f, const facts *of) {
   if (vsi_postgres_wal_init(&is->wal, &options))
     return vsi_refuse(&call, VESTRY_IO, "the WAL has an invalid size of pages or segments");
   is->end = options.at;
-  snprintf(sql, sizeof sql, "START_REPLICATION PHYSICAL %" PRIX32 "/%" PRIX32 " TIMELINE %" PRIu32,
-           (uint32_t)(options.at >> 32), (uint32_t)options.at, of->timeline);
+  snprintf(sql, sizeof sql, "START_REPLICATION PHYSICAL %" PRIX32 "/%" PRIX32, (uint32_t)(options.at >> 32),
+           (uint32_t)options.at);
   PGresult *result = vsi_postgres_ask(is->db, sql, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
   const bool is_copy = PQresultStatus(result) == PGRES_COPY_BOTH;
   vestry_err error = is_copy ? VESTRY_OK : vsi_postgres_fail(&call, is->db, result, sql);
@@ -455,17 +433,15 @@ static vestry_err start_stream(follower *f, const facts *of) {
 
 static vestry_err begin(follower *f) {
   facts is = {0};
-  uint64_t to;
   vestry_err error = find_facts(f, &is);
   if (!error) error = open_stream(f, &is);
-  if (!error) error = query_number(f, &to);
   if (!error) error = find_catalogs(f);
   if (!error) error = ask(f, prepare_snapshot, 0, NULL);
   if (error) return error;
   begin_transactions(f, &is);
   f->from = is.at;
   error = start_stream(f, &is);
-  if (!error) vsi_postgres_index_start(f->is.index, to);
+  if (!error) vsi_postgres_index_start(f->is.index, is.number);
   return error;
 }
 
@@ -484,13 +460,13 @@ static uint64_t unread(const stream *is) {
   return is->end > is->wal.at ? is->end - is->wal.at : 0;
 }
 
-/* Report the position. Returns whether to continue without rest, because a thread has begun to wait meanwhile. */
-static bool report_position(follower *f, uint64_t requested) {
+/* Announce the position to waiting threads, and that waits up to this number were served. */
+static void report_position(follower *f, uint64_t requested) {
   const vsi_postgres_wal *wal = &f->stream.wal;
   vsi_mutex_lock(&f->lock);
   f->stats.read_bytes += f->place && wal->at > f->place ? wal->at - f->place : 0;
   f->place = wal->at;
-  f->answered = requested;
+  if (f->place >= f->wanted) f->answered = requested;
   f->stats.records_count += wal->records_count - f->records_reported;
   f->records_reported = wal->records_count;
   f->stats.lag_bytes = unread(&f->stream);
@@ -498,19 +474,14 @@ static bool report_position(follower *f, uint64_t requested) {
     f->behind_since_ns = 0;
   else if (!f->behind_since_ns)
     f->behind_since_ns = vsi_monotonic_ns();
-  const bool is_reached = f->place >= f->awaited, goes_on = f->requested != requested && (is_reached || f->paused_ms);
-  if (is_reached && !goes_on) f->awaited = UINT64_MAX;
-  f->pauses = f->paused_ms && !goes_on;
   vsi_mutex_unlock(&f->lock);
-  if (is_reached) pthread_cond_broadcast(&f->moved); /* unlocked, so that the woken threads need not wait again */
-  return goes_on;
+  pthread_cond_broadcast(&f->moved); /* unlocked, so that the woken threads need not wait again */
 }
 
 static uint64_t requested_of(follower *f, bool *ret_is_requested) {
   vsi_mutex_lock(&f->lock);
   uint64_t requested = f->requested;
   *ret_is_requested = requested != f->answered;
-  f->pauses = false;
   vsi_mutex_unlock(&f->lock);
   return requested;
 }
@@ -547,10 +518,8 @@ static uint32_t pause_after(follower *f, uint64_t new_bytes) {
 
 /* Wait until there is work. WAL that comes after a pause is read at once. */
 static void rest(follower *f, uint32_t ms) {
-  if (f->paused_ms)
-    (void)vsi_postgres_thread_wait(&f->thread, -1, ms < f->paused_ms ? ms : f->paused_ms);
-  else
-    (void)vsi_postgres_thread_wait(&f->thread, PQsocket(f->stream.db), ms);
+  const int fd = f->paused_ms ? -1 : PQsocket(f->stream.db);
+  (void)vsi_postgres_thread_wait(&f->thread, fd, f->paused_ms && f->paused_ms < ms ? f->paused_ms : ms);
 }
 
 /* Follow until it ends: is_over, or an error. */
@@ -571,9 +540,9 @@ static vestry_err follow(follower *f) {
     if (!error && !more) error = check_silence(&f->stream, f->is.silence_ms, &silent_ms);
     if (error) break;
     f->paused_ms = more ? 0 : pause_after(f, new_bytes);
-    const bool goes_on = report_position(f, requested) || more;
+    report_position(f, requested);
     report_in_time(&f->stream);
-    if (!goes_on) rest(f, ms < silent_ms ? ms : silent_ms);
+    if (!more) rest(f, ms < silent_ms ? ms : silent_ms);
   }
   return error;
 }
@@ -595,7 +564,7 @@ static vestry_err go(follower *f) {
   f->look_ms = 0;
   f->records_reported = 0;
   vsi_mutex_lock(&f->lock);
-  f->place = 0;
+  f->place = f->wanted = 0; /* positions of another server may be later */
   vsi_mutex_unlock(&f->lock);
   set(f, VSI_POSTGRES_GOING);
   vestry_err error = follow(f);
@@ -670,18 +639,15 @@ static bool has_followed(follower *f, uint64_t place) {
   return has_read && vsi_postgres_index_waits(f->is.index) <= VSI_POSTGRES_SOME;
 }
 
-/* The thread is not woken if the WAL of the position will wake it. */
 vestry_err vsi_postgres_follower_wait(follower *f, uint64_t place, uint64_t until_ns) {
-  const bool strays = has_strayed(f);
   bool is_in_time = true;
-  if (!strays && has_followed(f, place)) return VESTRY_OK;
+  if (!has_strayed(f) && has_followed(f, place)) return VESTRY_OK;
   vsi_mutex_lock(&f->lock);
   const uint64_t number = ++f->requested;
-  if (strays || f->state != VSI_POSTGRES_GOING || f->pauses || f->place >= place) vsi_postgres_thread_wake(&f->thread);
-  while (is_in_time && (f->answered < number || f->place < place || f->state != VSI_POSTGRES_GOING)) {
-    if (place < f->awaited) f->awaited = place;
+  if (place > f->wanted) f->wanted = place;
+  vsi_postgres_thread_wake(&f->thread);
+  while (is_in_time && (f->answered < number || f->place < place || f->state != VSI_POSTGRES_GOING))
     is_in_time = vsi_wait_until(&f->moved, &f->lock, until_ns);
-  }
   vsi_mutex_unlock(&f->lock);
   return is_in_time ? VESTRY_OK : VESTRY_TIMEOUT;
 }
@@ -703,7 +669,6 @@ vestry_err vsi_postgres_follower_create(const vsi_postgres_follower_options *opt
   if (!f) return VESTRY_NO_MEMORY;
   f->is = *options;
   f->host = options->pool->is.host;
-  f->awaited = UINT64_MAX;
   vsi_mutex_init(&f->lock, VSI_LOCK_POSTGRES_FOLLOWER);
   pthread_cond_init(&f->moved, NULL);
   vestry_err error = vsi_postgres_thread_init(&f->thread);

@@ -12,7 +12,7 @@ struct vestry_postgres_topics {
   vestry_pages *pages;
   vsi_postgres_pool *pool;
   uint32_t silence_ms;
-  char name[VSI_POSTGRES_TOPICS_NAME_BYTES]; /* of its own channel, by which it checks that notifications arrive */
+  char name[VSI_POSTGRES_TOPICS_NAME_BYTES]; /* a channel, by which it checks that notifications arrive */
   vsi_postgres_thread thread;
   uint64_t server; /* its start (VSI_POSTGRES_STARTED) */
   vsi_repeated_log failures;
