@@ -43,7 +43,7 @@ MUTATIONS = {
               ";"),
     "failure": ("run.c", "if (!of) return;", "if (true) return;"),
     "stop": ("database.c", "vsi_postgres_index_stop(database->index);", ";"),
-    "brief": ("read_set.c", "f->is_short = !vestry_sql_integer(row, IS_ENOUGH);", "f->is_short = false;"),
+    "brief": ("read_set.c", "CAN_BE_CAUGHT) && !f->is_caught;", "CAN_BE_CAUGHT) && false;"),
     "prepared": ("record.c", "operation == COMMIT || operation == COMMIT_PREPARED, .xid", "operation == COMMIT, .xid"),
     "caught": ("read_set.c", "WHERE one.can_catch AND c.oid", "WHERE one.can_catch AND false AND c.oid"),
 }

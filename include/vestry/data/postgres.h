@@ -45,8 +45,8 @@ typedef struct vestry_postgres vestry_postgres;
  *    followed.
  *  The level is determined by vestry_postgres_create, and again whenever the server comes back; the log has the level,
  *  the reason, and the settings to change. READS and TABLES need a user with REPLICATION, wal_level replica or higher
- *  (the default), a free WAL sender, the primary, and PostgreSQL 13 to 18. If the server has no memory for more locks,
- *  renders are followed at level TABLES for fallback_ms. */
+ *  (the default), a free WAL sender, the primary, and PostgreSQL 13 to 18. A render for whose locks the server has no
+ *  memory is followed at level TABLES. */
 typedef enum vestry_postgres_level {
   VESTRY_POSTGRES_DEFAULT, /**< READS if possible, else TOPICS */
   VESTRY_POSTGRES_TOPICS,
@@ -66,8 +66,6 @@ typedef struct vestry_postgres_options {
                                       [1,048,576]; beyond it the transaction renders all pages that have read the
                                       database */
   uint32_t connect_ms;           /**< maximum time for which vestry_postgres_create waits for the level [5,000] */
-  uint32_t fallback_ms;          /**< time for which renders are followed at level TABLES after the server had no memory
-                                      for locks [10,000] */
   uint32_t silence_ms;           /**< a server that has sent nothing for this time is sent a request. If it stays silent
                                       as long again, for example because a network is cut, the connection counts as lost
                                       [10,000] */
@@ -120,8 +118,8 @@ typedef struct vestry_postgres_stats {
                                      table, and every update of that table counts. The log reports the first one */
   uint64_t again_count;         /**< renders that ran again because the server had no memory for locks, or because of a
                                      conflict */
-  uint64_t fallbacks_count;     /**< times that all renders were followed at level TABLES because the server had no
-                                     memory for locks */
+  uint64_t fallbacks_count;     /**< times that a render was followed at level TABLES because the server had no memory
+                                     for its locks */
   uint64_t refreshed_count;     /**< renders that a commit requested: the sum of the next six */
   uint64_t refreshed_by_row;    /**< because of a row that was changed or deleted */
   uint64_t refreshed_by_leaf;   /**< because of an entry of an index */

@@ -41,12 +41,10 @@ enum {
   MAX_TRANSACTION_KEYS = 1 << 20,
   MAX_RING = 4096,
   CONNECT_MS = 5000,
-  FALLBACK_MS = 10000,
   SILENCE_MS = 10000,
   SETTLE_MS = 1000,
   TRIES = 3,
-  CONFLICTS = 2, /* after this many conflicts a render reads at level TABLES */
-  UNCOVERED_MOST = 32
+  CONFLICTS = 2 /* after this many conflicts a render reads at level TABLES */
 };
 
 static const char no_room[] = "53200", conflict[] = "40001";
@@ -76,16 +74,13 @@ struct vestry_postgres {
   /* Relaxed: a render that uses the former value is correct, too. */
   _Atomic(vestry_postgres_level) level;
   _Atomic(unsigned) major;
-  _Atomic(uint64_t) fallback_until_ns;
-  /* Bits of renders for which the brief form of the query for the read set was enough, or was not. After the brief form
-   * the transaction is rolled back in the same round trip if it was enough before. If it is not enough then, the render
-   * runs again; this happens once for each bit. Relaxed: hints. */
-  _Atomic(uint64_t) brief, whole;
-  _Atomic(uint64_t) torn; /* bits of renders that begin at level TABLES when they run again; relaxed: a hint */
-  _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations whose writes are not in the WAL, and that were logged for
-                                                  this; 0: free. Relaxed: each is independent */
-  _Atomic(bool) has_logged_whole;              /* a render without room for its tables was logged */
-  _Atomic(uint64_t) seq;                       /* of the last refresh; it only grows */
+  /* The database has functions that can roll back a subtransaction. Relaxed: a render that uses the former value runs
+   * again. */
+  _Atomic(bool) has_catchers;
+  _Atomic(uint64_t) torn;         /* bits of renders that begin at level TABLES when they run again; relaxed: a hint */
+  vsi_repeated_log uncovered;     /* relations whose writes are not in the WAL */
+  _Atomic(bool) has_logged_whole; /* a render without room for its tables was logged */
+  _Atomic(uint64_t) seq;          /* of the last refresh; it only grows */
   _Atomic(uint64_t) recorded, table_level, promoted, again, fallbacks, over_bytes, over_keys; /* counters */
 };
 
@@ -133,40 +128,13 @@ static void depend(const vestry_postgres *database, vestry_render *render, uint6
 
 /* --------------------------------------------------------------------------------------------------- levels ------- */
 
-/* Return whether renders are followed at level TABLES for lack of memory for locks. When the time is over, the first
- * caller logs it. */
-static bool is_fallen_back(vestry_postgres *database) {
-  uint64_t until_ns = atomic_load_explicit(&database->fallback_until_ns, memory_order_relaxed);
-  if (!until_ns || vsi_monotonic_ns() < until_ns) return until_ns;
-  if (atomic_compare_exchange_strong_explicit(&database->fallback_until_ns, &until_ns, 0, memory_order_relaxed,
-                                              memory_order_relaxed))
-    vsi_log_repeated(database->host, &database->repeated, 0, VESTRY_LOG_INFO,
-                     "vestry_postgres, %s: the level is READS again", database->pool->is.name);
-  return false;
-}
-
-static vestry_postgres_level level_of(vestry_postgres *database) {
+static vestry_postgres_level level_of(const vestry_postgres *database) {
   vestry_postgres_level level = atomic_load_explicit(&database->level, memory_order_relaxed);
-  if (level == VESTRY_POSTGRES_DEFAULT) return VESTRY_POSTGRES_TOPICS;
-  return level == VESTRY_POSTGRES_READS && is_fallen_back(database) ? VESTRY_POSTGRES_TABLES : level;
+  return level == VESTRY_POSTGRES_DEFAULT ? VESTRY_POSTGRES_TOPICS : level;
 }
 
 vestry_postgres_level vestry_postgres_level_get(vestry_postgres *database) {
   return level_of(database);
-}
-
-static void fall_back(vestry_postgres *database) {
-  if (atomic_load_explicit(&database->level, memory_order_relaxed) != VESTRY_POSTGRES_READS) return;
-  (void)is_fallen_back(database); /* logs the end of an earlier one */
-  uint64_t until_ns = atomic_exchange_explicit(
-      &database->fallback_until_ns, vsi_monotonic_in_ms(database->options.fallback_ms), memory_order_relaxed);
-  if (until_ns) return; /* one was active: it is extended */
-  atomic_fetch_add_explicit(&database->fallbacks, 1, memory_order_relaxed);
-  vsi_log_repeated(
-      database->host, &database->repeated, 0, VESTRY_LOG_WARN,
-      "vestry_postgres, %s: the level is TABLES for %u ms, because the server has no room for more locks (53200); "
-      "raise max_pred_locks_per_transaction there, or look for a transaction that stays open",
-      database->pool->is.name, database->options.fallback_ms);
 }
 
 static void log_level(const vestry_postgres *database, vestry_postgres_level level, unsigned major) {
@@ -256,13 +224,24 @@ static void end_transaction(recording *is) {
   is->is.transaction = NULL;
 }
 
-/* Return whether the server aborted the transaction for a reason that another attempt may avoid. */
+/* Return whether the server aborted the transaction for a reason that another attempt may avoid. If it had no room for
+ * the locks, that attempt is at level TABLES. */
 static bool is_given_up(recording *is) {
-  const bool is_conflict = strcmp(vestry_postgres_sqlstate(is->is.transaction), conflict) == 0;
-  const bool is_full = strcmp(vestry_postgres_sqlstate(is->is.transaction), no_room) == 0;
-  if (is_conflict) is->conflicts++;
-  if (is_full) fall_back(is->database);
-  return is_conflict || is_full || ((vsi_postgres_conn *)is->is.transaction)->is_stale;
+  const vestry_postgres *database = is->database;
+  const char *state = vestry_postgres_sqlstate(is->is.transaction);
+  if (strcmp(state, conflict) == 0) {
+    is->conflicts++;
+    return true;
+  }
+  if (strcmp(state, no_room) != 0) return ((vsi_postgres_conn *)is->is.transaction)->is_stale;
+  is->conflicts = CONFLICTS;
+  atomic_fetch_add_explicit(&is->database->fallbacks, 1, memory_order_relaxed);
+  vsi_log_repeated(
+      database->host, &is->database->repeated, 0, VESTRY_LOG_WARN,
+      "vestry_postgres, %s: a render is followed at level TABLES, because the server has no room for more "
+      "locks (53200); raise max_pred_locks_per_transaction there, or look for a transaction that stays open",
+      database->pool->is.name);
+  return true;
 }
 
 static bool names(const char *sql, const char *word) {
@@ -314,21 +293,14 @@ static void begin(vestry_render *render, void *ctx) {
 
 /* ------------------------------------------------------------------------------------------- end of a render ------ */
 
-/* Log each relation once, and only UNCOVERED_MOST of them, because a temporary table has another oid each time. */
+/* Log such relations, at most some in a minute, because a temporary table has another oid each time. */
 static void log_uncovered(vestry_postgres *database, uint32_t oid) {
-  size_t at = 0;
-  for (; oid && at < UNCOVERED_MOST; at++) {
-    uint32_t is = 0;
-    if (atomic_compare_exchange_strong_explicit(&database->uncovered[at], &is, oid, memory_order_relaxed,
-                                                memory_order_relaxed))
-      break;
-    if (is == oid) return;
-  }
-  if (!oid || at == UNCOVERED_MOST) return;
-  vsi_log(database->host, VESTRY_LOG_WARN,
-          "vestry_postgres, %s: a page reads the relation with oid %u, which is unlogged, temporary, foreign or a "
-          "sequence, so writes to it refresh nothing; use a topic for it%s",
-          database->pool->is.name, oid, at + 1 < UNCOVERED_MOST ? "" : ". Further relations are not logged");
+  if (oid)
+    vsi_log_repeated(
+        database->host, &database->uncovered, oid, VESTRY_LOG_WARN,
+        "vestry_postgres, %s: a page reads the relation with oid %u, which is unlogged, temporary, foreign "
+        "or a sequence, so writes to it refresh nothing; use a topic for it",
+        database->pool->is.name, oid);
 }
 
 /* Count a render at level TABLES because of a bound, and log the first one for that bound. */
@@ -341,37 +313,30 @@ static void note_over(const vestry_postgres *database, _Atomic(uint64_t) *counte
           database->pool->is.name, what, bound, most, bound);
 }
 
-/* Run the query for the read set, in one of its forms. */
-static vestry_err query_read_set(recording *is, bool is_brief, bool is_last, vsi_postgres_read_set *f) {
+/* Run the query for the read set, and roll the transaction back in the same round trip. */
+static vestry_err query_read_set(const recording *is, vsi_postgres_read_set *f) {
   vsi_postgres_conn *conn = (vsi_postgres_conn *)is->is.transaction;
   const vestry_postgres *database = is->database;
   const unsigned major = atomic_load_explicit(&database->major, memory_order_relaxed);
-  vsi_postgres_read_set_finish(f);
-  *f = (vsi_postgres_read_set){.host = database->host,
-                               .by_tables = is->by_tables,
-                               .names_places = is->names_places,
-                               .left_out = is->is.left_out,
-                               .max_keys = database->options.max_render_keys,
-                               .is_brief = is_brief};
-  conn->around.rolls_back = is_last;
-  return vsi_postgres_run(conn, vsi_postgres_read_set_sql(major, is_brief),
+  f->by_tables = is->by_tables;
+  f->names_places = is->names_places;
+  f->left_out = is->is.left_out;
+  f->max_keys = database->options.max_render_keys;
+  f->is_caught = is->has_savepoint || atomic_load_explicit(&database->has_catchers, memory_order_relaxed);
+  conn->begins_again = true; /* as part of the whole render */
+  conn->around.rolls_back = true;
+  return vsi_postgres_run(conn, vsi_postgres_read_set_sql(major, f->is_caught),
                           VESTRY_LIST(is->by_tables, is->has_savepoint), vsi_postgres_read_set_row, f);
 }
 
 /* Get the read set of a render's transaction. OK | BUSY: the render must run again | other errors: its reads are
  * unknown */
-static vestry_err find_read_set(recording *is, uint64_t bit, vsi_postgres_read_set *f) {
+static vestry_err find_read_set(recording *is, vsi_postgres_read_set *f) {
   vestry_postgres *database = is->database;
-  ((vsi_postgres_conn *)is->is.transaction)->begins_again = true; /* as part of the whole render */
-  const bool is_known = atomic_load_explicit(&database->brief, memory_order_relaxed) & bit;
-  const bool is_brief =
-      !is->has_savepoint && !is->is.left_out && !(atomic_load_explicit(&database->whole, memory_order_relaxed) & bit);
-  vestry_err error = query_read_set(is, is_brief, !is_brief || is_known, f);
-  if (!error && is_brief)
-    atomic_fetch_or_explicit(f->is_short ? &database->whole : &database->brief, bit, memory_order_relaxed);
-  if (!error && f->is_short) error = is_known ? VESTRY_BUSY : query_read_set(is, false, true, f);
-  if (error == VESTRY_BUSY && f->is_short) return error;
+  vestry_err error = query_read_set(is, f);
   if (error) return is_given_up(is) ? VESTRY_BUSY : error;
+  if (f->is_short) atomic_store_explicit(&database->has_catchers, true, memory_order_relaxed);
+  if (f->is_short) return VESTRY_BUSY;
   error = vsi_postgres_read_set_end(f);
   if (error) return error;
   log_uncovered(database, f->uncovered);
@@ -426,7 +391,7 @@ static void settle_reads(recording *is, vestry_render *render) {
   vsi_postgres_read_set f = {.host = database->host};
   vestry_err error = is->is_torn          ? VESTRY_OK
                      : is->is.is_unknown  ? VESTRY_UNSUPPORTED
-                     : is->is.transaction ? find_read_set(is, bit_of(render), &f)
+                     : is->is.transaction ? find_read_set(is, &f)
                                           : VESTRY_BUSY;
   end_transaction(is);
   uint64_t number = vsi_reads_number(reads_of(database));
@@ -472,13 +437,10 @@ static void take_place(const vestry_sql_row *row, void *ctx) {
 /* Get the end of WAL that contains all commits so far. A commit that does not wait for the disk (synchronous_commit =
  * off) may not have been sent; therefore, a small commit that waits is made after it. */
 static vestry_err find_place(const vestry_postgres *database, uint64_t *ret_place) {
-  vestry_sql_transaction *transaction;
-  vestry_err error = vestry_sql_begin(&database->pool->is, VESTRY_SQL_WRITE, &transaction);
-  if (error) return error;
-  error = vestry_sql_run(transaction, "SET LOCAL synchronous_commit = local", NULL, NULL, NULL);
-  if (!error)
-    error = vestry_sql_run(transaction, "SELECT pg_logical_emit_message(true, 'vestry', '')", NULL, NULL, NULL);
-  error = vestry_sql_end(transaction, error);
+  vestry_err error = vestry_sql_run_alone(
+      &database->pool->is,
+      "SELECT pg_logical_emit_message(true, 'vestry', ''), set_config('synchronous_commit', 'local', true)", NULL, NULL,
+      NULL);
   if (error) return error;
   return vestry_sql_run_alone(&database->pool->is, "SELECT pg_current_wal_flush_lsn() - '0/0'", NULL, take_place,
                               ret_place);
@@ -524,7 +486,6 @@ static void set_defaults(vestry_postgres_options *options) {
   if (!options->max_render_keys) options->max_render_keys = MAX_RENDER_KEYS;
   if (!options->max_transaction_keys) options->max_transaction_keys = MAX_TRANSACTION_KEYS;
   if (!options->connect_ms) options->connect_ms = CONNECT_MS;
-  if (!options->fallback_ms) options->fallback_ms = FALLBACK_MS;
   if (!options->silence_ms) options->silence_ms = SILENCE_MS;
 }
 

@@ -24,9 +24,8 @@ static vestry_err add_follower(vestry_metrics *metrics, const vestry_postgres_st
       {"vestry_postgres_lag_seconds", "Time for which a part of the server's WAL has not been read.", NULL, NULL, gauge,
        (double)is->lag_ms / 1000},
       {"vestry_postgres_commits", "Commits that wrote data which a render can read.", NULL, NULL, 0, is->commits_count},
-      {"vestry_postgres_fallbacks",
-       "Times that all renders were followed by tables because the server had no room for locks.", NULL, NULL, 0,
-       is->fallbacks_count}};
+      {"vestry_postgres_fallbacks", "Renders followed by tables because the server had no room for their locks.", NULL,
+       NULL, 0, is->fallbacks_count}};
   return VSI_METRIC_ROWS_ADD(metrics, rows);
 }
 

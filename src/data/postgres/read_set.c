@@ -53,10 +53,8 @@ const char vsi_postgres_begin_tables[] =
  * each of its rows. OFFSET 0 makes the server use an index for this. Otherwise it would not, because it overestimates
  * the number of relations.
  *
- * There are two forms. The brief one costs much less, because a server sets up all parts of a plan for each run. It is
- * enough unless a subtransaction may have been rolled back, a table is locked as a whole without a scan, or the table
- * of an index is needed. Its rows show this; then the whole form follows in the same transaction, or, if that has been
- * rolled back, in the next render.
+ * The check for subtransactions that were rolled back is only in the query if there may be one, because a server sets
+ * up all parts of a plan for each run. The rows of the query without it show whether it was needed.
  *
  * The file of a relation is the current one, whatever the snapshot is, because the lock of the relation prevents a
  * change. */
@@ -80,13 +78,12 @@ const char vsi_postgres_begin_tables[] =
 #define BY_INDEX                                                                                                       \
   "pg_stat_get_xact_tuples_fetched(l.relation) + (SELECT coalesce(sum(pg_stat_get_xact_tuples_returned(indexrelid)), " \
   "0)::int8 FROM pg_index WHERE indrelid = l.relation)"
-#define IS_SCANNED "pg_stat_get_xact_numscans(l.relation) + pg_stat_get_xact_tuples_returned(l.relation) > 0"
 #define MAY_BE_SCANNED                                                                                                 \
-  "CASE WHEN " IS_SCANNED " THEN true WHEN l.is_whole AND c.relkind <> 'i' THEN " BY_INDEX " <= " ROW_LOCKS            \
-  " ELSE false END"
-#define READ_SET(heap, table, is_scanned, is_enough, flush, more, index)                                               \
+  "CASE WHEN pg_stat_get_xact_numscans(l.relation) + pg_stat_get_xact_tuples_returned(l.relation) > 0 THEN true WHEN " \
+  "l.is_whole AND c.relkind <> 'i' THEN " BY_INDEX " <= " ROW_LOCKS " ELSE false END"
+#define READ_SET(flush, more)                                                                                          \
   "SELECT l.relation, l.reads, pg_relation_filenode(l.relation::regclass), c.relkind, c.relpersistence, "              \
-  "c.relam = 403::oid, " heap ", " table ", " is_scanned ", " is_enough                                                \
+  "c.relam = 403::oid, pg_relation_filenode(i.indrelid::regclass), coalesce(i.indrelid, l.relation), " MAY_BE_SCANNED  \
   ", pg_current_snapshot(), pg_current_xact_id_if_assigned() IS NOT NULL, "                                            \
   "current_setting('track_counts') = 'off' OR current_setting('max_parallel_workers_per_gather') <> '0', "             \
   "coalesce(current_setting('vestry.render', true), '') = CASE WHEN $1 THEN 'tables' ELSE 'reads' END AND "            \
@@ -96,15 +93,7 @@ const char vsi_postgres_begin_tables[] =
   "current_setting('server_version_num')" flush " FROM (" CAN_CATCH ") one LEFT JOIN LATERAL (" LOCKS more             \
   ") l ON true "                                                                                                       \
   "LEFT JOIN LATERAL (SELECT relkind, relpersistence, relam FROM pg_class WHERE oid = l.relation OFFSET 0) c ON "      \
-  "true" index
-#define WHOLE(flush)                                                                                                   \
-  READ_SET("pg_relation_filenode(i.indrelid::regclass)", "coalesce(i.indrelid, l.relation)", MAY_BE_SCANNED, "true",   \
-           flush, " UNION ALL " CAUGHT, " LEFT JOIN pg_index i ON i.indexrelid = l.relation")
-#define BRIEF(flush)                                                                                                   \
-  READ_SET("NULL", "NULL", IS_SCANNED,                                                                                 \
-           "NOT one.can_catch AND CASE c.relkind WHEN 'i' THEN c.relam = 403::oid ELSE " IS_SCANNED                    \
-           " OR l.is_whole IS NOT TRUE END IS NOT FALSE",                                                              \
-           flush, "", "")
+  "true LEFT JOIN pg_index i ON i.indexrelid = l.relation"
 
 enum column {
   OID,
@@ -116,20 +105,22 @@ enum column {
   HEAP,
   TABLE,
   SCANS,
-  IS_ENOUGH,
   SNAPSHOT,
   HAS_WRITTEN,
   IS_UNCOUNTED,
   IS_OWN,
-  IS_CAUGHT,
+  CAN_BE_CAUGHT,
   VERSION
 };
 
 /* Counts of earlier work of the connection are flushed first, so that the counts belong to the transaction. Before
  * version 15 they may include earlier work: then more relations count as scanned. */
-const char *vsi_postgres_read_set_sql(unsigned major, bool is_brief) {
-  if (is_brief) return major >= 15 ? BRIEF(", pg_stat_force_next_flush()") : BRIEF("");
-  return major >= 15 ? WHOLE(", pg_stat_force_next_flush()") : WHOLE("");
+const char *vsi_postgres_read_set_sql(unsigned major, bool is_caught) {
+  static const char flush[] = READ_SET(", pg_stat_force_next_flush()", ""), plain[] = READ_SET("", "");
+  static const char caught_flush[] = READ_SET(", pg_stat_force_next_flush()", " UNION ALL " CAUGHT),
+                    caught[] = READ_SET("", " UNION ALL " CAUGHT);
+  if (is_caught) return major >= 15 ? caught_flush : caught;
+  return major >= 15 ? flush : plain;
 }
 
 typedef struct used {
@@ -201,15 +192,14 @@ static void add_views(vsi_postgres_read_set *f) {
 
 void vsi_postgres_read_set_row(const vestry_sql_row *row, void *ctx) {
   vsi_postgres_read_set *f = ctx;
-  if (f->error || f->is_short) return;
-  f->is_short = !vestry_sql_integer(row, IS_ENOUGH);
-  if (f->is_short) return;
+  if (f->error) return;
   if (!f->snapshot.to) {
     const char *text = vestry_sql_text(row, SNAPSHOT);
     f->error = vsi_postgres_snapshot_read(&f->snapshot, f->host, text ? text : "");
     if (vestry_sql_integer(row, HAS_WRITTEN)) f->by_tables = true; /* there are no locks of rows that it wrote */
     if (!f->error && !vestry_sql_integer(row, IS_OWN)) f->error = VESTRY_UNSUPPORTED;
-    if (!f->error && vestry_sql_integer(row, IS_CAUGHT)) add_views(f);
+    f->is_short = vestry_sql_integer(row, CAN_BE_CAUGHT) && !f->is_caught;
+    if (!f->error && f->is_caught) add_views(f);
     f->skips_rows = !vsi_postgres_format_locks_all(number_of(row, VERSION));
   }
   if (f->error || !vestry_sql_text(row, OID)) return;
@@ -226,7 +216,6 @@ void vsi_postgres_read_set_row(const vestry_sql_row *row, void *ctx) {
     f->error = VESTRY_BUSY;
     return;
   }
-  f->is_short = f->is_brief && f->skips_rows && r.is == 'i';
   add_used(f, &r);
   if (r.file) add_reads(f, &r, vestry_sql_text(row, READS));
 }

@@ -10,9 +10,10 @@
 extern const char vsi_postgres_begin_reads[], vsi_postgres_begin_tables[];
 /* Return the query for the read set, to be run at the end of the transaction. Its parameters: whether the transaction
  * was begun at level TABLES; whether one of its statements may have rolled back a subtransaction, apart from functions.
- *  major     the server's version
- *  is_brief  the form that is enough for most transactions, unless left_out is set */
-const char *vsi_postgres_read_set_sql(unsigned major, bool is_brief);
+ *  major      the server's version
+ *  is_caught  it finds what subtransactions have read that were rolled back. Necessary if a statement of the
+ *             transaction may have rolled one back, or the database has functions that can do so */
+const char *vsi_postgres_read_set_sql(unsigned major, bool is_caught);
 
 typedef struct vsi_postgres_read_set {
   const vestry_host *host;
@@ -20,8 +21,8 @@ typedef struct vsi_postgres_read_set {
   bool names_places; /* a statement contains row ids, or a sample */
   uint32_t left_out; /* oid of a table on which it does not depend; 0: none */
   size_t max_keys;   /* of a render; beyond it the render is followed at level TABLES */
-  bool is_brief;     /* the form of the query */
-  bool is_short;     /* the brief form is not enough: finish, and begin again with the whole one */
+  bool is_caught;    /* that of the query */
+  bool is_short;     /* a query with is_caught is necessary */
   vsi_postgres_keys keys, tables;
   vsi_postgres_snapshot snapshot;
   bool is_over;          /* there were more keys than max_keys */
@@ -34,7 +35,7 @@ typedef struct vsi_postgres_read_set {
 } vsi_postgres_read_set;
 
 /* Process a row of the query. ctx is a vsi_postgres_read_set: host, by_tables, names_places, left_out, max_keys and
- * is_brief are set, the rest is zero. */
+ * is_caught are set, the rest is zero. */
 void vsi_postgres_read_set_row(const vestry_sql_row *row, void *ctx);
 /* Finish after all rows. OK | BUSY | MALFORMED | UNSUPPORTED | NO_MEMORY: call only vsi_postgres_read_set_finish.
  * After OK, `keys` are exact, or `by_tables` is set and they equal `tables`. */
