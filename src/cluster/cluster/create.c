@@ -52,9 +52,9 @@ vestry_err vsi_cluster_members(vestry_cluster *cluster, vsi_cluster_member_fn fn
   if (!members) return VESTRY_NO_MEMORY;
   vsi_cluster_lock(cluster);
   describe(cluster, cluster->name, own_state(cluster), &cluster->own_gaps, &members[count++]);
-  for (size_t i = 0; i < cluster->peers_count && count < VESTRY_CLUSTER_MAX_COUNT; i++) {
-    const vsi_peer *peer = cluster->peers[i];
-    if (peer->state != VESTRY_MEMBER_NONE) describe(cluster, peer->name, peer->state, &peer->gaps, &members[count++]);
+  for (const vsi_peer *peer; count <= cluster->peers_count; count++) {
+    peer = cluster->peers[count - 1];
+    describe(cluster, peer->name, peer->state, &peer->gaps, &members[count]);
   }
   vsi_cluster_unlock(cluster);
   for (size_t i = 0; i < count; i++) fn(&members[i], ctx);

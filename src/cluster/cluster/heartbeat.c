@@ -29,7 +29,7 @@ void vsi_heartbeat_send(vestry_cluster *cluster) {
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put(&buffer, count + present_count, 8);
   vsi_wire_put(&buffer, sum + present_sum, 8);
-  vsi_wire_put(&buffer, vsi_keys_clock(&cluster->keys), 8);
+  vsi_wire_put(&buffer, vsi_keys_clock_at(&cluster->keys, vsi_now_ns(cluster->host)), 8);
   vsi_wire_end(&buffer);
   const uint8_t flags = vsi_members_own_flags(cluster) | (vsi_announcements_wait(cluster) ? VSI_WIRE_MORE : 0);
   (void)vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_HEARTBEAT, flags, false);
@@ -157,9 +157,8 @@ static bool read_meeting(const vestry_cluster *cluster, const vsi_wire_message *
 
 static uint64_t proofs_of(const vestry_cluster *cluster, uint64_t id) {
   if (id == cluster->id) return cluster->twin_proofs;
-  for (size_t i = 0; i < cluster->peers_count; i++)
-    if (cluster->peers[i]->id == id) return cluster->peers[i]->proofs;
-  return cluster->proofs_before;
+  const vsi_peer *peer = vsi_peers_find(cluster, id);
+  return peer ? peer->proofs : cluster->proofs_before;
 }
 
 static uint64_t make_nonce(const vestry_cluster *cluster, const vsi_wire_message *of, uint64_t step) {
@@ -185,7 +184,7 @@ static void send(vestry_cluster *cluster, const vsi_wire_message *to, bool reque
   vsi_wire_put(&buffer, requests ? make_nonce(cluster, to, step_now(cluster)) : 0, 8);
   vsi_wire_put(&buffer, echo, 8);
   vsi_wire_put(&buffer, vsi_now_ns(cluster->host) - cluster->begun_ns, 8);
-  vsi_wire_put(&buffer, vsi_keys_clock(&cluster->keys), 8);
+  vsi_wire_put(&buffer, vsi_keys_clock_at(&cluster->keys, vsi_now_ns(cluster->host)), 8);
   vsi_wire_put(&buffer, cluster->all_seq, 8);
   vsi_buffer_append(&buffer, cluster->name, strlen(cluster->name));
   vsi_wire_end(&buffer);

@@ -267,10 +267,6 @@ static uint64_t clock_locked(const vsi_keys *keys) {
   return vsi_now_ns(keys->host) / VSI_NS_PER_MS + keys->ahead_ms;
 }
 
-uint64_t vsi_keys_clock(vsi_keys *keys) {
-  return vsi_keys_clock_at(keys, vsi_now_ns(keys->host));
-}
-
 uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns) {
   vsi_mutex_lock(&keys->lock);
   uint64_t clock_ms = own_ns / VSI_NS_PER_MS + keys->ahead_ms;
@@ -450,6 +446,19 @@ static bool replace_locked(const vsi_keys *keys, vsi_own_key *entry, vsi_key_cha
   replaced->handle = entry->handle;
   entry->handle = 0;
   return true;
+}
+
+void vsi_keys_prefetch(vsi_keys *keys, const vsi_key_change *changes, size_t count) {
+  vsi_mutex_lock(&keys->lock);
+  for (size_t i = 0; i < count; i++) {
+    const uint64_t entry = changes[i].hash << TAG_BITS;
+    const vsi_key_segment *segment = segment_of(keys, changes[i].hash);
+    if (segment->capacity) __builtin_prefetch(&segment->entries[home_of(segment->capacity, entry)], 1);
+    vsi_map_prefetch_bucket(map_of(keys, changes[i].hash), entry);
+  }
+  for (size_t i = 0; i < count; i++)
+    vsi_map_prefetch_first(map_of(keys, changes[i].hash), changes[i].hash << TAG_BITS, sizeof(vsi_map_link));
+  vsi_mutex_unlock(&keys->lock);
 }
 
 vestry_err vsi_keys_apply(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,

@@ -122,6 +122,9 @@ void vsi_keys_hit(vsi_keys *keys, uint64_t hash, uint64_t now_ns);
  * another one. */
 bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t now_ns);
 
+/* Begin to load what vsi_keys_apply reads for these changes, so that it waits for the memory of all of them
+ * together. */
+void vsi_keys_prefetch(vsi_keys *keys, const vsi_key_change *changes, size_t count);
 /* Apply a change that another node has announced.
  * - its_id_wins: its stream is the newer one if both stamps are equal
  * - ret_replaced: the streams to close here; NULL: none can be closed now
@@ -130,9 +133,8 @@ bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t
  * Returns OK | NO_MEMORY (the change is not applied) | FULL (streams must be closed, and ret_replaced is NULL) */
 vestry_err vsi_keys_apply(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
                           vsi_keys_replaced_here *ret_replaced, bool *ret_is_new);
-/* Return the time on the cluster clock, in ms. The cluster clock is the clock of the node that is furthest ahead. */
-uint64_t vsi_keys_clock(vsi_keys *keys);
-/* Advance the cluster clock to the time of another node, if that is later. */
+/* Advance the cluster clock to the time of another node, if that is later. The cluster clock is the clock of the node
+ * that is furthest ahead. */
 void vsi_keys_advance_clock(vsi_keys *keys, uint64_t clock_ms);
 /* Convert a time of this node's clock to the cluster clock, in ms. */
 uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns);

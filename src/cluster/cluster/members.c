@@ -32,7 +32,7 @@
 
 /* The table of the other nodes. */
 
-vsi_peer *vsi_peers_find(vestry_cluster *cluster, uint64_t id) {
+vsi_peer *vsi_peers_find(const vestry_cluster *cluster, uint64_t id) {
   for (size_t i = 0; i < cluster->peers_count; i++)
     if (cluster->peers[i]->id == id) return cluster->peers[i];
   return NULL;

@@ -9,7 +9,7 @@
 #include "vestry/cluster/cluster.h"
 
 /* Find a node by its id. NULL: unknown. */
-vsi_peer *vsi_peers_find(vestry_cluster *cluster, uint64_t id);
+vsi_peer *vsi_peers_find(const vestry_cluster *cluster, uint64_t id);
 /* Return whether a message of a node arrived so recently that no other run with its name is considered. */
 bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer);
 /* Return the live nodes whose keys are not known completely. */

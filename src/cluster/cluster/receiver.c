@@ -67,6 +67,17 @@ static uint64_t since_when(vestry_cluster *cluster, const vsi_peer *peer, uint64
   return came_ns > since_ns + slack_ns / 4 ? came_ns - slack_ns / 4 : since_ns;
 }
 
+enum { CHANGES_AT_ONCE = 32 };
+
+static size_t read_changes(vsi_wire_reader *reader, vsi_key_change changes[CHANGES_AT_ONCE]) {
+  size_t count = 0;
+  for (; count < CHANGES_AT_ONCE && reader->left >= VSI_WIRE_CHANGE; count++) {
+    const uint64_t hash = vsi_wire_number(reader, 8) & VSI_KEYS_HASH, word = vsi_wire_number(reader, 8);
+    changes[count] = (vsi_key_change){hash, word >> 1 & ((UINT64_C(1) << 40) - 1), word & 1};
+  }
+  return count;
+}
+
 /* Handle a KEYS message. Under the lock. */
 static void keys_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
@@ -79,11 +90,14 @@ static void keys_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
   }
   bool has_missed = false;
   while (reader.left >= VSI_WIRE_CHANGE) {
-    uint64_t hash = vsi_wire_number(&reader, 8) & VSI_KEYS_HASH, word = vsi_wire_number(&reader, 8);
-    const vsi_key_change change = {hash, word >> 1 & ((UINT64_C(1) << 40) - 1), word & 1};
-    vestry_err error = take_change(cluster, peer, change, since_ns, &has_missed);
-    if (error) peer->is_synced = peer->is_syncing = false;
-    peer->must_sync |= error == VESTRY_FULL;
+    vsi_key_change changes[CHANGES_AT_ONCE];
+    const size_t count = read_changes(&reader, changes);
+    vsi_keys_prefetch(&cluster->keys, changes, count);
+    for (size_t i = 0; i < count; i++) {
+      vestry_err error = take_change(cluster, peer, changes[i], since_ns, &has_missed);
+      if (error) peer->is_synced = peer->is_syncing = false;
+      peer->must_sync |= error == VESTRY_FULL;
+    }
   }
   if (has_missed) /* if this message cannot be sent, the other node finds that its number is missing, which is a gap as
                      well */

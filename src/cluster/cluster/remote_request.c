@@ -447,17 +447,22 @@ void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, cons
 
 /* --------------------------------------------------------------------------------------------- timeouts ----------- */
 
+/* End a request, and advance its line. */
+static void end_and_settle(vestry_cluster *cluster, vsi_remote_request *request, vestry_err error,
+                           vsi_remote_request **done) {
+  vsi_line *line = request->line;
+  end(cluster, request, error, done);
+  settle(cluster, line, done);
+}
+
 /* End the requests that are due, 256 at most, so that other threads get the lock in between. false: there may be
  * more. */
 static bool end_those_due(vestry_cluster *cluster, uint64_t now_ns, vsi_remote_request **done) {
   enum { AT_ONCE = 256 };
   int left = AT_ONCE;
   for (vsi_remote_request *request; (request = oldest(cluster)) != NULL && request->due_ns <= now_ns && left > 0;
-       left--) {
-    vsi_line *line = request->line;
-    end(cluster, request, VESTRY_TIMEOUT, done);
-    settle(cluster, line, done);
-  }
+       left--)
+    end_and_settle(cluster, request, VESTRY_TIMEOUT, done);
   return left > 0;
 }
 
@@ -491,9 +496,7 @@ static void give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
   vsi_remote_request *done = NULL;
   vsi_cluster_lock(cluster);
   vsi_remote_request *request = find(cluster, id);
-  vsi_line *line = request ? request->line : NULL;
-  if (request) end(cluster, request, error, &done);
-  if (line) settle(cluster, line, &done);
+  if (request) end_and_settle(cluster, request, error, &done);
   vsi_cluster_unlock(cluster);
   vsi_remote_requests_finish(cluster, done);
 }

@@ -39,9 +39,7 @@
 enum { WORK_BYTES = 160, RUN_MAX = 64, ROW_MAX = 64 };
 
 typedef struct work {
-  vestry_message message; /* first member */
-  bool has_more;          /* another message of this run follows; its response is flushed together with the response to
-                             this message */
+  vestry_message message;    /* first member */
   vsi_wire_message received; /* its body points to the body below */
   unsigned char body[];
 } work;
@@ -137,14 +135,12 @@ static void refuse(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
 
 /* Copy a message for the actor. Beyond the bound or without memory, it is refused. */
 static void keep(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
-  if (!reserve(cluster, message->len + WORK_BYTES)) {
-    refuse(cluster, peer, message, VESTRY_FULL);
-    return;
-  }
-  work *w = vsi_alloc(cluster->host, sizeof *w + message->len);
+  const size_t bytes = message->len + WORK_BYTES;
+  const bool has_room = reserve(cluster, bytes);
+  work *w = has_room ? vsi_alloc(cluster->host, sizeof *w + message->len) : NULL;
   if (!w) {
-    atomic_fetch_sub_explicit(&cluster->remote_bytes, message->len + WORK_BYTES, memory_order_relaxed);
-    refuse(cluster, peer, message, VESTRY_NO_MEMORY);
+    if (has_room) atomic_fetch_sub_explicit(&cluster->remote_bytes, bytes, memory_order_relaxed);
+    refuse(cluster, peer, message, has_room ? VESTRY_NO_MEMORY : VESTRY_FULL);
     return;
   }
   *w = (work){.received = *message};
@@ -217,35 +213,12 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_request *requ
   return error;
 }
 
-/* Make a message's trace the current one of this thread, because the work belongs to it. Returns the former one. */
-static const vestry_trace *enter_trace(const vsi_wire_message *message) {
-  return vestry_trace_enter(message->is_traced ? &message->trace : NULL);
-}
-
 static void do_request(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more) {
   vsi_wire_request request;
   uint32_t count = 0;
   if (vsi_wire_read_request(message->body, message->len, &request)) return;
-  const vestry_trace *former = enter_trace(message);
   vestry_err error = dispatch(cluster, &request, message->flags & VSI_WIRE_FAIL_FAST, &count);
-  (void)vestry_trace_enter(former);
   answer_to(cluster, message, has_more, request.id, error, count);
-}
-
-void vsi_served_do(vestry_cluster *cluster, const vsi_wire_message *message) {
-  if (vsi_message_actor_try_enter(cluster->actor)) {
-    vsi_cluster_inside++;
-    do_request(cluster, message, false);
-    vsi_cluster_inside--;
-    vsi_message_actor_release(cluster->actor);
-    return;
-  }
-  vsi_cluster_lock(cluster);
-  vsi_peer *peer = find_peer(cluster, message);
-  if (peer) keep(cluster, peer, message);
-  cluster->put_count = 0;
-  vestry_actor_notify(cluster->actor);
-  vsi_cluster_unlock(cluster);
 }
 
 /* Write an event that was made on another node. */
@@ -284,7 +257,7 @@ static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
 }
 
 /* Perform a message without a response. */
-static vestry_err perform_message_here(vestry_cluster *cluster, const vsi_wire_message *message) {
+static vestry_err perform_message(vestry_cluster *cluster, const vsi_wire_message *message) {
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   if (message->kind == VSI_WIRE_REFRESH) return do_refresh(cluster, &reader);
   vsi_wire_name name = vsi_wire_read_name(&reader);
@@ -300,13 +273,6 @@ static vestry_err perform_message_here(vestry_cluster *cluster, const vsi_wire_m
   return error;
 }
 
-static vestry_err perform_message(vestry_cluster *cluster, const vsi_wire_message *message) {
-  const vestry_trace *former = enter_trace(message);
-  vestry_err error = perform_message_here(cluster, message);
-  (void)vestry_trace_enter(former);
-  return error;
-}
-
 /* Return whether an error means a loss. Without a receiver nothing is lost, and a stream that could not take the event
  * reports that itself. */
 static bool is_lost(vestry_err error) {
@@ -314,10 +280,12 @@ static bool is_lost(vestry_err error) {
          error != VESTRY_TOO_LARGE;
 }
 
-static void do_one(vestry_cluster *cluster, work *w) {
-  const vsi_wire_message *message = &w->received;
+/* Perform a message. has_more: another one follows; their responses are flushed together. The message's trace is the
+ * current one of this thread meanwhile, because the work belongs to it. */
+static void perform(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more) {
+  const vestry_trace *former = vestry_trace_enter(message->is_traced ? &message->trace : NULL);
   if (message->kind == VSI_WIRE_REQUEST) {
-    do_request(cluster, message, w->has_more);
+    do_request(cluster, message, has_more);
   } else if (is_lost(perform_message(cluster, message))) {
     vsi_cluster_lock(cluster);
     vsi_peer *peer = vsi_peers_find(cluster, message->from);
@@ -325,7 +293,23 @@ static void do_one(vestry_cluster *cluster, work *w) {
     vsi_cluster_unlock(cluster);
     vsi_cluster_notify(cluster);
   }
-  free_work(cluster, w);
+  (void)vestry_trace_enter(former);
+}
+
+void vsi_served_do(vestry_cluster *cluster, const vsi_wire_message *message) {
+  if (vsi_message_actor_try_enter(cluster->actor)) {
+    vsi_cluster_inside++;
+    perform(cluster, message, false);
+    vsi_cluster_inside--;
+    vsi_message_actor_release(cluster->actor);
+    return;
+  }
+  vsi_cluster_lock(cluster);
+  vsi_peer *peer = find_peer(cluster, message);
+  if (peer) keep(cluster, peer, message);
+  cluster->put_count = 0;
+  vestry_actor_notify(cluster->actor);
+  vsi_cluster_unlock(cluster);
 }
 
 /* ---------------------------------------------------------------------------------------------- actor ------------- */
@@ -348,11 +332,8 @@ void vsi_served_run(vestry_actor *actor, void *ctx) {
   int left = RUN_MAX;
   for (work *w = (work *)vestry_actor_receive(actor), *next; w; w = next) {
     next = --left ? (work *)vestry_actor_receive(actor) : NULL;
-    w->has_more = next != NULL;
-    if (may_run)
-      do_one(cluster, w);
-    else
-      free_work(cluster, w);
+    if (may_run) perform(cluster, &w->received, next != NULL);
+    free_work(cluster, w);
   }
   if (has_more || !left) vestry_actor_notify(actor);
   vsi_cluster_inside--;

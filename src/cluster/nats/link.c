@@ -170,29 +170,6 @@ static bool is_stopping(vsi_nats_broker *broker) {
   return stops;
 }
 
-static void disconnect(vsi_nats_broker *broker);
-
-/* Try all servers once, beginning with any. */
-static bool come_up(vsi_nats_broker *broker) {
-  natsStatus s = NATS_NO_SERVER;
-  const size_t count = broker->settings.options.servers_count;
-  uint32_t first = 0;
-  (void)broker->host->random(broker->host->ctx, &first, sizeof first);
-  for (size_t i = 0; i < count && !is_stopping(broker); i++) {
-    vsi_mutex_lock(&broker->lock);
-    broker->stats.attempts_count++;
-    vsi_mutex_unlock(&broker->lock);
-    s = connect_to(broker, (first % count + i) % count);
-    if (!s) {
-      s = subscribe_all(broker);
-      if (!s) return true;
-      disconnect(broker);
-    }
-  }
-  complain(broker, s);
-  return false;
-}
-
 /* ---- disconnecting ----------------------------------------------------------------------------------------------- */
 
 static void drop_all(vsi_nats_broker *broker) {
@@ -245,6 +222,27 @@ static void disconnect(vsi_nats_broker *broker) {
   drop_all(broker);
   wait_closed(broker);
   natsConnection_Destroy(connection);
+}
+
+/* Try all servers once, beginning with any. */
+static bool come_up(vsi_nats_broker *broker) {
+  natsStatus s = NATS_NO_SERVER;
+  const size_t count = broker->settings.options.servers_count;
+  uint32_t first = 0;
+  (void)broker->host->random(broker->host->ctx, &first, sizeof first);
+  for (size_t i = 0; i < count && !is_stopping(broker); i++) {
+    vsi_mutex_lock(&broker->lock);
+    broker->stats.attempts_count++;
+    vsi_mutex_unlock(&broker->lock);
+    s = connect_to(broker, (first % count + i) % count);
+    if (!s) {
+      s = subscribe_all(broker);
+      if (!s) return true;
+      disconnect(broker);
+    }
+  }
+  complain(broker, s);
+  return false;
 }
 
 /* ---- thread ------------------------------------------------------------------------------------------------------ */
@@ -335,7 +333,6 @@ static void live(vsi_nats_broker *broker) {
   const vestry_nats_options *options = &broker->settings.options;
   for (uint64_t ms = VSI_NATS_RECONNECT_MS; !is_stopping(broker);) {
     if (!come_up(broker)) {
-      drop_all(broker);
       pause_ms(broker, ms);
       ms = ms * 2 < options->reconnect_max_ms ? ms * 2 : options->reconnect_max_ms;
       continue;
@@ -355,9 +352,7 @@ static void live(vsi_nats_broker *broker) {
 }
 
 void *vsi_nats_link_run(void *argument) {
-  vsi_nats_broker *broker = argument;
-  live(broker);
-  drop_all(broker);
+  live(argument);
   nats_ReleaseThreadMemory();
   return NULL;
 }
