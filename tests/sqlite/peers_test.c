@@ -154,7 +154,7 @@ TEST_CASE(slot_of_another_commit_is_not_used) {
     shown_run(p.there.other, insert);
     vsi_mutex_lock(&there->lock);
     assert_int_equal(vsi_sqlite_frames_read(&there->frames), VESTRY_OK);
-    const vsi_sqlite_written *written = vsi_sqlite_frames_at(&there->frames, 0);
+    const vsi_sqlite_written *written = TAILQ_FIRST(&there->frames.commits);
     lie.at = (vsi_sqlite_position){.number = written->number, .frame = written->frame};
     memcpy(lie.at.salts, written->salts, sizeof lie.at.salts);
     if (wrong == 1) lie.at.salts[1]++;

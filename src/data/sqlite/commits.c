@@ -198,9 +198,8 @@ static void know_tables(vestry_sqlite *database, const vsi_sqlite_commit *made) 
 }
 
 /* Pass all lost commits, because everything is refreshed instead. */
-static void pass_lost(vestry_sqlite *database) {
-  for (const vsi_sqlite_written *next; (next = vsi_sqlite_frames_at(&database->frames, 1)) && next->is_lost;) {
-    vsi_sqlite_frames_remove(&database->frames);
+static void pass_lost(vestry_sqlite *database, vsi_sqlite_written *written) {
+  for (; written->lost_count > 1; written->lost_count--) {
     vsi_sqlite_commit *made = take(database, ++database->seen + 1);
     database->stats.other_commits_count += !made;
     vsi_free(database->host, made);
@@ -222,7 +221,7 @@ static void follow_pages(vestry_sqlite *database, const vsi_sqlite_written *writ
 }
 
 /* Follow the first commit that was read. OK | BUSY (its changes may be published in a moment, here or in a peer) */
-static vestry_err follow_first(vestry_sqlite *database, const vsi_sqlite_written *written) {
+static vestry_err follow_first(vestry_sqlite *database, vsi_sqlite_written *written) {
   vsi_sqlite_commit commit = {.at_ns = database->looked_ns}, *made = take(database, written->number);
   if (!made && is_awaited(database, written->number)) return VESTRY_BUSY;
   const bool is_own = made && vsi_sqlite_frames_is_at(written, &made->at);
@@ -232,19 +231,18 @@ static vestry_err follow_first(vestry_sqlite *database, const vsi_sqlite_written
     return VESTRY_BUSY;
   database->stats.other_commits_count += !made;
   const vestry_trace *former = vestry_trace_enter(is_own ? &made->trace : NULL);
-  if (!written->is_lost) {
+  if (!written->lost_count) {
     follow_pages(database, written, &commit);
   } else if (commit.knows_tables && !commit.is_rough && !database->frames.moves_pages) { /* without its file pages */
-    vsi_sqlite_frames_found(&database->frames, &commit.at);
     vsi_sqlite_index_commit(database->index, &commit);
   } else {
-    pass_lost(database);
+    pass_lost(database, written);
   }
   (void)vestry_trace_enter(former);
   if (is_own && vsi_sqlite_peers_are_there(database->peers)) know_tables(database, made);
   vsi_free(database->host, made);
   database->seen++;
-  vsi_sqlite_frames_remove(&database->frames);
+  vsi_sqlite_frames_remove(&database->frames, &commit.at);
   return VESTRY_OK;
 }
 
@@ -260,7 +258,7 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
     refresh_whole(database);
     return VESTRY_OK;
   }
-  for (const vsi_sqlite_written *written; !error && (written = vsi_sqlite_frames_at(&database->frames, 0));)
+  for (vsi_sqlite_written *written; !error && (written = TAILQ_FIRST(&database->frames.commits));)
     error = follow_first(database, written);
   return error;
 }

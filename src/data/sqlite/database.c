@@ -224,7 +224,7 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   vsi_sqlite_peers_destroy(database->peers);
   vsi_sqlite_index_destroy(database->index);
   vsi_sqlite_tables_finish(&database->tables);
-  vsi_sqlite_frames_finish(&database->frames);
+  vsi_sqlite_frames_clear(&database->frames);
   sqlite3_close(database->db);
   pthread_cond_destroy(&database->end);
   vsi_mutex_finish(&database->lock);

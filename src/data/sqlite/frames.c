@@ -127,7 +127,7 @@ void vsi_sqlite_frames_reach(const _Atomic(uint32_t) *index, uint32_t frame, vsi
 bool vsi_sqlite_frames_is_at(const vsi_sqlite_written *written, const vsi_sqlite_position *place) {
   const bool has_salts = memcmp(written->salts, place->salts, sizeof place->salts) == 0;
   if (written->number != place->number) return false;
-  if (!written->is_lost) return has_salts && written->frame == place->frame;
+  if (!written->lost_count) return has_salts && written->frame == place->frame;
   const uint32_t restarts = vsi_sqlite_big_endian((const unsigned char *)place->salts) -
                             vsi_sqlite_big_endian((const unsigned char *)written->salts);
   return place->before == written->frame ? has_salts || (int32_t)restarts > 0 : !place->before && (int32_t)restarts > 0;
@@ -165,23 +165,22 @@ static vestry_err begin_anew(vsi_sqlite_frames *frames) {
 vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *host, sqlite3 *db,
                                   const _Atomic(uint32_t) *index) {
   *frames = (vsi_sqlite_frames){.host = host, .db = db, .index = index};
+  TAILQ_INIT(&frames->commits);
   return begin_anew(frames);
 }
 
-void vsi_sqlite_frames_finish(vsi_sqlite_frames *frames) {
-  vsi_free(frames->host, frames->commits);
-  vsi_free(frames->host, frames->pages);
-  *frames = (vsi_sqlite_frames){.host = frames->host};
+static void remove_first(vsi_sqlite_frames *frames) {
+  vsi_sqlite_written *first = TAILQ_FIRST(&frames->commits);
+  TAILQ_REMOVE(&frames->commits, first, in);
+  vsi_free(frames->host, first->pages);
+  vsi_free(frames->host, first);
+}
+
+void vsi_sqlite_frames_clear(vsi_sqlite_frames *frames) {
+  while (TAILQ_FIRST(&frames->commits)) remove_first(frames);
 }
 
 /* --------------------------------------------------------------------------------------------------- reading ------ */
-
-static bool put_page(vsi_sqlite_frames *frames, vsi_sqlite_written *written, uint32_t page) {
-  if (VSI_ARRAY_RESERVE(frames->host, frames->pages, frames->pages_count, frames->pages_room, 1)) return false;
-  frames->pages[frames->pages_count++] = page;
-  written->pages_count++;
-  return true;
-}
 
 /* Read the schema version, because the first page of the database was written. A frame's header is written before its
  * page, so the page belongs to this frame if the header is unchanged afterwards. */
@@ -200,9 +199,12 @@ static bool read_first_page(vsi_sqlite_frames *frames, sqlite3_file *file, sqlit
 }
 
 /* Read one commit, which begins after frames->frame. */
-static bool read_commit(vsi_sqlite_frames *frames, sqlite3_file *file, const head *h, vsi_sqlite_written *written) {
+static bool read_commit(vsi_sqlite_frames *frames, sqlite3_file *file, const head *h) {
   const uint32_t page_size = page_bytes(h), last = h->words[WORD_LAST_FRAME];
-  *written = (vsi_sqlite_written){.number = frames->number + 1, .pages_from = frames->pages_count};
+  vsi_sqlite_written *written = vsi_calloc(frames->host, 1, sizeof *written);
+  if (!written) return false;
+  TAILQ_INSERT_TAIL(&frames->commits, written, in);
+  written->number = frames->number + 1;
   memcpy(written->salts, frames->salts, sizeof written->salts);
   for (bool is_end = false; !is_end; frames->frame++) {
     unsigned char bytes[FRAME_HEAD_BYTES + 1];
@@ -211,7 +213,9 @@ static bool read_commit(vsi_sqlite_frames *frames, sqlite3_file *file, const hea
     if (memcmp(bytes + 8, &h->words[WORD_SALTS], 8) != 0) return false;
     uint32_t page = vsi_sqlite_big_endian(bytes);
     is_end = vsi_sqlite_big_endian(bytes + 4) != 0;
-    if (!page || !put_page(frames, written, page)) return false;
+    if (!page || VSI_ARRAY_RESERVE(frames->host, written->pages, written->pages_count, written->pages_room, 1))
+      return false;
+    written->pages[written->pages_count++] = page;
     if (page == 1 && !read_first_page(frames, file, at, written)) return false;
     written->has_inner |= page > 1 && bytes[FRAME_HEAD_BYTES] == INNER_OF_INDEX;
   }
@@ -221,20 +225,18 @@ static bool read_commit(vsi_sqlite_frames *frames, sqlite3_file *file, const hea
   return true;
 }
 
-/* Insert the commits that were lost before those from `at` on. first: the first one, at the end of the one before. */
-static bool insert_lost(vsi_sqlite_frames *frames, size_t at, uint32_t count, const vsi_sqlite_written *first) {
-  if (count > LOST_MOST || VSI_ARRAY_RESERVE(frames->host, frames->commits, frames->count, frames->room, count))
-    return false;
-  const size_t pages_from = at < frames->count ? frames->commits[at].pages_from : frames->pages_count;
-  memmove(frames->commits + at + count, frames->commits + at, (frames->count - at) * sizeof *frames->commits);
-  for (uint32_t i = 0; i < count; i++) {
-    frames->commits[at + i] = *first;
-    frames->commits[at + i].number += i;
-    frames->commits[at + i].pages_from = pages_from;
-  }
-  frames->count += count;
-  frames->number += count;
-  for (size_t i = at + count; i < frames->count; i++) frames->commits[i].number += count;
+/* Insert the commits that were lost after `before` (NULL: before all). first: the first one, at the end of the one
+ * before */
+static bool insert_lost(vsi_sqlite_frames *frames, vsi_sqlite_written *before, const vsi_sqlite_written *first) {
+  vsi_sqlite_written *made = first->lost_count > LOST_MOST ? NULL : vsi_alloc(frames->host, sizeof *made);
+  if (!made) return false;
+  *made = *first;
+  if (before)
+    TAILQ_INSERT_AFTER(&frames->commits, before, made, in);
+  else
+    TAILQ_INSERT_HEAD(&frames->commits, made, in);
+  frames->number += first->lost_count;
+  for (vsi_sqlite_written *at = made; (at = TAILQ_NEXT(at, in));) at->number += first->lost_count;
   return true;
 }
 
@@ -243,24 +245,19 @@ static bool read_all(vsi_sqlite_frames *frames, const head *h) {
   sqlite3_file *file = NULL;
   if (sqlite3_file_control(frames->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) || !file || !file->pMethods)
     return false;
-  const vsi_sqlite_written lost = {.number = frames->number + 1,
-                                   .salts = {frames->salts[0], frames->salts[1]},
-                                   .frame = frames->frame,
-                                   .is_lost = true};
+  vsi_sqlite_written lost = {
+      .number = frames->number + 1, .salts = {frames->salts[0], frames->salts[1]}, .frame = frames->frame};
   const bool is_restarted = !has_salts(frames, h);
-  const size_t from = frames->count;
+  vsi_sqlite_written *before = TAILQ_LAST(&frames->commits, vsi_sqlite_written_list);
   if (is_restarted) {
     frames->frame = 0;
     memcpy(frames->salts, &h->words[WORD_SALTS], sizeof frames->salts);
   }
   if (frames->frame > h->words[WORD_LAST_FRAME]) return false;
-  while (frames->frame < h->words[WORD_LAST_FRAME]) {
-    if (VSI_ARRAY_RESERVE(frames->host, frames->commits, frames->count, frames->room, 1)) return false;
-    if (!read_commit(frames, file, h, &frames->commits[frames->count])) return false;
-    frames->count++;
-  }
-  const uint32_t lost_count = h->words[WORD_NUMBER] - frames->number;
-  return !lost_count || (is_restarted && insert_lost(frames, from, lost_count, &lost));
+  while (frames->frame < h->words[WORD_LAST_FRAME])
+    if (!read_commit(frames, file, h)) return false;
+  lost.lost_count = h->words[WORD_NUMBER] - frames->number;
+  return !lost.lost_count || (is_restarted && insert_lost(frames, before, &lost));
 }
 
 /* Return whether the WAL was not restarted while it was read. If it was, a frame may have been overwritten during the
@@ -270,56 +267,26 @@ static bool is_still(const vsi_sqlite_frames *frames) {
   return !read_head(frames->index, &h) && has_salts(frames, &h);
 }
 
-static void remove_all(vsi_sqlite_frames *frames) {
-  enum { KEPT_ROOM = 1 << 16 };
-  frames->first = frames->count = frames->pages_first = frames->pages_count = 0;
-  if (frames->pages_room + frames->room <= KEPT_ROOM) return;
-  vsi_free(frames->host, frames->commits);
-  vsi_free(frames->host, frames->pages);
-  frames->commits = NULL;
-  frames->pages = NULL;
-  frames->room = frames->pages_room = 0;
-}
-
-/* Move the commits that are not followed yet to the beginning, once these are fewer than the others. */
-static void compact(vsi_sqlite_frames *frames) {
-  if (frames->first <= frames->count / 2) return;
-  frames->count -= frames->first;
-  frames->pages_count -= frames->pages_first;
-  for (size_t i = 0; i < frames->count; i++) frames->commits[frames->first + i].pages_from -= frames->pages_first;
-  memmove(frames->commits, frames->commits + frames->first, frames->count * sizeof *frames->commits);
-  memmove(frames->pages, frames->pages + frames->pages_first, frames->pages_count * sizeof *frames->pages);
-  frames->first = frames->pages_first = 0;
-}
-
 vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames) {
   head h;
   vestry_err error = read_head(frames->index, &h);
   if (error) return error;
-  compact(frames);
   if (has_salts(frames, &h) && frames->frame == h.words[WORD_LAST_FRAME] && frames->number == h.words[WORD_NUMBER])
     return VESTRY_OK;
   if (read_all(frames, &h) && is_still(frames)) return VESTRY_OK;
-  remove_all(frames);
+  vsi_sqlite_frames_clear(frames);
   if (begin_anew(frames)) go_to(frames, &h); /* later commits are read the next time */
   return VESTRY_NOT_FOUND;
 }
 
-const vsi_sqlite_written *vsi_sqlite_frames_at(vsi_sqlite_frames *frames, size_t at) {
-  if (at >= frames->count - frames->first) return NULL;
-  vsi_sqlite_written *written = &frames->commits[frames->first + at];
-  written->pages = frames->pages + written->pages_from; /* they move while more of them are read */
-  return written;
-}
-
-void vsi_sqlite_frames_remove(vsi_sqlite_frames *frames) {
-  frames->pages_first += frames->commits[frames->first++].pages_count;
-  if (frames->first == frames->count) remove_all(frames);
-}
-
-void vsi_sqlite_frames_found(vsi_sqlite_frames *frames, const vsi_sqlite_position *place) {
-  vsi_sqlite_written *next = frames->first + 1 < frames->count ? &frames->commits[frames->first + 1] : NULL;
-  if (!next || !next->is_lost) return;
-  next->frame = place->frame;
-  memcpy(next->salts, place->salts, sizeof next->salts);
+void vsi_sqlite_frames_remove(vsi_sqlite_frames *frames, const vsi_sqlite_position *place) {
+  vsi_sqlite_written *first = TAILQ_FIRST(&frames->commits);
+  if (first->lost_count <= 1) {
+    remove_first(frames);
+    return;
+  }
+  first->lost_count--;
+  first->number++;
+  first->frame = place->frame;
+  memcpy(first->salts, place->salts, sizeof first->salts);
 }

@@ -5,6 +5,7 @@
 
 #include <sqlite3.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "base/memory.h"
 #include "vestry/error.h"
@@ -18,16 +19,17 @@ typedef struct vsi_sqlite_position {
   uint32_t frame;    /* its last frame */
 } vsi_sqlite_position;
 
-/* One commit. */
+/* One commit; or several that were lost: overwritten before they were read. */
 typedef struct vsi_sqlite_written {
-  uint32_t number; /* by which SQLite counts it */
-  uint32_t salts[2], frame;
-  const uint32_t *pages; /* until other commits are read; a page may occur several times */
-  size_t pages_from, pages_count;
+  TAILQ_ENTRY(vsi_sqlite_written) in;
+  uint32_t number;          /* by which SQLite counts it */
+  uint32_t salts[2], frame; /* of lost ones: those of the commit before them */
+  uint32_t lost_count;      /* 0: it was read */
+  uint32_t *pages;          /* a page may occur several times */
+  size_t pages_count, pages_room;
   bool has_schema;  /* the schema has changed, or may have */
   bool has_inner;   /* it wrote a file page of an index that is no leaf */
   bool moves_pages; /* it may have moved file pages of any table (auto_vacuum) */
-  bool is_lost;     /* it was overwritten before it was read: salts and frame are of a commit before it */
 } vsi_sqlite_written;
 
 static inline uint32_t vsi_sqlite_big_endian(const unsigned char *at) {
@@ -45,10 +47,7 @@ typedef struct vsi_sqlite_frames {
   uint32_t salts[2];              /* of the WAL that contains that frame */
   uint32_t schema;                /* the schema version, if it is known */
   bool knows_schema, moves_pages;
-  vsi_sqlite_written *commits; /* those before `first` are followed */
-  size_t first, count, room;
-  uint32_t *pages; /* of the commits, one after the other */
-  size_t pages_first, pages_count, pages_room;
+  TAILQ_HEAD(vsi_sqlite_written_list, vsi_sqlite_written) commits;
 } vsi_sqlite_frames;
 
 /* Map the header of the WAL's index, through the file of a connection that has read in WAL mode. It is valid as long as
@@ -76,18 +75,15 @@ uint32_t vsi_sqlite_frames_uncopied(const _Atomic(uint32_t) *index);
 /* Begin after the last commit. OK | BUSY (it is being written all the time) | IO */
 vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *host, sqlite3 *db,
                                   const _Atomic(uint32_t) *index);
-void vsi_sqlite_frames_finish(vsi_sqlite_frames *frames);
+/* Remove all commits. */
+void vsi_sqlite_frames_clear(vsi_sqlite_frames *frames);
 /* Read the commits since the last call, in their order, up to the last one that all connections can see now. If the WAL
  * was restarted before some commits were read, these are lost.
  *  Returns  OK | BUSY (nothing was read, try again) | NOT_FOUND (an unknown number of commits is lost: reading
  *           continues after them, and no commit is left that was read before) */
 vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames);
-/* Return the commit at a position among those that are not followed yet; NULL: there are no more. */
-const vsi_sqlite_written *vsi_sqlite_frames_at(vsi_sqlite_frames *frames, size_t at);
-/* Remove the first commit. */
-void vsi_sqlite_frames_remove(vsi_sqlite_frames *frames);
-/* Note the place of the first commit, which is lost, for the next one if it is lost, too. */
-void vsi_sqlite_frames_found(vsi_sqlite_frames *frames, const vsi_sqlite_position *place);
+/* Remove the first commit. place: of one that was lost, for the next one if it is lost, too */
+void vsi_sqlite_frames_remove(vsi_sqlite_frames *frames, const vsi_sqlite_position *place);
 /* Return whether a commit that was read is at a place. A lost one follows the commit before it in the same WAL, or is
  * the first one of another WAL. */
 bool vsi_sqlite_frames_is_at(const vsi_sqlite_written *written, const vsi_sqlite_position *place);
