@@ -144,8 +144,4 @@ vestry_sql_transaction *vsi_postgres_find_free(vestry_sql_pool *pool, unsigned w
  *  Returns   vsi_sql_schema_result, of OK | the errors of vestry/data/postgres.h */
 vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
 
-/* Bring the application's tables to options.schema_version by options.schema, in the same way. OK | IO (a statement
- * fails, or the tables are of a later version; nothing was changed) | as above */
-vestry_err vsi_postgres_bring_application(vsi_postgres_pool *pool);
-
 #endif

@@ -72,7 +72,8 @@ vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *given
   if (!pool) return VESTRY_NO_MEMORY;
   memcpy(pool->name, name, sizeof name);
   vestry_err error = vsi_postgres_reconnect(&pool->conns[0], "vestry_postgres_pool_create");
-  if (!error && options.schema) error = vsi_postgres_bring_application(pool);
+  const vsi_sql_schema schema = {.steps = &options.schema, .version = options.schema_version};
+  if (!error && options.schema) error = vsi_postgres_bring(&pool->is, "vestry_postgres_pool_create", &schema);
   if (error)
     vsi_postgres_pool_destroy(&pool->is);
   else

@@ -13,9 +13,9 @@ enum { STEPS_TRIES = 20 };
 typedef struct bringing {
   vsi_call call;
   const vsi_sql_schema *schema;
-  const char *script; /* of the application; NULL: the steps of the schema */
-  int64_t version;    /* that the tables have */
-  bool has_versions;  /* vestry_schema exists */
+  const char *part;  /* in vestry_schema */
+  int64_t version;   /* that the tables have */
+  bool has_versions; /* vestry_schema exists */
 } bringing;
 
 /* This reads pg_class, because to_regclass uses the connection's cache. A table that another node has created is
@@ -29,8 +29,8 @@ static vestry_err read_version(vestry_sql_transaction *transaction, bringing *of
   of->version = 0;
   vestry_err error = vestry_sql_run(transaction, has_table_sql, NULL, vestry_sql_row_integer, &has_table);
   if (!error && has_table)
-    error = vestry_sql_run(transaction, "SELECT version FROM vestry_schema WHERE part = $1",
-                           VESTRY_LIST(of->schema->part), vestry_sql_row_integer, &of->version);
+    error = vestry_sql_run(transaction, "SELECT version FROM vestry_schema WHERE part = $1", VESTRY_LIST(of->part),
+                           vestry_sql_row_integer, &of->version);
   of->has_versions = has_table;
   return vsi_sql_if_any(error);
 }
@@ -55,15 +55,15 @@ static vestry_err take_steps(vestry_sql_transaction *transaction, void *ctx) {
   if (!error) error = read_version(transaction, of); /* another node may have been faster */
   if (error || of->version >= of->schema->version) return error;
   error = vsi_postgres_command(own, of->call.function, prepare[of->has_versions]);
-  if (!error && of->script) error = vsi_postgres_command(own, of->call.function, of->script);
-  if (!error && !of->script) error = vsi_postgres_command(own, of->call.function, "SET LOCAL lock_timeout = 100");
-  for (int64_t i = of->version; !error && !of->script && i < of->schema->version; i++)
-    error = vsi_postgres_command(own, of->call.function, of->schema->steps[i]);
+  const bool is_application = !of->schema->part; /* it has one step, from any version */
+  if (!error && !is_application) error = vsi_postgres_command(own, of->call.function, "SET LOCAL lock_timeout = 100");
+  for (int64_t i = is_application ? of->schema->version - 1 : of->version; !error && i < of->schema->version; i++)
+    error = vsi_postgres_command(own, of->call.function, of->schema->steps[is_application ? 0 : i]);
   if (error) return error;
   return vestry_sql_run(transaction,
                         "INSERT INTO vestry_schema(part, version) VALUES($1, $2)"
                         " ON CONFLICT(part) DO UPDATE SET version = excluded.version",
-                        VESTRY_LIST(of->schema->part, of->schema->version), NULL, NULL);
+                        VESTRY_LIST(of->part, of->schema->version), NULL, NULL);
 }
 
 static vestry_err look_alone(vestry_sql_pool *pool, bringing *of) {
@@ -72,10 +72,12 @@ static vestry_err look_alone(vestry_sql_pool *pool, bringing *of) {
   return error ? error : vestry_sql_end(transaction, read_version(transaction, of));
 }
 
-/* Take the steps; if a lock was not free, all are taken again after a pause. Only the last failure is logged. */
+/* Take the steps; if a lock was not free, those of this library are taken again after a pause. Only the last failure is
+ * logged. */
 vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema) {
   const struct timespec pause = {.tv_nsec = 400 * 1000000};
-  bringing of = {.call = vsi_sql_call(pool, function), .schema = schema};
+  const char *part = schema->part ? schema->part : "application";
+  bringing of = {.call = vsi_sql_call(pool, function), .schema = schema, .part = part};
   vsi_held_log held = {.line = ""};
   vestry_err error = look_alone(pool, &of);
   if (error) return error;
@@ -83,23 +85,9 @@ vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const
     vsi_log_hold(&held);
     error = vestry_sql_act(pool, VESTRY_SQL_WRITE, take_steps, &of);
     vsi_log_release(&held);
-    if (error != VESTRY_LIMIT) break;
+    if (error != VESTRY_LIMIT || !schema->part) break;
     if (tries > 1) nanosleep(&pause, NULL);
   }
   if (error && *held.line && !schema->is_optional) vsi_log(of.call.host, VESTRY_LOG_ERROR, "%s", held.line);
   return vsi_sql_schema_result(&of.call, schema, of.version, error, held.line);
-}
-
-vestry_err vsi_postgres_bring_application(vsi_postgres_pool *pool) {
-  const vsi_sql_schema schema = {.part = "application", .version = pool->options.schema_version};
-  bringing of = {.call = vsi_sql_call(&pool->is, "vestry_postgres_pool_create"),
-                 .schema = &schema,
-                 .script = pool->options.schema};
-  vestry_err error = look_alone(&pool->is, &of);
-  if (!error && of.version < schema.version) error = vestry_sql_act(&pool->is, VESTRY_SQL_WRITE, take_steps, &of);
-  if (error || of.version <= schema.version) return error;
-  return vsi_refuse(&of.call, VESTRY_IO,
-                    "the tables have version %d, but this program supports at most version %d; nothing was changed; "
-                    "use the program that wrote them, or another database",
-                    (int)of.version, schema.version);
 }

@@ -27,7 +27,7 @@ typedef const char *const vsi_sql_texts[VSI_SQL_DIALECTS];
  * executed it. Each statement succeeds if its object exists (IF NOT EXISTS), because another client may have emptied
  * vestry_schema. */
 typedef struct vsi_sql_schema {
-  const char *part;         /* lower case; SQLite: NULL: the application itself */
+  const char *part;         /* lower case; NULL: the application itself, with one step, from any version to this one */
   const char *const *steps; /* SQL from version n to n + 1; n = 0: nothing exists */
   int version;              /* number of steps */
   bool is_optional;         /* it has only indexes that are not unique: without them, statements are only slower */
