@@ -54,8 +54,7 @@ typedef struct recording {
   vsi_postgres_recorder is; /* first */
   vestry_postgres *database;
   vsi_read_ticket ticket; /* if it is followed */
-  const vestry_render *render;
-  unsigned conflicts; /* number of conflicts */
+  unsigned conflicts;     /* number of conflicts */
   bool by_tables;
   bool has_rows;                    /* of a successful read */
   bool is_torn;                     /* it read from several snapshots */
@@ -77,10 +76,9 @@ struct vestry_postgres {
   /* The database has functions that can roll back a subtransaction. Relaxed: a render that uses the former value runs
    * again. */
   _Atomic(bool) has_catchers;
-  _Atomic(uint64_t) torn;         /* bits of renders that begin at level TABLES when they run again; relaxed: a hint */
-  vsi_repeated_log uncovered;     /* relations whose writes are not in the WAL */
-  _Atomic(bool) has_logged_whole; /* a render without room for its tables was logged */
-  _Atomic(uint64_t) seq;          /* of the last refresh; it only grows */
+  _Atomic(uint64_t) torn;     /* bits of renders that begin at level TABLES when they run again; relaxed: a hint */
+  vsi_repeated_log uncovered; /* relations whose writes are not in the WAL */
+  _Atomic(uint64_t) seq;      /* of the last refresh; it only grows */
   _Atomic(uint64_t) recorded, table_level, promoted, again, fallbacks, over_bytes, over_keys; /* counters */
 };
 
@@ -282,7 +280,6 @@ static void begin(vestry_render *render, void *ctx) {
   is->database = database;
   is->is = (vsi_postgres_recorder){
       .pool = database->pool, .is_followed = is_followed, .begin = begin_transaction, .run = run_recorded};
-  is->render = render;
   vsi_postgres_recorder_enter(&is->is);
   if (!is_followed) return;
   if (was_torn(database, render)) is->conflicts = CONFLICTS;
@@ -355,14 +352,14 @@ static vestry_err find_read_set(recording *is, vsi_postgres_read_set *f) {
   return VESTRY_OK;
 }
 
-/* Log the first render that every commit renders, because there is no room for its tables either. */
+/* Log that every commit renders a render, because there is no room for its tables either. */
 static void note_whole(vestry_postgres *database) {
-  if (atomic_exchange_explicit(&database->has_logged_whole, true, memory_order_relaxed)) return;
-  vsi_log(database->host, VESTRY_LOG_WARN,
-          "vestry_postgres, %s: the reads of renders take more bytes than twice max_bytes (%zu) of "
-          "vestry_postgres_options, or memory is short, so every commit renders further pages; raise max_bytes. Later "
-          "ones are only counted (over_bytes_count)",
-          database->pool->is.name, database->options.max_bytes);
+  vsi_log_repeated(
+      database->host, &database->repeated, 0, VESTRY_LOG_WARN,
+      "vestry_postgres, %s: the reads of renders take more bytes than twice max_bytes (%zu) of "
+      "vestry_postgres_options, or memory is short, so every commit renders further pages; raise max_bytes. See "
+      "over_bytes_count",
+      database->pool->is.name, database->options.max_bytes);
 }
 
 static vsi_read_entry enter(recording *is, vsi_postgres_read_set *f, uint64_t number) {

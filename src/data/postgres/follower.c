@@ -228,16 +228,11 @@ static uint32_t number_at(const PGresult *rows, int row, int column) {
   return (uint32_t)strtoul(PQgetvalue(rows, row, column), NULL, 10);
 }
 
-/* The statement for the current snapshot is prepared, because it runs after each commit that pages show. */
-#define SNAPSHOT "vestry_snapshot"
-static const char prepare_snapshot[] = "PREPARE " SNAPSHOT " AS SELECT pg_current_snapshot()";
-
 /* Pass a current snapshot to the index. */
 static vestry_err look(follower *f) {
   vsi_postgres_snapshot snapshot;
   PGresult *row;
-  const vsi_call call = call_of(f);
-  vestry_err error = vsi_postgres_ask_prepared(&call, f->side, SNAPSHOT, 1, &row);
+  vestry_err error = ask(f, "SELECT pg_current_snapshot()", 1, &row);
   if (error) return error;
   error = vsi_postgres_snapshot_read(&snapshot, f->host, PQgetvalue(row, 0, 0));
   PQclear(row);
@@ -272,23 +267,20 @@ static vestry_err take_move(void *ctx, uint32_t relation, uint32_t from, uint32_
 /* Find out whether one of the changed relations is a composite type. No page uses such a relation directly, but it may
  * use a column that has this type. The composite type existed before the commit, so a query finds it now. */
 static vestry_err has_composite(follower *f, const vsi_postgres_keys *keys, bool *ret_has) {
-  char sql[160 + DEFINITIONS_QUERIED * 11];
-  size_t len = 0, count = 0;
-  *ret_has = false;
-  for (size_t i = 0; i < keys->count && count <= DEFINITIONS_QUERIED; i++) {
-    if (keys->keys[i].kind != VSI_POSTGRES_DEFINITION || count++ == DEFINITIONS_QUERIED) continue;
-    if (!len) len = (size_t)snprintf(sql, sizeof sql, "SELECT FROM pg_class WHERE relkind = 'c' AND oid IN (0");
-    len += (size_t)snprintf(sql + len, sizeof sql - len, ",%" PRIu32, keys->keys[i].relation);
-  }
-  if (count > DEFINITIONS_QUERIED) *ret_has = true;
-  if (!count || *ret_has) return VESTRY_OK;
-  snprintf(sql + len, sizeof sql - len, ")");
+  char sql[96];
   PGresult *rows;
-  vestry_err error = ask(f, sql, 0, &rows);
-  if (error) return error;
-  *ret_has = PQntuples(rows) > 0;
-  PQclear(rows);
-  return VESTRY_OK;
+  vestry_err error = VESTRY_OK;
+  *ret_has = false;
+  for (size_t i = 0, count = 0; i < keys->count && !*ret_has && !error; i++) {
+    if (keys->keys[i].kind != VSI_POSTGRES_DEFINITION) continue;
+    *ret_has = ++count > DEFINITIONS_QUERIED;
+    snprintf(sql, sizeof sql, "SELECT FROM pg_class WHERE relkind = 'c' AND oid = %" PRIu32, keys->keys[i].relation);
+    if (!*ret_has) error = ask(f, sql, 0, &rows);
+    if (*ret_has || error) break;
+    *ret_has = PQntuples(rows) > 0;
+    PQclear(rows);
+  }
+  return error;
 }
 
 /* Count transactions with too many keys, and log the first one. */
@@ -436,7 +428,6 @@ static vestry_err begin(follower *f) {
   vestry_err error = find_facts(f, &is);
   if (!error) error = open_stream(f, &is);
   if (!error) error = find_catalogs(f);
-  if (!error) error = ask(f, prepare_snapshot, 0, NULL);
   if (error) return error;
   begin_transactions(f, &is);
   f->from = is.at;

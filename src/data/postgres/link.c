@@ -118,28 +118,15 @@ PGresult *vsi_postgres_ask(PGconn *db, const char *sql, uint64_t until_ns) {
   return PQsendQuery(db, sql) ? vsi_postgres_wait(db, until_ns) : NULL;
 }
 
-/* Check a result. doing: a statement, or its name, for the log */
-static vestry_err take_result(const vsi_call *call, PGconn *db, PGresult *result, const char *doing, int columns,
-                              PGresult **ret_result) {
+vestry_err vsi_postgres_ask_own(const vsi_call *call, PGconn *db, const char *sql, int columns, PGresult **ret_result) {
+  PGresult *result = vsi_postgres_ask(db, sql, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
   const bool is_whole = vsi_postgres_is_done(result) && (!columns || PQntuples(result)) && PQnfields(result) >= columns;
-  vestry_err error = is_whole ? VESTRY_OK : vsi_postgres_fail(call, db, result, doing);
+  vestry_err error = is_whole ? VESTRY_OK : vsi_postgres_fail(call, db, result, sql);
   if (is_whole && ret_result)
     *ret_result = result;
   else
     PQclear(result);
   return error;
-}
-
-vestry_err vsi_postgres_ask_own(const vsi_call *call, PGconn *db, const char *sql, int columns, PGresult **ret_result) {
-  PGresult *result = vsi_postgres_ask(db, sql, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
-  return take_result(call, db, result, sql, columns, ret_result);
-}
-
-vestry_err vsi_postgres_ask_prepared(const vsi_call *call, PGconn *db, const char *name, int columns,
-                                     PGresult **ret_result) {
-  const bool is_sent = PQsendQueryPrepared(db, name, 0, NULL, NULL, NULL, 0);
-  PGresult *result = is_sent ? vsi_postgres_wait(db, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS)) : NULL;
-  return take_result(call, db, result, name, columns, ret_result);
 }
 
 bool vsi_postgres_is_lost(PGconn *db) {

@@ -38,9 +38,6 @@ PGresult *vsi_postgres_ask(PGconn *db, const char *sql, uint64_t until_ns);
  *  ret_result  NULL: the result is not needed
  *  Returns     OK | the errors of vsi_postgres_fail, which has logged them */
 vestry_err vsi_postgres_ask_own(const vsi_call *call, PGconn *db, const char *sql, int columns, PGresult **ret_result);
-/* The same for a statement that PREPARE has named. */
-vestry_err vsi_postgres_ask_prepared(const vsi_call *call, PGconn *db, const char *name, int columns,
-                                     PGresult **ret_result);
 /* The time at which the server was started, in microseconds, in SQL. It distinguishes running servers, also if one is a
  * copy of another one. */
 #define VSI_POSTGRES_STARTED                                                                                           \
