@@ -137,9 +137,9 @@ typedef struct vestry_postgres_stats {
   uint64_t over_render_keys_count;      /**< of table_level_count: renders that read more than max_render_keys */
   uint64_t over_transaction_keys_count; /**< of commits_count: transactions that wrote more than max_transaction_keys,
                                              and refresh all pages that have read the database */
-  uint64_t over_ring_count; /**< commits that could not be kept for running renders, because more than 4,096, or 64 MiB
-                                 of their keys, came during a render; or times that more than 65,536 splits of leaves
-                                 of indexes came during one. That render runs again */
+  uint64_t over_ring_count; /**< commits, and splits of leaves of indexes, that could not be kept for running renders,
+                                 because more than 4,096, or 64 MiB of their keys, came during a render. That render
+                                 runs again */
 } vestry_postgres_stats;
 
 /** Get a snapshot of the counters. Threads any; takes locks briefly. */

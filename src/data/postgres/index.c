@@ -37,7 +37,6 @@
 
 enum {
   MANY = 192, /* commits after which a snapshot is wanted, so that the ring does not get full */
-  MOVES_MAX = 1 << 16,
   RING_BYTES_MAX = 64 << 20
 };
 
@@ -51,12 +50,8 @@ typedef struct recent {
   bool is_all;
   bool is_awaited; /* it matches a set, or did since it came */
   keys keys;
+  key from, to; /* of a split; kind 0: it is a commit */
 } recent;
-
-typedef struct move {
-  uint64_t at;
-  uint32_t relation, from, to;
-} move;
 
 struct vsi_postgres_index {
   vsi_reads reads; /* first; its lock guards all */
@@ -68,10 +63,8 @@ struct vsi_postgres_index {
   uint64_t start_to;               /* transactions before it may have committed unseen */
   uint64_t start_left;             /* number of them that had not ended at the last check */
   uint64_t near;                   /* a recent transaction number */
-  move *moves;
-  size_t moves_count, moves_room;
-  bool is_ring_full;           /* commits, or splits of leaves, were dropped for the first time; not reported yet */
-  vestry_postgres_stats stats; /* those of the index; refreshed_count only counts sets */
+  bool is_ring_full;               /* commits, or splits of leaves, were dropped for the first time; not reported yet */
+  vestry_postgres_stats stats;     /* those of the index; refreshed_count only counts sets */
 };
 
 vsi_reads *vsi_postgres_index_reads(vsi_postgres_index *index) {
@@ -157,15 +150,6 @@ static void drop_hidden(vsi_postgres_index *index) {
     show(index, c);
     if (c->xid >= index->start_to) index->start_to = c->xid + 1;
   }
-}
-
-/* Drop what no running render can need. */
-static void prune(vsi_postgres_index *index) {
-  const uint64_t oldest = vsi_reads_prune(&index->reads);
-  size_t gone = 0;
-  while (gone < index->moves_count && index->moves[gone].at <= oldest) gone++;
-  index->moves_count -= gone;
-  if (gone) memmove(index->moves, index->moves + gone, index->moves_count * sizeof *index->moves);
 }
 
 /* Make room in the ring: drop published commits, the oldest first. If the others alone are too many, drop all, which
@@ -265,27 +249,23 @@ static vestry_err move_ring(vsi_postgres_index *index, const struct vsi_read_rin
   return VESTRY_OK;
 }
 
-/* Keep a split for running renders. */
-static vestry_err keep_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to) {
-  if (TAILQ_EMPTY(&index->reads.tickets)) index->moves_count = 0;
-  if (TAILQ_EMPTY(&index->reads.tickets)) return VESTRY_OK;
-  if (index->moves_count == MOVES_MAX) {
-    index->moves_count = 0;
-    index->reads.forgotten = index->reads.clock;
-    index->is_ring_full |= !index->stats.over_ring_count;
-    index->stats.over_ring_count++;
-  }
-  if (VSI_ARRAY_RESERVE(index->is.host, index->moves, index->moves_count, index->moves_room, 1))
-    return VESTRY_NO_MEMORY;
-  index->moves[index->moves_count++] = (move){index->reads.clock, relation, from, to};
+/* Keep a split in the ring for running renders. */
+static vestry_err keep_split(vsi_postgres_index *index, key from, key to) {
+  recent *c = vsi_calloc(index->is.host, 1, sizeof *c);
+  if (!c) return VESTRY_NO_MEMORY;
+  c->is.is_quiet = true;
+  c->from = from;
+  c->to = to;
+  vsi_reads_publish(&index->reads, &c->is);
+  vsi_reads_walked(&index->reads, &c->is);
+  shrink(index);
   return VESTRY_OK;
 }
 
 vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to) {
   const key old = leaf_of(relation, from), new = leaf_of(relation, to);
   vsi_mutex_lock(&index->reads.lock);
-  index->reads.clock++;
-  vestry_err error = keep_move(index, relation, from, to);
+  vestry_err error = keep_split(index, old, new);
   if (!error) error = move_ring(index, &index->hidden, old, new);
   if (!error) error = move_ring(index, &index->reads.ring, old, new);
   if (!error) error = vsi_reads_move(&index->reads, &old, &new);
@@ -296,10 +276,12 @@ vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation,
 /* Apply the splits since the render began, in their order, because a leaf that was split may be split again. */
 static vestry_err follow_moves(const vsi_postgres_index *index, const vsi_read_ticket *ticket, keys *of) {
   vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < index->moves_count && error != VESTRY_NO_MEMORY; i++) {
-    const move *m = &index->moves[i];
-    if (m->at > ticket->at && vsi_postgres_keys_have(of, leaf_of(m->relation, m->from)))
-      error = vsi_postgres_keys_add(of, index->is.host, leaf_of(m->relation, m->to));
+  const vsi_read_commit *at;
+  TAILQ_FOREACH(at, &index->reads.ring, in) {
+    const recent *c = (const recent *)at;
+    if (!c->from.kind || at->published <= ticket->at || !vsi_postgres_keys_have(of, c->from)) continue;
+    error = vsi_postgres_keys_add(of, index->is.host, c->to);
+    if (error == VESTRY_NO_MEMORY) break;
   }
   return error == VESTRY_NO_MEMORY ? error : VESTRY_OK;
 }
@@ -354,10 +336,7 @@ vsi_read_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_read_tick
     index->reads.overtaken_count++;
   else
     is = add(index, number, of, snapshot, is_least);
-  if (is <= VSI_READS_OVERTAKEN) {
-    vsi_reads_end(&index->reads, ticket);
-    prune(index);
-  }
+  if (is <= VSI_READS_OVERTAKEN) vsi_reads_end(&index->reads, ticket);
   vsi_reads_unlock(&index->reads);
   vsi_postgres_keys_clear(of, index->is.host);
   if (is != VSI_READS_LARGE) vsi_postgres_snapshot_finish(snapshot, index->is.host);
@@ -375,7 +354,6 @@ static void drop_all(vsi_postgres_index *index) {
 /* Drop everything, because earlier commits are unknown. */
 static void forget_all(vsi_postgres_index *index) {
   drop_all(index);
-  index->moves_count = 0;
   index->is_matched = false;
   index->is_hitting = true;
   hit_older(index, NULL);
@@ -437,7 +415,6 @@ bool vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapsh
   TAILQ_FOREACH(at, &index->hidden, in) index->is_matched |= ((recent *)at)->is_awaited;
   index->kept_count = index->hidden_count;
   index->is_hitting = false;
-  prune(index);
   const bool is_full = index->is_ring_full;
   index->is_ring_full = false;
   vsi_mutex_unlock(&index->reads.lock);
@@ -470,7 +447,6 @@ void vsi_postgres_index_destroy(vsi_postgres_index *index) {
   if (!index) return;
   drop_all(index);
   vsi_reads_finish(&index->reads);
-  vsi_free(index->is.host, index->moves);
   vsi_free(index->is.host, index);
 }
 
