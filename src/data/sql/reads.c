@@ -79,11 +79,6 @@ static size_t set_bytes(size_t places_count, size_t bytes) {
   return sizeof(set) + places_count * sizeof(place) + bytes;
 }
 
-static uint64_t hash_group(const void *ctx, const vsi_stepped_link *of) {
-  (void)ctx;
-  return ((const group *)of)->hash;
-}
-
 static void go_on(vsi_read_walk *is, group *at) {
   is->group = at;
   is->next = at ? LIST_FIRST(&at->sets) : NULL;
@@ -91,7 +86,7 @@ static void go_on(vsi_read_walk *is, group *at) {
 
 /* Let no later set be in a group. */
 static void hide(vsi_reads *r, group *g) {
-  if (!g->is_hidden) vsi_stepped_map_remove(&r->groups, &g->in, hash_group, NULL);
+  if (!g->is_hidden) vsi_map_remove(&r->groups, &g->in);
   g->is_hidden = true;
 }
 
@@ -133,24 +128,21 @@ static group *find_group(vsi_reads *r, const vsi_read_content *of, uint64_t *ret
   for (size_t i = 0; i < of->count; i++)
     if (!is_own(r, &of->keys[i])) hash = vsi_hash_mix(hash, r->is.hash(r->is.ctx, &of->keys[i]));
   *ret_hash = hash;
-  vsi_stepped_link *at = vsi_stepped_map_keys(&r->groups, hash);
-  while (at && (((group *)at)->hash != hash || !has_content(r, (group *)at, of))) at = at->next;
-  if (!at || !r->is.is_current || r->is.is_current(r->is.ctx, (group *)at)) return (group *)at;
-  hide(r, (group *)at);
+  group *g = (group *)vsi_map_first(&r->groups, hash);
+  while (g && !has_content(r, g, of)) g = (group *)vsi_map_further(&g->in);
+  if (!g || !r->is.is_current || r->is.is_current(r->is.ctx, g)) return g;
+  hide(r, g);
   return NULL;
 }
 
 static group *create_group(vsi_reads *r, const vsi_read_content *of, uint32_t count, uint64_t hash) {
-  if (vsi_stepped_map_reserve(&r->groups, r->is.host, hash_group, NULL) ||
+  if (vsi_map_reserve(&r->groups, r->is.host, r->groups.count + 1) ||
       (of->further_count && vsi_stepped_map_reserve(&r->places, r->is.host, hash_place, r))) /* for vsi_reads_turn */
     return NULL;
   group *g = vsi_calloc(r->is.host, 1, group_bytes(count + of->further_count, of->shared_bytes));
   if (!g) return NULL;
-  *g = (group){.hash = hash,
-               .since = r->clock,
-               .count = count,
-               .further = (uint32_t)of->further_count,
-               .bytes = (uint32_t)of->shared_bytes};
+  *g = (group){
+      .since = r->clock, .count = count, .further = (uint32_t)of->further_count, .bytes = (uint32_t)of->shared_bytes};
   uint32_t at = 0, added = 0;
   for (size_t i = 0; i < of->count; i++)
     if (!is_own(r, &of->keys[i])) g->places[at++] = (place){.key = of->keys[i], .of.group = g};
@@ -162,7 +154,7 @@ static group *create_group(vsi_reads *r, const vsi_read_content *of, uint32_t co
     vsi_free(r->is.host, g);
     return NULL;
   }
-  vsi_stepped_map_add(&r->groups, &g->in, hash);
+  vsi_map_add(&r->groups, &g->in, hash);
   LIST_INSERT_HEAD(&r->all, g, in_all);
   r->bytes += group_bytes(count + of->further_count, of->shared_bytes);
   return g;
@@ -513,7 +505,7 @@ void vsi_reads_finish(vsi_reads *r) {
   free_gone(r, SIZE_MAX);
   while (!LIST_EMPTY(&r->all)) remove_set(r, LIST_FIRST(&LIST_FIRST(&r->all)->sets));
   vsi_stepped_map_finish(&r->places, r->is.host);
-  vsi_stepped_map_finish(&r->groups, r->is.host);
+  vsi_map_finish(&r->groups, r->is.host);
   pthread_cond_destroy(&r->ended);
   vsi_mutex_finish(&r->lock);
 }

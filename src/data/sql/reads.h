@@ -36,6 +36,7 @@
 #include <stdio.h>
 #include <sys/queue.h>
 
+#include "base/map.h"
 #include "base/mutex.h"
 #include "data/sql/stepped_map.h"
 
@@ -76,8 +77,7 @@ struct vsi_read_set {
 
 /* The sets with the same keys of other kinds. It has at least one. */
 struct vsi_read_group {
-  vsi_stepped_link in; /* first */
-  uint64_t hash;       /* of its keys and data, in their order */
+  vsi_map_link in; /* first; its hash is that of its keys and data, in their order */
   LIST_ENTRY(vsi_read_group) in_all;
   LIST_HEAD(, vsi_read_set) sets;
   uint64_t since;          /* the clock when it was made */
@@ -172,7 +172,8 @@ typedef struct vsi_reads {
   TAILQ_HEAD(, vsi_read_ticket) tickets; /* the oldest first */
   struct vsi_read_ring ring;             /* in the order of publication */
   size_t ring_count, ring_bytes;         /* the database may add those of other commits */
-  vsi_stepped_map places, groups;
+  vsi_stepped_map places;
+  vsi_map groups;
   uint32_t used[VSI_READS_USED]; /* number of places by a hash of the relation and kind of their key */
   LIST_HEAD(, vsi_read_group) all;
   vsi_read_walk walk, sweep; /* sweep: over all, again and again */
