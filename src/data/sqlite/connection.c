@@ -127,10 +127,9 @@ static void after_rollback(void *ctx) {
 
 /* Return whether a statement that may write changes something other than rows, according to its first word. */
 static bool is_of_schema(sqlite3_stmt *statement) {
-  static const vsi_sqlite_word words[] = {
-      {"INSERT", 6}, {"UPDATE", 6}, {"DELETE", 6},   {"REPLACE", 7}, {"WITH", 4},    {"SELECT", 6},   {"VALUES", 6},
-      {"BEGIN", 5},  {"COMMIT", 6}, {"ROLLBACK", 8}, {"END", 3},     {"RELEASE", 7}, {"SAVEPOINT", 9}};
-  return !vsi_sqlite_text_begins(sqlite3_sql(statement), words, sizeof words / sizeof *words);
+  static const char *const words[] = {"INSERT", "UPDATE", "DELETE",   "REPLACE", "WITH",    "SELECT",    "VALUES",
+                                      "BEGIN",  "COMMIT", "ROLLBACK", "END",     "RELEASE", "SAVEPOINT", NULL};
+  return !vsi_sqlite_text_begins(sqlite3_sql(statement), words);
 }
 
 static int before_statement(void *ctx, int action, const char *first, const char *second, const char *schema,

@@ -208,8 +208,8 @@ static vestry_err find_kind(vestry_sql_transaction *transaction, const char *sql
 
 /* Return whether a text begins with a statement that changes rows, and that may be a transaction by itself. */
 static bool changes_rows(const char *sql) {
-  static const vsi_sqlite_word words[] = {{"INSERT", 6}, {"UPDATE", 6}, {"DELETE", 6}, {"REPLACE", 7}};
-  return vsi_sqlite_text_begins(sql, words, sizeof words / sizeof *words);
+  static const char *const words[] = {"INSERT", "UPDATE", "DELETE", "REPLACE", NULL};
+  return vsi_sqlite_text_begins(sql, words);
 }
 
 /* Begin a transaction for one statement; that of this thread, if it has one. If no other connection is free, RUN_ASIDE

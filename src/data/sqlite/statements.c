@@ -17,12 +17,10 @@ const char *vsi_sqlite_text_rest(const char *sql) {
   }
 }
 
-bool vsi_sqlite_text_begins(const char *sql, const vsi_sqlite_word *words, size_t count) {
-  sql = vsi_sqlite_text_rest(sql);
-  for (size_t i = 0; i < count; i++) {
-    size_t at = 0;
-    while (at < words[i].len && (sql[at] & ~0x20) == words[i].word[at]) at++;
-    if (at == words[i].len && !vsi_sql_is_word(sql[at])) return true;
+bool vsi_sqlite_text_begins(const char *sql, const char *const *words) {
+  for (sql = vsi_sqlite_text_rest(sql); *words; words++) {
+    const size_t len = strlen(*words);
+    if (sqlite3_strnicmp(sql, *words, (int)len) == 0 && !vsi_sql_is_word(sql[len])) return true;
   }
   return false;
 }

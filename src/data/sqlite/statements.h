@@ -32,12 +32,8 @@ bool vsi_sqlite_is_odd_action(int action, const char *schema);
 
 /* Return where SQL continues after blanks, semicolons and comments; "": nowhere. */
 const char *vsi_sqlite_text_rest(const char *sql);
-/* Return whether the first word of a statement is one of some words, which are in upper case. */
-typedef struct vsi_sqlite_word {
-  char word[10];
-  unsigned char len;
-} vsi_sqlite_word;
-bool vsi_sqlite_text_begins(const char *sql, const vsi_sqlite_word *words, size_t count);
+/* Return whether the first word of a statement is one of some words; NULL ends them. */
+bool vsi_sqlite_text_begins(const char *sql, const char *const *words);
 
 /* Initialize a zeroed struct. OK | NO_MEMORY */
 vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const vestry_host *host, size_t most);
