@@ -343,8 +343,7 @@ static vestry_err bound(changing *of, int64_t bytes) {
   const int64_t most = (int64_t)in->storage.bounds.max_per_scope_count;
   vestry_err error = VESTRY_OK;
   if (of->key->scope.len) /* the empty scope is shared by all users, so its forms are not limited in number */
-    error = vsi_sql_if_any(change(in, text_of(in, bound_sql), VESTRY_LIST(KEY_VALUES(of->key), most - 1),
-                                  vsi_sql_count_row, &of->evicted));
+    error = vsi_sql_remove(in->pool, bound_sql, VESTRY_LIST(KEY_VALUES(of->key), most - 1), &of->evicted);
   const bool is_due = atomic_fetch_sub_explicit(&in->left_bytes, bytes, memory_order_relaxed) < bytes;
   if (!error && is_due) error = bound_all(of);
   return is_sqlite(in) ? error : VESTRY_OK;
@@ -352,7 +351,7 @@ static vestry_err bound(changing *of, int64_t bytes) {
 
 static vestry_err expire(changing *of) {
   vestry_sql_pool *pool = of->in->pool;
-  return vsi_sql_expire(pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(pool)), &of->expired);
+  return vsi_sql_remove(pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(pool)), &of->expired);
 }
 
 /* ----------------------------------------------------------------------------------------------- writing ---------- */

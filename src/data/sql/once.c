@@ -96,13 +96,11 @@ static vestry_once_found found_by(const looking *at) {
 /* Delete old submissions in one of BOUNDED_EACH calls, when the run has written anyway. Errors are ignored, because the
  * run has begun. */
 static void clear_up(vestry_sql_once *once, const vestry_once_submission *submission) {
-  int64_t expired_count = 0;
   if (atomic_fetch_add_explicit(&once->begun, 1, memory_order_relaxed) % BOUNDED_EACH) return;
   if (*submission->owner || once->bounds_all)
-    (void)run(once, vsi_sql_text_of(once->pool, bound_sql),
-              VESTRY_LIST(submission->owner, once->options.per_owner_count), NULL, NULL);
-  (void)vsi_sql_expire(once->pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(once->pool), once->options.lifetime_ms),
-                       &expired_count);
+    (void)vsi_sql_remove(once->pool, bound_sql, VESTRY_LIST(submission->owner, once->options.per_owner_count), NULL);
+  (void)vsi_sql_remove(once->pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(once->pool), once->options.lifetime_ms),
+                       NULL);
 }
 
 static vestry_err begin(void *ctx, const vestry_once_submission *submission, vestry_once_found *ret_found,

@@ -27,31 +27,28 @@ vestry_sql_transaction *vsi_sql_own_locked(const vestry_sql_pool *pool, bool is_
 
 /* ------------------------------------------------------------------------------------------------- waiting -------- */
 
+/* What a thread waits for: the turn to write, or a connection. */
 typedef struct wish {
   vestry_sql_pool *pool;
-  unsigned which;
+  vsi_sql_line line;
+  unsigned which; /* connection */
 } wish;
 
-static bool is_turn_free(const void *ctx) {
-  const vestry_sql_pool *pool = ctx;
-  return !pool->is_written;
-}
-
-static bool has_free(const void *ctx) {
+static bool is_there(const void *ctx) {
   const wish *of = ctx;
-  return of->pool->ops->find_free(of->pool, of->which) != NULL;
+  return of->line == VSI_SQL_LINE_TURN ? !of->pool->is_written : of->pool->ops->find_free(of->pool, of->which) != NULL;
 }
 
 /* Wait until it is there; false: the time is over. A thread that has a connection does not wait in a queue for what is
  * free, because others may wait for that connection. */
-static bool wait_locked(vestry_sql_pool *pool, vsi_sql_line which, bool (*is_there)(const void *ctx), const void *ctx,
-                        uint64_t *in_out_until_ns) {
-  vsi_thread_line *line = &pool->lines[which];
+static bool wait_locked(const wish *of, uint64_t *in_out_until_ns) {
+  vestry_sql_pool *pool = of->pool;
+  vsi_thread_line *line = &pool->lines[of->line];
   const bool waits = line->first && !vsi_sql_own_locked(pool, false) && !vsi_sql_own_locked(pool, true);
-  if (!waits && is_there(ctx)) return true;
+  if (!waits && is_there(of)) return true;
   if (*in_out_until_ns == VSI_SQL_FROM_NOW) *in_out_until_ns = vsi_monotonic_in_ms(pool->wait_ms);
   pool->stats.waits_count++;
-  const bool was_there = vsi_line_wait_locked(line, &pool->lock, *in_out_until_ns, pool->look_ns, is_there, ctx);
+  const bool was_there = vsi_line_wait_locked(line, &pool->lock, *in_out_until_ns, pool->look_ns, is_there, of);
   pool->stats.refused_count += !was_there;
   return was_there;
 }
@@ -64,23 +61,23 @@ void vsi_sql_give_locked(vestry_sql_transaction *conn) {
 
 vestry_sql_transaction *vsi_sql_take_locked(vestry_sql_pool *pool, unsigned which, uint64_t *in_out_until_ns) {
   const vsi_sql_line line = which & VSI_SQL_ASIDE;
-  const bool is_there = wait_locked(pool, line, has_free, &(wish){pool, which}, in_out_until_ns);
-  vestry_sql_transaction *conn = is_there ? pool->ops->find_free(pool, which) : NULL;
+  const bool has_free = wait_locked(&(wish){pool, line, which}, in_out_until_ns);
+  vestry_sql_transaction *conn = has_free ? pool->ops->find_free(pool, which) : NULL;
   if (conn) {
     vsi_sql_give_locked(conn);
     pool->stats.checkouts_count++;
   }
-  if (pool->lines[line].first && has_free(&(wish){pool, line})) vsi_line_wake_locked(&pool->lines[line]);
+  if (pool->lines[line].first && is_there(&(wish){pool, line, line})) vsi_line_wake_locked(&pool->lines[line]);
   return conn;
 }
 
 bool vsi_sql_take_turn_locked(vestry_sql_pool *pool, uint64_t *in_out_until_ns) {
-  const bool is_there = wait_locked(pool, VSI_SQL_LINE_TURN, is_turn_free, pool, in_out_until_ns);
-  if (is_there)
+  const bool is_free = wait_locked(&(wish){pool, VSI_SQL_LINE_TURN, 0}, in_out_until_ns);
+  if (is_free)
     pool->is_written = true;
   else if (!pool->is_written)
     vsi_line_wake_locked(&pool->lines[VSI_SQL_LINE_TURN]);
-  return is_there;
+  return is_free;
 }
 
 /* --------------------------------------------------------------------------------------------------- giving ------- */

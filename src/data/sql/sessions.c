@@ -66,9 +66,7 @@ static vestry_err expire(const vestry_sql_sessions *sessions) {
   /* The last use is stored with a precision of a tenth of idle_ms, so a session expires a tenth later. */
   const uint64_t idle_ms = options->idle_ms + options->idle_ms / 10;
   const uint64_t most_ms = idle_ms < options->lifetime_ms ? idle_ms : options->lifetime_ms;
-  int64_t count = 0;
-  return vsi_sql_expire(sessions->pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(sessions->pool), most_ms / 1000),
-                        &count);
+  return vsi_sql_remove(sessions->pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(sessions->pool), most_ms / 1000), NULL);
 }
 
 static vestry_err add(vestry_sql_transaction *transaction, void *ctx) {
@@ -80,9 +78,9 @@ static vestry_err add(vestry_sql_transaction *transaction, void *ctx) {
                                     VESTRY_LIST(of->hash, user, vsi_sql_now_ms(pool)), NULL, NULL);
   error = vsi_sql_if_written(pool, "vestry_session_login", "vestry_session", error);
   if (!error)
-    error = vestry_sql_run(transaction, vsi_sql_text_of(pool, bound_sql),
+    error = vsi_sql_remove(pool, bound_sql,
                            VESTRY_LIST(user, of->hash, sessions->options.max_per_user_count - 1, vsi_sql_now_ms(pool)),
-                           NULL, NULL);
+                           NULL);
   return error ? error : expire(sessions);
 }
 

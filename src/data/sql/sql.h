@@ -223,11 +223,12 @@ static inline vestry_err vsi_sql_if_any(vestry_err error) {
   "DELETE FROM " table " WHERE (" keys ") IN (SELECT " keys " FROM " table " WHERE " is_over " LIMIT 64" locked        \
   ") RETURNING 1"
 
-/* Run it, in the transaction of this thread if there is one. Adds the number of removed rows to count. */
-static inline vestry_err vsi_sql_expire(vestry_sql_pool *pool, vsi_sql_texts texts, const vestry_value *values,
+/* Run such a statement, in the transaction of this thread if there is one. Adds the number of removed rows to *count.
+ * NULL: they are not counted */
+static inline vestry_err vsi_sql_remove(vestry_sql_pool *pool, vsi_sql_texts texts, const vestry_value *values,
                                         int64_t *count) {
-  const char *sql = vsi_sql_text_of(pool, texts);
-  return vsi_sql_if_any(pool->ops->run_by(pool, VSI_SQL_RUN_AGAIN, sql, values, vsi_sql_count_row, count));
+  const vestry_sql_row_fn row = count ? vsi_sql_count_row : NULL;
+  return vsi_sql_if_any(pool->ops->run_by(pool, VSI_SQL_RUN_AGAIN, vsi_sql_text_of(pool, texts), values, row, count));
 }
 
 /* Return the error of a statement that must write a row of a table of this library, and returns that row. If it has

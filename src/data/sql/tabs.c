@@ -256,11 +256,6 @@ vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, 
 
 /* ------------------------------------------------------------------------------------------------- writing -------- */
 
-static vestry_err remove_some(const state *of, vestry_sql_transaction *transaction, vsi_sql_texts texts,
-                              const vestry_value *values, int64_t *count) {
-  return vsi_sql_if_any(vestry_sql_run(transaction, text_of(of->tabs, texts), values, vsi_sql_count_row, count));
-}
-
 /* Remove surplus states of all scopes. */
 static vestry_err bound_all(const state *of, vestry_sql_transaction *transaction) {
   vestry_sql_tabs *tabs = of->tabs;
@@ -270,9 +265,8 @@ static vestry_err bound_all(const state *of, vestry_sql_transaction *transaction
   vestry_err error = vestry_sql_run(transaction, count_sql, NULL, vestry_sql_row_integer, &count);
   int64_t surplus = count > most ? count - most + most / 64 : 0;
   if (surplus > EVICTED_AT_ONCE) surplus = EVICTED_AT_ONCE;
-  if (!error && surplus)
-    error = remove_some(of, transaction, bound_visitors_sql, VESTRY_LIST(surplus, most / 4), &gone);
-  if (!error && gone < surplus) error = remove_some(of, transaction, bound_sql, VESTRY_LIST(surplus - gone), &gone);
+  if (!error && surplus) error = vsi_sql_remove(tabs->pool, bound_visitors_sql, VESTRY_LIST(surplus, most / 4), &gone);
+  if (!error && gone < surplus) error = vsi_sql_remove(tabs->pool, bound_sql, VESTRY_LIST(surplus - gone), &gone);
   const int64_t left = most - (count - gone);
   if (!error) atomic_store_explicit(&tabs->room, left < COUNTED_EACH ? left : COUNTED_EACH, memory_order_relaxed);
   return error;
@@ -281,7 +275,6 @@ static vestry_err bound_all(const state *of, vestry_sql_transaction *transaction
 static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
   const state *of = ctx;
   vestry_sql_tabs *tabs = of->tabs;
-  int64_t expired_count = 0;
   const bool is_visitor = of->whose.is_anonymous || of->person;
   vestry_value values =
       *VESTRY_LIST(OF(of), vsi_sql_now_ms(tabs->pool), vestry_value_bytes(of->data, of->len), of->whose.ttl_s,
@@ -290,9 +283,8 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
   vestry_err error = vestry_sql_run(transaction, text_of(tabs, put_sql), &values, NULL, NULL);
   error = vsi_sql_if_written(tabs->pool, "vestry_sql_tab_set", "vestry_tab", error);
   if (!error && of->whose.scope.len) /* the empty scope is shared by all users */
-    error = vestry_sql_run(transaction, text_of(tabs, evict_sql),
-                           VESTRY_LIST(OF(of), tabs->options.per_scope_count - 1), NULL, NULL);
-  if (!error) error = vsi_sql_expire(tabs->pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(tabs->pool)), &expired_count);
+    error = vsi_sql_remove(tabs->pool, evict_sql, VESTRY_LIST(OF(of), tabs->options.per_scope_count - 1), NULL);
+  if (!error) error = vsi_sql_remove(tabs->pool, expire_sql, VESTRY_LIST(vsi_sql_now_ms(tabs->pool)), NULL);
   return error ? error : bound_all(of, transaction);
 }
 
