@@ -27,7 +27,7 @@ vestry_sql_transaction *vsi_sql_own_locked(const vestry_sql_pool *pool, bool is_
 
 /* ------------------------------------------------------------------------------------------------- waiting -------- */
 
-/* What a thread waits for: the turn to write, or a connection. */
+/* The turn to write, or a connection, for which a thread waits. */
 typedef struct wish {
   vestry_sql_pool *pool;
   vsi_sql_line line;

@@ -131,7 +131,7 @@ static int control(const vsi_sqlite_conn *conn, vsi_sqlite_control which) {
 static void roll_back(vsi_sqlite_conn *conn) {
   const int result = sqlite3_get_autocommit(conn->db) ? SQLITE_OK : control(conn, VSI_SQLITE_ROLLBACK);
   conn->is_stuck = !sqlite3_get_autocommit(conn->db);
-  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
+  const vsi_call call = vsi_sql_call(conn->is.pool, "vestry_sql_end");
   if (conn->is_stuck)
     (void)vsi_sqlite_fail(&call, conn->db, result,
                           "cannot roll back the transaction; the next transaction of the pool tries it again");
@@ -177,7 +177,7 @@ static vsi_sqlite_conn *take_locked(vsi_sqlite_pool *pool, unsigned which, uint6
 
 vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *function) {
   vsi_sqlite_pool *pool = conn->pool;
-  const vsi_call call = vsi_sqlite_pool_call(pool, function);
+  const vsi_call call = vsi_sql_call(&pool->is, function);
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* some milliseconds late, which is enough here, and five times faster */
   const uint64_t now_ns = (uint64_t)now.tv_sec * 1000 * VSI_NS_PER_MS + (uint64_t)now.tv_nsec;
@@ -269,9 +269,9 @@ vestry_err vsi_sqlite_begin_by(vestry_sql_pool *is, vestry_sql_kind kind, unsign
                                vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
   const bool writes = kind > VESTRY_SQL_READ_ASIDE, is_aside = kind == VESTRY_SQL_READ_ASIDE || how & VSI_SQLITE_ASIDE;
-  const vsi_call call = vsi_sqlite_pool_call(pool, writes     ? "vestry_sql_begin (WRITE)"
-                                                   : is_aside ? "vestry_sql_begin (READ_ASIDE)"
-                                                              : "vestry_sql_begin (READ)");
+  const vsi_call call = vsi_sql_call(&pool->is, writes     ? "vestry_sql_begin (WRITE)"
+                                                : is_aside ? "vestry_sql_begin (READ_ASIDE)"
+                                                           : "vestry_sql_begin (READ)");
   vsi_sqlite_conn *conn = NULL;
   vestry_err error = take(pool, &call, is_aside, writes, &conn);
   if (!error && conn->is.depth == 1) error = begin_on(conn, &call, kind, how);
@@ -364,7 +364,7 @@ static vestry_err attach(vsi_sqlite_conn *conn, vestry_sqlite *database, bool *l
 
 /* Replace a connection by a new one to the same file, which the same pages follow. */
 static vestry_err replace(vsi_sqlite_conn *conn) {
-  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
+  const vsi_call call = vsi_sql_call(conn->is.pool, "vestry_sql_end");
   vsi_sqlite_conn made = {.pool = conn->pool};
   vestry_err error = vsi_sqlite_conn_open(&made, &call, false);
   if (!error && sqlite3_db_readonly(made.db, "main") == 1 && sqlite3_db_readonly(conn->db, "main") == 0)
@@ -406,7 +406,7 @@ static void tidy(vsi_sqlite_conn *conn) {
 /* Commit a transaction for writing, or roll it back if error is set. Returns the error of the commit. */
 static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
   vsi_sqlite_pool *pool = conn->pool;
-  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_end");
+  const vsi_call call = vsi_sql_call(&pool->is, "vestry_sql_end");
   /* A failure may have rolled back the transaction already; then there is nothing to commit. A statement that is a
    * transaction by itself has committed, unless a statement that its rows ran has begun another one. */
   bool was_lost = sqlite3_get_autocommit(conn->db) != conn->is_alone;
@@ -425,7 +425,7 @@ static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
 /* End a transaction begun by SQL, because the next thread would read its snapshot. */
 static void end_reading(vsi_sqlite_conn *conn) {
   if (sqlite3_get_autocommit(conn->db)) return;
-  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
+  const vsi_call call = vsi_sql_call(conn->is.pool, "vestry_sql_end");
   (void)vsi_refuse(
       &call, VESTRY_INVALID,
       "rolled back a transaction that was begun by SQL on a read connection, and not ended; use vestry_sql_act or "
@@ -492,7 +492,7 @@ static void detach_all(vsi_sqlite_pool *pool) {
 
 /* Attach all connections, which this thread has. */
 static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
-  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_pool_follow");
+  const vsi_call call = vsi_sql_call(&pool->is, "vestry_sqlite_pool_follow");
   if (pool->conns[0].connection)
     return vsi_refuse(&call, VESTRY_INVALID, "the pool already follows a database; first call it with database NULL");
   vestry_err error = VESTRY_OK;

@@ -104,8 +104,5 @@ vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *functio
 /* Note that an operation of this pool has failed on this thread. If the thread renders a page that follows, the page
  * depends on every commit from then on, unless it reads aside; and it renders again later if that may help. */
 void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error);
-/* Return the call for a log message. */
-static inline vsi_call vsi_sqlite_pool_call(vsi_sqlite_pool *pool, const char *function) {
-  return vsi_sql_call(&pool->is, function);
-}
+
 #endif

@@ -17,7 +17,7 @@ static const char function[] = "vestry_sqlite_pool_create";
 /* Check the version of the application's tables, set WAL mode, and run options.schema if the version is lower than
  * options.schema_version. A later version is rejected, and its tables are not changed. */
 static vestry_err see_to_tables(vsi_sqlite_pool *pool, sqlite3 *db, const vestry_sqlite_pool_options *given) {
-  const vsi_call call = vsi_sqlite_pool_call(pool, function);
+  const vsi_call call = vsi_sql_call(&pool->is, function);
   const vsi_sql_schema schema = {.steps = &given->schema, .version = given->schema ? given->schema_version : INT_MAX};
   int version;
   vestry_err error = vsi_sqlite_schema_check(&call, db, &schema, &version);
@@ -60,7 +60,7 @@ static vestry_err join(vsi_sqlite_pool *pool, const vsi_call *call) {
 }
 
 static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_options *given) {
-  const vsi_call call = vsi_sqlite_pool_call(pool, function);
+  const vsi_call call = vsi_sql_call(&pool->is, function);
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < pool->is.conns_count && !error; i++) {
     vsi_sqlite_conn *conn = &pool->conns[i];

@@ -89,7 +89,7 @@ static int bind_all(const vsi_sqlite_prepared *is, const vestry_value *values) {
 
 /* Refuse a statement. why: the reason, with a remedy */
 static vestry_err refuse(const vsi_sqlite_conn *conn, vestry_err error, const char *sql, const char *why) {
-  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
+  const vsi_call call = vsi_sql_call(conn->is.pool, "vestry_sql_run");
   char shown[SHOWN_BYTES / 2];
   vsi_sql_show(VSI_SQL_SQLITE, sql, shown, sizeof shown);
   return vsi_refuse(&call, error, "%s: not run, because %s", shown, why);
@@ -146,7 +146,7 @@ static vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *sql) {
 }
 
 static vestry_err prepare(vsi_sqlite_conn *conn, const char *sql, const vsi_sqlite_prepared **ret_prepared) {
-  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
+  const vsi_call call = vsi_sql_call(conn->is.pool, "vestry_sql_run");
   uint64_t before = conn->statements.prepared;
   int result = vsi_sqlite_statements_find(&conn->statements, conn->db, sql, ret_prepared);
   if (result == VSI_SQLITE_SEVERAL)
@@ -173,7 +173,7 @@ static vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_va
   if (!error) error = prepare(conn, sql, &prepared);
   if (error) return error;
   const bool was_inside = !sqlite3_get_autocommit(conn->db);
-  const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
+  const vsi_call call = vsi_sql_call(conn->is.pool, "vestry_sql_run");
   sqlite3_stmt *statement = prepared->statement;
   int result = bind_all(prepared, values);
   if (result == SQLITE_MISUSE || result == SQLITE_RANGE) {
