@@ -131,7 +131,6 @@ static bool parse(const vsi_postgres_wal *wal, vsi_postgres_bytes bytes, vsi_pos
       vsi_postgres_take_u32(&bytes);
     } else {
       if (id >= VSI_POSTGRES_BLOCKS_MAX || id < record->blocks_count) return false;
-      for (uint8_t i = record->blocks_count; i < id; i++) record->blocks[i].is_there = false;
       if (!take_block(&bytes, wal->is.format, before, &record->blocks[id], &rest)) return false;
       before = &record->blocks[id];
       record->blocks_count = id + 1;
@@ -142,17 +141,9 @@ static bool parse(const vsi_postgres_wal *wal, vsi_postgres_bytes bytes, vsi_pos
   return true;
 }
 
-/* Of the blocks, only those that the record has are written, and the first two, which readers look at: most records
- * have one. */
 static vestry_err pass_record(vsi_postgres_wal *wal, const unsigned char *data, size_t len) {
-  vsi_postgres_record record;
-  record.at = wal->record_at;
-  record.xid = vsi_postgres_load_u32(data + 4);
-  record.info = data[16];
-  record.manager = data[17];
-  record.blocks_count = 0;
-  record.main_len = 0;
-  for (size_t i = 0; i < VSI_POSTGRES_BLOCKS_READ; i++) record.blocks[i] = (vsi_postgres_block){.is_there = false};
+  vsi_postgres_record record = {
+      .at = wal->record_at, .xid = vsi_postgres_load_u32(data + 4), .info = data[16], .manager = data[17]};
   if (!parse(wal, (vsi_postgres_bytes){data + RECORD_HEAD, len - RECORD_HEAD, false}, &record))
     return fail(wal, VESTRY_MALFORMED, "the lengths in the record at " PLACE " are inconsistent",
                 PLACE_OF(wal->record_at));

@@ -39,7 +39,6 @@ typedef enum vsi_postgres_manager {
 
 enum {
   VSI_POSTGRES_BLOCKS_MAX = 33,
-  VSI_POSTGRES_BLOCKS_READ = 2,            /* the first ones, which are always set */
   VSI_POSTGRES_RECORD_BYTES_MAX = 64 << 20 /* maximum size of a record that is passed on */
 };
 
@@ -58,7 +57,7 @@ typedef struct vsi_postgres_record {
   uint8_t manager;
   uint8_t info;
   uint8_t blocks_count;                               /* highest number of a present block + 1 */
-  vsi_postgres_block blocks[VSI_POSTGRES_BLOCKS_MAX]; /* those after blocks_count and BLOCKS_READ are not set */
+  vsi_postgres_block blocks[VSI_POSTGRES_BLOCKS_MAX]; /* those that are not there are zero */
   const unsigned char *main;                          /* valid during the call */
   size_t main_len;
 } vsi_postgres_record;
