@@ -126,13 +126,9 @@ static void depend(const vestry_postgres *database, vestry_render *render, uint6
 
 /* --------------------------------------------------------------------------------------------------- levels ------- */
 
-static vestry_postgres_level level_of(const vestry_postgres *database) {
-  vestry_postgres_level level = atomic_load_explicit(&database->level, memory_order_relaxed);
-  return level == VESTRY_POSTGRES_DEFAULT ? VESTRY_POSTGRES_TOPICS : level;
-}
-
 vestry_postgres_level vestry_postgres_level_get(vestry_postgres *database) {
-  return level_of(database);
+  const vestry_postgres_level level = atomic_load_explicit(&database->level, memory_order_relaxed);
+  return level == VESTRY_POSTGRES_DEFAULT ? VESTRY_POSTGRES_TOPICS : level;
 }
 
 static void log_level(const vestry_postgres *database, vestry_postgres_level level, unsigned major) {
@@ -168,12 +164,6 @@ static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
 
 /* -------------------------------------------------------------------------------------------------- renders ------- */
 
-static recording *find(const vestry_postgres *database) {
-  vsi_postgres_recorder *at = vsi_postgres_recorder_of(NULL);
-  while (at && ((recording *)at)->database != database) at = at->outer;
-  return (recording *)at;
-}
-
 /* Return a bit for a render, from its request. Different renders can have the same bit: then one of them runs at level
  * TABLES once without need, and the intended one may have conflicts, and run, once more. */
 static uint64_t bit_of(const vestry_render *render) {
@@ -195,7 +185,7 @@ static bool was_torn(vestry_postgres *database, const vestry_render *render) {
 }
 
 static const char *choose_begin(recording *is) {
-  is->by_tables = level_of(is->database) != VESTRY_POSTGRES_READS || is->conflicts >= CONFLICTS;
+  is->by_tables = vestry_postgres_level_get(is->database) != VESTRY_POSTGRES_READS || is->conflicts >= CONFLICTS;
   return is->by_tables ? vsi_postgres_begin_tables : vsi_postgres_begin_reads;
 }
 
@@ -271,7 +261,7 @@ static vestry_err run_recorded(vsi_postgres_recorder *recorder, const char *sql,
 static void begin(vestry_render *render, void *ctx) {
   vestry_postgres *database = ctx;
   recording *is = vsi_calloc(database->host, 1, sizeof *is);
-  const bool is_followed = is && level_of(database) != VESTRY_POSTGRES_TOPICS;
+  const bool is_followed = is && vestry_postgres_level_get(database) != VESTRY_POSTGRES_TOPICS;
   if (!is_followed && database->follower) { /* its reads will be unknown */
     depend(database, render, VSI_READS_EVERYTHING);
     vsi_reads_add_whole(reads_of(database));
@@ -413,8 +403,8 @@ static void settle_reads(recording *is, vestry_render *render) {
 
 static void end(vestry_render *render, void *ctx) {
   vestry_postgres *database = ctx;
-  recording *is = find(database);
-  if (!is) return;
+  recording *is = (recording *)vsi_postgres_recorder_of(database->pool);
+  if (!is || is->database != database) return;
   vsi_postgres_recorder_leave(&is->is);
   if (is->is.wants_again) vestry_render_again(render);
   if (is->is.transaction || is->has_rows || is->is_torn || (is->is.is_followed && is->is.is_unknown))
@@ -469,7 +459,7 @@ static bool settle(void *ctx) {
   vestry_postgres *database = ctx;
   uint64_t place = 0;
   if (!database->follower) return true; /* topics do it */
-  if (level_of(database) == VESTRY_POSTGRES_TOPICS) return false;
+  if (vestry_postgres_level_get(database) == VESTRY_POSTGRES_TOPICS) return false;
   if (vsi_postgres_follower_settle(database->follower, 0) != VSI_POSTGRES_GOING) return false;
   vestry_err error = vestry_sql_run_alone(&database->pool->is, flushed, NULL, take_place, &place);
   return !error && place && !wait_for(database, place, vsi_monotonic_in_ms(SETTLE_MS));
@@ -562,7 +552,7 @@ void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats 
   vestry_postgres_stats stats;
   vsi_postgres_index_stats_get(database->index, &stats);
   if (database->follower) vsi_postgres_follower_stats_get(database->follower, &stats);
-  stats.level = level_of(database);
+  stats.level = vestry_postgres_level_get(database);
   stats.recorded_count = load(&database->recorded);
   stats.table_level_count = load(&database->table_level);
   stats.promoted_count = load(&database->promoted);

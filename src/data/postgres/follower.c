@@ -317,26 +317,6 @@ typedef struct facts {
   const vsi_postgres_format *format;
 } facts;
 
-static vestry_err read_facts(follower *f, const PGresult *row, facts *ret_facts) {
-  const vsi_call call = call_of(f);
-  f->major = number_at(row, 0, 0) / 10000;
-  ret_facts->database = number_at(row, 0, 2);
-  ret_facts->page_bytes = number_at(row, 0, 3);
-  ret_facts->segment_bytes = number_at(row, 0, 4);
-  ret_facts->started = strtoull(PQgetvalue(row, 0, 5), NULL, 10);
-  ret_facts->at = strtoull(PQgetvalue(row, 0, 6), NULL, 10);
-  ret_facts->number = strtoull(PQgetvalue(row, 0, 7), NULL, 10);
-  ret_facts->format = vsi_postgres_format_of(f->major);
-  if (!ret_facts->format)
-    return vsi_refuse(&call, VESTRY_UNSUPPORTED,
-                      "the WAL format of PostgreSQL %u is not supported by this version of vestry", f->major);
-  if (*PQgetvalue(row, 0, 1) == 't')
-    return vsi_refuse(
-        &call, VESTRY_LIMIT,
-        "the server is a standby; connect to the primary, or to several hosts with target_session_attrs=primary");
-  return VESTRY_OK;
-}
-
 static vestry_err find_facts(follower *f, facts *ret_facts) {
   static const char sql[] =
       "SELECT current_setting('server_version_num'), pg_is_in_recovery(), (SELECT oid FROM pg_database WHERE datname = "
@@ -349,9 +329,23 @@ static vestry_err find_facts(follower *f, facts *ret_facts) {
   vestry_err error = vsi_postgres_connect(&call, f->is.pool->url, true, NULL, &f->side);
   if (!error) error = ask(f, sql, 8, &row);
   if (error) return error;
-  error = read_facts(f, row, ret_facts);
+  f->major = number_at(row, 0, 0) / 10000;
+  const bool is_standby = *PQgetvalue(row, 0, 1) == 't';
+  *ret_facts = (facts){.database = number_at(row, 0, 2),
+                       .page_bytes = number_at(row, 0, 3),
+                       .segment_bytes = number_at(row, 0, 4),
+                       .started = strtoull(PQgetvalue(row, 0, 5), NULL, 10),
+                       .at = strtoull(PQgetvalue(row, 0, 6), NULL, 10),
+                       .number = strtoull(PQgetvalue(row, 0, 7), NULL, 10),
+                       .format = vsi_postgres_format_of(f->major)};
   PQclear(row);
-  return error;
+  if (!ret_facts->format)
+    return vsi_refuse(&call, VESTRY_UNSUPPORTED,
+                      "the WAL format of PostgreSQL %u is not supported by this version of vestry", f->major);
+  if (!is_standby) return VESTRY_OK;
+  return vsi_refuse(
+      &call, VESTRY_LIMIT,
+      "the server is a standby; connect to the primary, or to several hosts with target_session_attrs=primary");
 }
 
 /* Find the system tables that were rewritten, because the numbers of their files do not show what they are. */

@@ -87,10 +87,9 @@ void vsi_postgres_roll_back(vsi_postgres_conn *conn, const char *function) {
     vsi_postgres_hang_up(conn);
 }
 
-/* Return whether an attempt to connect is made now. ret_is_logged: the last one has failed, which was logged. */
-static bool may_connect(vsi_postgres_pool *pool, bool *ret_is_logged) {
+/* Return whether an attempt to connect is made now. */
+static bool may_connect(vsi_postgres_pool *pool) {
   vsi_mutex_lock(&pool->is.lock);
-  *ret_is_logged = pool->away_ms != 0;
   const bool may_connect = pool->away_until_ns <= vsi_monotonic_ns();
   vsi_mutex_unlock(&pool->is.lock);
   return may_connect;
@@ -188,11 +187,9 @@ static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
   return pool->search_path ? read_restoring(conn, function) : VESTRY_NO_MEMORY;
 }
 
-static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is_logged) {
+static vestry_err call_up(vsi_postgres_conn *conn, const char *function) {
   vsi_postgres_pool *pool = conn->pool;
-  vestry_host quiet = *pool->is.host;
-  quiet.log = NULL;
-  const vsi_call call = {is_logged ? &quiet : pool->is.host, function, pool->is.name, &pool->is.failures};
+  const vsi_call call = vsi_sql_call(&pool->is, function);
   PGconn *db = NULL;
   vestry_err error = vsi_postgres_connect(&call, pool->url, false, NULL, &db);
   note(pool, !error);
@@ -240,10 +237,9 @@ static bool is_left(vsi_postgres_conn *conn) {
 }
 
 vestry_err vsi_postgres_reconnect(vsi_postgres_conn *conn, const char *function) {
-  bool is_logged;
   if (conn->db && !vsi_postgres_is_lost(conn->db) && !is_left(conn)) return VESTRY_OK;
   vsi_postgres_hang_up(conn);
-  return may_connect(conn->pool, &is_logged) ? call_up(conn, function, is_logged) : VESTRY_LIMIT;
+  return may_connect(conn->pool) ? call_up(conn, function) : VESTRY_LIMIT;
 }
 
 /* ------------------------------------------------------------------------------------------------ check-outs ------ */

@@ -85,14 +85,10 @@ static vestry_err sql_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sq
 /* ---------------------------------------------------------------------------------------------------- end --------- */
 
 static void count(vsi_postgres_conn *conn, vestry_err error) {
-  vsi_postgres_pool *pool = conn->pool;
-  vsi_mutex_lock(&pool->is.lock);
-  if (error || !vsi_sql_is_writing(&conn->is))
-    pool->is.stats.rolled_back_count++;
-  else
-    pool->is.stats.committed_count++;
-  if (conn->is_conflict) pool->is.stats.conflicts_count++;
-  vsi_mutex_unlock(&pool->is.lock);
+  vestry_sql_pool *pool = &conn->pool->is;
+  const bool is_committed = !error && vsi_sql_is_writing(&conn->is);
+  vsi_sql_count(pool, is_committed ? &pool->stats.committed_count : &pool->stats.rolled_back_count);
+  if (conn->is_conflict) vsi_sql_count(pool, &pool->stats.conflicts_count);
 }
 
 static vestry_err commit(vsi_postgres_conn *conn) {
