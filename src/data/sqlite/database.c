@@ -144,7 +144,7 @@ static vestry_err observe(vestry_sqlite *database) {
   database->records_pages = level != VESTRY_SQLITE_TABLES && is_recorded;
   if (level == VESTRY_SQLITE_FILE_PAGES && !is_recorded) return VESTRY_UNSUPPORTED;
   vestry_err error = vsi_sqlite_index_create(database->pages, &database->tables, database->secret,
-                                             database->options.max_bytes, database->path, &database->index);
+                                             database->options.max_bytes, &database->stats, &database->index);
   if (!error) error = vestry_pages_observe(database->pages, &observer);
   database->is_observing = !error;
   return error;
@@ -249,11 +249,14 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
 }
 
 void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats) {
+  vsi_reads *reads = vsi_sqlite_index_reads(database->index);
   vsi_mutex_lock(&database->lock);
+  vsi_reads_lock(reads);
   vestry_sqlite_stats stats = database->stats;
+  stats.recorded_bytes = reads->bytes;
+  vsi_reads_unlock(reads);
   stats.level = database->records_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES;
   vsi_sqlite_peers_stats_get(database->peers, &stats);
   vsi_sqlite_unlock(database);
-  vsi_sqlite_index_stats_get(database->index, &stats);
   if (ret_stats) *ret_stats = stats;
 }

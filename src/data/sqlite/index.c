@@ -30,9 +30,6 @@
  * without the lock of the database, which committing threads need, and publishes each when its turn has come. Then it
  * marks its file pages at once, before others have the lock.
  *
- * If the tables of a commit are unknown (that of a stranger), it refreshes the sets with a file page that it wrote, and
- * void sets whose data may be on such a file page (written.h).
- *
  * A commit of a render refreshes nothing; but it can make sets void.
  *
  * Page 1 is read by every statement, and written whenever the file grows. Therefore, it counts only for renders that
@@ -57,18 +54,23 @@
 #include <stdlib.h>
 
 #include "app/page/topic.h"
+#include "base/array.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "data/sqlite/program.h"
-#include "data/sqlite/written.h"
 
 enum {
   KEYED = 256, /* other tables share an entry */
   RECENT_MAX = 1024,
   RECENT_BYTES = 4 << 20,
   WIDE_BYTES = 64 << 10, /* beyond max_bytes, for sets of wide plans, and once more max_bytes */
+  PAGES_MOST = 1 << 20,  /* file pages with entries: the first 4 GiB of a file as a rule */
+  TABLE_BITS = 63,       /* each table is a bit; one more is for strangers */
   MANY_VALUES = 256      /* beyond the number of reads; with more, a commit is compared with all sets */
 };
+
+#define ALL_TABLES  ((UINT64_C(1) << TABLE_BITS) - 1)
+#define OF_STRANGER (UINT64_C(1) << TABLE_BITS)
 
 typedef vsi_read_set set;
 typedef vsi_read_group group;
@@ -108,21 +110,31 @@ typedef struct followed {
   vsi_sqlite_commit of;
 } followed;
 
+/* A file page that renders have read or commits have written. */
+typedef struct file_page {
+  uint64_t at;     /* when the last commit that wrote it was published; 0: none */
+  uint64_t owners; /* as bits of tables */
+} file_page;
+
 struct vsi_sqlite_index {
   vsi_reads reads; /* first; its lock guards all below */
   vestry_pages *pages;
-  vsi_sqlite_tables *names;   /* of the tables */
-  const char *path;           /* of the database, for the log; borrowed */
+  vsi_sqlite_tables *names;   /* of the tables, and of the database */
   vsi_siphash_key secret;     /* for hashes of values */
   struct vsi_read_ring queue; /* commits that are not followed yet */
   uint64_t queued, finished;  /* number of the last commit that was queued; that was followed to its end */
   bool is_following;          /* a thread follows a commit; it gives up the lock meanwhile */
   uint64_t seq;               /* of the last refresh */
-  vsi_sqlite_file_pages written;
+  file_page *pages_of_file;   /* by number; the others share `rest`, and so do all without memory */
+  size_t pages_count;
+  file_page rest;
+  uint64_t all_at;             /* when the last commit whose file pages are unknown was published */
+  uint64_t void_tables;        /* as bits: tables of sets that may be void; renders have read them */
+  uint64_t read;               /* tables that renders have read */
+  uint64_t uprooted;           /* tables whose indexes have lost rows of inner file pages */
   uint64_t keyed[KEYED];       /* by table: columns by which sets look rows up, as in vsi_sqlite_use */
   bool has_coarse, has_ranged; /* there may be sets whose file pages were never known; that are ranged */
-  uint64_t refreshed_count, recorded_count, table_level_count, everything_count, over_pages_count, over_bytes_count,
-      over_recent_count, promoted_count;
+  vestry_sqlite_stats *stats;  /* borrowed; the index's lock guards those that it counts */
 };
 
 vsi_reads *vsi_sqlite_index_reads(vsi_sqlite_index *index) {
@@ -203,23 +215,93 @@ static void hit(void *ctx, vsi_read_hit *hits, size_t count) {
   if (seq) index->seq = seq;
   for (size_t i = 0; i < count; i++) {
     hits[i].is_used = topics[i].is_used;
-    if (topics[i].is_used) index->refreshed_count += topics[i].fragments_count;
+    if (topics[i].is_used) index->stats->refreshed_count += topics[i].fragments_count;
   }
 }
 
-/* ------------------------------------------------------------------------------------------------- verdicts ------- */
+/* ------------------------------------------------------------------------------------------------ file pages ------ */
+
+/* If the tables of a commit are unknown, it refreshes the sets with a file page that it wrote, and void sets
+ * whose data may be on such a file page. For this, the owners of each file page are known: the tables whose renders
+ * have read it, and those whose commits, with known tables, wrote it. The data of a void set are on file pages that its
+ * render has read, or on file pages that later commits of one of its tables wrote, because SQLite writes each file page
+ * to which it moves rows. (A table that shares a bit with another one, and a file page that shares an entry, only add
+ * owners.) So a void set is refreshed if it has read a table that owns a file page which the commit wrote. There are
+ * three exceptions:
+ * - If a row is removed from an inner file page of an index, its place is taken by the row before it. A row that does
+ *   not exist, between the two, would then be found on a leaf that was not written. Therefore, void sets of tables
+ *   with such a removal are also refreshed if the owner of a file page is uncertain: this process has neither read nor
+ *   written it, or a stranger has written it.
+ * - With auto_vacuum, and by a statement that changes something other than rows, a commit moves data of tables that it
+ *   does not change. It makes all tables owners of what it writes.
+ * - Sets whose file pages were never known are refreshed by each commit of a stranger.
+ * A commit of a stranger adds no owner: it refreshes each set whose data it moves. */
+
+static uint64_t table_bit(uint32_t table) {
+  return UINT64_C(1) << table % TABLE_BITS;
+}
+
+/* Return the entry of a file page, and make one if it has none. File pages that share one have uncertain owners. */
+static file_page *make_entry(vsi_sqlite_index *index, uint32_t number) {
+  const size_t had = index->pages_count;
+  if (number >= had && number < PAGES_MOST &&
+      !VSI_ARRAY_RESERVE(index->reads.is.host, index->pages_of_file, had, index->pages_count, number + 1 - had))
+    for (size_t i = had; i < index->pages_count; i++) index->pages_of_file[i] = index->rest;
+  if (number < index->pages_count) return &index->pages_of_file[number];
+  index->rest.owners |= OF_STRANGER;
+  return &index->rest;
+}
+
+/* Note that a render has read file pages. */
+static void note_read(vsi_sqlite_index *index, const plan *p) {
+  uint64_t tables = p->is_untracked || !p->uses_count ? ALL_TABLES : 0;
+  for (uint32_t i = 0; i < p->uses_count; i++) tables |= table_bit(p->uses[i].table);
+  index->read |= tables;
+  for (size_t i = 0; i < p->pages_count; i++) make_entry(index, p->pages[i])->owners |= tables;
+}
+
+/* Note that a commit, published then, has written file pages. Returns the tables that it may have changed. */
+static uint64_t note_written(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t at) {
+  const bool is_of_stranger = !commit->knows_tables && !commit->is_of_render;
+  bool is_uncertain = false;
+  uint64_t tables = commit->knows_tables || is_of_stranger ? 0 : ALL_TABLES;
+  for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++) tables |= table_bit(commit->uses[i].table);
+  if (commit->has_removed && commit->has_inner) index->uprooted |= tables;
+  const uint64_t added = is_of_stranger ? OF_STRANGER : commit->is_rough ? ALL_TABLES : tables;
+  for (size_t i = 0; i < commit->pages_count; i++) {
+    file_page *entry = make_entry(index, commit->pages[i]);
+    entry->at = at;
+    if (commit->pages[i] != 1) { /* which has no rows */
+      is_uncertain |= !entry->owners || entry->owners & OF_STRANGER;
+      if (is_of_stranger) tables |= entry->owners;
+      entry->owners |= added;
+    }
+    index->void_tables |= entry->owners & index->read;
+  }
+  if (!commit->knows_pages) {
+    index->all_at = at;
+    index->void_tables = ALL_TABLES;
+  }
+  return is_of_stranger && is_uncertain ? tables | index->uprooted : tables;
+}
 
 /* Return whether one of the file pages of reads was written later. ret_page: receives it */
 static bool is_written(const vsi_sqlite_index *index, const shared *of, uint64_t since, uint32_t *ret_page) {
-  return vsi_sqlite_is_written(&index->written, pages_of(of), of->pages_count, since, ret_page);
+  for (uint32_t i = 0; i < of->pages_count; i++) {
+    const uint32_t page = *ret_page = pages_of(of)[i];
+    if ((page < index->pages_count ? &index->pages_of_file[page] : &index->rest)->at > since) return true;
+  }
+  return false;
 }
+
+/* ------------------------------------------------------------------------------------------------- verdicts ------- */
 
 /* Return whether a later set may be in a group: whether none of its file pages was written. */
 static bool is_current(const void *ctx, group *g) {
   const vsi_sqlite_index *index = ctx;
   const shared *of = vsi_read_group_data(g);
   uint32_t page;
-  return !of->is_exact || (index->written.all_at <= g->since && !is_written(index, of, g->since, &page));
+  return !of->is_exact || (index->all_at <= g->since && !is_written(index, of, g->since, &page));
 }
 
 /* The effect of a commit on a set:
@@ -247,9 +329,9 @@ static vsi_read_key reason_of(const vsi_sqlite_commit *commit, const vsi_sqlite_
 
 /* Return the bits of the tables of reads. */
 static uint64_t bits_of(const content *r) {
-  uint64_t bits = r->of->is_untracked || !(r->of->uses_count + r->own_count) ? VSI_SQLITE_ALL_TABLES : 0;
-  for (uint32_t i = 0; i < r->of->uses_count; i++) bits |= vsi_sqlite_table_bit(r->of->uses[i].table);
-  for (uint32_t i = 0; i < r->own_count; i++) bits |= vsi_sqlite_table_bit(r->own[i].table);
+  uint64_t bits = r->of->is_untracked || !(r->of->uses_count + r->own_count) ? ALL_TABLES : 0;
+  for (uint32_t i = 0; i < r->of->uses_count; i++) bits |= table_bit(r->of->uses[i].table);
+  for (uint32_t i = 0; i < r->own_count; i++) bits |= table_bit(r->own[i].table);
   return bits;
 }
 
@@ -260,7 +342,7 @@ static uint64_t bits_of(const content *r) {
 static verdict judge(const vsi_sqlite_index *index, const followed *c, uint64_t tables, const content *r,
                      vsi_read_key *ret_reason) {
   const vsi_sqlite_commit *commit = &c->of;
-  const bool knows_pages = index->written.all_at <= r->since;
+  const bool knows_pages = index->all_at <= r->since;
   uint32_t page = 0;
   if (!commit->is_whole && r->is_exact && knows_pages && !is_written(index, r->of, r->since, &page)) return NOTHING;
   const bool is_hit = is_written(index, r->of, c->is.published - 1, &page);
@@ -355,13 +437,12 @@ static bool exceeds_keys(const walks *w, const vsi_sqlite_use *changed) {
 static void judge_tables(walks *w) {
   vsi_sqlite_index *index = w->index;
   const vsi_sqlite_commit *commit = &w->c->of;
-  bool needs_all =
-      !commit->knows_tables && (index->has_coarse || index->written.void_tables & w->tables & VSI_SQLITE_ALL_TABLES);
+  bool needs_all = !commit->knows_tables && (index->has_coarse || index->void_tables & w->tables & ALL_TABLES);
   for (size_t i = 0; i < commit->uses_count && commit->knows_tables && !needs_all; i++)
     needs_all = exceeds_keys(w, &commit->uses[i]);
   if (needs_all) {
     judge_all(w);
-    if (!commit->knows_tables) index->written.void_tables &= ~w->tables;
+    if (!commit->knows_tables) index->void_tables &= ~w->tables;
     return;
   }
   for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++) judge_table(w, &commit->uses[i]);
@@ -376,7 +457,7 @@ static void follow_commit(vsi_sqlite_index *index, followed *c) {
   index->is_following = true;
   vsi_reads_publish(reads, &c->is);
   (void)vsi_reads_shrink(reads);
-  walks w = {.index = index, .c = c, .tables = vsi_sqlite_note_written(&index->written, commit, c->is.published)};
+  walks w = {.index = index, .c = c, .tables = note_written(index, commit, c->is.published)};
   if (commit->is_whole || (!commit->knows_pages && index->has_ranged)) {
     judge_all(&w);
   } else {
@@ -463,12 +544,6 @@ static plan plan_for(vsi_sqlite_recording *recording) {
   return p;
 }
 
-static void note_read(vsi_sqlite_index *index, const plan *p) {
-  uint64_t tables = p->is_untracked || !p->uses_count ? VSI_SQLITE_ALL_TABLES : 0;
-  for (uint32_t i = 0; i < p->uses_count; i++) tables |= vsi_sqlite_table_bit(p->uses[i].table);
-  vsi_sqlite_note_read(&index->written, p->pages, p->pages_count, tables);
-}
-
 /* Let a plan be followed by its tables; if it is already, make it wide. */
 static void make_smaller(plan *p) {
   uint32_t count = 0;
@@ -542,7 +617,7 @@ static verdict judge_recent(const vsi_sqlite_index *index, content *r, vsi_read_
   const vsi_read_commit *at;
   TAILQ_FOREACH(at, &index->reads.ring, in) {
     if (at->published <= r->since || worst == REFRESH) continue;
-    const verdict is = judge(index, (const followed *)at, VSI_SQLITE_ALL_TABLES, r, &ret_hit->key);
+    const verdict is = judge(index, (const followed *)at, ALL_TABLES, r, &ret_hit->key);
     if (is > worst) worst = is;
     r->is_exact &= is != INVALIDATE;
     ret_hit->at_ns = at->at_ns;
@@ -590,14 +665,14 @@ static vsi_read_entry enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   const uint64_t begun = recording->ticket.at;
   const vsi_read_entry entry = enter_plan(index, &p, begun, ret_hit);
   const bool is_bounded = entry != VSI_READS_WHOLE && (p.is_wide || (was_exact && !p.is_exact && !p.was_invalidated));
-  index->recorded_count++;
-  index->everything_count += entry == VSI_READS_WHOLE;
-  index->table_level_count += is_bounded;
+  index->stats->recorded_count++;
+  index->stats->everything_count += entry == VSI_READS_WHOLE;
+  index->stats->table_level_count += is_bounded;
   const vsi_sqlite_promotion *promotion = &recording->uses.promotion;
-  const bool is_full = count_over(&index->over_bytes_count, is_bounded && p.was_refused),
-             is_promoted = count_over(&index->promoted_count, promotion->is),
-             is_over = count_over(&index->over_pages_count, recording->is_over && is_bounded),
-             is_overtaken = count_over(&index->over_recent_count, begun <= index->reads.forgotten);
+  const bool is_full = count_over(&index->stats->over_bytes_count, is_bounded && p.was_refused),
+             is_promoted = count_over(&index->stats->promoted_count, promotion->is),
+             is_over = count_over(&index->stats->over_pages_count, recording->is_over && is_bounded),
+             is_overtaken = count_over(&index->stats->over_recent_count, begun <= index->reads.forgotten);
   if (entry != VSI_READS_WHOLE) vsi_reads_end(&index->reads, &recording->ticket);
   vsi_reads_unlock(&index->reads);
   if (is_full)
@@ -606,13 +681,13 @@ static vsi_read_entry enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
         "vestry_sqlite_create, %s: the recorded reads have reached options.max_bytes, %zu, so commits render further "
         "pages also for other rows of their tables; set a larger max_bytes. Later ones are only counted "
         "(over_bytes_count)",
-        index->path, index->reads.is.max_bytes);
+        index->names->path, index->reads.is.max_bytes);
   if (is_over)
     vsi_log(index->reads.is.host, VESTRY_LOG_WARN,
             "SQLite, %s: a render has read more than options.max_file_pages, %u, so commits render it also for other "
             "rows of its tables; add an index, or set a larger max_file_pages. Later ones are only counted "
             "(over_pages_count)",
-            index->path, (unsigned)recording->max_file_pages);
+            index->names->path, (unsigned)recording->max_file_pages);
   if (is_promoted)
     vsi_log(
         index->reads.is.host, VESTRY_LOG_WARN,
@@ -620,21 +695,21 @@ static vsi_read_entry enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
         "whose program (EXPLAIN) has more than %d operations, or by a column behind its first %d, so each change of "
         "a row of this table renders it; show fewer rows, or in parts. Later ones are only counted "
         "(promoted_count)",
-        index->path, vsi_sqlite_tables_name(index->names, promotion->table), VSI_SQLITE_KEYS_MAX,
+        index->names->path, vsi_sqlite_tables_name(index->names, promotion->table), VSI_SQLITE_KEYS_MAX,
         VSI_SQLITE_OPERATIONS_MAX, VSI_SQLITE_KEYED_COLUMNS);
   if (is_overtaken)
     vsi_log(
         index->reads.is.host, VESTRY_LOG_WARN,
         "SQLite, %s: more than %d commits, or %d bytes of their changes, came while a render ran, so it runs again; "
         "make its reads faster, or show fewer rows. Later ones are only counted (over_recent_count)",
-        index->path, (int)RECENT_MAX, (int)RECENT_BYTES);
+        index->names->path, (int)RECENT_MAX, (int)RECENT_BYTES);
   return entry;
 }
 
 static void count_whole(vsi_sqlite_index *index) {
   vsi_reads_lock(&index->reads);
-  index->recorded_count++;
-  index->everything_count++;
+  index->stats->recorded_count++;
+  index->stats->everything_count++;
   vsi_reads_unlock(&index->reads);
 }
 
@@ -670,12 +745,12 @@ void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) 
 /* ----------------------------------------------------------------------------------------------------- life ------- */
 
 vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *tables, vsi_siphash_key secret,
-                                   size_t max_bytes, const char *path, vsi_sqlite_index **ret_index) {
+                                   size_t max_bytes, vestry_sqlite_stats *stats, vsi_sqlite_index **ret_index) {
   vsi_sqlite_index *index = vsi_calloc(tables->host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
   index->pages = pages;
   index->names = tables;
-  index->path = path;
+  index->stats = stats;
   index->secret = secret;
   TAILQ_INIT(&index->queue);
   vsi_reads_init(&index->reads, &(vsi_reads_options){.host = tables->host,
@@ -690,7 +765,6 @@ vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *table
                                                      .drop = drop,
                                                      .is_current = is_current,
                                                      .ctx = index});
-  index->written.host = tables->host;
   *ret_index = index;
   return VESTRY_OK;
 }
@@ -701,20 +775,6 @@ void vsi_sqlite_index_destroy(vsi_sqlite_index *index) {
   for (vsi_read_commit *left; (left = TAILQ_FIRST(&index->queue)); vsi_free(host, left))
     TAILQ_REMOVE(&index->queue, left, in);
   vsi_reads_finish(&index->reads);
-  vsi_free(host, index->written.pages);
+  vsi_free(host, index->pages_of_file);
   vsi_free(host, index);
-}
-
-void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vestry_sqlite_stats *stats) {
-  vsi_reads_lock(&index->reads);
-  stats->refreshed_count = index->refreshed_count;
-  stats->recorded_count = index->recorded_count;
-  stats->table_level_count = index->table_level_count;
-  stats->everything_count = index->everything_count;
-  stats->promoted_count = index->promoted_count;
-  stats->over_pages_count = index->over_pages_count;
-  stats->over_bytes_count = index->over_bytes_count;
-  stats->over_recent_count = index->over_recent_count;
-  stats->recorded_bytes = index->reads.bytes;
-  vsi_reads_unlock(&index->reads);
 }

@@ -11,10 +11,14 @@
 
 typedef struct vsi_sqlite_index vsi_sqlite_index;
 
-/* Create an index. tables: borrowed, for their names. secret: random, for hashes. max_bytes: limit of the memory for
- * sets. path: of the database, for the log; borrowed. OK | NO_MEMORY */
+/* Create an index.
+ *  tables     borrowed, for their names and that of the database
+ *  secret     random, for hashes
+ *  max_bytes  limit of the memory for sets
+ *  stats      borrowed; the index counts renders in it, under the lock of its reads
+ *  OK | NO_MEMORY */
 vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *tables, vsi_siphash_key secret,
-                                   size_t max_bytes, const char *path, vsi_sqlite_index **ret_index);
+                                   size_t max_bytes, vestry_sqlite_stats *stats, vsi_sqlite_index **ret_index);
 void vsi_sqlite_index_destroy(vsi_sqlite_index *index);
 /* Return the index's reads: renders begin with them. */
 vsi_reads *vsi_sqlite_index_reads(vsi_sqlite_index *index);
@@ -28,7 +32,5 @@ void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *c
 /* Follow all queued commits: refresh the renders that they concern. Waits while another thread follows them.
  *  ret_seq  becomes that of the last refresh, if it is later */
 void vsi_sqlite_index_follow(vsi_sqlite_index *index, uint64_t *ret_seq);
-/* Set the counters that the index keeps. */
-void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vestry_sqlite_stats *stats);
 
 #endif

@@ -49,10 +49,10 @@ struct vestry_sqlite {
   bool has_thread;
   vsi_mutex lock; /* guards all below */
   /* What each commit uses, in few cache lines. */
-  bool is_roused;     /* the thread must check, or has just checked and will check again */
-  bool is_signal_due; /* the release of the lock signals `end` */
-  uint32_t seen;      /* number of the last commit that was followed */
-  vestry_sqlite_stats stats;
+  bool is_roused;            /* the thread must check, or has just checked and will check again */
+  bool is_signal_due;        /* the release of the lock signals `end` */
+  uint32_t seen;             /* number of the last commit that was followed */
+  vestry_sqlite_stats stats; /* the index counts renders, under its own lock */
   pthread_cond_t end;
   bool is_open; /* it can be read */
   bool is_over;
