@@ -64,6 +64,7 @@ typedef struct vsi_nats_broker {
   natsSubscription **subs;         /* one for each subject */
   int socket;                      /* duplicate of the connection's socket, which libnats does not close; -1: none */
   size_t taken_bytes, taken_count; /* parts that libnats has taken and the socket has not */
+  unsigned char joined[VSI_NATS_JOINED_BYTES]; /* the message that is being given to libnats */
 
   vsi_mutex lock;         /* no code under it blocks */
   pthread_cond_t changed; /* wakes the link's thread, and threads that wait for refs */

@@ -174,13 +174,7 @@ static bool is_stopping(vsi_nats_broker *broker) {
 
 static void drop_all(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
-  vsi_nats_messages messages;
-  vsi_nats_send_queue_take(&broker->send_queue, &messages);
-  for (vsi_nats_message *message; (message = vsi_nats_messages_take(&messages)) != NULL;) {
-    broker->stats.discarded_count += message->count;
-    broker->send_queue.bytes -= message->cost;
-    vsi_nats_message_free(broker->host, message);
-  }
+  broker->stats.discarded_count += vsi_nats_send_queue_drop(&broker->send_queue);
   vsi_mutex_unlock(&broker->lock);
 }
 

@@ -85,20 +85,21 @@ static void end_connection(vsi_nats_broker *broker) {
   if (broker->socket >= 0) (void)shutdown(broker->socket, SHUT_RDWR);
 }
 
-/* Give a message to libnats. If libnats rejects it (out of memory, or the server has lowered its maximum), the message
- * is lost, so the connection ends, which reports it. */
-static void give(vsi_nats_broker *broker, vsi_nats_message *message) {
-  if (natsConnection_Publish(broker->connection, message->subject, message->data, (int)message->len) == NATS_OK) {
-    broker->taken_count += message->count;
-    broker->taken_bytes += message->cost;
+/* Give the first parts of a list to libnats, as one message. If libnats rejects it (out of memory, or the server has
+ * lowered its maximum), the message is lost, so the connection ends, which reports it. */
+static void give(vsi_nats_broker *broker, vsi_nats_parts *parts) {
+  const vsi_nats_message message = vsi_nats_parts_join(parts, atomic_load(&broker->max_payload), broker->joined);
+  if (!natsConnection_Publish(broker->connection, message.subject, message.data.data, (int)message.data.len)) {
+    broker->taken_count += message.count;
+    broker->taken_bytes += message.cost;
   } else {
     vsi_mutex_lock(&broker->lock);
-    broker->stats.discarded_count += message->count;
-    broker->send_queue.bytes -= message->cost;
+    broker->stats.discarded_count += message.count;
+    broker->send_queue.bytes -= message.cost;
     vsi_mutex_unlock(&broker->lock);
     end_connection(broker);
   }
-  vsi_nats_message_free(broker->host, message);
+  vsi_nats_parts_remove(parts, message.count, broker->host);
 }
 
 /* Let libnats write, if it has bytes, because it would take an empty write for the end of the connection. When the
@@ -119,23 +120,24 @@ static void write_taken(vsi_nats_broker *broker) {
 
 static void write_send_queue(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
-  vsi_nats_messages messages;
-  vsi_nats_send_queue_take(&broker->send_queue, &messages);
+  vsi_nats_parts slots[VSI_NATS_SEND_QUEUE_SLOTS];
+  vsi_nats_send_queue_take(&broker->send_queue, slots);
   vsi_mutex_unlock(&broker->lock);
   writes = true;
-  for (vsi_nats_message *message; (message = vsi_nats_messages_take(&messages)) != NULL;) give(broker, message);
+  for (size_t i = 0; i < VSI_NATS_SEND_QUEUE_SLOTS; i++)
+    while (!STAILQ_EMPTY(&slots[i])) give(broker, &slots[i]);
   write_taken(broker);
 }
 
-static bool has_messages(vsi_nats_broker *broker) {
+static bool has_parts(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
-  bool has = !STAILQ_EMPTY(&broker->send_queue.messages);
+  bool has = broker->send_queue.count > 0;
   vsi_mutex_unlock(&broker->lock);
   return has;
 }
 
 void vsi_nats_receiver_write(vsi_nats_broker *broker) {
-  for (bool may_write = true; may_write && has_messages(broker) && vsi_mutex_try(&broker->io);) {
+  for (bool may_write = true; may_write && has_parts(broker) && vsi_mutex_try(&broker->io);) {
     may_write = broker->connection && !atomic_load(&broker->is_over) && !atomic_load(&broker->must_write);
     if (may_write) write_send_queue(broker);
     vsi_mutex_unlock(&broker->io);

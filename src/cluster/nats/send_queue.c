@@ -4,122 +4,95 @@
 
 #include <string.h>
 
-#include "base/array.h"
+#include "base/memory.h"
 
-enum { MESSAGE_BYTES = 128, JOINED_LEAST = 4096 };
+enum { PART_BYTES = 128, ALONE = VSI_NATS_JOINED_HEAD + VSI_NATS_JOINED_EACH };
+
+static size_t cost_of(const vsi_nats_part *part) {
+  return PART_BYTES + part->len;
+}
+
+/* Return whether a part cannot be sent unchanged. */
+static bool must_join(const void *data, size_t len) {
+  return len && *(const unsigned char *)data == VSI_NATS_JOINED_MARK;
+}
 
 void vsi_nats_send_queue_init(vsi_nats_send_queue *send_queue, const vestry_host *host, size_t max_bytes) {
   *send_queue = (vsi_nats_send_queue){.host = host, .max_bytes = max_bytes};
-  STAILQ_INIT(&send_queue->messages);
-}
-
-void vsi_nats_send_queue_take(vsi_nats_send_queue *send_queue, vsi_nats_messages *to) {
-  STAILQ_INIT(to);
-  STAILQ_CONCAT(to, &send_queue->messages);
-  memset(send_queue->open, 0, sizeof send_queue->open);
-}
-
-vsi_nats_message *vsi_nats_messages_take(vsi_nats_messages *messages) {
-  vsi_nats_message *first = STAILQ_FIRST(messages);
-  if (first) STAILQ_REMOVE_HEAD(messages, in);
-  return first;
-}
-
-void vsi_nats_message_free(const vestry_host *host, vsi_nats_message *message) {
-  if (message->data != message->own) vsi_free(host, message->data);
-  vsi_free(host, message);
-}
-
-/* Slot of a subject. Subjects of nodes end with digits of a hash. If two subjects share a slot, their parts are joined
- * less often; their order is kept. */
-static vsi_nats_message **open_of(vsi_nats_send_queue *send_queue, const char *subject, size_t len) {
-  return &send_queue->open[(unsigned char)subject[len - 1] % VSI_NATS_SEND_QUEUE_OPEN];
-}
-
-/* Make room in a joined message. false: out of memory. */
-static bool make_room(const vestry_host *host, vsi_nats_message *message, size_t wanted) {
-  bool is_own = message->data == message->own;
-  unsigned char *data = is_own ? NULL : message->data;
-  if (VSI_ARRAY_RESERVE(host, data, 0, message->room, wanted > JOINED_LEAST ? wanted : JOINED_LEAST)) return false;
-  if (is_own) message->len = message->count ? vsi_nats_joined_add(data, 0, message->own, message->len) : 0;
-  message->data = data;
-  return true;
-}
-
-/* Join a part to a message. false: it does not fit, or memory is missing, and it must be a separate message. */
-static bool join(const vestry_host *host, vsi_nats_message *message, const void *data, size_t len, size_t max_len) {
-  size_t each = VSI_NATS_JOINED_EACH, had = message->len;
-  if (message->data == message->own) had += VSI_NATS_JOINED_HEAD + each;
-  if (max_len > VSI_NATS_JOINED_BYTES) max_len = VSI_NATS_JOINED_BYTES;
-  if (message->count == VSI_NATS_JOINED_MOST || had > max_len || each + len > max_len - had) return false;
-  if (!make_room(host, message, had + each + len)) return false;
-  message->len = vsi_nats_joined_add(message->data, message->len, data, len);
-  return true;
-}
-
-static vsi_nats_message *make(const vestry_host *host, const char *subject, const void *data, size_t len) {
-  bool is_wrapped = vsi_nats_joined_must(data, len);
-  vsi_nats_message *message = vsi_alloc(host, sizeof *message + (is_wrapped ? 0 : len));
-  if (!message) return NULL;
-  *message = (vsi_nats_message){.len = len};
-  memcpy(message->subject, subject, strlen(subject) + 1);
-  message->data = message->own;
-  if (is_wrapped) {
-    message->len = 0;
-    size_t wanted = VSI_NATS_JOINED_HEAD + VSI_NATS_JOINED_EACH + len;
-    if (!make_room(host, message, wanted)) {
-      vsi_free(host, message);
-      return NULL;
-    }
-    message->len = vsi_nats_joined_add(message->data, 0, data, len);
-  } else if (len) {
-    memcpy(message->own, data, len);
-  }
-  return message;
+  for (size_t i = 0; i < VSI_NATS_SEND_QUEUE_SLOTS; i++) STAILQ_INIT(&send_queue->slots[i]);
 }
 
 vestry_err vsi_nats_send_queue_add(vsi_nats_send_queue *send_queue, const char *subject, const void *data, size_t len,
                                    size_t max_payload) {
-  size_t cost = MESSAGE_BYTES + len,
-         more = vsi_nats_joined_must(data, len) ? VSI_NATS_JOINED_HEAD + VSI_NATS_JOINED_EACH : 0;
+  const size_t more = must_join(data, len) ? ALONE : 0, subject_len = strlen(subject);
   if (len > max_payload || more > max_payload - len) return VESTRY_TOO_LARGE;
-  if (cost > send_queue->max_bytes - send_queue->bytes) return VESTRY_FULL;
-  vsi_nats_message **open = open_of(send_queue, subject, strlen(subject)), *message = *open;
-  bool is_joined =
-      message && strcmp(message->subject, subject) == 0 && join(send_queue->host, message, data, len, max_payload);
-  if (!is_joined) {
-    message = make(send_queue->host, subject, data, len);
-    if (!message) return VESTRY_NO_MEMORY;
-    STAILQ_INSERT_TAIL(&send_queue->messages, message, in);
-    *open = message;
-  }
-  message->count++;
-  message->cost += cost;
-  send_queue->bytes += cost;
+  if (PART_BYTES + len > send_queue->max_bytes - send_queue->bytes) return VESTRY_FULL;
+  vsi_nats_part *part = vsi_alloc(send_queue->host, sizeof *part + ALONE + len);
+  if (!part) return VESTRY_NO_MEMORY;
+  part->len = len;
+  memcpy(part->subject, subject, subject_len + 1);
+  part->joined[0] = VSI_NATS_JOINED_MARK;
+  part->joined[1] = 1;
+  for (unsigned i = 0; i < VSI_NATS_JOINED_EACH; i++)
+    part->joined[VSI_NATS_JOINED_HEAD + i] = (unsigned char)(len >> 8 * i);
+  if (len) memcpy(part->joined + ALONE, data, len);
+  /* Subjects of nodes end with digits of a hash. */
+  const size_t slot = (unsigned char)subject[subject_len - 1] % VSI_NATS_SEND_QUEUE_SLOTS;
+  STAILQ_INSERT_TAIL(&send_queue->slots[slot], part, in);
+  send_queue->count++;
+  send_queue->bytes += cost_of(part);
   return VESTRY_OK;
+}
+
+void vsi_nats_send_queue_take(vsi_nats_send_queue *send_queue, vsi_nats_parts to[VSI_NATS_SEND_QUEUE_SLOTS]) {
+  for (size_t i = 0; i < VSI_NATS_SEND_QUEUE_SLOTS; i++) {
+    STAILQ_INIT(&to[i]);
+    STAILQ_CONCAT(&to[i], &send_queue->slots[i]);
+  }
+  send_queue->count = 0;
+}
+
+size_t vsi_nats_send_queue_drop(vsi_nats_send_queue *send_queue) {
+  const size_t count = send_queue->count;
+  for (size_t i = 0; i < VSI_NATS_SEND_QUEUE_SLOTS; i++)
+    for (vsi_nats_part *part; (part = STAILQ_FIRST(&send_queue->slots[i])) != NULL;) {
+      send_queue->bytes -= cost_of(part);
+      vsi_nats_parts_remove(&send_queue->slots[i], 1, send_queue->host);
+    }
+  send_queue->count = 0;
+  return count;
+}
+
+vsi_nats_message vsi_nats_parts_join(const vsi_nats_parts *parts, size_t most, unsigned char *room) {
+  const vsi_nats_part *first = STAILQ_FIRST(parts), *next = first;
+  const size_t head = must_join(first->joined + ALONE, first->len) ? 0 : ALONE;
+  vsi_nats_message message = {first->subject, {first->joined + head, ALONE - head + first->len}, 1, cost_of(first)};
+  size_t len = ALONE + first->len;
+  if (most > VSI_NATS_JOINED_BYTES) most = VSI_NATS_JOINED_BYTES;
+  while (message.count < VSI_NATS_JOINED_MOST && (next = STAILQ_NEXT(next, in)) != NULL &&
+         strcmp(next->subject, first->subject) == 0 && len + VSI_NATS_JOINED_EACH + next->len <= most) {
+    if (message.count == 1) memcpy(room, first->joined, len);
+    memcpy(room + len, next->joined + VSI_NATS_JOINED_HEAD, VSI_NATS_JOINED_EACH + next->len);
+    len += VSI_NATS_JOINED_EACH + next->len;
+    room[1] = (unsigned char)++message.count;
+    message.cost += cost_of(next);
+    message.data = (vestry_slice){room, len};
+  }
+  return message;
+}
+
+void vsi_nats_parts_remove(vsi_nats_parts *parts, size_t count, const vestry_host *host) {
+  for (; count; count--) {
+    vsi_nats_part *first = STAILQ_FIRST(parts);
+    STAILQ_REMOVE_HEAD(parts, in);
+    vsi_free(host, first);
+  }
 }
 
 /* The format of joined messages. */
 
 bool vsi_nats_joined_is_probe(const void *data, size_t len) {
   return len == VSI_NATS_JOINED_HEAD && memcmp(data, VSI_NATS_JOINED_PROBE, len) == 0;
-}
-
-bool vsi_nats_joined_must(const void *data, size_t len) {
-  return len && *(const unsigned char *)data == VSI_NATS_JOINED_MARK;
-}
-
-size_t vsi_nats_joined_add(unsigned char *message, size_t message_len, const void *data, size_t len) {
-  if (!message_len) {
-    message[0] = VSI_NATS_JOINED_MARK;
-    message[1] = 0;
-    message_len = VSI_NATS_JOINED_HEAD;
-  }
-  message[1]++;
-  unsigned char *at = message + message_len;
-  for (unsigned i = 0; i < VSI_NATS_JOINED_EACH; i++) at[i] = (unsigned char)(len >> 8 * i);
-  if (len) memcpy(at + VSI_NATS_JOINED_EACH, data, len);
-  return message_len + VSI_NATS_JOINED_EACH + len;
 }
 
 static size_t read_size(const unsigned char *at) {
@@ -130,7 +103,7 @@ static size_t read_size(const unsigned char *at) {
 
 bool vsi_nats_joined_open(const void *data, size_t len, vsi_nats_joined *ret_joined) {
   const unsigned char *at = data;
-  if (len < VSI_NATS_JOINED_HEAD || !vsi_nats_joined_must(data, len) || !at[1]) return false;
+  if (len < VSI_NATS_JOINED_HEAD || !must_join(data, len) || !at[1]) return false;
   *ret_joined = (vsi_nats_joined){at + VSI_NATS_JOINED_HEAD, at[1]};
   size_t left = len - VSI_NATS_JOINED_HEAD;
   at += VSI_NATS_JOINED_HEAD;

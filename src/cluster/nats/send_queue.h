@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The send queue: messages that wait to be written, in order, and bounded in bytes. A part is the data of one call of
- * publish. Parts to the same subject that wait together are joined into one message of NATS, as far as there is room.
- * The caller holds the broker's lock. */
+/* The send queue: parts that wait to be written, and bounded in bytes. A part is the data of one call of publish. Parts
+ * of one subject keep their order. When they are written, parts that follow each other are joined into one message of
+ * NATS, as far as there is room. The caller holds the broker's lock, except for the functions of parts that were
+ * taken. */
 #ifndef VSI_NATS_SEND_QUEUE_H
 #define VSI_NATS_SEND_QUEUE_H
 
@@ -11,40 +12,48 @@
 #include "vestry/cluster/broker.h"
 #include "vestry/host.h"
 
-enum { VSI_NATS_SEND_QUEUE_OPEN = 16 };
+enum { VSI_NATS_SEND_QUEUE_SLOTS = 16 };
 
-/* A message: one part, or several to the same subject. */
-typedef struct vsi_nats_message {
-  STAILQ_ENTRY(vsi_nats_message) in;
-  size_t count, cost;  /* number of parts; their share of `bytes` */
-  size_t len, room;    /* room: size of data, if it is not own */
-  unsigned char *data; /* own, or a separate array */
+typedef struct vsi_nats_part {
+  STAILQ_ENTRY(vsi_nats_part) in;
+  size_t len; /* of its data */
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
-  unsigned char own[];
-} vsi_nats_message;
+  unsigned char joined[]; /* a joined message of this part alone, in which its data are last */
+} vsi_nats_part;
 
-typedef STAILQ_HEAD(vsi_nats_messages, vsi_nats_message) vsi_nats_messages;
+typedef STAILQ_HEAD(vsi_nats_parts, vsi_nats_part) vsi_nats_parts;
 
 typedef struct vsi_nats_send_queue {
   const vestry_host *host;
-  vsi_nats_messages messages;
-  vsi_nats_message *open[VSI_NATS_SEND_QUEUE_OPEN]; /* last message to a subject, in the slot of the subject; NULL:
-                                                       none */
-  size_t bytes, max_bytes;                          /* bytes: of parts in the queue, and of parts that were taken and
-                                                       are not written yet */
+  vsi_nats_parts slots[VSI_NATS_SEND_QUEUE_SLOTS]; /* by subject. Parts of subjects that share a slot are joined less
+                                                      often */
+  size_t count;                                    /* parts in the slots */
+  size_t bytes, max_bytes; /* bytes: of parts in the slots, and of parts that were taken and are not written yet */
 } vsi_nats_send_queue;
+
+/* A message, valid until its parts are removed. */
+typedef struct vsi_nats_message {
+  const char *subject;
+  vestry_slice data;
+  size_t count, cost; /* number of parts; their share of `bytes` */
+} vsi_nats_message;
 
 void vsi_nats_send_queue_init(vsi_nats_send_queue *send_queue, const vestry_host *host, size_t max_bytes);
 /* Add a part. max_payload: maximum size of a message. OK | FULL | NO_MEMORY | TOO_LARGE (the part, or the part with the
  * head that it needs because it begins with MARK) */
 vestry_err vsi_nats_send_queue_add(vsi_nats_send_queue *send_queue, const char *subject, const void *data, size_t len,
                                    size_t max_payload);
-/* Move all messages to `to`, which is overwritten. They still count in `bytes`. */
-void vsi_nats_send_queue_take(vsi_nats_send_queue *send_queue, vsi_nats_messages *to);
-/* Remove the first message from a list. NULL: the list is empty. */
-vsi_nats_message *vsi_nats_messages_take(vsi_nats_messages *messages);
+/* Move all parts to `to`, which is overwritten. They still count in `bytes`. */
+void vsi_nats_send_queue_take(vsi_nats_send_queue *send_queue, vsi_nats_parts to[VSI_NATS_SEND_QUEUE_SLOTS]);
+/* Drop all parts. Returns their number. */
+size_t vsi_nats_send_queue_drop(vsi_nats_send_queue *send_queue);
 
-void vsi_nats_message_free(const vestry_host *host, vsi_nats_message *message);
+/* Make a message of the first part of a list, which is not empty, and of the parts after it, as far as they fit.
+ *  most  maximum size of a message; a single part is not checked
+ *  room  VSI_NATS_JOINED_BYTES bytes, for a message of several parts */
+vsi_nats_message vsi_nats_parts_join(const vsi_nats_parts *parts, size_t most, unsigned char *room);
+/* Remove the first parts of a list. */
+void vsi_nats_parts_remove(vsi_nats_parts *parts, size_t count, const vestry_host *host);
 
 /* Parts to one subject that wait together are joined into one message of NATS, because the server and libnats need a
  * fixed time for each message. A single part is sent unchanged.
@@ -69,12 +78,6 @@ enum {
 
 /* Return whether a message is a probe. */
 bool vsi_nats_joined_is_probe(const void *data, size_t len);
-/* Return whether a part cannot be sent unchanged. */
-bool vsi_nats_joined_must(const void *data, size_t len);
-/* Append a part to a message. The message is empty before the first part, has at most MOST parts, and has room for HEAD
- * once, for EACH and for the part. Returns its new length. */
-size_t vsi_nats_joined_add(unsigned char *message, size_t message_len, const void *data, size_t len);
-
 /* The parts of a message, for reading. */
 typedef struct vsi_nats_joined {
   const unsigned char *at;
