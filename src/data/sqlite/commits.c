@@ -169,8 +169,16 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection) {
 
 /* ------------------------------------------------------------------------------------------------ following ------- */
 
-/* Return whether a connection of this process may be about to publish a commit whose number is reached: a call of
- * SQLite is running on it, which holds its mutex, if it has one. */
+/* Return whether to wait further for the changes of a commit whose number is reached. */
+static bool may_wait(vestry_sqlite *database, uint32_t number) {
+  const uint64_t now_ns = vsi_monotonic_ns();
+  if (!database->awaited_from_ns || database->awaited != number) database->awaited_from_ns = now_ns;
+  database->awaited = number;
+  return now_ns - database->awaited_from_ns <= AWAITED_MS * VSI_NS_PER_MS;
+}
+
+/* Return whether a connection of this process may be about to publish such a commit: a call of SQLite is running on it,
+ * which holds its mutex, if it has one. */
 static bool is_awaited(vestry_sqlite *database, uint32_t number) {
   vestry_sqlite_connection *at;
   LIST_FOREACH(at, &database->connections, in) {
@@ -179,10 +187,7 @@ static bool is_awaited(vestry_sqlite *database, uint32_t number) {
     sqlite3_mutex *mutex = sqlite3_db_mutex(at->db);
     const bool is_idle = mutex && !sqlite3_mutex_try(mutex);
     if (is_idle) sqlite3_mutex_leave(mutex);
-    const uint64_t now_ns = vsi_monotonic_ns();
-    if (!database->awaited_from_ns || database->awaited != number) database->awaited_from_ns = now_ns;
-    database->awaited = number;
-    if (!is_idle && now_ns - database->awaited_from_ns <= AWAITED_MS * VSI_NS_PER_MS) return true;
+    if (!is_idle && may_wait(database, number)) return true;
     vsi_sqlite_peers_announce(database->peers, number, false);
   }
   return false;
@@ -227,7 +232,8 @@ static vestry_err follow_first(vestry_sqlite *database, vsi_sqlite_written *writ
   const bool is_own = made && vsi_sqlite_frames_is_at(written, &made->at);
   if (is_own)
     commit = *made;
-  else if (!made && vsi_sqlite_peers_find(database->peers, written, &commit) == VESTRY_BUSY)
+  else if (!made && vsi_sqlite_peers_find(database->peers, written, &commit) == VESTRY_BUSY &&
+           may_wait(database, written->number))
     return VESTRY_BUSY;
   database->stats.other_commits_count += !made;
   const vestry_trace *former = vestry_trace_enter(is_own ? &made->trace : NULL);

@@ -7,8 +7,8 @@
  *
  * In the commit hook, while no other connection can commit, a process announces the number of its next commit in the
  * slot; when the commit is visible, it writes the rows. A process that finds an announcement for a commit waits for the
- * rows, at most WAIT_MS. So a process that is killed or stopped between both delays others once. A process that finds
- * no other one writes nothing.
+ * rows, for a bounded time (commits.c). So a process that is killed or stopped between both delays others once. A
+ * process that finds no other one writes nothing.
  *
  * Why a slot hides no commit. It is bound to a commit by its number and its place in the WAL, and it is written only if
  * the WAL hook has proven the commit. So no slot with rows exists for a commit that failed, and one of a WAL that was
@@ -39,7 +39,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/wait.h"
 #include "data/sqlite/schema.h"
 
 enum {
@@ -47,8 +46,7 @@ enum {
   SLOT_BYTES = 16384, /* without room, keys are left out */
   DOOR = 1 << 30,     /* the byte that a process locks while it joins; those of the processes follow */
   PROCESSES = 64,
-  NAMES_MOST = 4096, /* tables that peers may name and this process does not know */
-  WAIT_MS = 500
+  NAMES_MOST = 4096 /* tables that peers may name and this process does not know */
 };
 static const vsi_siphash_key key_of_checks = {1, 1}; /* against accidents */
 
@@ -67,11 +65,9 @@ struct vsi_sqlite_peers {
   const vestry_host *host;
   sqlite3 *db;
   vsi_sqlite_tables *tables;
-  int fd;                  /* of the side file; -1: not open */
-  unsigned count;          /* other processes */
-  uint32_t schema;         /* version of the schema; 0: unknown */
-  uint32_t waited_number;  /* the commit whose rows are waited for */
-  uint64_t waited_from_ns; /* 0: none */
+  int fd;          /* of the side file; -1: not open */
+  unsigned count;  /* other processes */
+  uint32_t schema; /* version of the schema; 0: unknown */
   uint32_t names_count;
   uint64_t found_count;
   bool is_logged; /* that the file cannot be used */
@@ -267,14 +263,6 @@ static bool decode(vsi_sqlite_peers *peers, vsi_sqlite_commit *ret_commit) {
   return true;
 }
 
-/* Return whether to wait further for the rows of a commit. */
-static bool may_wait(vsi_sqlite_peers *peers, uint32_t number) {
-  const uint64_t now_ns = vsi_monotonic_ns();
-  if (!peers->waited_from_ns || peers->waited_number != number) peers->waited_from_ns = now_ns;
-  peers->waited_number = number;
-  return now_ns - peers->waited_from_ns < WAIT_MS * VSI_NS_PER_MS && count_others(peers);
-}
-
 vestry_err vsi_sqlite_peers_find(vsi_sqlite_peers *peers, const vsi_sqlite_written *written,
                                  vsi_sqlite_commit *ret_commit) {
   if (!vsi_sqlite_peers_are_there(peers)) return VESTRY_NOT_FOUND;
@@ -282,7 +270,7 @@ vestry_err vsi_sqlite_peers_find(vsi_sqlite_peers *peers, const vsi_sqlite_writt
   const ssize_t bytes = pread(peers->fd, peers->other.bytes, SLOT_BYTES, place_of(written->number));
   if (bytes < (ssize_t)sizeof *is || is->at.number != written->number) return VESTRY_NOT_FOUND;
   const bool is_whole = is->bytes >= sizeof *is && is->bytes <= (size_t)bytes && is->check == check_of(is);
-  if (!is_whole && may_wait(peers, written->number)) return VESTRY_BUSY;
+  if (!is_whole && count_others(peers)) return VESTRY_BUSY;
   if (!is_whole || !is->uses_count || !is->schema || is->schema != peers->schema ||
       !vsi_sqlite_frames_is_at(written, &is->at) || !decode(peers, ret_commit))
     return VESTRY_NOT_FOUND;

@@ -32,7 +32,7 @@ void vsi_sqlite_peers_share(vsi_sqlite_peers *peers, const vsi_sqlite_commit *co
 /* Find the changes of a commit that this process did not make.
  *  ret_commit  valid until the next call; untouched otherwise
  *  Returns  OK | NOT_FOUND (no peer made it, or its changes are unknown) | BUSY (a peer may have made it, and has not
- *           written its changes yet: try again; this is bounded) */
+ *           written its changes yet) */
 vestry_err vsi_sqlite_peers_find(vsi_sqlite_peers *peers, const vsi_sqlite_written *written,
                                  vsi_sqlite_commit *ret_commit);
 void vsi_sqlite_peers_stats_get(const vsi_sqlite_peers *peers, vestry_sqlite_stats *stats);

@@ -58,7 +58,7 @@ struct vestry_sqlite {
   bool is_over;
   vsi_sqlite_frames frames;
   vsi_sqlite_peers *peers;
-  uint32_t awaited;         /* the number of a commit that a connection may be about to publish */
+  uint32_t awaited;         /* the number of a commit whose changes may come */
   uint64_t awaited_from_ns; /* 0: none */
   uint64_t looked_ns;       /* start of the last check, as the time of other connections' commits */
   LIST_HEAD(, vestry_sqlite_connection) connections;

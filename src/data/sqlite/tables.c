@@ -86,11 +86,12 @@ size_t vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count) {
   return left;
 }
 
-size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t table) {
+/* Return where the keys after another one begin among sorted keys. */
+static size_t find_after(const vsi_sqlite_key *keys, size_t count, const vsi_sqlite_key *one) {
   size_t low = 0, high = count;
   while (low < high) {
-    size_t middle = (low + high) / 2;
-    if (keys[middle].table < table)
+    const size_t middle = (low + high) / 2;
+    if (compare_keys(&keys[middle], one) <= 0)
       low = middle + 1;
     else
       high = middle;
@@ -98,16 +99,13 @@ size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t 
   return low;
 }
 
+size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t table) {
+  return find_after(keys, count, &(vsi_sqlite_key){.table = table, .column = INT32_MIN});
+}
+
 static bool contain(const vsi_sqlite_key *keys, size_t count, const vsi_sqlite_key *wanted) {
-  size_t low = 0, high = count; /* before high, all keys begin at the wanted one or before it */
-  while (low < high) {
-    const size_t middle = (low + high) / 2;
-    if (compare_keys(&keys[middle], wanted) <= 0)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  const vsi_sqlite_key *at = low ? &keys[low - 1] : NULL;
+  const size_t after = find_after(keys, count, wanted);
+  const vsi_sqlite_key *at = after ? &keys[after - 1] : NULL; /* the last one that does not begin later */
   return at && at->table == wanted->table && at->column == wanted->column && at->last >= wanted->key;
 }
 
