@@ -79,12 +79,10 @@ static bool store_integer(void *to, const vestry_sql_column *column, int64_t val
 /* Read a decimal number without a fraction. TOO_LARGE | INVALID (a fraction, or not a number) */
 static vestry_err read_decimal(const char *text, int64_t *ret_value) {
   char *end;
-  if (text[*text == '-'] && strspn(text + (*text == '-'), "0123456789") == strlen(text + (*text == '-'))) {
-    errno = 0;
-    *ret_value = strtoll(text, &end, 10);
-    return errno ? VESTRY_TOO_LARGE : VESTRY_OK;
-  }
-  return VESTRY_INVALID;
+  errno = 0;
+  *ret_value = strtoll(text, &end, 10);
+  if (end == text || *end) return VESTRY_INVALID;
+  return errno ? VESTRY_TOO_LARGE : VESTRY_OK;
 }
 
 static vestry_err take_integer(const reading *of, const vestry_sql_column *column, const vestry_sql_row *row, size_t at,
@@ -215,13 +213,12 @@ static vestry_err begin(reading *of, const vestry_sql_rows *given) {
   const vestry_host *host = of->pool->host;
   of->into = given ? *given : (vestry_sql_rows){0};
   of->shape = of->into.shape ? *of->into.shape : (vestry_sql_shape){0};
-  if (!given || !of->into.shape)
-    return vsi_mistake(host, of->function, "rows or its shape is NULL; use the macros of sql.h");
   if (of->into.ret_count) *of->into.ret_count = 0;
-  if (!of->into.rows || of->into.row_bytes != of->shape.bytes || (!of->into.max_count && !of->into.fn))
-    return vsi_mistake(host, of->function, "rows points to no struct of this shape; use the macros of sql.h");
-  if (!of->shape.columns || !of->shape.columns_count || of->shape.columns_count > VESTRY_SQL_SHAPE_MAX)
-    return vsi_mistake(host, of->function, "the shape has no columns, or more than VESTRY_SQL_SHAPE_MAX");
+  if (!of->into.rows || of->into.row_bytes != of->shape.bytes || (!of->into.max_count && !of->into.fn) ||
+      !of->shape.columns || !of->shape.columns_count || of->shape.columns_count > VESTRY_SQL_SHAPE_MAX)
+    return vsi_mistake(host, of->function,
+                       "rows is NULL, or points to no struct of this shape, or the shape has no columns, or more than "
+                       "VESTRY_SQL_SHAPE_MAX; use the macros of sql.h");
   for (size_t i = 0; i < of->shape.columns_count; i++)
     if (!is_valid(&of->shape.columns[i], of))
       return vsi_mistake(host, of->function,

@@ -328,16 +328,15 @@ static uint64_t empty_wal(const vsi_sqlite_conn *conn) {
   if (is_copied) have_followed(pool);
   const bool is_empty = is_copied && vsi_sqlite_copier_empty(&pool->copier, until_ns);
   const uint64_t bytes = bytes_of_wal(conn);
-  const bool is_new = !is_empty && !pool->wal_next_bytes;
   pool->wal_next_bytes = is_empty ? 0 : bytes + bytes / 2;
-  if (!is_empty) vsi_sql_count(&pool->is, &pool->is.stats.wal_stuck_count);
-  if (is_new)
-    vsi_log_repeated(pool->is.host, &pool->is.failures, vsi_log_reason("WAL"), VESTRY_LOG_WARN,
-                     "vestry_sql_end, %s: the WAL has %llu bytes, more than options.max_wal_bytes, and cannot be "
-                     "emptied, because a connection of this or of another program has been %s for long; look for one "
-                     "that keeps a %s open",
-                     pool->path, (unsigned long long)bytes, is_copied ? "reading" : "writing",
-                     is_copied ? "statement" : "transaction");
+  if (is_empty) return bytes;
+  vsi_sql_count(&pool->is, &pool->is.stats.wal_stuck_count);
+  vsi_log_repeated(pool->is.host, &pool->is.failures, vsi_log_reason("WAL"), VESTRY_LOG_WARN,
+                   "vestry_sql_end, %s: the WAL has %llu bytes, more than options.max_wal_bytes, and cannot be "
+                   "emptied, because a connection of this or of another program has been %s for long; look for one "
+                   "that keeps a %s open",
+                   pool->path, (unsigned long long)bytes, is_copied ? "reading" : "writing",
+                   is_copied ? "statement" : "transaction");
   return bytes;
 }
 
@@ -469,12 +468,12 @@ static void let_go(vsi_sqlite_pool *pool) {
   for (vestry_sql_transaction *own; (own = vsi_sql_own(&pool->is)) != NULL;) give_back((vsi_sqlite_conn *)own);
 }
 
-/* Take all connections except READ_ASIDE ones for this thread. A running render keeps its own until it ends. Returns
- * whether all were released in time. takes_stuck: also those that are stuck in a transaction, which may be for ever. */
-static bool take_all(vsi_sqlite_pool *pool, bool takes_stuck, uint64_t until_ns) {
+/* Take all connections except READ_ASIDE ones for this thread, also those that are stuck in a transaction, which may be
+ * for ever. A running render keeps its own until it ends. Returns whether all were released in time. */
+static bool take_all(vsi_sqlite_pool *pool, uint64_t until_ns) {
   size_t count = 0;
   vsi_mutex_lock(&pool->is.lock);
-  while (count < pool->is.main_count && take_locked(pool, takes_stuck ? VSI_SQLITE_STUCK : 0, &until_ns)) count++;
+  while (count < pool->is.main_count && take_locked(pool, VSI_SQLITE_STUCK, &until_ns)) count++;
   vsi_mutex_unlock(&pool->is.lock);
   if (count == pool->is.main_count) return true;
   let_go(pool);
@@ -506,7 +505,7 @@ vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *of, vestry_sqlite *databas
   vsi_sqlite_pool *pool = vsi_sqlite_pool_of(of);
   if (!of) return VESTRY_INVALID;
   if (!pool) return vsi_mistake(of->host, "vestry_sqlite_pool_follow", "the pool is not of SQLite");
-  if (vsi_sql_own(of) || !take_all(pool, !database, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
+  if (vsi_sql_own(of) || !take_all(pool, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
   vestry_err error = VESTRY_OK;
   if (database)
     error = attach_all(pool, database);
