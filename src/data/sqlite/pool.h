@@ -64,7 +64,7 @@ struct vsi_sqlite_pool {
   vsi_sqlite_conn conns[];            /* those for READ_ASIDE are aside */
 };
 
-extern const vsi_sql_ops vsi_sqlite_ops; /* run.c */
+const vsi_sql_ops *vsi_sqlite_pool_ops(void); /* run.c */
 
 /* Functions of vsi_sql_ops. */
 void vsi_sqlite_pool_destroy(vestry_sql_pool *pool);

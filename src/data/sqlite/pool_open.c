@@ -106,7 +106,7 @@ static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_po
     vsi_free(host, setup);
     return NULL;
   }
-  pool->is = (vestry_sql_pool){.ops = &vsi_sqlite_ops, .host = host, .name = path};
+  pool->is = (vestry_sql_pool){.ops = vsi_sqlite_pool_ops(), .host = host, .name = path};
   vsi_sql_conns_init(&pool->is, pool->conns, sizeof *pool->conns, options->connections_count, ASIDE, options->wait_ms);
   pool->path = path;
   pool->setup = setup;

@@ -283,21 +283,25 @@ static vestry_err act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_ac
   return error ? error : vsi_sqlite_end(transaction, fn(transaction, ctx));
 }
 
-const vsi_sql_ops vsi_sqlite_ops = {.dialect = VSI_SQL_OF_SQLITE,
-                                    .destroy = vsi_sqlite_pool_destroy,
-                                    .begin = vsi_sqlite_begin,
-                                    .end = vsi_sqlite_end,
-                                    .act = act,
-                                    .run = run,
-                                    .run_by = run_by,
-                                    .columns_count = columns_count,
-                                    .text = text,
-                                    .integer = integer,
-                                    .bytes = bytes,
-                                    .now_ms = now_ms,
-                                    .find_free = vsi_sqlite_pool_find_free,
-                                    .is_recorded = is_recorded,
-                                    .bring = bring,
-                                    .name = name,
-                                    .kind = kind,
-                                    .real = real};
+static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_SQLITE,
+                                .destroy = vsi_sqlite_pool_destroy,
+                                .begin = vsi_sqlite_begin,
+                                .end = vsi_sqlite_end,
+                                .act = act,
+                                .run = run,
+                                .run_by = run_by,
+                                .columns_count = columns_count,
+                                .text = text,
+                                .integer = integer,
+                                .bytes = bytes,
+                                .now_ms = now_ms,
+                                .find_free = vsi_sqlite_pool_find_free,
+                                .is_recorded = is_recorded,
+                                .bring = bring,
+                                .name = name,
+                                .kind = kind,
+                                .real = real};
+
+const vsi_sql_ops *vsi_sqlite_pool_ops(void) {
+  return &ops;
+}
