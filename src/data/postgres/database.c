@@ -184,7 +184,7 @@ static bool was_torn(vestry_postgres *database, const vestry_render *render) {
   return atomic_fetch_and_explicit(&database->torn, ~bit, memory_order_relaxed) & bit;
 }
 
-static const char *choose_begin(recording *is) {
+static const char *const *choose_begin(recording *is) {
   is->by_tables = vestry_postgres_level_get(is->database) != VESTRY_POSTGRES_READS || is->conflicts >= CONFLICTS;
   return is->by_tables ? vsi_postgres_begin_tables : vsi_postgres_begin_reads;
 }

@@ -204,13 +204,15 @@ static vestry_err call_up(vsi_postgres_conn *conn, const char *function) {
   return error;
 }
 
-vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, const char *begin) {
+vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, const char *const *begin) {
   if (!vsi_postgres_statements_undo(&conn->statements, conn->db, vsi_postgres_until_ns(conn))) {
     conn->is_lost = true;
     vsi_postgres_hang_up(conn);
     return VESTRY_LIMIT;
   }
-  return vsi_postgres_command(conn, function, begin);
+  vestry_err error = VESTRY_OK;
+  for (; *begin && !error; begin++) error = vsi_postgres_command(conn, function, *begin);
+  return error;
 }
 
 bool vsi_postgres_leave(vsi_postgres_conn *conn) {

@@ -117,8 +117,8 @@ vestry_err vsi_postgres_command(vsi_postgres_conn *conn, const char *function, c
 void vsi_postgres_read_limit(vsi_postgres_conn *conn);
 /* End a transaction that is open, before the connection is released. If this fails, the connection is closed. */
 void vsi_postgres_roll_back(vsi_postgres_conn *conn, const char *function);
-/* Undo all that the connection has kept, and begin a transaction with this SQL. As vsi_postgres_command. */
-vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, const char *begin);
+/* Undo all that the connection has kept, and begin a transaction with these statements. As vsi_postgres_command. */
+vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, const char *const *begin);
 /* Note a failed result, and log it. result: cleared; NULL: the connection is lost */
 vestry_err vsi_postgres_conn_fail(vsi_postgres_conn *conn, const char *function, PGresult *result, const char *doing);
 

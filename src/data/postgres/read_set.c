@@ -40,13 +40,14 @@
 
 /* One SELECT makes all settings, because a server takes about as long for each SET as for a small query. */
 #define SETTING(name, value) "pg_catalog.set_config('" name "', '" value "', true)"
-const char vsi_postgres_begin_reads[] =
-    "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE;"
+const char *const vsi_postgres_begin_reads[] = {
+    "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE",
     "SELECT " SETTING("vestry.render", "reads") "," SETTING("jit", "off") "," SETTING(
-        "max_parallel_workers_per_gather", "0") "," SETTING("max_parallel_workers", "0");
-const char vsi_postgres_begin_tables[] =
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-    "SELECT " SETTING("vestry.render", "tables") "," SETTING("parallel_leader_participation", "on");
+        "max_parallel_workers_per_gather", "0") "," SETTING("max_parallel_workers", "0"),
+    NULL};
+const char *const vsi_postgres_begin_tables[] = {
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    "SELECT " SETTING("vestry.render", "tables") "," SETTING("parallel_leader_participation", "on"), NULL};
 
 /* The query has a row for each relation, and its reads in an array: the block of a row or leaf, times 65,536, plus the
  * offset of the row, which is not 0; -1 is the whole relation. So the server looks each relation up once, and not for

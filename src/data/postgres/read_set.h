@@ -7,7 +7,7 @@
 #include "vestry/data/postgres.h"
 
 /* The statements that begin a transaction. */
-extern const char vsi_postgres_begin_reads[], vsi_postgres_begin_tables[];
+extern const char *const vsi_postgres_begin_reads[], *const vsi_postgres_begin_tables[];
 /* Return the query for the read set, to be run at the end of the transaction. Its parameters: whether the transaction
  * was begun at level TABLES; whether one of its statements may have rolled back a subtransaction, apart from functions.
  *  major      the server's version

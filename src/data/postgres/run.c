@@ -46,13 +46,14 @@ static void recorder_fail(const vsi_postgres_pool *pool, vestry_err error) {
 
 /* ---------------------------------------------------------------------------------------------- transactions ------ */
 
-static const char *const begins[] = {[VESTRY_SQL_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                                     [VESTRY_SQL_READ_ASIDE] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                                     [VESTRY_SQL_SERIALIZABLE] = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE",
-                                     [VESTRY_SQL_REPEATABLE_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE",
-                                     [VESTRY_SQL_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"};
+static const char *const begins[][2] = {
+    [VESTRY_SQL_READ] = {"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
+    [VESTRY_SQL_READ_ASIDE] = {"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
+    [VESTRY_SQL_SERIALIZABLE] = {"BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE"},
+    [VESTRY_SQL_REPEATABLE_READ] = {"BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE"},
+    [VESTRY_SQL_WRITE] = {"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"}};
 
-vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin,
+vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *const *begin,
                               vestry_sql_transaction **ret_transaction) {
   vsi_postgres_conn *conn;
   vestry_err error = vsi_postgres_check_out(pool, VSI_POSTGRES_ANY, "vestry_sql_begin", &conn);
@@ -121,7 +122,7 @@ static vestry_err sql_end(vestry_sql_transaction *transaction, vestry_err error)
 PGconn *vestry_postgres_handle(vestry_sql_transaction *transaction) {
   vsi_postgres_conn *conn = vsi_postgres_conn_of(transaction);
   if (!conn) return NULL;
-  const char *begin = conn->around.begin;
+  const char *const *begin = conn->around.begin;
   conn->around = (vsi_postgres_around){.begin = NULL};
   if (begin && conn->db) recorder_fail(conn->pool, vsi_postgres_begin_in(conn, "vestry_postgres_handle", begin));
   conn->statements.kept = VSI_POSTGRES_KEPT_ANYTHING;

@@ -7,8 +7,8 @@
 
 extern const vsi_sql_ops vsi_postgres_ops;
 
-/* Same as vestry_sql_begin, with this SQL, a constant, in which semicolons separate statements. */
-vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin,
+/* Same as vestry_sql_begin, with these statements (vsi_postgres_around). */
+vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *const *begin,
                               vestry_sql_transaction **ret_transaction);
 /* Same as vestry_sql_run for valid arguments, without recording for a render. */
 vestry_err vsi_postgres_run(vsi_postgres_conn *conn, const char *sql, const vestry_value *values, vestry_sql_row_fn row,

@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 
-enum { PIPELINE_MOST = 64, PART_BYTES = 320 };
+enum { PIPELINE_MOST = 64 };
 
 /* A row with the number of relations that the statement names, the witness's text, which is NULL if there can be
  * none, and whether the statement ($1) may call a function that is not the server's: a name of one is in it, before
@@ -49,12 +49,13 @@ void vsi_postgres_statements_finish(vsi_postgres_statements *statements) {
 void vsi_postgres_statements_forget(vsi_postgres_statements *statements) {
   for (size_t i = 0; i < statements->count; i++) vsi_free(statements->host, statements->all[i].sql);
   statements->count = 0;
-  memset(statements->parts, 0, sizeof statements->parts);
+  statements->parts_count = 0;
   statements->is_stale = false;
 }
 
 /* Make the name. If two texts have equal hashes, the server reports an error, because the name exists. */
-static void name_it(const char *prefix, const char *sql, size_t len, char name[VSI_POSTGRES_STATEMENT_NAME_BYTES]) {
+static void name_it(const char *prefix, const char *sql, char name[VSI_POSTGRES_STATEMENT_NAME_BYTES]) {
+  const size_t len = strlen(sql);
   snprintf(name, VSI_POSTGRES_STATEMENT_NAME_BYTES, "%s_%016llx%016llx", prefix,
            (unsigned long long)vsi_hash_bytes(0, sql, len),
            (unsigned long long)vsi_hash_bytes(VSI_HASH_GOLDEN, sql, len));
@@ -192,7 +193,7 @@ static vestry_err find(vsi_postgres_statements *statements, PGconn *db, const ch
   vsi_postgres_prepared made = {.sql = vsi_strdup(statements->host, sql, strlen(sql))};
   *ret_prepared = NULL;
   if (!made.sql) return VESTRY_NO_MEMORY;
-  name_it("vestry", sql, strlen(sql), made.name);
+  name_it("vestry", sql, made.name);
   ran->result = make_room(statements, db, found, until_ns);
   if (vsi_postgres_is_done(ran->result)) {
     PQclear(ran->result);
@@ -223,74 +224,51 @@ static bool is_of_definitions(const PGresult *result) {
 typedef struct pipeline {
   vsi_postgres_statements *statements;
   PGconn *db;
-  int count; /* of results */
-  /* Parts that are prepared now, and the results of that. */
-  vsi_postgres_around_part made[VSI_POSTGRES_PARTS];
-  int made_at[VSI_POSTGRES_PARTS], made_count;
+  int count;           /* of results */
+  size_t parts_before; /* number of parts that were prepared before */
 } pipeline;
 
-static bool send_text(pipeline *p, const char *name, const char *sql, size_t len) {
-  char text[PART_BYTES];
-  if (sql[len]) snprintf(text, sizeof text, "%.*s", (int)len, sql);
-  sql = sql[len] ? text : sql;
-  p->count++;
-  return name ? PQsendPrepare(p->db, name, sql, 0, NULL) : PQsendQueryParams(p->db, sql, 0, NULL, NULL, NULL, NULL, 0);
-}
-
-/* Return the part that has this text, which several constants may contain; NULL: none. */
-static const vsi_postgres_around_part *find_part(const vsi_postgres_around_part *parts, size_t count, const char *sql,
-                                                 size_t len) {
-  for (size_t i = 0; i < count && parts[i].sql; i++)
-    if (parts[i].len == len && memcmp(parts[i].sql, sql, len) == 0) return &parts[i];
-  return NULL;
+static pipeline begin_pipeline(vsi_postgres_statements *statements, PGconn *db) {
+  return (pipeline){.statements = statements, .db = db, .parts_before = statements->parts_count};
 }
 
 /* Send a part. Parsing it takes the server longer than executing it, so it is prepared for the next time. */
-static bool send_part(pipeline *p, const char *sql, size_t len) {
-  const vsi_postgres_around_part *parts = p->statements->parts, *is = find_part(parts, VSI_POSTGRES_PARTS, sql, len);
-  if (!is) is = find_part(p->made, (size_t)p->made_count, sql, len);
-  if (is) {
+static bool send_part(pipeline *p, const char *sql) {
+  vsi_postgres_around_part *is = p->statements->parts, *end = is + p->statements->parts_count;
+  while (is < end && strcmp(is->sql, sql) != 0) is++;
+  if (is == end && p->statements->parts_count == VSI_POSTGRES_PARTS) { /* no room to keep it */
     p->count++;
-    return PQsendQueryPrepared(p->db, is->name, 0, NULL, NULL, NULL, 0);
+    return PQsendQueryParams(p->db, sql, 0, NULL, NULL, NULL, NULL, 0);
   }
-  if (p->made_count == VSI_POSTGRES_PARTS || parts[VSI_POSTGRES_PARTS - 1 - p->made_count].sql)
-    return send_text(p, NULL, sql, len); /* no room to keep it */
-  vsi_postgres_around_part *made = &p->made[p->made_count];
-  *made = (vsi_postgres_around_part){.sql = sql, .len = len};
-  name_it("vestry_part", sql, len, made->name);
-  p->made_at[p->made_count++] = p->count;
-  if (!send_text(p, made->name, sql, len)) return false;
+  if (is == end) {
+    p->statements->parts_count++;
+    *is = (vsi_postgres_around_part){.sql = sql, .at = p->count++};
+    name_it("vestry_part", sql, is->name);
+    if (!PQsendPrepare(p->db, is->name, sql, 0, NULL)) return false;
+  }
   p->count++;
-  return PQsendQueryPrepared(p->db, made->name, 0, NULL, NULL, NULL, 0);
+  return PQsendQueryPrepared(p->db, is->name, 0, NULL, NULL, NULL, 0);
 }
 
-/* Send statements that semicolons separate. NULL: none */
-static bool send_parts(pipeline *p, const char *list) {
+/* Send the statements of a list. NULL: none */
+static bool send_parts(pipeline *p, const char *const *list) {
   bool is_sent = true;
-  while (is_sent && list && *list) {
-    const size_t len = strcspn(list, ";");
-    is_sent = send_part(p, list, len);
-    list += len + (list[len] == ';');
-  }
+  for (; is_sent && list && *list; list++) is_sent = send_part(p, *list);
   return is_sent;
 }
 
 /* Undo everything that the session has kept. */
 static bool send_undoing(pipeline *p) {
-  static const char undo[] = "BEGIN;RESET SESSION AUTHORIZATION;RESET ALL;CLOSE ALL;UNLISTEN *;DISCARD TEMP;"
-                             "DISCARD SEQUENCES",
-                    end[] = "COMMIT";
-  const char *restoring = p->statements->restoring;
-  return send_parts(p, undo) && send_part(p, restoring, strlen(restoring)) && send_parts(p, end);
+  static const char *const undo[] = {
+      "BEGIN",        "RESET SESSION AUTHORIZATION", "RESET ALL", "CLOSE ALL", "UNLISTEN *",
+      "DISCARD TEMP", "DISCARD SEQUENCES",           NULL};
+  return send_parts(p, undo) && send_part(p, p->statements->restoring) && send_part(p, "COMMIT");
 }
 
-/* Keep the parts that the server has prepared. Those after a failed command were not. */
+/* Forget the parts that the server has not prepared, because they come after a failed command. */
 static void keep_parts(const pipeline *p, PGresult *const *results) {
-  vsi_postgres_around_part *at = p->statements->parts, *end = at + VSI_POSTGRES_PARTS;
-  for (int i = 0; i < p->made_count && vsi_postgres_is_done(results[p->made_at[i]]); i++) {
-    while (at < end && at->sql) at++;
-    if (at < end) *at = p->made[i];
-  }
+  size_t *count = &p->statements->parts_count;
+  while (*count > p->parts_before && !vsi_postgres_is_done(results[p->statements->parts[*count - 1].at])) --*count;
 }
 
 static int send_own(const vsi_postgres_prepared *is, PGconn *db, const vsi_postgres_values *values) {
@@ -305,7 +283,7 @@ static int first_failed_of(PGresult *const *results, int from, int end) {
 
 bool vsi_postgres_statements_undo(vsi_postgres_statements *statements, PGconn *db, uint64_t until_ns) {
   PGresult *results[PIPELINE_MOST];
-  pipeline p = {.statements = statements, .db = db};
+  pipeline p = begin_pipeline(statements, db);
   if (!statements->kept) return true;
   const bool is_sent = PQenterPipelineMode(db) && send_undoing(&p);
   if (!gather(db, is_sent, p.count, results, until_ns)) return false;
@@ -321,19 +299,19 @@ bool vsi_postgres_statements_undo(vsi_postgres_statements *statements, PGconn *d
 static void run_in_pipeline(vsi_postgres_statements *statements, const vsi_postgres_prepared *is, PGconn *db,
                             const vsi_postgres_values *values, const vsi_postgres_around *around, uint64_t until_ns,
                             vsi_postgres_ran *ran) {
-  static const char roll_back[] = "ROLLBACK", unlock[] = "SELECT pg_catalog.pg_advisory_unlock_all()";
+  static const char unlock[] = "SELECT pg_catalog.pg_advisory_unlock_all()";
   const vsi_postgres_kept kept = around->is_first ? statements->kept : VSI_POSTGRES_KEPT_NOTHING;
   PGresult *results[PIPELINE_MOST];
   char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
-  pipeline p = {.statements = statements, .db = db};
+  pipeline p = begin_pipeline(statements, db);
   name_witness(is, name);
   bool is_sent = PQenterPipelineMode(db) && (kept != VSI_POSTGRES_KEPT_ANYTHING || send_undoing(&p));
   const int begin = p.count;
-  is_sent = is_sent && send_parts(&p, around->begin) && (kept != VSI_POSTGRES_KEPT_LOCKS || send_parts(&p, unlock));
+  is_sent = is_sent && send_parts(&p, around->begin) && (kept != VSI_POSTGRES_KEPT_LOCKS || send_part(&p, unlock));
   const int witness = p.count, own = witness + is->has_witness;
   if (is->has_witness) is_sent = is_sent && PQsendQueryPrepared(db, name, 0, NULL, NULL, NULL, 0);
   p.count = own + 1;
-  is_sent = is_sent && send_own(is, db, values) && (!around->rolls_back || send_parts(&p, roll_back));
+  is_sent = is_sent && send_own(is, db, values) && (!around->rolls_back || send_part(&p, "ROLLBACK"));
   if (!gather(db, is_sent, p.count, results, until_ns)) return;
   keep_parts(&p, results);
   const int at = first_failed_of(results, 0, own);

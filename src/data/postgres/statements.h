@@ -35,8 +35,8 @@ typedef struct vsi_postgres_prepared {
 
 /* A prepared statement that begins or ends a transaction. */
 typedef struct vsi_postgres_around_part {
-  const char *sql; /* a part of a constant; NULL: none */
-  size_t len;
+  const char *sql;
+  int at; /* position of the result of its preparation, in the pipeline that prepared it */
   char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
 } vsi_postgres_around_part;
 enum { VSI_POSTGRES_PARTS = 24 }; /* of all transactions, and of the undoing */
@@ -57,6 +57,7 @@ typedef struct vsi_postgres_statements {
   vsi_postgres_prepared *all;
   size_t count, most;
   vsi_postgres_around_part parts[VSI_POSTGRES_PARTS];
+  size_t parts_count;
   bool is_stale; /* the definitions of a statement have changed: all are prepared again */
   uint64_t looks;
   char *restoring; /* a query that makes the settings of the session's setup again, and releases its advisory locks */
@@ -71,9 +72,9 @@ typedef struct vsi_postgres_values {
 
 /* Commands in the same round trip as a statement. Initialized with 0: nothing. */
 typedef struct vsi_postgres_around {
-  bool is_first;     /* the server first undoes all that the session has kept */
-  const char *begin; /* constant statements that begin the transaction, separated by semicolons; NULL: none */
-  bool rolls_back;   /* the transaction is rolled back after the statement, unless that fails */
+  bool is_first;            /* the server first undoes all that the session has kept */
+  const char *const *begin; /* statements that begin the transaction; NULL ends the list. NULL: none */
+  bool rolls_back;          /* the transaction is rolled back after the statement, unless that fails */
 } vsi_postgres_around;
 
 /* The result of running a statement. */
