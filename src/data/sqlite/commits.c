@@ -157,10 +157,10 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection) {
   vsi_mutex_lock(&database->lock);
   if (connection->changes.are_many) note_large(database);
   if (connection->is_seen) refresh_readers(database);
-  if (put(connection))
-    vsi_sqlite_peers_share(database->peers, *slot_of(database, connection->at.number));
-  else
+  if (!put(connection))
     vsi_sqlite_peers_announce(database->peers, connection->at.number, false);
+  else if (vsi_sqlite_tables_have_peers(&database->tables))
+    vsi_sqlite_peers_share(database->peers, *slot_of(database, connection->at.number));
   database->stats.commits_count++;
   rouse(database);
   vsi_sqlite_unlock(database);
@@ -245,7 +245,7 @@ static vestry_err follow_first(vestry_sqlite *database, vsi_sqlite_written *writ
     pass_lost(database, written);
   }
   (void)vestry_trace_enter(former);
-  if (is_own && vsi_sqlite_peers_are_there(database->peers)) know_tables(database, made);
+  if (is_own && vsi_sqlite_tables_have_peers(&database->tables)) know_tables(database, made);
   vsi_free(database->host, made);
   database->seen++;
   vsi_sqlite_frames_remove(&database->frames, &commit.at);

@@ -89,7 +89,7 @@ static int before_commit(void *ctx) {
   vestry_sqlite *database = connection->database;
   settle(connection);
   connection->at = vsi_sqlite_frames_next(database->wal_index);
-  if (atomic_load_explicit(&database->tables.has_peers, memory_order_relaxed)) {
+  if (vsi_sqlite_tables_have_peers(&database->tables)) {
     vsi_mutex_lock(&database->lock);
     vsi_sqlite_peers_announce(database->peers, connection->at.number, true);
     vsi_sqlite_unlock(database);

@@ -80,7 +80,9 @@ static vestry_err open_counter(vestry_sqlite *database) {
     wait_a_moment();
   }
   database->seen = database->frames.number;
-  if (!error) error = vsi_sqlite_peers_create(database->host, database->db, &database->tables, &database->peers);
+  if (!error)
+    error =
+        vsi_sqlite_peers_create(database->host, database->db, &database->tables, &database->stats, &database->peers);
   if (!error) return VESTRY_OK;
   return vsi_refuse(&call, error, "cannot read the number of the last commit: %s",
                     error == VESTRY_BUSY ? "another program writes continuously; end that program"
@@ -256,7 +258,6 @@ void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_s
   stats.recorded_bytes = reads->bytes;
   vsi_reads_unlock(reads);
   stats.level = database->records_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES;
-  vsi_sqlite_peers_stats_get(database->peers, &stats);
   vsi_sqlite_unlock(database);
   if (ret_stats) *ret_stats = stats;
 }

@@ -65,11 +65,10 @@ struct vsi_sqlite_peers {
   const vestry_host *host;
   sqlite3 *db;
   vsi_sqlite_tables *tables;
-  int fd;          /* of the side file; -1: not open */
-  unsigned count;  /* other processes */
-  uint32_t schema; /* version of the schema; 0: unknown */
+  vestry_sqlite_stats *stats; /* peers_count: other processes */
+  int fd;                     /* of the side file; -1: not open */
+  uint32_t schema;            /* version of the schema; 0: unknown */
   uint32_t names_count;
-  uint64_t found_count;
   bool is_logged; /* that the file cannot be used */
   union {
     slot is;
@@ -160,18 +159,14 @@ void vsi_sqlite_peers_check(vsi_sqlite_peers *peers) {
   struct stat side;
   if (peers->fd >= 0 && !look_at(peers, &side)) leave(peers);
   if (peers->fd < 0 && !(open_file(peers) && join(peers))) leave(peers); /* the next check tries it again */
-  peers->count = peers->fd >= 0 ? count_others(peers) : 0;
-  vsi_sqlite_tables_set_peers(peers->tables, peers->count != 0);
+  peers->stats->peers_count = peers->fd >= 0 ? count_others(peers) : 0;
+  vsi_sqlite_tables_set_peers(peers->tables, peers->stats->peers_count);
 }
 
 void vsi_sqlite_peers_note_schema(vsi_sqlite_peers *peers) {
   int version = 0;
   (void)vsi_sqlite_ask(peers->db, "PRAGMA main.schema_version", NULL, &version);
   peers->schema = (uint32_t)version;
-}
-
-bool vsi_sqlite_peers_are_there(const vsi_sqlite_peers *peers) {
-  return peers->count;
 }
 
 /* ----------------------------------------------------------------------------------------------- own commits ------ */
@@ -187,7 +182,7 @@ static void write_slot(vsi_sqlite_peers *peers, const slot *is, size_t bytes) {
 
 void vsi_sqlite_peers_announce(vsi_sqlite_peers *peers, uint32_t number, bool comes) {
   const slot is = {.at.number = comes ? number : number - SLOTS};
-  if (vsi_sqlite_peers_are_there(peers)) write_slot(peers, &is, sizeof is);
+  if (vsi_sqlite_tables_have_peers(peers->tables)) write_slot(peers, &is, sizeof is);
 }
 
 static uint64_t check_of(const slot *is) {
@@ -223,7 +218,7 @@ static void encode(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit) {
 }
 
 void vsi_sqlite_peers_share(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit) {
-  if (!vsi_sqlite_peers_are_there(peers)) return;
+  if (!vsi_sqlite_tables_have_peers(peers->tables)) return;
   slot *is = &peers->own.is;
   *is = (slot){.at = commit->at, .bytes = sizeof *is, .has_removed = commit->has_removed, .schema = peers->schema};
   if (commit->knows_tables && !commit->is_rough) encode(peers, commit);
@@ -265,7 +260,7 @@ static bool decode(vsi_sqlite_peers *peers, vsi_sqlite_commit *ret_commit) {
 
 vestry_err vsi_sqlite_peers_find(vsi_sqlite_peers *peers, const vsi_sqlite_written *written,
                                  vsi_sqlite_commit *ret_commit) {
-  if (!vsi_sqlite_peers_are_there(peers)) return VESTRY_NOT_FOUND;
+  if (!vsi_sqlite_tables_have_peers(peers->tables)) return VESTRY_NOT_FOUND;
   const slot *is = &peers->other.is;
   const ssize_t bytes = pread(peers->fd, peers->other.bytes, SLOT_BYTES, place_of(written->number));
   if (bytes < (ssize_t)sizeof *is || is->at.number != written->number) return VESTRY_NOT_FOUND;
@@ -277,14 +272,14 @@ vestry_err vsi_sqlite_peers_find(vsi_sqlite_peers *peers, const vsi_sqlite_writt
   ret_commit->knows_tables = true;
   ret_commit->has_removed = is->has_removed;
   ret_commit->at = is->at;
-  peers->found_count++;
+  peers->stats->peer_commits_count++;
   return VESTRY_OK;
 }
 
 /* ----------------------------------------------------------------------------------------------------- life ------- */
 
 vestry_err vsi_sqlite_peers_create(const vestry_host *host, sqlite3 *db, vsi_sqlite_tables *tables,
-                                   vsi_sqlite_peers **ret_peers) {
+                                   vestry_sqlite_stats *stats, vsi_sqlite_peers **ret_peers) {
   static const char suffix[] = "-vestry";
   const char *name = sqlite3_db_filename(db, "main");
   const size_t len = name ? strlen(name) : 0;
@@ -293,6 +288,7 @@ vestry_err vsi_sqlite_peers_create(const vestry_host *host, sqlite3 *db, vsi_sql
   peers->host = host;
   peers->db = db;
   peers->tables = tables;
+  peers->stats = stats;
   peers->fd = -1;
   if (name) memcpy(peers->path, name, len);
   memcpy(peers->path + len, suffix, sizeof suffix);
@@ -308,9 +304,4 @@ void vsi_sqlite_peers_destroy(vsi_sqlite_peers *peers) {
   if (peers->fd >= 0 && !count_others(peers)) (void)unlink(peers->path);
   leave(peers);
   vsi_free(peers->host, peers);
-}
-
-void vsi_sqlite_peers_stats_get(const vsi_sqlite_peers *peers, vestry_sqlite_stats *stats) {
-  stats->peers_count = peers->count;
-  stats->peer_commits_count = peers->found_count;
 }

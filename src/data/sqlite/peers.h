@@ -11,9 +11,10 @@ typedef struct vsi_sqlite_peers vsi_sqlite_peers;
 /* Create the peers of a followed file, and look for them.
  *  db      the library's own connection; for the path and the rights of its file
  *  tables  borrowed; their changes are noted for peers while there are any
+ *  stats   borrowed, for the counters of peers; guarded by the database's lock
  *  OK | NO_MEMORY; if the side file cannot be used, this is logged, and there are no peers */
 vestry_err vsi_sqlite_peers_create(const vestry_host *host, sqlite3 *db, vsi_sqlite_tables *tables,
-                                   vsi_sqlite_peers **ret_peers);
+                                   vestry_sqlite_stats *stats, vsi_sqlite_peers **ret_peers);
 /* Leave the peers. NULL is accepted. */
 void vsi_sqlite_peers_destroy(vsi_sqlite_peers *peers);
 /* Find out how many peers there are now, and join them again if the side file was removed or replaced. */
@@ -21,7 +22,6 @@ void vsi_sqlite_peers_check(vsi_sqlite_peers *peers);
 /* Read the version of the schema. Called before the data of tables that were known under a former one are discarded, so
  * those that are used later are not older than this version. */
 void vsi_sqlite_peers_note_schema(vsi_sqlite_peers *peers);
-bool vsi_sqlite_peers_are_there(const vsi_sqlite_peers *peers);
 
 /* Announce that the next commit may be of this process, before it is visible.
  *  comes  its rows may follow; false: they do not, so peers need not wait for them */
@@ -35,6 +35,5 @@ void vsi_sqlite_peers_share(vsi_sqlite_peers *peers, const vsi_sqlite_commit *co
  *           written its changes yet) */
 vestry_err vsi_sqlite_peers_find(vsi_sqlite_peers *peers, const vsi_sqlite_written *written,
                                  vsi_sqlite_commit *ret_commit);
-void vsi_sqlite_peers_stats_get(const vsi_sqlite_peers *peers, vestry_sqlite_stats *stats);
 
 #endif

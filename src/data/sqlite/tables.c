@@ -275,7 +275,7 @@ bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t number, uint32_t 
   const bool is = is_known(table, generation);
   *ret_known = (vsi_sqlite_known){.columns_count = 0};
   if (is) *ret_known = (vsi_sqlite_known){table->read, table->columns.filled, table->keyed, table->columns.count};
-  if (is && atomic_load_explicit(&tables->has_peers, memory_order_relaxed)) {
+  if (is && vsi_sqlite_tables_have_peers(tables)) {
     ret_known->read = VSI_SQLITE_ALL_COLUMNS;
     ret_known->keyed |= VSI_SQLITE_ROWS | (table->columns.is_made ? 0 : table->columns.first);
   }

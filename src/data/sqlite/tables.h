@@ -131,7 +131,10 @@ void vsi_sqlite_tables_set(vsi_sqlite_tables *tables, uint32_t table, uint32_t g
 uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, const char *column);
 /* Note that rows are looked up by a column, or by the rowid. Returns whether changes report its values. */
 bool vsi_sqlite_tables_key(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, int column);
-/* Set whether there are peers. */
+/* Return, and set, whether there are peers. */
+static inline bool vsi_sqlite_tables_have_peers(const vsi_sqlite_tables *tables) {
+  return atomic_load_explicit(&tables->has_peers, memory_order_relaxed);
+}
 void vsi_sqlite_tables_set_peers(vsi_sqlite_tables *tables, bool has_peers);
 /* The data that changes need of a table. */
 typedef struct vsi_sqlite_known {
