@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The presences that nodes of a cluster share: the named ones. The cluster (cluster/cluster/announce.c) transports the
- * changes: it takes those to announce from here, and passes those of other nodes to here. */
+/* The presences that nodes of a cluster share: the named ones. The cluster (cluster/cluster/announcements.c) transports
+ * the changes: it takes those to announce from here, and passes those of other nodes to here. */
 #ifndef VSI_PRESENCE_SPREAD_H
 #define VSI_PRESENCE_SPREAD_H
 
