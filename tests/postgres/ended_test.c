@@ -80,7 +80,6 @@ TEST_CASE(end_record_is_parsed_completely) {
       assert_int_equal(vsi_postgres_ended_read(vsi_postgres_format_of(major), &record, &ended), VESTRY_OK);
       assert_int_equal(ended.is_commit, is_commit);
       assert_int_equal(ended.xid, is_prepared ? PREPARED : 700);
-      assert_int_equal(ended.database, DATABASE);
       assert_int_equal(ended.subtransactions_count, 3);
       for (uint32_t i = 0; i < 3; i++) assert_int_equal(vsi_postgres_ended_subtransaction(&ended, i), 701 + i);
       assert_int_equal(ended.messages_count, is_commit ? 4 : 0);
@@ -105,7 +104,6 @@ TEST_CASE(end_record_without_parts_has_only_its_xid) {
   assert_int_equal(vsi_postgres_ended_read(vsi_postgres_format_of(15), &record, &ended), VESTRY_OK);
   assert_true(ended.is_commit);
   assert_int_equal(ended.xid, 700);
-  assert_int_equal(ended.database, 0);
   assert_int_equal(ended.subtransactions_count, 0);
   assert_int_equal(ended.messages_count, 0);
 }

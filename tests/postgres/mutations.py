@@ -26,7 +26,7 @@ MUTATIONS = {
               "publish(index, (recent *)at);"),
     "ring": ("index.c", "if (!vsi_postgres_snapshot_sees(snapshot, c->xid) && matches(c, of)) return true;",
              "(void)of;\n    (void)snapshot;"),
-    "over": ("transactions.c", "t->is_over = t->is_all = t->keys.count > all->is.max_keys;",
+    "over": ("transactions.c", "t->is_all = t->keys.count > all->is.max_keys;",
              "if (t->keys.count > all->is.max_keys) t->keys.count = 0;"),
     "whole": ("database.c", "depend(database, render, VSI_READS_EVERYTHING);\n      entry", "entry"),
     "images": ("wal.c", "if (!take_block(&bytes, wal->is.format, before, &record->blocks[id], &rest)) return false;",

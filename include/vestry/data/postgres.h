@@ -135,8 +135,8 @@ typedef struct vestry_postgres_stats {
                                              twice max_bytes, every commit renders such a page. The log reports the
                                              first one of each kind */
   uint64_t over_render_keys_count;      /**< of table_level_count: renders that read more than max_render_keys */
-  uint64_t over_transaction_keys_count; /**< of commits_count: transactions that wrote more than max_transaction_keys,
-                                             and refresh all pages that have read the database */
+  uint64_t over_transaction_keys_count; /**< transactions that wrote more than max_transaction_keys, and whose commits
+                                             refresh all pages that have read the database */
   uint64_t over_ring_count; /**< commits, and splits of leaves of indexes, that could not be kept for running renders,
                                  because more than 4,096, or 64 MiB of their keys, came during a render. That render
                                  runs again */

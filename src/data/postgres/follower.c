@@ -92,7 +92,6 @@ struct vsi_postgres_follower {
   vsi_postgres_catalog *catalogs;
   size_t catalogs_count;
   uint64_t from;                      /* position at which following began */
-  uint64_t records_reported;          /* records of the stream that are counted in stats */
   uint64_t last_look_ns, last_new_ns; /* new: WAL came */
   uint32_t paused_ms;                 /* the pause after the last read; 0: none */
   uint32_t look_ms;
@@ -447,13 +446,13 @@ static uint64_t unread(const stream *is) {
 
 /* Announce the position to waiting threads, and that waits up to this number were served. */
 static void report_position(follower *f, uint64_t requested) {
-  const vsi_postgres_wal *wal = &f->stream.wal;
+  vsi_postgres_wal *wal = &f->stream.wal;
   vsi_mutex_lock(&f->lock);
   f->stats.read_bytes += f->place && wal->at > f->place ? wal->at - f->place : 0;
   f->place = wal->at;
   if (f->place >= f->wanted) f->answered = requested;
-  f->stats.records_count += wal->records_count - f->records_reported;
-  f->records_reported = wal->records_count;
+  f->stats.records_count += wal->records_count;
+  wal->records_count = 0;
   f->stats.lag_bytes = unread(&f->stream);
   if (!f->stats.lag_bytes)
     f->behind_since_ns = 0;
@@ -547,7 +546,6 @@ static void log_end(follower *f, vestry_err error) {
 static vestry_err go(follower *f) {
   f->was_refused = false;
   f->look_ms = 0;
-  f->records_reported = 0;
   vsi_mutex_lock(&f->lock);
   f->place = f->wanted = 0; /* positions of another server may be later */
   vsi_mutex_unlock(&f->lock);

@@ -122,6 +122,7 @@ enum {
   PART_PREPARED = 0x10,
   PART_STATISTICS = 0x100,
   TIME_BYTES = 8,
+  DATABASE_BYTES = 8, /* with its tablespace */
   FILE_BYTES = 12,
   MESSAGE_BYTES = 16,
   MESSAGE_RELATION = -2
@@ -143,10 +144,7 @@ vestry_err vsi_postgres_ended_read(const vsi_postgres_format *format, const vsi_
   vsi_postgres_bytes bytes = {record->main, record->main_len, false};
   vsi_postgres_take(&bytes, TIME_BYTES);
   uint32_t parts = record->info & HAS_PARTS ? vsi_postgres_take_u32(&bytes) : 0;
-  if (parts & PART_DATABASE) {
-    ended.database = vsi_postgres_take_u32(&bytes);
-    vsi_postgres_take_u32(&bytes); /* its tablespace */
-  }
+  if (parts & PART_DATABASE) vsi_postgres_take(&bytes, DATABASE_BYTES);
   if (parts & PART_SUBTRANSACTIONS) {
     ended.subtransactions_count = vsi_postgres_take_u32(&bytes);
     ended.subtransactions = vsi_postgres_take_items(&bytes, ended.subtransactions_count, sizeof(uint32_t));

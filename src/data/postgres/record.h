@@ -38,9 +38,8 @@ vestry_err vsi_postgres_touched_read(const vsi_postgres_record *record,
 /* The contents of a record that ends a transaction: the transaction, its subtransactions, and the invalidation messages
  * for the caches of other connections. */
 typedef struct vsi_postgres_ended {
-  bool is_commit;    /* otherwise an abort */
-  uint32_t xid;      /* 0: it wrote nothing itself */
-  uint32_t database; /* 0: not given */
+  bool is_commit; /* otherwise an abort */
+  uint32_t xid;   /* 0: it wrote nothing itself */
   uint32_t subtransactions_count;
   uint32_t messages_count;              /* for the caches of all connections */
   const unsigned char *subtransactions; /* valid as long as the record's main data */

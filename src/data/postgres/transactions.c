@@ -27,8 +27,7 @@ enum { FIRST_OID = 16384 /* of relations that are not part of the server */ };
 typedef struct transaction {
   vsi_map_link in; /* first */
   uint32_t xid;
-  bool is_over; /* it, or a subtransaction, has had more keys than the maximum */
-  bool is_all;  /* everything counts: it is over, or has changed the definition of each relation */
+  bool is_all; /* everything counts: there were too many keys, or the definition of each relation has changed */
   bool has_catalog, has_meaning, has_views;
   uint32_t *assigned; /* the subtransactions of the last record that assigned some */
   uint32_t assigned_count;
@@ -94,10 +93,11 @@ static void forget(vsi_postgres_transactions *all, uint32_t xid) {
 /* ----------------------------------------------------------------------------------------------------- keys ------- */
 
 /* If there are too many keys, everything counts. */
-static vestry_err note(const vsi_postgres_transactions *all, transaction *t, vsi_postgres_key key) {
+static vestry_err note(vsi_postgres_transactions *all, transaction *t, vsi_postgres_key key) {
   if (t->is_all) return VESTRY_OK;
   vestry_err error = vsi_postgres_keys_add(&t->keys, all->is.host, key);
-  t->is_over = t->is_all = t->keys.count > all->is.max_keys;
+  t->is_all = t->keys.count > all->is.max_keys;
+  all->over_count += t->is_all;
   if (t->is_all) vsi_postgres_keys_clear(&t->keys, all->is.host);
   return error == VESTRY_EXISTS ? VESTRY_OK : error;
 }
@@ -107,7 +107,7 @@ static const uint16_t changed[] = {VSI_POSTGRES_ROW, VSI_POSTGRES_ROWS, VSI_POST
 static const uint16_t entered[] = {VSI_POSTGRES_LEAF, VSI_POSTGRES_INDEX, 0};
 
 /* Note keys of the kinds in a list that ends with 0. */
-static vestry_err note_kinds(const vsi_postgres_transactions *all, transaction *t, const vsi_postgres_touched *touched,
+static vestry_err note_kinds(vsi_postgres_transactions *all, transaction *t, const vsi_postgres_touched *touched,
                              const uint16_t *kinds) {
   vestry_err error = VESTRY_OK;
   for (; *kinds && !error; kinds++) {
@@ -179,13 +179,12 @@ static vestry_err take_touches(vsi_postgres_transactions *all, const vsi_postgre
 
 /* ------------------------------------------------------------------------------------------ subtransactions ------- */
 
-static vestry_err unite(const vsi_postgres_transactions *all, transaction *t, const transaction *sub) {
+static vestry_err unite(vsi_postgres_transactions *all, transaction *t, const transaction *sub) {
   vestry_err error = VESTRY_OK;
   t->has_catalog |= sub->has_catalog;
   t->has_meaning |= sub->has_meaning;
   t->has_views |= sub->has_views;
   t->is_all |= sub->is_all;
-  t->is_over |= sub->is_over;
   for (size_t i = 0; i < sub->keys.count && !error && !t->is_all; i++) error = note(all, t, sub->keys.keys[i]);
   return error;
 }
@@ -230,8 +229,7 @@ static vestry_err take_assignment(vsi_postgres_transactions *all, const vsi_post
 
 /* Add the relations whose cached definitions are invalid. NOT_FOUND: one is a system table, which has another file
  * now. */
-static vestry_err take_definitions(const vsi_postgres_transactions *all, transaction *t,
-                                   const vsi_postgres_ended *ended) {
+static vestry_err take_definitions(vsi_postgres_transactions *all, transaction *t, const vsi_postgres_ended *ended) {
   vestry_err error = VESTRY_OK;
   bool has_moved = false;
   for (uint32_t i = 0; i < ended->messages_count && !error; i++) {
@@ -256,7 +254,6 @@ static vestry_err commit(vsi_postgres_transactions *all, const vsi_postgres_ende
   if (!error && t->has_catalog) error = take_definitions(all, t, ended);
   if (!error && t->has_views) error = note(all, t, vsi_postgres_views_key);
   if (error) return error;
-  all->over_count += t->is_over;
   return all->is.commit(all->is.ctx, ended->xid, &t->keys, t->is_all || t->has_meaning);
 }
 

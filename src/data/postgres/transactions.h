@@ -33,7 +33,7 @@ typedef struct vsi_postgres_transactions_options {
 typedef struct vsi_postgres_transactions {
   vsi_postgres_transactions_options is;
   vsi_map by_xid;
-  uint64_t over_count; /* transactions that were committed with more keys than the maximum */
+  uint64_t over_count; /* transactions with more keys than the maximum */
 } vsi_postgres_transactions;
 
 void vsi_postgres_transactions_finish(vsi_postgres_transactions *transactions);

@@ -90,7 +90,7 @@ typedef struct vsi_postgres_wal {
   uint64_t skip_to;       /* everything before it is empty: a segment that ended early */
   uint64_t record_at;     /* position of the record that is being read */
   uint64_t last_at;       /* position of the previous record; 0: unknown */
-  uint64_t records_count; /* records read, including skipped ones */
+  uint64_t records_count; /* records read, including skipped ones; the caller may set it to 0 */
   unsigned char page_head[40];
   unsigned page_head_len;
   bool in_page_head;
