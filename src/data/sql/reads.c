@@ -369,10 +369,10 @@ static uint64_t oldest_ticket(const vsi_reads *r) {
   return t ? t->at : UINT64_MAX;
 }
 
-uint64_t vsi_reads_prune(vsi_reads *r) {
+/* Drop the commits that no running render can need. */
+static void prune(vsi_reads *r) {
   const uint64_t oldest = oldest_ticket(r);
   for (vsi_read_commit *c; (c = TAILQ_FIRST(&r->ring)) && c->published < oldest && !c->is_held;) drop(r, c);
-  return oldest;
 }
 
 static bool is_full(const vsi_reads *r) {
@@ -403,7 +403,7 @@ void vsi_reads_publish(vsi_reads *r, vsi_read_commit *c) {
 void vsi_reads_walked(vsi_reads *r, vsi_read_commit *c) {
   VSI_ASSERT(c->is_held);
   c->is_held = false;
-  (void)vsi_reads_prune(r);
+  prune(r);
 }
 
 /* -------------------------------------------------------------------------------------------------- renders ------- */
@@ -430,7 +430,7 @@ void vsi_reads_end(vsi_reads *r, vsi_read_ticket *ticket) {
   TAILQ_REMOVE(&r->tickets, ticket, in);
   free_gone(r, FREED_EACH);
   pthread_cond_broadcast(&r->ended);
-  (void)vsi_reads_prune(r);
+  prune(r);
 }
 
 void vsi_reads_leave(vsi_reads *r, vsi_read_ticket *ticket) {

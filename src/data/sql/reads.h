@@ -239,9 +239,6 @@ VESTRY_API void vsi_reads_walked(vsi_reads *reads, vsi_read_commit *commit);
 VESTRY_API bool vsi_reads_shrink(vsi_reads *reads);
 /* Drop all commits of the ring: renders that run may have missed an unknown commit. */
 VESTRY_API void vsi_reads_forget(vsi_reads *reads);
-/* Drop the commits that no running render can need. Returns the oldest ticket that may still be current; UINT64_MAX:
- * none. */
-VESTRY_API uint64_t vsi_reads_prune(vsi_reads *reads);
 
 /* Begin a walk over all sets, or over those that have a key. Sets that are added meanwhile may be left out. */
 VESTRY_API void vsi_reads_walk(vsi_reads *reads);
