@@ -421,8 +421,8 @@ static vestry_err be_tab(const vestry_request *req, vestry_reply *reply, void *a
 static bool copy_schema(bench *b, sqlite3 *db) {
   return run(b, db,
              "CREATE TABLE vestry_tab(id INTEGER PRIMARY KEY, scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT "
-             "NULL, expires INTEGER NOT NULL) STRICT; CREATE INDEX vestry_tab_expires ON vestry_tab(expires);"
-             "CREATE INDEX vestry_tab_scope ON vestry_tab(scope, tab)");
+             "NULL, expires INTEGER NOT NULL, person INTEGER) STRICT;CREATE INDEX vestry_tab_expires ON "
+             "vestry_tab(expires);CREATE INDEX vestry_tab_scope ON vestry_tab(scope, tab)");
 }
 
 static bool measure_all(bench *b) {
