@@ -80,7 +80,7 @@ typedef struct vestry_elements_options {
   vestry_patch_mode mode;
   bool use_view_transition;
   const char *view_transition_selector; /**< only with use_view_transition; NULL or "": none */
-  vestry_namespace ns; /**< a builder (vestry/html.h) reads HTML: begin SVG with texts of clients at its own <svg> */
+  vestry_namespace ns; /**< a builder (vestry/html.h) reads HTML: begin SVG with texts of clients at its own `<svg>` */
   /** Name of the state that the event shows completely, for example "score" [none: NULL or ""]. A stream that reads
    *  slowly gets the latest state instead of each step: an event that waits in its queue is dropped when a later one of
    *  the same state is sent, unless an event without a state is between them. At most 64 waiting events are compared.

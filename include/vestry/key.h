@@ -128,6 +128,7 @@ static inline vestry_key vestry_key_at(const vestry_key *key) {
   return *key;
 }
 /* clang-format off */
+/** Make a part of a key from a text, an integer, or a key or its address. */
 #define VESTRY_KEY_PART(x)                                                                                             \
   _Generic((x), char *: vestry_key_string, const char *: vestry_key_string, vestry_key: vestry_key_self,               \
            vestry_key *: vestry_key_at, const vestry_key *: vestry_key_at, char: vestry_key_integer,                   \

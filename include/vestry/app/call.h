@@ -102,16 +102,26 @@ typedef struct vestry_entry {
 
 #ifndef __cplusplus
 /* clang-format off */
+/** A row of kind PAGE. Members of vestry_entry may follow. */
 #define VESTRY_PAGE(path, ...) {.kind = VESTRY_ENTRY_PAGE, .name = (path), .fn = __VA_ARGS__}
+/** A row of kind DOCUMENT. Members of vestry_entry may follow. */
 #define VESTRY_DOCUMENT(path, ...) {.kind = VESTRY_ENTRY_DOCUMENT, .name = (path), .fn = __VA_ARGS__}
+/** A row of kind HANDLER. Members of vestry_entry may follow. */
 #define VESTRY_HANDLER(is_method, path, ...)                                                                           \
   {.kind = VESTRY_ENTRY_HANDLER, .method = (is_method), .name = (path), .fn = __VA_ARGS__}
+/** A row of kind ACT. Members of vestry_entry may follow. */
 #define VESTRY_ACT(path, ...) {.kind = VESTRY_ENTRY_ACT, .name = (path), .fn = __VA_ARGS__}
+/** A row of kind FORM. Members of vestry_entry may follow. */
 #define VESTRY_FORM(is_form, ...) {.kind = VESTRY_ENTRY_FORM, .form = (is_form), .fn = __VA_ARGS__}
+/** A row of kind JOB. Members of vestry_entry may follow. */
 #define VESTRY_JOB(job, ...) {.kind = VESTRY_ENTRY_JOB, .name = (job), .fn = __VA_ARGS__}
+/** A row of kind EVERY. Members of vestry_entry may follow. */
 #define VESTRY_EVERY(job, ms, ...) {.kind = VESTRY_ENTRY_EVERY, .name = (job), .period_ms = (ms), .fn = __VA_ARGS__}
+/** A row of kind GUARD. Members of vestry_entry may follow. */
 #define VESTRY_GUARD(prefix, ...) {.kind = VESTRY_ENTRY_GUARD, .name = (prefix), .fn = __VA_ARGS__}
+/** A row of kind PART. Members of vestry_entry may follow. */
 #define VESTRY_PART(id, ...) {.kind = VESTRY_ENTRY_PART, .name = (id), .fn = __VA_ARGS__}
+/** A row of kind ERROR_DOCUMENT. Members of vestry_entry may follow. */
 #define VESTRY_ERROR_DOCUMENT(...) {.kind = VESTRY_ENTRY_ERROR_DOCUMENT, .fn = __VA_ARGS__}
 /* clang-format on */
 #endif
