@@ -222,7 +222,7 @@ static vestry_err write_all(const vestry_host *host, const vestry_value *list, v
   for (size_t i = 0; i < len; i++) bytes += room_of(&list->items[i]);
   const char **texts = bytes ? vsi_alloc(host, bytes) : NULL;
   if (bytes && !texts) return VESTRY_NO_MEMORY;
-  char *to = (char *)(texts + len);
+  char *to = bytes ? (char *)(texts + len) : NULL;
   bool is_valid = true;
   for (size_t i = 0; i < len && is_valid; i++) {
     is_valid = write_one(&list->items[i], to, &texts[i]);
