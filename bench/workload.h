@@ -41,7 +41,7 @@ typedef struct workload {
   size_t capacity, threads;
   workload_keys keys;
   size_t key_bytes; /* SESSION: 48; BYTES: at least 8, because 8 bytes make keys distinct */
-  bool objects;     /* HIT: an operation takes its key from the one object that has it, not from a copy of its own */
+  bool objects;     /* HIT: each key is in one object, which all operations with that key read; else each has a copy */
 } workload;
 
 /* The operations of one thread, which it repeats. */
