@@ -26,6 +26,7 @@
 
 #include "../../examples/shared/program.h"
 #include "vestry/app/csp.h"
+#include "vestry/app/secret.h"
 #include "vestry/app/session.h"
 
 enum { HEARTBEAT_MS = 800, RETRY_MS = 200, USERS = 4, TEXT_BYTES = 400, BIG_ROWS = 2000 };
@@ -240,8 +241,8 @@ int main(int argc, char **argv) {
   const char *heartbeat = getenv("PAGES_HEARTBEAT_MS");
   const vestry_connection_options connection = {.heartbeat_ms =
                                                     heartbeat ? strtoul(heartbeat, NULL, 10) : HEARTBEAT_MS};
-  static const vestry_session_options sessions = {
-      .insecure = true, .secret = "the sessions of a test outlive a kill", .secret_len = 32};
+  static const vestry_session_options sessions = {.insecure = true};
+  static const vestry_secret secret = {.secret = "the state tags of a test outlive a kill", .secret_len = 32};
   begin_text(&app);
   program_start(&app.program, argc, argv, "test_browser_pages", "Live pages",
                 &(vestry_options){.connection = &connection});
@@ -254,9 +255,9 @@ int main(int argc, char **argv) {
                                     .when_hidden = VESTRY_HIDDEN_OPEN,
                                     .signals = "/^draft$/"},
                             allowed = {.render = render, .app = &app, .allow = may};
-  if (vestry_sessions_create(v, &sessions) || vestry_pages_create(v, &options, &app.pages) ||
-      vestry_page_create(app.pages, &page, &app.page) || vestry_page_create(app.pages, &kept, &app.kept) ||
-      vestry_page_create(app.pages, &allowed, &app.allowed)) {
+  if (vestry_secret_set(v, &secret) || vestry_sessions_create(v, &sessions) ||
+      vestry_pages_create(v, &options, &app.pages) || vestry_page_create(app.pages, &page, &app.page) ||
+      vestry_page_create(app.pages, &kept, &app.kept) || vestry_page_create(app.pages, &allowed, &app.allowed)) {
     fputs("test_browser_pages: no pages\n", stderr);
     return 1;
   }

@@ -64,7 +64,7 @@ static void end(suite *s) {
 
 /* A page, with its browser's cookie and token. */
 typedef struct opened {
-  char cookie[2 * VSI_TOKEN_MAX_LEN], set[2 * VSI_TOKEN_MAX_LEN];
+  char cookie[200], set[200];
   char token[VESTRY_CSRF_TOKEN_BYTES];
 } opened;
 
@@ -95,7 +95,7 @@ static int act_with(suite *s, opened *o, const char *token, const char *name, co
 
 /* ------------------------------------------------------------------------------------------------ tokens ---------- */
 
-/* Sessions in memory, stored sessions and signed sessions. */
+/* Sessions in memory, and stored sessions. */
 static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
   vestry_session_record *row = ctx;
   *row = *record;
@@ -112,9 +112,8 @@ static const vestry_session_storage_ops storage = {.save = save, .load = load, .
 /* capability: D11 */
 TEST_CASE(token_is_valid_only_in_its_session) {
   vestry_session_record row;
-  const vestry_session_options ways[] = {
-      {0}, {.storage = &storage, .storage_ctx = &row}, {.secret = secret, .secret_len = sizeof secret - 1}};
-  for (size_t way = 0; way < 3; way++) {
+  const vestry_session_options ways[] = {{0}, {.storage = &storage, .storage_ctx = &row}};
+  for (size_t way = 0; way < 2; way++) {
     suite s;
     begin(&s, (vestry_options){0}, (site_has){.sessions = &ways[way]}, NULL);
     opened ann = {.cookie = ""}, bob = {.cookie = ""}, before, inside;

@@ -150,18 +150,12 @@ void members_log_in(site *w, browser *b, const char *query) {
   assert_int_equal(members_status(w, b, "POST", "/login", query), 303);
 }
 
-const char members_secret[] = "thirty-two bytes that nobody knows";
-
 vestry_session_options members_way(enum way way, shelf *s) {
   *s = (shelf){.lock = PTHREAD_MUTEX_INITIALIZER};
   vestry_session_options options = {.idle_ms = 1000 * 1000, .lifetime_ms = 5000 * 1000};
   if (way == STORED) {
     options.storage = &shelf_ops;
     options.storage_ctx = s;
-  }
-  if (way == SIGNED) {
-    options.secret = members_secret;
-    options.secret_len = sizeof members_secret - 1;
   }
   return options;
 }

@@ -32,13 +32,12 @@ typedef struct shelf {
 extern const vestry_session_storage_ops shelf_ops;
 size_t shelf_count(const shelf *s);
 
-enum way { IN_MEMORY, STORED, SIGNED };
-extern const char members_secret[35];
+enum way { IN_MEMORY, STORED };
 vestry_session_options members_way(enum way way, shelf *s);
 
 typedef struct browser {
-  char cookie[2 * VSI_TOKEN_MAX_LEN]; /* "name=value"; "": none */
-  char set[2 * VSI_TOKEN_MAX_LEN];    /* value of the last reply's Set-Cookie; "": none */
+  char cookie[1200]; /* "name=value"; "": none */
+  char set[1200];    /* value of the last reply's Set-Cookie; "": none */
 } browser;
 
 /* The handlers of /, /login, /logout and /live. */

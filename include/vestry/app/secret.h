@@ -24,8 +24,7 @@ typedef struct vestry_secret {
   size_t previous_len;  /**< length of the previous secret: at least 32 */
 } vestry_secret;
 
-/** Set the secret of an instance, once, before its pages are created and before the first request. If none is set,
- *  signed sessions (vestry/app/session.h) set their secret as that of the instance.
+/** Set the secret of an instance, once, before its pages are created and before the first request.
  *  secret  copied
  *  Returns  OK | INVALID, EXISTS (too short; a secret is set, or a random key was already generated; logged) |
  *           NO_MEMORY

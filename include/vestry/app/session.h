@@ -22,14 +22,10 @@
 extern "C" {
 #endif
 
-/** Sessions with a user are kept in one of three ways:
+/** Sessions with a user are kept in one of two ways:
  *  memory  the default; they end with the process
  *  stored  the storage keeps them, and memory is its cache; they survive a restart. The storage gets a hash of the id,
  *          so that a stolen database opens no session
- *  signed  with a secret, the signed cookie contains the user's name; they survive a restart without a storage. A
- *          log-out is recorded in memory, for at most max_count sessions, and 10 * max_per_user_count sessions of one
- *          user. A restart, or that number of later log-outs, deletes the record: a copy of the old cookie is then
- *          valid again until idle_ms or lifetime_ms is over. If this is not acceptable, use a storage
  *  The cookie is HttpOnly, Secure and SameSite=Lax, and has the prefix __Host-, so that other sites cannot send forms
  *  with it, and other hosts of the domain cannot set it. Browsers send it with a GET that another site causes.
  *  Therefore, the handler of a GET must not change data. */
@@ -80,26 +76,21 @@ typedef struct vestry_session_options {
                                                   host's clock counts */
   size_t max_count;                          /**< maximum number of sessions in memory; 0: 100,000. Beyond it the least
                                                   recently used session is evicted, and its streams are aborted. A
-                                                  stored or signed session is loaded again by its next request */
-  const void *secret;                        /**< at least 32 bytes: signed sessions; NULL: not signed. Copied */
-  size_t secret_len;                         /**< length of the secret */
-  const void *previous_secret;               /**< the secret before a change, whose signatures are still accepted; NULL:
-                                                  none. Copied */
-  size_t previous_secret_len;                /**< length of previous_secret */
-  const vestry_session_storage_ops *storage; /**< borrowed; NULL: none. Not together with a secret */
+                                                  stored session is loaded again by its next request */
+  const vestry_session_storage_ops *storage; /**< borrowed; NULL: sessions are in memory */
   void *storage_ctx;                         /**< passed to the functions of storage */
   int64_t (*now_s)(void *ctx);               /**< returns seconds since 1970; NULL: the system's clock. For tests */
   void *now_ctx;                             /**< passed to now_s */
   size_t max_per_user_count;                 /**< maximum number of sessions of one user in memory; 0: 100. A log-in
                                                   beyond it ends the session of this user that has been in memory
-                                                  longest, with its streams; this applies to memory, stored and signed
-                                                  sessions. Therefore, repeated log-ins of one user cannot end sessions
-                                                  of others. The cost of a log-in is linear in this number */
+                                                  longest, with its streams. Therefore, repeated log-ins of one user
+                                                  cannot end sessions of others. The cost of a log-in is linear in
+                                                  this number */
 } vestry_session_options;
 
 /** Add sessions to an instance: from now on each request has one, and its scope is that of the session. Call it once,
- *  right after vestry_create, because idempotent actions (vestry/app/once.h), rates by scope (vestry/app/rate.h) and
- *  pages (their tokens and state tags use the secret of signed sessions) depend on it. Sessions end with the instance.
+ *  right after vestry_create, because idempotent actions (vestry/app/once.h) and rates by scope (vestry/app/rate.h)
+ *  depend on it. Sessions end with the instance.
  *  options  NULL: the defaults; copied, except borrowed members
  *  Returns  OK | INVALID (the log gives the reason; vestry_options.scope is set, or a dependent object exists already)
  *           | EXISTS (it has sessions; logged) | NO_MEMORY | IO
@@ -153,7 +144,7 @@ VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_re
 
 /** End all sessions of a user, for example after a change of the password. The cost is linear in the number of sessions
  *  in memory. A concurrent log-in of that user fails with CLOSED. A log-in that begins after this returns stays valid,
- *  with one exception: a stored or signed session that begins in the same second may end when it is evicted from
+ *  with one exception: a stored session that begins in the same second may end when it is evicted from
  *  memory.
  *  Returns  OK | INVALID | NO_MEMORY | an error of the storage (sessions in memory have ended nevertheless)
  *  Threads  any; may block in the storage */

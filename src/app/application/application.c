@@ -62,7 +62,7 @@ static vestry_err create_sessions(vsi_application *a, const vestry_application_o
   vestry_session_options own = options->sessions ? *options->sessions : (vestry_session_options){0};
   own.insecure |= options->insecure;
   if (!own.cookie && options->name) own.cookie = name_cookie(options->name, own.insecure, cookie);
-  const bool is_stored = a->is.pool && !own.storage && !own.secret;
+  const bool is_stored = a->is.pool && !own.storage;
   const vestry_sql_sessions_options stored = {
       .idle_ms = own.idle_ms, .lifetime_ms = own.lifetime_ms, .max_per_user_count = (uint32_t)own.max_per_user_count};
   vestry_err error = is_stored ? vestry_sql_sessions_create(a->is.pool, &stored, &a->sessions) : VESTRY_OK;

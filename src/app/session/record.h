@@ -26,7 +26,7 @@ struct vsi_session_user {
   bool has_ended;                          /* guarded by lock */
   vestry_handle of_user;                   /* guarded by lock: its entry in of_users; 0: none yet */
   vestry_handle handle;                    /* its entry in the table; constant once it is in of_users */
-  _Atomic(int64_t) saved_s;                /* time when its use was last recorded in the storage or the cookie */
+  _Atomic(int64_t) saved_s;                /* time when its use was last recorded in the storage */
   int64_t created_s;
   uint64_t ends_ns; /* on the host's clock; guarded, as is place, by the lock of the lifetimes */
   size_t place;     /* index in the heap of lifetimes, + 1; 0: not in it */

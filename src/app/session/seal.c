@@ -10,9 +10,9 @@
 
 #include <nettle/hmac.h>
 #include <nettle/memops.h>
+#include <nettle/sha2.h>
 #include <string.h>
 
-#include "app/session/token.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -22,13 +22,16 @@
 
 enum { DIGEST_BYTES = 32, HALF_BYTES = VSI_SEAL_ID_LEN / 2, TAG = 0 };
 
-/* Derive a key for seals, so that the same secret can sign sessions, too. */
+/* Derive a key for seals from a secret, which has another use in a cluster. */
 static void derive(unsigned char key[DIGEST_BYTES], const void *secret, size_t len) {
   static const char purpose[] = "vestry seals";
+  unsigned char digest[DIGEST_BYTES];
+  struct sha256_ctx sha;
   struct hmac_sha256_ctx hmac;
-  vsi_secret given;
-  vsi_secret_init(&given, secret, len);
-  hmac_sha256_set_key(&hmac, sizeof given.digest, given.digest);
+  sha256_init(&sha);
+  sha256_update(&sha, len, secret);
+  sha256_digest(&sha, sizeof digest, digest);
+  hmac_sha256_set_key(&hmac, sizeof digest, digest);
   hmac_sha256_update(&hmac, sizeof purpose, (const uint8_t *)purpose);
   hmac_sha256_digest(&hmac, DIGEST_BYTES, key);
 }
@@ -159,23 +162,12 @@ bool vsi_seals_derive(const vestry *v, const char *purpose, unsigned char key[DI
   return true;
 }
 
-static vestry_err give(vestry *v, const vestry_secret *secret) {
-  void *seals = NULL;
-  vestry_err error = make(v, secret, &seals);
-  if (!error) error = vsi_extension_add(v, &kind, seals);
-  if (error && seals) destroy(v, seals);
-  return error;
-}
-
-vestry_err vsi_seals_offer(vestry *v, const vestry_secret *secret) {
-  vestry_err error = give(v, secret);
-  const vsi_seals *seals = error == VESTRY_EXISTS ? vsi_extension_find(v, &kind) : NULL;
-  return seals && !seals->is_random ? VESTRY_OK : error;
-}
-
 vestry_err vestry_secret_set(vestry *v, const vestry_secret *given) {
   if (!v) return VESTRY_INVALID;
-  vestry_err error = given && given->secret ? give(v, given) : VESTRY_INVALID;
+  void *seals = NULL;
+  vestry_err error = given && given->secret ? make(v, given, &seals) : VESTRY_INVALID;
+  if (!error) error = vsi_extension_add(v, &kind, seals);
+  if (error && seals) destroy(v, seals);
   if (error == VESTRY_INVALID)
     return vsi_mistake(v->host, "vestry_secret_set",
                        "a secret is required; it and a previous secret must have at least 32 bytes");

@@ -47,9 +47,6 @@ vestry_err vsi_seals_use(vestry *v, const vsi_seals **ret_seals);
 const vsi_seals *vsi_seals_of(vestry *v);
 /* Derive a key for another purpose from the secret of an instance. false: it has none. */
 VESTRY_API bool vsi_seals_derive(const vestry *v, const char *purpose, unsigned char key[32]);
-/* Set the secret of signed sessions for an instance that has no secret yet; if it has one, keep that. Returns as
- * vestry_secret_set; EXISTS: seals were already made with a random key. */
-vestry_err vsi_seals_offer(vestry *v, const vestry_secret *secret);
 
 /* A request's state about seals, in the memory of the request. */
 typedef struct vsi_sealed {

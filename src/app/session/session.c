@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds the session of a request and its user: in memory, otherwise by a signed cookie or from the storage. A session
+/* Finds the session of a request and its user: in memory, otherwise in the storage. A session
  * here is the record of a user who has logged in (vsi_session_user, also called record); an anonymous user has only an
  * id in the cookie. The hash of the id is the scope of the request: the owner of the keys that it uses. At the end, the
  * file registers its functions as an extension, which the instance calls for each request (instance/extension.h). */
@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#include "app/session/seal.h"
 #include "app/session/table.h"
 #include "base/log.h"
 #include "http/cookie.h"
@@ -72,16 +71,6 @@ static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_er
   return admit(sessions, made, ret_error);
 }
 
-/* Take a session from a signed cookie. Returns as load. */
-static record *believe(vsi_sessions *sessions, const vsi_token *token, const char *hash, vestry_err *ret_error) {
-  if (is_over(sessions, token->created_s, token->issued_s)) return NULL;
-  record *made = vsi_session_record_create(sessions->host, hash, token->user, token->created_s);
-  if (!made) *ret_error = VESTRY_NO_MEMORY;
-  if (!made) return NULL;
-  atomic_store_explicit(&made->saved_s, token->issued_s, memory_order_relaxed);
-  return admit(sessions, made, ret_error);
-}
-
 /* Record the use of a session, at most once in a tenth of idle_ms. If the storage fails, try again after a minute,
  * because the user may not come back before the next tenth. Returns whether the cookie must be renewed. */
 static bool note_use(vsi_sessions *sessions, record *session) {
@@ -118,20 +107,17 @@ void vsi_session_set_scope(vestry_request *req, vestry_reply *reply) {
 static bool read_cookie(const vsi_sessions *sessions, const char **header, vsi_token *ret_token) {
   vestry_slice value;
   while (*header && vsi_cookie_next(header, sessions->cookie, &value))
-    if (vsi_token_read(value, sessions->is_signed ? &sessions->secret : NULL,
-                       sessions->has_previous ? &sessions->previous : NULL, ret_token))
-      return true;
+    if (vsi_token_read(value, ret_token)) return true;
   return false;
 }
 
-/* Find the session of a token: in memory, by the signed cookie, or in the storage. own->user stays NULL if the session
+/* Find the session of a token: in memory, or in the storage. own->user stays NULL if the session
  * has no user. */
 static vestry_err find(vsi_sessions *sessions, vsi_session *own, const vsi_token *token) {
   char hash[VSI_TOKEN_HASH_LEN + 1];
   vestry_err error = VESTRY_OK;
   vsi_token_hash(token->id, hash);
   record *session = token->is_anonymous ? NULL : vsi_session_look(sessions, vsi_session_scope_of(hash));
-  if (!session && token->is_signed) session = believe(sessions, token, hash, &error);
   if (!session && !token->is_anonymous && sessions->options.storage) session = load(sessions, hash, &error);
   if (error) return error;
   own->user = session;
@@ -217,15 +203,10 @@ static void add_cookies(void *state, const vestry_request *req, vestry_reply *re
   vsi_guest_add_cookie(&sessions->guests, &own->guest, session ? req->scope : (vestry_scope){NULL, 0},
                        vsi_session_now_s(sessions), reply, waits);
   if (!own->is_new || (waits && !own->was_changed)) return;
-  vsi_token token = {.is_anonymous = !session, .is_signed = session && sessions->is_signed};
+  vsi_token token = {.is_anonymous = !session};
   memcpy(token.id, own->id, sizeof token.id);
-  if (token.is_signed) {
-    token.created_s = session->created_s;
-    token.issued_s = atomic_load_explicit(&session->saved_s, memory_order_relaxed);
-    strcpy(token.user, session->user);
-  }
   char text[VSI_TOKEN_MAX_LEN + 1];
-  vsi_token_write(&token, &sessions->secret, text);
+  vsi_token_write(&token, text);
   (void)vestry_reply_cookie(reply, &(vestry_cookie){
                                        .name = sessions->cookie,
                                        .value = text,
@@ -279,23 +260,15 @@ vestry_err vsi_sessions_settle(vestry *v, bool *ret_are_there) {
 vestry_err vestry_sessions_create(vestry *v, const vestry_session_options *options) {
   vsi_sessions *sessions;
   if (!v) return VESTRY_INVALID;
-  if (vsi_sessions_of(v)) return vsi_extension_repeated(v, &vsi_sessions_extension); /* before the secret is offered */
+  if (vsi_sessions_of(v)) return vsi_extension_repeated(v, &vsi_sessions_extension);
   if (vsi_extension_find(v, &no_sessions))
     return vsi_mistake(v->host, "vestry_sessions_create",
                        "a vestry_once was created earlier, for an instance without sessions; create sessions first");
   vestry_err error = vsi_sessions_make(v, options, &sessions);
   if (error) return error;
-  const vestry_session_options *own = &sessions->options;
-  if (own->secret)
-    error = vsi_seals_offer(v, &(vestry_secret){.secret = own->secret,
-                                                .secret_len = own->secret_len,
-                                                .previous = own->previous_secret,
-                                                .previous_len = own->previous_secret_len});
-  if (!error) error = vsi_extension_add(v, &vsi_sessions_extension, sessions);
+  error = vsi_extension_add(v, &vsi_sessions_extension, sessions);
   if (error) vsi_sessions_destroy(sessions);
-  if (error != VESTRY_EXISTS || vsi_sessions_of(v)) return error;
-  return vsi_mistake(v->host, "vestry_sessions_create",
-                     "pages or forms have already used a random key; create signed sessions first");
+  return error;
 }
 
 void vestry_session_stats_get(vestry *v, vestry_session_stats *ret_stats) {

@@ -7,10 +7,10 @@
  * the other two, and then checks whether it has ended meanwhile. leave_table first marks the record as ended and then
  * removes it from the other two. So at least one of the threads removes it.
  *
- * A session that ended by logout must not return, neither through a signed cookie that is still valid nor through a
- * request that has just loaded it from the storage. Therefore a tombstone in `ended` keeps its hash until the cookie
- * expires. A request that loads a session puts the record into the table first, and looks for a tombstone afterwards.
- * A session in memory ends by the host's clock, which no one sets. Times in cookies and in the storage are those of the
+ * A session that ended by logout must not return through a request that has just loaded it from the storage. Therefore
+ * a tombstone in `ended` keeps its hash until the cookie expires. A request that loads a session puts the record into
+ * the table first, and looks for a tombstone afterwards.
+ * A session in memory ends by the host's clock, which no one sets. Times in the storage are those of the
  * system's clock, which counts when a session is loaded.
  *
  * The number of tombstones is bounded for each user, so that a user who logs in and out all day cannot evict the
@@ -28,7 +28,7 @@
 #include "instance/instance.h"
 #include "store/store.h"
 
-enum { MAX_COUNT = 100000, MAX_PER_USER = 100, GRAVES_A_SESSION = 10, SECRET_LEAST_BYTES = 32 };
+enum { MAX_COUNT = 100000, MAX_PER_USER = 100, GRAVES_A_SESSION = 10 };
 #define IDLE_MS     (UINT64_C(7) * 86400000)
 #define LIFETIME_MS (UINT64_C(30) * 86400000)
 
@@ -191,7 +191,7 @@ vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user) {
 vestry_err vsi_session_end_here(vsi_sessions *sessions, record *session) {
   vestry_err error = VESTRY_OK;
   /* The tombstone comes first: a request that puts the session back meanwhile looks for a tombstone afterwards. */
-  if (sessions->is_signed || sessions->options.storage)
+  if (sessions->options.storage)
     error = bury(sessions, sessions->ended, vsi_session_scope_of(session->user), VESTRY_KEY(session->hash));
   vsi_session_remove(sessions, session->hash, VESTRY_CAUSE_CLOSED);
   (void)vsi_session_record_end(session, VESTRY_CAUSE_CLOSED); /* in case that it had left the table before */
@@ -333,12 +333,7 @@ static void set_defaults(vestry_session_options *options) {
 static const char *find_mistake(const vestry *v, const vestry_session_options *options) {
   if (v->scope) return "vestry_options.scope is set, but sessions determine the scope";
   if (strlen(options->cookie) >= sizeof((vsi_sessions *)0)->cookie) return "the cookie's name is too long";
-  if ((options->secret && options->secret_len < SECRET_LEAST_BYTES) ||
-      (options->previous_secret && (!options->secret || options->previous_secret_len < SECRET_LEAST_BYTES)))
-    return "a secret and a previous secret must have at least 32 bytes";
-  if (options->storage && (options->secret || !ops_are_whole(options->storage)))
-    return "a storage needs all four functions, and excludes a secret";
-  return NULL;
+  return options->storage && !ops_are_whole(options->storage) ? "a storage needs all four functions" : NULL;
 }
 
 static vestry_err make_owed(vsi_sessions *sessions) {
@@ -350,11 +345,6 @@ static vestry_err make_owed(vsi_sessions *sessions) {
 static vestry_err fill(vsi_sessions *sessions, const vestry_session_options *options) {
   sessions->options = *options;
   strcpy(sessions->cookie, options->cookie);
-  sessions->is_signed = options->secret != NULL;
-  sessions->has_previous = options->previous_secret != NULL;
-  if (options->secret) vsi_secret_init(&sessions->secret, options->secret, options->secret_len);
-  if (options->previous_secret)
-    vsi_secret_init(&sessions->previous, options->previous_secret, options->previous_secret_len);
   vestry_err error = options->storage ? make_owed(sessions) : VESTRY_OK;
   if (!error) error = make_stores(sessions);
   return error ? error : make_drivers(sessions);

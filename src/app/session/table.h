@@ -23,8 +23,6 @@ struct vsi_sessions {
   const vestry_host *host;
   vestry_session_options options;
   char cookie[64];
-  bool is_signed, has_previous;
-  vsi_secret secret, previous;
   vestry_store *table;       /* records, by their hash */
   vestry_store *of_users;    /* the same records, by their user */
   vestry_store *ended;       /* tombstones: by user and hash */
