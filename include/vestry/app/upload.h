@@ -29,10 +29,11 @@ extern "C" {
  *    checked as they arrive.
  *  - If the body is a file, the guards of the path run before its first byte. For a form they run before its first
  *    file, and read only the fields that precede it. Therefore, put the fields `csrf` and `tabId` first.
- *  - The files of one request are kept together or not at all, unless a writer's `end` fails: the files ended before
- *    that stay. When the request is complete, each file is ended, and then `done` answers the request. Each file is
- *    aborted once instead if the client disconnects, sends less than 32 KiB in the adapter's request_timeout_ms, or
- *    sends too much; if the writer fails; or if the form is malformed.
+ *  - The files of one request are kept together or not at all, unless a writer's `end` fails, so that the files ended
+ *    before that stay, or the process ends meanwhile (vestry_upload_folder_open). When the request is complete, each
+ *    file is ended, and then `done` answers the request. Each file is aborted once instead if the client disconnects,
+ *    sends less than 32 KiB in the adapter's request_timeout_ms, or sends too much; if the writer fails; or if the form
+ *    is malformed.
  *  - Uploads to a folder can be resumed by the protocol tus 1.0.0, even after a restart of the server.
  *  - A writer, the guards, allow and done may block. With civetweb each upload has a thread. The adapter of
  *    libmicrohttpd has up to eight threads for uploads; further uploads wait for a free thread. Exception: in a daemon
@@ -157,12 +158,12 @@ typedef struct vestry_upload_folder_options {
   uint64_t unfinished_ms; /**< time during which a broken upload can be resumed; 0: a day */
 } vestry_upload_folder_options;
 
-/** Open a folder. Only one process at a time can have it open. vestry names each file by 32 hexadecimal digits (0 to 9,
- *  a to f). A file has this name only when it is complete and on the disk: it is written under a temporary name, synced
- *  and renamed, and then the folder is synced. After a crash, opening the folder removes incomplete files; of the files
- *  of one request it keeps all or none. If `done` was running or about to run, it may have accepted the files, so they
- *  stay. Files with other names are neither touched nor counted. If the folder is moved or replaced later, its uploads
- *  get 500, and the log has the reason, until it is moved back or opened again.
+/** /** Open a folder. Only one process at a time can have it open. vestry names each file by 32 hexadecimal digits (0
+ *  to 9, a to f). A file has this name only when it is complete and on the disk: it is written under a temporary name,
+ *  synced and renamed, and then the folder is synced. After a crash, opening the folder removes incomplete files. Files
+ *  that have their names stay, because `done` may have accepted them: of one request perhaps only some, if the crash
+ *  came between two renames. Files with other names are neither touched nor counted. If the folder is moved or replaced
+ *  later, its uploads get 500, and the log has the reason, until it is moved back or opened again.
  *  v           borrowed
  *  ret_folder  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (options) | NOT_FOUND (no folder) | BUSY (a process has it open) | IO | NO_MEMORY. The host's

@@ -34,11 +34,9 @@ static bool is_ours(const char *name, const char *after) {
   return vsi_hex_is(name, VSI_STORED_LEN) && strcmp(name + VSI_STORED_LEN, after) == 0;
 }
 
-/* First pass: load the uploads that can be resumed, and remove what a crash left of records and lists. OK | IO |
- * NO_MEMORY */
+/* First pass: load the uploads that can be resumed, and remove what a crash left of records. OK | IO | NO_MEMORY */
 static vestry_err look_at_resumed(vestry_upload_folder *folder, const char *name) {
   if (is_ours(name, VSI_STORED_NEXT)) return folder->disk->remove(folder->fd, name) ? VESTRY_IO : VESTRY_OK;
-  if (is_ours(name, VSI_STORED_DROP)) return vsi_upload_group_drop(folder, name);
   return is_ours(name, VSI_STORED_RESUME) ? vsi_unfinished_load(folder, name) : VESTRY_OK;
 }
 

@@ -42,13 +42,11 @@ bool vsi_disk_put(const vsi_disk *disk, int folder, const char *name, const void
  *   ID          a complete file
  *   ID.part     a file that is arriving
  *   ID.resume   the record of an upload that can be resumed
- *   ID.next     a record that is being written
- *   ID.drop     a list of files that are removed together (app/upload/stored.h) */
+ *   ID.next     a record that is being written */
 enum { VSI_STORED_LEN = 32, VSI_STORED_ROOM = 48, VSI_BOOT_BYTES = 40, VSI_NODE_LEN = 8 };
 #define VSI_STORED_PART   ".part"
 #define VSI_STORED_RESUME ".resume"
 #define VSI_STORED_NEXT   ".next"
-#define VSI_STORED_DROP   ".drop"
 
 struct vestry_upload_folder {
   vestry *v;

@@ -5,10 +5,8 @@
  * is on the disk before the client gets the response. If a request has several files, all are synced before the first
  * is renamed: file systems that allocate space late detect a full disk only during a sync.
  *
- * Before the first of several files is renamed, a list of them is written to the folder; it is removed after the last
- * was renamed. A start that finds the list removes all its files, because `done` was not called. The same list is
- * written before files that `done` refused are removed. If a crash comes in between, while `done` is running, the files
- * stay, because `done` may have accepted them.
+ * The files of one request are renamed one after the other, so a crash between two renames keeps some of them, which
+ * `done` has not seen.
  *
  * A single sync at the end of a large file would take as long as writing all of it. Therefore the system is requested
  * at intervals to begin to write out the bytes so far, without waiting. */
@@ -24,13 +22,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "instance/instance.h"
-
-/* The ids of a request's files, one after the other. The first one names the list. */
-typedef struct vsi_upload_group {
-  const vestry_upload_folder *folder;
-  size_t count;
-  char ids[VESTRY_UPLOAD_FILES_MAX * VSI_STORED_LEN];
-} vsi_upload_group;
 
 enum { BEGIN_BYTES = 8 << 20 };
 
@@ -173,39 +164,15 @@ vestry_err vsi_stored_write(vsi_stored *stored, const vestry_request *req, vestr
   return error;
 }
 
-static vsi_upload_group group_of(vsi_stored *const *all, size_t count) {
-  vsi_upload_group group = {.folder = all[0]->folder, .count = count};
-  for (size_t i = 0; i < count; i++) memcpy(group.ids + i * VSI_STORED_LEN, all[i]->id, VSI_STORED_LEN);
-  return group;
-}
-
-/* Write the list, so that the next start removes the files under either name. false: it is not on the disk; see
- * errno. */
-static bool mark_group(const vsi_upload_group *group) {
-  const vestry_upload_folder *folder = group->folder;
-  char name[VSI_STORED_ROOM];
-  return vsi_disk_put(folder->disk, folder->fd, vsi_stored_name(group->ids, VSI_STORED_DROP, name), group->ids,
-                      group->count * VSI_STORED_LEN, "", 0) &&
-         !folder->disk->sync(folder->fd);
-}
-
-/* Remove the list; the next sync of the folder makes this permanent. false: it is still there; see errno. */
-static bool unmark_group(const vsi_upload_group *group) {
-  return vsi_stored_erase(group->folder, group->ids, VSI_STORED_DROP);
-}
-
-/* Rename all files together, so that even a crash leaves all of them or none. Returns the step that failed, or NULL. */
+/* Rename all files. Returns the step that failed, or NULL. */
 static const char *rename_all(vsi_stored *const *all, size_t count) {
   const vestry_upload_folder *folder = all[0]->folder;
-  const vsi_upload_group group = group_of(all, count);
   char name[VSI_STORED_ROOM];
-  if (count > 1 && !mark_group(&group)) return "cannot write the list of a request's files";
   for (size_t i = 0; i < count; i++) {
     if (!all[i]->is_renamed && folder->disk->rename(folder->fd, part_name(all[i], name), all[i]->id))
       return "cannot rename a file";
     all[i]->is_renamed = true;
   }
-  if (count > 1 && !unmark_group(&group)) return "cannot remove the list of a request's files";
   return folder->disk->sync(folder->fd) ? "cannot sync the folder" : NULL;
 }
 
@@ -233,31 +200,21 @@ bool vsi_stored_unname(const vestry_upload_folder *folder, const char *id) {
          !folder->disk->rename(folder->fd, id, vsi_stored_name(id, VSI_STORED_PART, name));
 }
 
-/* Remove one file. Returns whether it still has its final name. A temporary file that cannot be removed is removed by
- * the next start. */
-static bool is_left(const vsi_stored *stored) {
-  if (stored->is_renamed) return !vsi_stored_unname(stored->folder, stored->id);
-  (void)vsi_stored_erase(stored->folder, stored->id, VSI_STORED_PART);
-  return false;
-}
-
-static void drop_all(vsi_stored *const *all, size_t count) {
-  const vsi_upload_group group = group_of(all, count);
-  bool are_named = false, are_left = false;
-  for (size_t i = 0; i < count; i++) are_named = are_named || all[i]->is_renamed;
-  const bool is_marked = are_named && count > 1 && mark_group(&group);
-  for (size_t i = 0; i < count; i++) are_left |= is_left(all[i]);
-  if (are_left && !is_marked && !mark_group(&group))
-    vsi_log_repeated(group.folder->v->host, &all[0]->folder->failures, vsi_log_reason("refused"), VESTRY_LOG_ERROR,
-                     "upload to %s: cannot remove the refused file %s; remove it manually", group.folder->path,
-                     all[0]->id);
-  /* If this fails, the next start finds no files to remove. */
-  if (!are_left && count > 1) (void)unmark_group(&group);
+/* Remove a file that is not kept. A temporary file that cannot be removed is removed by the next start. */
+static void drop(const vsi_stored *stored) {
+  vestry_upload_folder *folder = stored->folder;
+  if (!stored->is_renamed)
+    (void)vsi_stored_erase(folder, stored->id, VSI_STORED_PART);
+  else if (!vsi_stored_unname(folder, stored->id))
+    vsi_log_repeated(folder->v->host, &folder->failures, vsi_log_reason("refused"), VESTRY_LOG_ERROR,
+                     "upload to %s: cannot remove the refused file %s: %s; remove it manually", folder->path,
+                     stored->id, strerror(errno));
 }
 
 static void end_one(vsi_stored *stored, vestry_err why) {
   vestry_upload_folder *folder = stored->folder;
   close(stored->fd);
+  if (why) drop(stored);
   if (!stored->is_counted)
     vsi_upload_folder_over(folder, !why, why ? stored->promised : stored->promised - stored->len);
   else if (why)
@@ -270,21 +227,5 @@ static void end_one(vsi_stored *stored, vestry_err why) {
 }
 
 void vsi_stored_end(vsi_stored *const *all, size_t count, vestry_err why) {
-  if (why && count) drop_all(all, count);
   for (size_t i = 0; i < count; i++) end_one(all[i], why);
-}
-
-/* An incomplete list was written before any of its files was renamed, so the files that it lacks are temporary ones. */
-vestry_err vsi_upload_group_drop(const vestry_upload_folder *folder, const char *list_name) {
-  char ids[sizeof((vsi_upload_group *)0)->ids];
-  int fd = folder->disk->open(folder->fd, list_name);
-  if (fd < 0) return VESTRY_IO;
-  const ssize_t len = pread(fd, ids, sizeof ids, 0);
-  close(fd);
-  if (len < 0) return VESTRY_IO;
-  for (size_t at = 0; at + VSI_STORED_LEN <= (size_t)len; at += VSI_STORED_LEN)
-    if (vsi_hex_is(ids + at, VSI_STORED_LEN) &&
-        (!vsi_stored_erase(folder, ids + at, "") || !vsi_stored_erase(folder, ids + at, VSI_STORED_PART)))
-      return VESTRY_IO;
-  return folder->disk->remove(folder->fd, list_name) ? VESTRY_IO : VESTRY_OK;
 }

@@ -59,10 +59,4 @@ bool vsi_stored_unname(const vestry_upload_folder *folder, const char *id);
 /* Return the description of a file for the application. */
 vestry_kept_file vsi_stored_describe(const vsi_stored *stored);
 
-/* ---- groups: files that stay or go together, even after a crash. Their list is in the folder as long as some of them
- * may have their final names and others not. */
-
-/* Remove the files of a list, and then the list, when a folder is opened. OK | IO */
-vestry_err vsi_upload_group_drop(const vestry_upload_folder *folder, const char *list_name);
-
 #endif
