@@ -8,11 +8,11 @@
  *  The broker connects to the given addresses only, not to servers that a server announces. It retries without end,
  *  also if its credentials are rejected, if its user may not subscribe to a subject, or after the server has refused a
  *  message because its user may not publish it. While it is disconnected, publish fails; messages still in the send
- *  queue are dropped. A dead server is detected after ping_ms * 3, 3 s by default, and a network that
- *  transports data of the server only, after 10 to 15 * ping_ms; until then publish returns OK, and the end of the
- *  broker can take 5 * ping_ms. The state is never MAYBE_LOST: if a function of the events is slow, messages wait in
- *  the server, which disconnects beyond its bounds (max_pending, write_deadline), and the state is DOWN.
- *  docs/guide/cluster.md describes the threads. */
+ *  queue are dropped. A dead server is detected after ping_ms * 3, 3 s by default, and a network that transports data
+ *  of the server only, after 10 to 11 * ping_ms; until then publish returns OK. A ping is a message of the broker to
+ *  itself, to a subject below the first one of start. The state is never MAYBE_LOST: if a function of the events is
+ *  slow, messages wait in the server, which disconnects beyond its bounds (max_pending, write_deadline), and the state
+ *  is DOWN. docs/guide/cluster.md describes the threads. */
 #ifndef VESTRY_NATS_H
 #define VESTRY_NATS_H
 

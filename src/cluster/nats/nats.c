@@ -2,23 +2,21 @@
 /* The functions of the broker interface. publish adds a part to the send queue; flush calls libnats. */
 #include "cluster/nats/broker.h"
 
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/thread.h"
-#include "base/wait.h"
 #include "ops/observe/metric_rows.h"
 #include "vestry/cluster/nats.h"
 
 enum { GUESSED_PAYLOAD = 1 << 20 }; /* default of nats-server */
 
-/* Wait until libnats holds no reference. From then on it does not use the host. false: it still holds one. */
+/* Return whether libnats holds no reference. From then on it does not use the host. */
 static bool is_alone(vsi_nats_broker *broker) {
-  uint64_t until_ns = vsi_monotonic_in_ms(VSI_NATS_COMPLETE_MS);
   vsi_mutex_lock(&broker->lock);
-  while (broker->refs > 1 && vsi_wait_until(&broker->changed, &broker->lock, until_ns)) continue;
   bool alone = broker->refs == 1;
   vsi_mutex_unlock(&broker->lock);
   return alone;
@@ -27,34 +25,27 @@ static bool is_alone(vsi_nats_broker *broker) {
 /* ---- start and stop ---------------------------------------------------------------------------------------------- */
 
 static vestry_err take_subjects(vsi_nats_broker *broker, const char *const *subjects, size_t count) {
-  broker->subjects = vsi_calloc(broker->host, count, sizeof *broker->subjects);
-  broker->subs = vsi_calloc(broker->host, count, sizeof(natsSubscription *));
+  uint64_t number;
+  broker->subjects = vsi_calloc(broker->host, count + 1, sizeof *broker->subjects);
+  broker->subs = vsi_calloc(broker->host, count + 1, sizeof(natsSubscription *));
   if (!broker->subjects || !broker->subs) return VESTRY_NO_MEMORY;
   for (size_t i = 0; i < count; i++) strcpy(broker->subjects[i], subjects[i]);
-  broker->subjects_count = count;
+  if (broker->host->random(broker->host->ctx, &number, sizeof number)) return VESTRY_IO;
+  /* The subject of the pings is below the first one, because a user of the server may have no rights to others. */
+  const bool has_room = count && strlen(subjects[0]) + 1 + 2 * sizeof number <= VESTRY_SUBJECT_MAX_BYTES;
+  snprintf(broker->subjects[count], sizeof *broker->subjects, "%.47s.%016llx", has_room ? subjects[0] : "vestry",
+           (unsigned long long)number);
+  broker->subjects_count = count + 1;
   return VESTRY_OK;
 }
 
-static void end_receiver(vsi_nats_broker *broker) {
-  vsi_mutex_lock(&broker->lock);
-  broker->ends = true;
-  vsi_mutex_unlock(&broker->lock);
-  vsi_nats_receiver_wake(broker);
-  pthread_join(broker->receiver, NULL);
-}
-
-static vestry_err start_threads(vsi_nats_broker *broker) {
+static vestry_err start_thread(vsi_nats_broker *broker) {
   broker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (broker->wake_fd < 0) {
     vsi_log(broker->host, VESTRY_LOG_ERROR, "nats: no descriptor is left; raise RLIMIT_NOFILE (ulimit -n)");
     return VESTRY_IO;
   }
-  vestry_err error =
-      vsi_thread_start(broker->host, &broker->receiver, "vestry-nats-recv", vsi_nats_receiver_run, broker);
-  if (error) return error;
-  error = vsi_thread_start(broker->host, &broker->link, "vestry-nats", vsi_nats_link_run, broker);
-  if (error) end_receiver(broker);
-  return error;
+  return vsi_thread_start(broker->host, &broker->thread, "vestry-nats", vsi_nats_link_run, broker);
 }
 
 static vestry_err start(void *self, const char *const *subjects, size_t count, const vestry_broker_events *given) {
@@ -63,7 +54,7 @@ static vestry_err start(void *self, const char *const *subjects, size_t count, c
   if (broker->started || broker->stopped || !vestry_subjects_are_valid(subjects, count)) return VESTRY_INVALID;
   broker->events = events;
   vestry_err error = take_subjects(broker, subjects, count);
-  if (!error) error = start_threads(broker);
+  if (!error) error = start_thread(broker);
   broker->started = !error;
   broker->stopped = !broker->started;
   return error;
@@ -72,13 +63,9 @@ static vestry_err start(void *self, const char *const *subjects, size_t count, c
 static void stop(void *self) {
   vsi_nats_broker *broker = self;
   if (broker->started && !broker->stopped) {
-    atomic_store(&broker->is_muted, true);
-    vsi_mutex_lock(&broker->lock);
-    broker->stops = true;
-    pthread_cond_broadcast(&broker->changed);
-    vsi_mutex_unlock(&broker->lock);
-    pthread_join(broker->link, NULL);
-    end_receiver(broker);
+    atomic_store(&broker->stops, true);
+    vsi_nats_receiver_wake(broker);
+    pthread_join(broker->thread, NULL);
   }
   broker->stopped = true;
 }
@@ -96,7 +83,6 @@ static void destroy(void *self) {
   if (broker->wake_fd >= 0) (void)close(broker->wake_fd);
   vsi_free(host, broker->subjects);
   vsi_free(host, broker->subs);
-  pthread_cond_destroy(&broker->changed);
   vsi_mutex_finish(&broker->lock);
   vsi_mutex_finish(&broker->io);
   vsi_nats_settings_finish(&broker->settings);
@@ -107,7 +93,7 @@ static void destroy(void *self) {
 
 static vestry_broker_state state(void *self) {
   vsi_nats_broker *broker = self;
-  /* acquire pairs with the release of the link's thread: its subscriptions are active */
+  /* acquire pairs with the release of the broker's thread: its subscriptions are active */
   return atomic_load_explicit(&broker->is_up, memory_order_acquire) ? VESTRY_BROKER_UP : VESTRY_BROKER_DOWN;
 }
 
@@ -135,7 +121,7 @@ static bool has_more(void *self) {
 
 static void flush(void *self, bool at_once) {
   vsi_nats_broker *broker = self;
-  if (vsi_nats_receiver_is_here(broker)) return; /* it writes after it has passed on the received messages */
+  if (vsi_nats_here == broker) return; /* it writes after it has passed on the received messages */
   if (at_once && !broker->settings.tls)
     vsi_nats_receiver_write(broker);
   else
@@ -164,7 +150,6 @@ vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker 
   broker->wake_fd = broker->socket = -1;
   vsi_mutex_init(&broker->io, VSI_LOCK_NATS_IO);
   vsi_mutex_init(&broker->lock, VSI_LOCK_NATS);
-  pthread_cond_init(&broker->changed, NULL);
   vsi_nats_send_queue_init(&broker->send_queue, host, settings.options.max_send_queue_bytes);
   *ret_broker = (vestry_broker){&ops, broker};
   return VESTRY_OK;

@@ -2,16 +2,16 @@
 /* essay: one thread that receives, and any thread that sends */
 /* By default libnats reads on one thread and delivers on another. Waking a thread takes longer than all other work for
  * a message. Therefore libnats is configured for an event loop: it reads and writes only when this library calls it,
- * and the receiver's thread passes on the received messages itself.
+ * and the broker's thread passes on the received messages itself.
  *
  * A thread holds `io` while it is inside libnats for the socket, because libnats reads into one buffer, and closes a
- * descriptor that another thread may be about to use. The receiver's thread waits for `io`. Other threads only try:
+ * descriptor that another thread may be about to use. The broker's thread waits for `io`. Other threads only try:
  * they put a part into the send queue, and if another thread holds `io`, that thread checks the send queue after it has
  * released `io`. So parts gather while one thread writes, and the next write takes all of them. No part is forgotten,
  * because a part is in the queue before its thread tries `io`, and a thread checks the queue after each release.
  *
  * libnats keeps the bytes that the socket did not accept, and gets no more until the socket has accepted all of them. A
- * write with TLS can wait for the socket, so with TLS only the receiver's thread writes. */
+ * write with TLS can wait for the socket, so with TLS only the broker's thread writes. */
 #include "cluster/nats/broker.h"
 
 #include <fcntl.h>
@@ -27,18 +27,12 @@
 
 enum { BATCH_COUNT = 64, PASSED_MOST_BYTES = 65536 };
 
-/* writes: this thread is writing what libnats has for the socket. receiver_of: this thread is the receiver's thread of
- * that broker, and checks for work before it sleeps. */
+/* This thread is writing what libnats has for the socket. */
 static _Thread_local bool writes;
-static _Thread_local const vsi_nats_broker *receiver_of;
-
-bool vsi_nats_receiver_is_here(const vsi_nats_broker *broker) {
-  return receiver_of == broker;
-}
+_Thread_local const vsi_nats_broker *vsi_nats_here;
 
 void vsi_nats_receiver_wake(vsi_nats_broker *broker) {
-  if (!vsi_nats_receiver_is_here(broker) && !atomic_exchange(&broker->is_woken, true))
-    (void)eventfd_write(broker->wake_fd, 1);
+  if (vsi_nats_here != broker && !atomic_exchange(&broker->is_woken, true)) (void)eventfd_write(broker->wake_fd, 1);
 }
 
 /* ---- callbacks of libnats for an event loop ---------------------------------------------------------------------- */
@@ -69,8 +63,8 @@ static natsStatus on_detach(void *ctx) {
   vsi_mutex_lock(&broker->lock);
   atomic_store(&broker->is_over, true);
   atomic_store_explicit(&broker->is_up, false, memory_order_release);
-  pthread_cond_broadcast(&broker->changed);
   vsi_mutex_unlock(&broker->lock);
+  vsi_nats_receiver_wake(broker);
   return NATS_OK;
 }
 
@@ -112,10 +106,9 @@ static void write_taken(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
   broker->stats.written_count += broker->taken_count;
   broker->send_queue.bytes -= broker->taken_bytes;
-  if (broker->stops && !broker->send_queue.bytes)
-    pthread_cond_broadcast(&broker->changed); /* stop waits for the last message */
   vsi_mutex_unlock(&broker->lock);
   broker->taken_count = broker->taken_bytes = 0;
+  if (atomic_load(&broker->stops)) vsi_nats_receiver_wake(broker); /* it waits for the last message */
 }
 
 static void write_send_queue(vsi_nats_broker *broker) {
@@ -147,15 +140,18 @@ void vsi_nats_receiver_write(vsi_nats_broker *broker) {
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* Take received messages, BATCH_COUNT at most, those of each subject in order. Probes are dropped here, because
- * has_more counts only messages that are passed on. With io. */
+/* Take received messages, BATCH_COUNT at most, those of each subject in order. Probes and pings are dropped here,
+ * because has_more counts only messages that are passed on. With io. */
 static size_t collect(vsi_nats_broker *broker, natsMsg *batch[BATCH_COUNT]) {
   size_t count = 0;
   for (size_t i = 0; broker->connection && i < broker->subjects_count; i++) {
     int left = 0;
+    const bool is_ping = i + 1 == broker->subjects_count;
     if (!broker->subs[i] || natsSubscription_GetPending(broker->subs[i], &left, NULL)) continue;
+    if (is_ping && left) broker->awaited_ns = 0;
     while (left-- > 0 && count < BATCH_COUNT && natsSubscription_NextMsg(&batch[count], broker->subs[i], 0) == NATS_OK)
-      if (vsi_nats_joined_is_probe(natsMsg_GetData(batch[count]), (size_t)natsMsg_GetDataLength(batch[count])))
+      if (is_ping ||
+          vsi_nats_joined_is_probe(natsMsg_GetData(batch[count]), (size_t)natsMsg_GetDataLength(batch[count])))
         natsMsg_Destroy(batch[count]);
       else
         count++;
@@ -165,13 +161,13 @@ static size_t collect(vsi_nats_broker *broker, natsMsg *batch[BATCH_COUNT]) {
 
 static void pass_part(vsi_nats_broker *broker, const char *subject, vestry_slice part, bool has_more) {
   const vestry_broker_events *events = &broker->events;
-  if (atomic_load(&broker->is_muted)) return;
+  if (atomic_load(&broker->stops)) return;
   atomic_fetch_add_explicit(&broker->received_count, 1, memory_order_relaxed);
   broker->has_more = has_more;
   if (events->on_message) events->on_message(subject, part.data, part.len, events->ctx);
 }
 
-static void give_back(vsi_nats_broker *broker) {
+void vsi_nats_receiver_give_back(vsi_nats_broker *broker) {
   while (broker->passed_count) natsMsg_Destroy(broker->passed[--broker->passed_count]);
   broker->passed_bytes = 0;
 }
@@ -181,7 +177,8 @@ static void give_back(vsi_nats_broker *broker) {
 static void keep_passed(vsi_nats_broker *broker, natsMsg *message) {
   broker->passed[broker->passed_count++] = message;
   broker->passed_bytes += (size_t)natsMsg_GetDataLength(message);
-  if (broker->passed_count == VSI_NATS_PASSED_MOST || broker->passed_bytes > PASSED_MOST_BYTES) give_back(broker);
+  if (broker->passed_count == VSI_NATS_PASSED_MOST || broker->passed_bytes > PASSED_MOST_BYTES)
+    vsi_nats_receiver_give_back(broker);
 }
 
 /* Pass on the parts of a message. */
@@ -210,13 +207,14 @@ bool vsi_nats_receiver_take_max(vsi_nats_broker *broker) {
 /* Read what has arrived. With io. Returns whether the server has changed its maximum of a message. */
 static bool read_socket(vsi_nats_broker *broker) {
   natsConnection_ProcessReadEvent(broker->connection);
-  atomic_fetch_add_explicit(&broker->reads_count, 1, memory_order_relaxed);
   return vsi_nats_receiver_take_max(broker) && atomic_load(&broker->is_up);
 }
 
-/* Read and write as far as the socket is ready, and pass on the received messages. */
+/* Read and write as far as the socket is ready, and pass on the received messages. The time that this takes is not
+ * that of the server: its responses wait in the socket meanwhile. */
 static void serve_socket(vsi_nats_broker *broker, short ready) {
   natsMsg *batch[BATCH_COUNT];
+  const bool reads = ready & ~POLLOUT;
   size_t count;
   do {
     vsi_mutex_lock(&broker->io);
@@ -228,82 +226,47 @@ static void serve_socket(vsi_nats_broker *broker, short ready) {
       vsi_log_repeated(broker->host, &broker->complaints, vsi_log_reason("max_payload"), VESTRY_LOG_INFO,
                        "nats: max_payload of the server is %zu bytes now", atomic_load(&broker->max_payload));
     vsi_nats_receiver_write(broker);
-    atomic_store(&broker->is_reporting, true);
+    const uint64_t since_ns = vsi_monotonic_ns();
     for (size_t i = 0; i < count; i++) pass_message(broker, batch[i], i + 1 < count);
-    atomic_store(&broker->is_reporting, false);
+    const uint64_t now_ns = vsi_monotonic_ns();
+    if (reads || count) broker->heard_ns = now_ns;
+    if (broker->awaited_ns) broker->awaited_ns += now_ns - since_ns;
     ready = 0;
   } while (count == BATCH_COUNT);
 }
 
-/* Report changes of state, up before down. The link's thread waits for the report of down before it connects again. */
-static void report_states(vsi_nats_broker *broker) {
-  const vestry_broker_events *events = &broker->events;
-  vsi_mutex_lock(&broker->lock);
-  bool states[] = {broker->up_waits, broker->down_waits};
-  vsi_mutex_unlock(&broker->lock);
-  if (!states[0] && !states[1]) return;
-  atomic_store(&broker->is_reporting, true);
-  for (int is_down = 0; is_down < 2; is_down++)
-    if (states[is_down] && events->on_state && !atomic_load(&broker->is_muted))
-      events->on_state(is_down ? VESTRY_BROKER_DOWN : VESTRY_BROKER_UP, events->ctx);
-  atomic_store(&broker->is_reporting, false);
-  vsi_mutex_lock(&broker->lock);
-  if (states[0]) broker->up_waits = false;
-  if (states[1]) broker->down_waits = false;
-  pthread_cond_broadcast(&broker->changed);
-  vsi_mutex_unlock(&broker->lock);
-}
-
 /* ---- thread ------------------------------------------------------------------------------------------------------ */
 
-/* Wait, and return the events of the socket; 0: the thread was woken, or nothing happened. until_ns: time by which the
- * socket must accept bytes; 0: it has none to accept. */
+/* Wait, and return the events of the socket; 0: the thread was woken, or the time has come. */
 static short wait_ready(vsi_nats_broker *broker, uint64_t until_ns) {
-  vsi_mutex_lock(&broker->io);
-  int socket = atomic_load(&broker->is_over) ? -1 : broker->socket;
-  vsi_mutex_unlock(&broker->io);
+  const int socket = atomic_load(&broker->is_over) ? -1 : broker->socket;
   struct pollfd all[] = {{.fd = broker->wake_fd, .events = POLLIN},
-                         {.fd = socket, .events = (short)(until_ns ? POLLIN | POLLOUT : POLLIN)}};
-  uint64_t now_ns = until_ns ? vsi_monotonic_ns() : 0;
-  int wait_ms = !until_ns ? -1 : until_ns > now_ns ? (int)((until_ns - now_ns) / VSI_NS_PER_MS) + 1 : 0;
-  if (poll(all, 2, wait_ms) < 0) return 0;
+                         {.fd = socket, .events = (short)(broker->stuck_ns ? POLLIN | POLLOUT : POLLIN)}};
+  const uint64_t now_ns = vsi_monotonic_ns();
+  if (poll(all, 2, until_ns > now_ns ? (int)((until_ns - now_ns) / VSI_NS_PER_MS) + 1 : 0) < 0) return 0;
   if (all[0].revents) {
     eventfd_t count;
     (void)eventfd_read(broker->wake_fd, &count);
     atomic_store(&broker->is_woken, false);
   }
-  return socket < 0 ? 0 : all[1].revents;
+  return all[1].revents;
 }
 
-static bool has_ended(vsi_nats_broker *broker) {
-  vsi_mutex_lock(&broker->lock);
-  bool ends = broker->ends;
-  vsi_mutex_unlock(&broker->lock);
-  return ends;
-}
-
-void *vsi_nats_receiver_run(void *argument) {
-  vsi_nats_broker *broker = argument;
-  uint64_t until_ns = 0;
-  receiver_of = broker;
-  while (!has_ended(broker)) {
-    if (!atomic_load(&broker->must_write))
-      until_ns = 0;
-    else if (!until_ns)
-      until_ns = vsi_monotonic_in_ms(broker->settings.options.write_ms);
-    short ready = wait_ready(broker, until_ns);
-    bool is_stuck = until_ns && !(ready & POLLOUT) && vsi_monotonic_ns() > until_ns;
-    if (ready & POLLOUT || is_stuck) until_ns = 0;
-    if (is_stuck) {
-      vsi_mutex_lock(&broker->io);
-      end_connection(broker);
-      vsi_mutex_unlock(&broker->io);
-    }
-    if (ready) serve_socket(broker, ready);
-    report_states(broker);
-    vsi_nats_receiver_write(broker);
+bool vsi_nats_receiver_step(vsi_nats_broker *broker, uint64_t until_ns) {
+  vsi_nats_receiver_write(broker);
+  if (vsi_monotonic_ns() >= until_ns) return false;
+  if (!atomic_load(&broker->must_write) || broker->socket < 0)
+    broker->stuck_ns = 0;
+  else if (!broker->stuck_ns)
+    broker->stuck_ns = vsi_monotonic_in_ms(broker->settings.options.write_ms);
+  const bool is_stuck_first = broker->stuck_ns && broker->stuck_ns < until_ns;
+  const short ready = wait_ready(broker, is_stuck_first ? broker->stuck_ns : until_ns);
+  if (broker->stuck_ns && !(ready & POLLOUT) && vsi_monotonic_ns() > broker->stuck_ns) {
+    vsi_mutex_lock(&broker->io);
+    end_connection(broker);
+    vsi_mutex_unlock(&broker->io);
   }
-  give_back(broker);
-  nats_ReleaseThreadMemory();
-  return NULL;
+  if (ready & POLLOUT) broker->stuck_ns = 0;
+  if (ready) serve_socket(broker, ready);
+  return true;
 }

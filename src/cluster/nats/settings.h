@@ -7,8 +7,8 @@
 
 #include "vestry/cluster/nats.h"
 
-/* Timeout of one attempt to connect; maximum number of unanswered pings; first pause after all servers were tried. */
-enum { VSI_NATS_CONNECT_MS = 2000, VSI_NATS_PINGS_OUT = 2, VSI_NATS_RECONNECT_MS = 50 };
+/* Timeout of one attempt to connect; first pause after all servers were tried. */
+enum { VSI_NATS_CONNECT_MS = 2000, VSI_NATS_RECONNECT_MS = 50 };
 
 typedef struct vsi_nats_settings {
   const vestry_host *host;
