@@ -158,7 +158,7 @@ typedef struct vestry_upload_folder_options {
   uint64_t unfinished_ms; /**< time during which a broken upload can be resumed; 0: a day */
 } vestry_upload_folder_options;
 
-/** /** Open a folder. Only one process at a time can have it open. vestry names each file by 32 hexadecimal digits (0
+/** Open a folder. Only one process at a time can have it open. vestry names each file by 32 hexadecimal digits (0
  *  to 9, a to f). A file has this name only when it is complete and on the disk: it is written under a temporary name,
  *  synced and renamed, and then the folder is synced. After a crash, opening the folder removes incomplete files. Files
  *  that have their names stay, because `done` may have accepted them: of one request perhaps only some, if the crash
