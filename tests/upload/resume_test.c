@@ -542,7 +542,7 @@ SUITE_CASE(finished_uploads_do_not_count_as_unfinished) {
   assert_int_equal(check(s), 16 + 6);
 }
 
-/* Unidentified clients get half of the uploads, and evict each other: first the upload with the fewest bytes. */
+/* Unidentified clients get half of the uploads. They evict each other's, if these had no request for a minute. */
 /* capability: L1 */
 SUITE_CASE(unidentified_clients_get_half_of_the_uploads) {
   s->folder->max_unfinished = 8;

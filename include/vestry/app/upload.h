@@ -92,8 +92,8 @@ typedef struct vestry_uploads_options {
                                            ones that can be resumed; 0: 16. A person is a user or scope, or otherwise an
                                            address (vestry_options.is_behind_proxy); clients without any of them have no
                                            such maximum. Beyond it a new upload gets 429. Exception: if unfinished
-                                           uploads of the person had no request for a minute, the one with the fewest
-                                           bytes is removed instead */
+                                           uploads of the person had no request for a minute, the one that has been idle
+                                           for the longest time is removed instead */
   vestry_upload_folder *folder;       /**< instead of a writer; borrowed until vestry_uploads_destroy. `done` gets the
                                            files by vestry_uploads_kept; if `done` returns an error, the files are
                                            removed */

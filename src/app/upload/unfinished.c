@@ -157,30 +157,31 @@ static int64_t idle_since_s(const vsi_unfinished *u) {
   return u->expires_s - u->folder->keep_s;
 }
 
-/* Counts of the unfinished uploads, and the candidates for removal. */
-typedef struct unfinished_counts {
-  uint32_t of_person, unknown, all;      /* unfinished uploads */
-  vsi_unfinished *least_of_person;       /* the candidates with the fewest bytes: of this person; */
-  vsi_unfinished *least_unknown, *least; /* of unknown persons; of all */
-} unfinished_counts;
+/* Uploads of one kind, unfinished or done: their counts, and of those that may be removed the one that has been idle
+ * for the longest time. */
+typedef struct shares {
+  uint32_t of_person, unknown, all; /* of this person; of unknown persons; of all */
+  vsi_unfinished *oldest_of_person, *oldest_unknown, *oldest;
+} shares;
 
-static bool is_less(const vsi_unfinished *u, const vsi_unfinished *other) {
-  if (!other || u->offset != other->offset) return !other || u->offset < other->offset;
-  return u->expires_s < other->expires_s;
+static void take_oldest(vsi_unfinished **oldest, vsi_unfinished *u) {
+  if (!*oldest || u->expires_s < (*oldest)->expires_s) *oldest = u;
 }
 
-static unfinished_counts look_locked(vestry_upload_folder *folder, uint64_t person, int64_t idle_s) {
-  unfinished_counts found = {0};
+/* idle_s: uploads that had a request after this time may not be removed */
+static shares shares_locked(const vestry_upload_folder *folder, uint64_t person, bool are_done, int64_t idle_s) {
+  shares found = {0};
   for (vsi_map_link *at = vsi_map_after(&folder->unfinished, NULL); at; at = vsi_map_after(&folder->unfinished, at)) {
     vsi_unfinished *u = VSI_MAP_OWNER(at, vsi_unfinished, in);
-    if (u->record.state == VSI_RECORD_DONE) continue;
+    if ((u->record.state == VSI_RECORD_DONE) != are_done) continue;
+    const bool is_own = u->person == person && person != VSI_PERSON_EARLIER;
     found.all++;
-    found.of_person += u->person == person;
+    found.of_person += is_own;
     found.unknown += !u->person;
     if (u->holder || u->is_busy || idle_since_s(u) > idle_s) continue;
-    if (u->person == person && is_less(u, found.least_of_person)) found.least_of_person = u;
-    if (!u->person && is_less(u, found.least_unknown)) found.least_unknown = u;
-    if (is_less(u, found.least)) found.least = u;
+    if (is_own) take_oldest(&found.oldest_of_person, u);
+    if (!u->person) take_oldest(&found.oldest_unknown, u);
+    take_oldest(&found.oldest, u);
   }
   return found;
 }
@@ -189,14 +190,14 @@ static unfinished_counts look_locked(vestry_upload_folder *folder, uint64_t pers
  * first | BUSY | LIMIT */
 static vestry_err judge_locked(vsi_unfinished *u, const vsi_unfinished_plan *plan, int64_t now_s,
                                vsi_unfinished **ret_goes) {
-  const unfinished_counts found = look_locked(u->folder, plan->person, now_s - VSI_UNFINISHED_IDLE_S);
+  const shares found = shares_locked(u->folder, plan->person, false, now_s - VSI_UNFINISHED_IDLE_S);
   if (plan->person && found.of_person >= plan->max_per_person_count) {
-    if (!found.least_of_person) return VESTRY_BUSY;
-    *ret_goes = found.least_of_person;
+    if (!found.oldest_of_person) return VESTRY_BUSY;
+    *ret_goes = found.oldest_of_person;
   } else if (!plan->person && found.unknown >= u->folder->max_unfinished / 2) {
-    *ret_goes = found.least_unknown;
+    *ret_goes = found.oldest_unknown;
   } else if (found.all >= u->folder->max_unfinished) {
-    *ret_goes = found.least_unknown || !plan->person ? found.least_unknown : found.least;
+    *ret_goes = found.oldest_unknown || !plan->person ? found.oldest_unknown : found.oldest;
   } else {
     return VESTRY_OK;
   }
@@ -381,33 +382,20 @@ void vsi_unfinished_leave(vsi_unfinished *u, uint64_t offset, bool lets_go) {
   vsi_mutex_unlock(&u->folder->lock);
 }
 
-/* Keep the older record. */
-static void take_oldest(vsi_unfinished **oldest, vsi_unfinished *u) {
-  if (!*oldest || u->expires_s < (*oldest)->expires_s) *oldest = u;
-}
-
 /* Find a record to drop, if there are too many records of uploads that are done. A client may still query the result of
  * such an upload, so as many records are kept as there may be unfinished uploads. The oldest record goes: of the person
  * of the last upload, if the person is unknown or has a sixteenth of the records; otherwise of unknown persons;
  * otherwise of all. So a client that finishes many uploads does not make others send theirs again. Returns a reference,
  * or NULL. */
 static vsi_unfinished *find_surplus(vestry_upload_folder *folder, const vsi_unfinished *last) {
-  vsi_unfinished *own = NULL, *unknown = NULL, *any = NULL;
-  uint32_t own_count = 0;
+  vsi_unfinished *goes = NULL;
   vsi_mutex_lock(&folder->lock);
-  vsi_map_link *at = folder->done_count > folder->max_unfinished ? vsi_map_after(&folder->unfinished, NULL) : NULL;
-  for (; at; at = vsi_map_after(&folder->unfinished, at)) {
-    vsi_unfinished *u = VSI_MAP_OWNER(at, vsi_unfinished, in);
-    if (u->record.state != VSI_RECORD_DONE) continue;
-    const bool is_own = u->person == last->person && u->person != VSI_PERSON_EARLIER;
-    own_count += is_own;
-    if (u->holder || u->is_busy) continue;
-    if (is_own) take_oldest(&own, u);
-    if (!u->person) take_oldest(&unknown, u);
-    take_oldest(&any, u);
+  if (folder->done_count > folder->max_unfinished) {
+    const shares found = shares_locked(folder, last->person, true, INT64_MAX);
+    goes = found.oldest_unknown ? found.oldest_unknown : found.oldest;
+    if (found.oldest_of_person && (!last->person || found.of_person > folder->max_unfinished / 16))
+      goes = found.oldest_of_person;
   }
-  vsi_unfinished *goes = unknown ? unknown : any;
-  if (own && (!last->person || own_count > folder->max_unfinished / 16)) goes = own;
   if (goes) VSI_REFS_TAKE(&goes->refs);
   vsi_mutex_unlock(&folder->lock);
   return goes;

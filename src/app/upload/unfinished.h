@@ -74,10 +74,10 @@ typedef struct vsi_unfinished_plan {
 } vsi_unfinished_plan;
 
 /* Create an upload with its files. Unknown persons have at most half of the unfinished uploads. If there are too many,
- * one that had no request for VSI_UNFINISHED_IDLE_S is removed:
- * - if this person has too many, the person's own upload with the fewest bytes;
- * - otherwise, of the uploads of unknown persons, the one with the fewest bytes;
- * - if there is none, and this person is known, the one with the fewest bytes of all uploads.
+ * the one that has been idle for the longest time is removed, if it had no request for VSI_UNFINISHED_IDLE_S:
+ * - if this person has too many, the person's own upload;
+ * - otherwise of the uploads of unknown persons;
+ * - if there is none, and this person is known, of all uploads.
  * secret  receives a terminated text
  * ret     receives a reference
  * OK | LIMIT (too many) | BUSY (this person has too many) | NO_MEMORY | IO (errno 0: no randomness; otherwise the
