@@ -45,12 +45,17 @@ static char *fill(const struct page_state *state, size_t *ret_len) {
   return NULL;
 }
 
+/* The usual policy, but the page has no form that a browser may submit. */
+#define POLICY                                                                                                         \
+  "default-src 'none'; base-uri 'none'; connect-src 'self'; font-src 'self'; form-action 'none'; "                     \
+  "frame-ancestors 'none'; img-src 'self' data:; script-src {client} {nonce}; style-src 'self' {nonce}"
+
 vestry_err page_reply(const struct page_state *given, vestry_reply *reply) {
   struct page_state state = *given;
   vestry_err err = vestry_reply_csp(reply, &(vestry_csp){.client = state.client,
                                                          .client_needs_eval = state.client_needs_eval,
                                                          .trusted_types = !state.client_needs_eval,
-                                                         .directives = "form-action 'none'"});
+                                                         .policy = POLICY});
   if (err) return err;
   state.nonce = vestry_reply_nonce(reply);
   size_t len = 0;

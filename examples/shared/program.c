@@ -45,6 +45,11 @@ enum { HEARTBEAT_MS = 3000, STOP_MS = 1200 };
   "<p class=\"late\" data-show=\"false\">The page's script has not loaded. Check the Internet connection, and reload " \
   "the page.</p><noscript><p>This page needs JavaScript.</p></noscript>"
 
+/* The usual policy, with 'unsafe-inline' instead of the nonce of scripts. */
+#define INLINE_POLICY                                                                                                  \
+  "default-src 'none'; base-uri 'none'; connect-src 'self'; font-src 'self'; form-action 'self'; "                     \
+  "frame-ancestors 'none'; img-src 'self' data:; script-src {client} 'unsafe-inline'; style-src 'self' {nonce}"
+
 /* Set the frame of all documents. Datastar's attributes are code, and escaping prevents texts of users from becoming
  * code. The client compiles the attributes with the document's nonce. A client before 1.0.3 needs unsafe-eval instead,
  * and for the effect execute-script also unsafe-inline. */
@@ -53,7 +58,7 @@ static void make_frame(struct program *program) {
   program->policy = (vestry_csp){.client = program->client.url,
                                  .client_needs_eval = is_old,
                                  .trusted_types = !is_old,
-                                 .directives = is_old && program->runs_scripts ? "script-src 'unsafe-inline'" : NULL};
+                                 .policy = is_old && program->runs_scripts ? INLINE_POLICY : NULL};
   program->frame = (vestry_application_document){
       .client = program->client.url, .head = PAGE_HEAD STYLES, .begin = TRUTH LATE, .policy = &program->policy};
 }

@@ -34,7 +34,11 @@ static vestry_err show(const vestry_request *req, vestry_reply *reply, void *app
 static vestry_err show_strictly(const vestry_request *req, vestry_reply *reply, void *app) {
   const bool is_old = *(const bool *)app;
   vestry_err error = vestry_reply_csp(
-      reply, &(vestry_csp){.client_needs_eval = is_old, .trusted_types = !is_old, .directives = "script-src 'self'"});
+      reply,
+      &(vestry_csp){.client_needs_eval = is_old,
+                    .trusted_types = !is_old,
+                    .policy = "default-src 'none'; connect-src 'self'; form-action 'self'; img-src 'self' data:; "
+                              "script-src {client} 'self' {nonce}; style-src 'self' {nonce}"});
   return error ? error : show(req, reply, NULL);
 }
 

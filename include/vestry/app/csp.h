@@ -6,11 +6,6 @@
  *      vestry_guard(v, "/", vestry_csp_guard, (void *)&csp);          // every document, or
  *      vestry_reply_csp(reply, &csp);                                 // this one, in a handler or a page's render
  *
- *  The policy, unless `directives` changes it:
- *
- *      default-src 'none'; base-uri 'none'; connect-src 'self'; font-src 'self'; form-action 'self';
- *      frame-ancestors 'none'; img-src 'self' data:; script-src CLIENT 'nonce-…'; style-src 'self' 'nonce-…'
- *
  *  docs/guide/csp.md explains the nonce and its costs. */
 #ifndef VESTRY_CSP_H
 #define VESTRY_CSP_H
@@ -45,32 +40,35 @@ extern "C" {
  *  nonce. */
 #define VESTRY_CSP_NO_CLIENT "'none'"
 
+/** The default policy. For another one, copy this text and change it. */
+#define VESTRY_CSP_POLICY                                                                                              \
+  "default-src 'none'; base-uri 'none'; connect-src 'self'; font-src 'self'; form-action 'self'; "                     \
+  "frame-ancestors 'none'; img-src 'self' data:; script-src {client} {nonce}; style-src 'self' {nonce}"
+
 /** A policy. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_csp {
   const char *client;     /**< source of the client: an http or https URL; a path of this site, which permits every
                                script of this site; or VESTRY_CSP_NO_CLIENT [VESTRY_DATASTAR_CDN_URL] */
-  bool client_needs_eval; /**< adds 'unsafe-eval' for a client before 1.0.3, which ignores `data-nonce` and compiles by
-                               the constructor Function. Later clients work with it, too. To change between such
-                               clients, set this before the change, and unset it when all tabs have loaded the later
-                               client */
+  const char *policy;     /**< the whole policy, in which " {client}" stands for the source of the client, and
+                               " {nonce}" for that of the nonce, both with the blank before them. Omit {nonce} where
+                               the policy has 'unsafe-inline', which browsers ignore beside a nonce. Must not contain a
+                               comma [VESTRY_CSP_POLICY] */
+  bool client_needs_eval; /**< adds 'unsafe-eval' to {client}, for a client before 1.0.3, which ignores `data-nonce`
+                               and compiles by the constructor Function. Later clients work with it, too. To change
+                               between such clients, set this before the change, and unset it when all tabs have loaded
+                               the later client */
   bool trusted_types;     /**< adds `require-trusted-types-for 'script'; trusted-types datastar`: strings become code
                                only through the client's Trusted Types policy (client 1.0.3 and later), and browsers
                                reject scripts that assign strings to innerHTML and similar properties. Browsers without
                                Trusted Types ignore it */
-  const char *directives; /**< further directives: "img-src 'self' https://pictures.example; media-src 'self'". A
-                               directive replaces the default directive of the same name, except that values of
-                               script-src and style-src are added to the default. A script-src or style-src with
-                               'unsafe-inline' gets no nonce, because browsers ignore 'unsafe-inline' beside a nonce.
-                               Must not contain a comma */
 } vestry_csp;
 
 /** Send the document of this reply with a policy and a nonce. Call it before vestry_reply_nonce and vestry_render_head.
  *  A second call changes the policy and keeps the nonce.
  *  csp  NULL: the defaults. Read during the call
  *  Returns  OK (a reply that is not a document gets the headers without a nonce) | INVALID (client: another scheme, a
- *           blank, quote, comma or semicolon; directives: a comma or control character, a directive without a name;
- *           size; logged) | NO_MEMORY | IO (no randomness). After an error the request gets 500, even if the handler
- *           continues
+ *           blank, quote, comma or semicolon; policy: a comma or control character; logged) | NO_MEMORY | IO (no
+ *           randomness). After an error the request gets 500, even if the handler continues
  *  Threads  the handler's, or the render's; does not block */
 VESTRY_API vestry_err vestry_reply_csp(vestry_reply *reply, const vestry_csp *csp);
 

@@ -20,59 +20,20 @@ enum { NONCE_BYTES = 33 };
 
 typedef struct policy {
   char nonce[NONCE_BYTES];
-  char value[]; /* value of the header, with the nonce */
+  char text[]; /* with the placeholder of the nonce */
 } policy;
 
 static policy *csp_of(const vestry_reply *reply) {
   return reply->document.state;
 }
 
-/* Directives in the order in which they are sent. The application's values for the last two are added to those here;
- * any other directive of the application replaces the one here. */
-enum { SCRIPTS = 7, STYLES = 8 };
-static const struct {
-  const char *name, *sources;
-} own[] = {{"default-src", "'none'"},   {"base-uri", "'none'"},         {"connect-src", "'self'"},
-           {"font-src", "'self'"},      {"form-action", "'self'"},      {"frame-ancestors", "'none'"},
-           {"img-src", "'self' data:"}, [SCRIPTS] = {"script-src", ""}, [STYLES] = {"style-src", "'self' "}};
+/* A placeholder with the blank before it, so that nothing is left of one that stands for nothing. */
+#define CLIENT " {client}"
+#define NONCE  " {nonce}"
 
-/* ---- the application's own directives ---------------------------------------------------------------------------- */
-
-typedef struct directive {
-  vestry_slice name, sources;
-} directive;
-
-static vestry_slice trim(const char *at, const char *end) {
-  while (at < end && vsi_is_space(*at)) at++;
-  while (end > at && vsi_is_space(end[-1])) end--;
-  return (vestry_slice){at, (size_t)(end - at)};
-}
-
-/* Parse the next directive. false: there is none left. */
-static bool next_directive(const char **at, directive *ret) {
-  while (**at) {
-    const char *end = *at + strcspn(*at, ";");
-    vestry_slice all = trim(*at, end);
-    *at = end + (*end == ';');
-    if (!all.len) continue;
-    const char *text = all.data;
-    size_t name_len = 0;
-    while (name_len < all.len && !vsi_is_space(text[name_len])) name_len++;
-    *ret = (directive){{text, name_len}, trim(text + name_len, text + all.len)};
-    return true;
-  }
-  return false;
-}
-
-/* Return a mistake in the application's policy, as a text for the log; NULL: it is well formed. */
+/* Return a mistake in a policy, as a text for the log; NULL: it is well formed. */
 static const char *fault_of(const vestry_csp *csp) {
-  directive one;
-  for (const char *at = csp->directives; next_directive(&at, &one);)
-    for (size_t i = 0; i < one.name.len; i++)
-      if (!vsi_is_letter(((const char *)one.name.data)[i]) && ((const char *)one.name.data)[i] != '-')
-        return "a directive's name may contain only letters and dashes";
-  if (!vsi_is_field_value(csp->directives) || strchr(csp->directives, ','))
-    return "directives must be one line without a comma";
+  if (!vsi_is_field_value(csp->policy) || strchr(csp->policy, ',')) return "policy must be one line without a comma";
   if (strcmp(csp->client, VESTRY_CSP_NO_CLIENT) == 0) return NULL;
   bool is_here = csp->client[0] == '/' && csp->client[1] != '/';
   bool is_there = vsi_strncasecmp(csp->client, "https://", 8) == 0 || vsi_strncasecmp(csp->client, "http://", 7) == 0;
@@ -82,71 +43,29 @@ static const char *fault_of(const vestry_csp *csp) {
   return NULL;
 }
 
-static bool is_set(const vestry_csp *csp, const char *name) {
-  directive one;
-  for (const char *at = csp->directives; next_directive(&at, &one);)
-    if (vsi_is_word(one.name, name)) return true;
-  return false;
-}
-
-static void put_directive(vsi_buffer *to, vestry_slice name, vestry_slice sources) {
-  if (to->len) vsi_buffer_append_str(to, "; ");
-  vsi_buffer_append(to, name.data, name.len);
-  if (sources.len) vsi_buffer_append_char(to, ' ');
-  vsi_buffer_append(to, sources.data, sources.len);
-}
-
-static void put_more(vsi_buffer *to, const vestry_csp *csp, const char *name) {
-  directive one;
-  for (const char *at = csp->directives; next_directive(&at, &one);) {
-    if (!vsi_is_word(one.name, name) || !one.sources.len) continue;
-    vsi_buffer_append(to, one.sources.data, one.sources.len);
-    vsi_buffer_append_char(to, ' ');
+/* Append a text, in which a source stands for each placeholder. source: with a blank before it, or "" */
+static void put_with(vsi_buffer *to, const char *text, const char *placeholder, vestry_slice source) {
+  for (const char *at; (at = strstr(text, placeholder)) != NULL; text = at + strlen(placeholder)) {
+    vsi_buffer_append(to, text, (size_t)(at - text));
+    vsi_buffer_append(to, source.data, source.len);
   }
+  vsi_buffer_append_str(to, text);
 }
 
-/* Return whether the directive contains 'unsafe-inline'. Browsers ignore this value beside a nonce, so the directive
- * then gets no nonce. */
-static bool is_inline_allowed(const vestry_csp *csp, const char *name) {
-  static const char word[] = "'unsafe-inline'";
-  directive one;
-  for (const char *at = csp->directives; next_directive(&at, &one);)
-    if (vsi_is_word(one.name, name) && memmem(one.sources.data, one.sources.len, word, sizeof word - 1)) return true;
-  return false;
-}
-
-/* Append the source of the client, without query and fragment, because a source has neither. */
-static void put_client(vsi_buffer *to, const char *client) {
-  if (strcmp(client, VESTRY_CSP_NO_CLIENT) == 0) return;
-  if (*client == '/')
-    vsi_buffer_append_str(to, "'self' ");
-  else
-    vsi_buffer_append(to, client, strcspn(client, "?#")), vsi_buffer_append_char(to, ' ');
-}
-
-static void put_policy(vsi_buffer *to, const vestry_csp *csp, const char *nonce) {
-  for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-    const char *name = own[i].name, *sources = own[i].sources;
-    bool is_added_to = i == SCRIPTS || i == STYLES;
-    if (!is_added_to && is_set(csp, name)) continue;
-    put_directive(to, (vestry_slice){name, strlen(name)}, (vestry_slice){sources, strlen(sources)});
-    if (!is_added_to) continue;
-    if (i == SCRIPTS) {
-      vsi_buffer_append_char(to, ' ');
-      put_client(to, csp->client);
-    }
-    put_more(to, csp, name);
-    if (i == SCRIPTS && csp->client_needs_eval) vsi_buffer_append_str(to, "'unsafe-eval' ");
-    if (!is_inline_allowed(csp, name)) vsi_buffer_printf(to, "'nonce-%s' ", nonce);
-    to->len -= !to->error; /* the trailing blank */
-  }
-  if (csp->trusted_types && !is_set(csp, "require-trusted-types-for"))
-    vsi_buffer_append_str(to, "; require-trusted-types-for 'script'");
-  if (csp->trusted_types && !is_set(csp, "trusted-types")) vsi_buffer_append_str(to, "; trusted-types datastar");
-  directive one;
-  for (const char *at = csp->directives; next_directive(&at, &one);)
-    if (!vsi_is_word(one.name, own[SCRIPTS].name) && !vsi_is_word(one.name, own[STYLES].name))
-      put_directive(to, one.name, one.sources);
+/* Append a policy, with the placeholder of the nonce. */
+static void put_policy(vsi_buffer *to, const vestry_csp *csp) {
+  vsi_buffer client;
+  vsi_buffer_init(&client, to->host);
+  if (*csp->client == '/')
+    vsi_buffer_append_str(&client, " 'self'");
+  else if (strcmp(csp->client, VESTRY_CSP_NO_CLIENT) != 0) /* a source has neither query nor fragment */
+    vsi_buffer_printf(&client, " %.*s", (int)strcspn(csp->client, "?#"), csp->client);
+  if (csp->client_needs_eval) vsi_buffer_append_str(&client, " 'unsafe-eval'");
+  put_with(to, csp->policy, CLIENT, (vestry_slice){client.data, client.len});
+  if (csp->trusted_types) vsi_buffer_append_str(to, "; require-trusted-types-for 'script'; trusted-types datastar");
+  vsi_buffer_append_char(to, '\0');
+  if (client.error) to->error = client.error;
+  vsi_buffer_finish(&client);
 }
 
 /* ---- the policy of a reply --------------------------------------------------------------------------------------- */
@@ -169,7 +88,7 @@ static vestry_err put(vestry_reply *reply, const vestry_csp *given) {
   char nonce[NONCE_BYTES];
   vestry_csp csp = given ? *given : (vestry_csp){0};
   if (!csp.client) csp.client = VESTRY_DATASTAR_CDN_URL;
-  if (!csp.directives) csp.directives = "";
+  if (!csp.policy) csp.policy = VESTRY_CSP_POLICY;
   const char *fault = fault_of(&csp);
   if (fault) return refuse(reply, fault);
   vestry_err error = VESTRY_OK;
@@ -180,12 +99,11 @@ static vestry_err put(vestry_reply *reply, const vestry_csp *given) {
   if (error) return error;
   vsi_buffer text;
   vsi_buffer_init(&text, reply->host);
-  put_policy(&text, &csp, nonce);
-  policy *made = text.error ? NULL : vsi_alloc(reply->host, sizeof *made + text.len + 1);
+  put_policy(&text, &csp);
+  policy *made = text.error ? NULL : vsi_alloc(reply->host, sizeof *made + text.len);
   if (made) {
     memcpy(made->nonce, nonce, sizeof nonce);
-    memcpy(made->value, text.data, text.len);
-    made->value[text.len] = '\0';
+    memcpy(made->text, text.data, text.len);
     vsi_free(reply->host, reply->document.state);
     reply->document.state = made;
   }
@@ -199,11 +117,18 @@ static vestry_err add_missing(vestry_reply *reply, const char *name, const char 
   return vsi_reply_header_find(reply, name) ? VESTRY_OK : vestry_reply_header(reply, name, value);
 }
 
-/* Remove the nonce from the policy of a response that is not a document, so that caches can store the response. */
-static void cut_nonces(char *value, const char *nonce) {
-  char source[sizeof " 'nonce-'" + NONCE_BYTES];
-  size_t len = (size_t)snprintf(source, sizeof source, " 'nonce-%s'", nonce);
-  for (char *at = value; (at = strstr(at, source)) != NULL;) memmove(at, at + len, strlen(at + len) + 1);
+/* Add the header. A response that is not a document has no nonce, so that caches can store it. */
+static vestry_err add_policy(vestry_reply *reply, bool has_nonce) {
+  char source[sizeof " 'nonce-'" + NONCE_BYTES] = "";
+  const policy *csp = csp_of(reply);
+  vsi_buffer value;
+  if (has_nonce) snprintf(source, sizeof source, " 'nonce-%s'", csp->nonce);
+  vsi_buffer_init(&value, reply->host);
+  put_with(&value, csp->text, NONCE, (vestry_slice){source, strlen(source)});
+  vsi_buffer_append_char(&value, '\0');
+  vestry_err error = value.error ? VESTRY_NO_MEMORY : vestry_reply_header(reply, header, value.data);
+  vsi_buffer_finish(&value);
+  return error;
 }
 
 static bool is_html(const vestry_reply *reply) {
@@ -249,7 +174,6 @@ static vestry_err put_nonce(vestry_reply *reply) {
  * not cached. Called directly before the reply is answered. Does nothing for a response to the Datastar client.
  * OK | INVALID (the body has a Content-Encoding; logged) | IO | NO_MEMORY */
 static vestry_err apply(const vestry_request *req, vestry_reply *reply, int status, bool has_body) {
-  policy *csp = csp_of(reply);
   if (reply->document.error) return reply->document.error; /* a handler that ignored the error of vestry_reply_csp */
   if (req->is_datastar || status == 304) return VESTRY_OK; /* 304: the cached document has its own policy */
   vestry_err error = VESTRY_OK;
@@ -257,11 +181,8 @@ static vestry_err apply(const vestry_request *req, vestry_reply *reply, int stat
   if (is_document && vsi_reply_header_find(reply, "Content-Encoding"))
     return vsi_reply_refuse(reply, VESTRY_INVALID,
                             "cannot insert a nonce into a document that is already encoded (Content-Encoding)");
-  if (is_document)
-    error = put_nonce(reply);
-  else
-    cut_nonces(csp->value, csp->nonce);
-  if (!error) error = vestry_reply_header(reply, header, csp->value);
+  if (is_document) error = put_nonce(reply);
+  if (!error) error = add_policy(reply, is_document);
   if (!error) error = add_missing(reply, "X-Content-Type-Options", "nosniff");
   if (!error) error = add_missing(reply, "Referrer-Policy", "same-origin");
   return error;
