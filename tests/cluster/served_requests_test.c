@@ -18,10 +18,12 @@ static struct {
 static void feed_one(void) {
   vestry_cluster *cluster = feed.at->cluster;
   vsi_peer *peer = cluster->peers[0];
-  const vsi_wire_request ask = {.id = 1, .name = {{NULL, 0}, {"\1\2", 2}}, .effects = {"[]", 2}};
   vsi_buffer body;
   vsi_buffer_init(&body, cluster->host);
-  vsi_wire_put_request(&body, &ask);
+  vsi_wire_put(&body, 1, 8);
+  vsi_wire_put_name(&body, (vsi_wire_name){{NULL, 0}, {"\1\2", 2}});
+  vsi_wire_put(&body, 2, 4);
+  vsi_buffer_append_str(&body, "[]");
   vsi_served_take(cluster, peer,
                   &(vsi_wire_message){.kind = VSI_WIRE_REQUEST,
                                       .from = peer->id,

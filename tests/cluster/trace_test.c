@@ -89,8 +89,7 @@ HOST_CASE(message_without_its_announced_trace_is_malformed) {
     vsi_wire_message message = {.kind = VSI_WIRE_REFRESH, .flags = VSI_WIRE_TRACED, .epoch = 1}, opened;
     vsi_wire_begin(&buffer, &th->host);
     for (size_t i = 0; i < len; i++) vsi_wire_put(&buffer, i, 1);
-    vsi_wire_end(&buffer);
-    vsi_wire_seal(&buffer, key, &message);
+    assert_int_equal(vsi_wire_seal(&buffer, key, &message), VESTRY_OK);
     vestry_err error = vsi_wire_open(buffer.data, buffer.len, key, &opened);
     assert_int_equal(error, len < VSI_WIRE_TRACE ? VESTRY_MALFORMED : VESTRY_OK);
     if (!error) assert_int_equal(opened.len, len - VSI_WIRE_TRACE);
@@ -98,8 +97,7 @@ HOST_CASE(message_without_its_announced_trace_is_malformed) {
     vsi_wire_begin(&buffer, &th->host);
     for (size_t i = 0; i < len; i++) vsi_wire_put(&buffer, i, 1);
     message.flags = vsi_wire_put_trace(&buffer, len % 2 ? &trace : NULL);
-    vsi_wire_end(&buffer);
-    vsi_wire_seal(&buffer, key, &message);
+    assert_int_equal(vsi_wire_seal(&buffer, key, &message), VESTRY_OK);
     assert_int_equal(vsi_wire_open(buffer.data, buffer.len, key, &opened), VESTRY_OK);
     assert_int_equal(opened.len, len);
     assert_int_equal(opened.is_traced, len % 2);

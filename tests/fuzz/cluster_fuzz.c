@@ -61,7 +61,6 @@ static void say(vestry_cluster *cluster, const uint8_t *head, const uint8_t *bod
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, &host);
   vsi_buffer_append(&buffer, body, len);
-  vsi_wire_end(&buffer);
   require(!buffer.error);
   const vsi_wire_message message = {
       .kind = (uint8_t)(head[0] % (VSI_WIRE_KINDS + 1)),
@@ -73,7 +72,7 @@ static void say(vestry_cluster *cluster, const uint8_t *head, const uint8_t *bod
       .turn = head[3] & 4 ? turn : ++turn, /* it may repeat a number */
   };
   prove(cluster, &message, head[3] & 8);
-  vsi_wire_seal(&buffer, cluster->seal_key, &message);
+  require(!vsi_wire_seal(&buffer, cluster->seal_key, &message));
   vsi_cluster_received(cluster->own_subject, buffer.data, buffer.len, cluster);
   vsi_wire_message read;
   buffer.data[buffer.len - 1] ^= 1;

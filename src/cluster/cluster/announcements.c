@@ -69,7 +69,6 @@ void vsi_announcements_drop(vestry_cluster *cluster) {
 
 /* Let a complete message wait, and take over its buffer. */
 static void put(vestry_cluster *cluster, vsi_wire_kind kind, uint8_t flags, vsi_buffer *buffer) {
-  vsi_wire_end(buffer);
   struct vsi_announcement *made = buffer->error ? NULL : vsi_alloc(cluster->host, sizeof *made);
   if (made) {
     *made = (struct vsi_announcement){.kind = kind, .flags = flags, .message = *buffer};
@@ -101,7 +100,7 @@ static vestry_err send_one(vestry_cluster *cluster, struct vsi_announcement *one
   vsi_announcements *own = &cluster->announcements;
   vestry_err error = VESTRY_OK;
   if (!(one->flags & VSI_WIRE_LISTED) && !own->is_sent_to_all)
-    error = vsi_message_send_to_all(cluster, &one->message, one->kind, one->flags, false);
+    error = vsi_message_send(cluster, NULL, &one->message, one->kind, one->flags, false);
   own->is_sent_to_all |= !error;
   return error ? error : send_to_listed(cluster, one);
 }
@@ -319,13 +318,9 @@ static void announce_refreshes(vestry_cluster *cluster) {
   vsi_wire_begin(&buffer, cluster->host);
   if (!cluster->refreshes_all) vsi_buffer_append(&buffer, waiting->data, waiting->len);
   uint8_t flags = vsi_wire_put_trace(&buffer, cluster->refreshes_trace.is_sampled ? &cluster->refreshes_trace : NULL);
-  vsi_wire_end(&buffer);
-  bool is_too_large = vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_REFRESH, flags, true) == VESTRY_TOO_LARGE;
+  bool is_too_large = vsi_message_send(cluster, NULL, &buffer, VSI_WIRE_REFRESH, flags, true) == VESTRY_TOO_LARGE;
   vsi_buffer_finish(&buffer);
-  vsi_wire_begin(&buffer, cluster->host); /* empty: every page */
-  vsi_wire_end(&buffer);
-  if (is_too_large) (void)vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_REFRESH, 0, true);
-  vsi_buffer_finish(&buffer);
+  if (is_too_large) (void)vsi_message_send_bare(cluster, NULL, VSI_WIRE_REFRESH, true); /* every page */
   vsi_buffer_clear(waiting);
   cluster->refreshes_all = false;
   cluster->refreshes_trace.is_sampled = false;
@@ -337,11 +332,12 @@ static void announce_refreshes(vestry_cluster *cluster) {
  * can get it and its sender gets the error. */
 static vestry_err send_event(vestry_cluster *cluster, const vsi_bits *to, uint64_t hash, const vestry_scoped_key *name,
                              vestry_event *event) {
-  vestry_slice bytes = vestry_event_bytes(event);
+  const vestry_slice bytes = vestry_event_bytes(event), state = vsi_event_state(event);
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put_name(&buffer, vsi_cluster_name_of(name));
-  vsi_wire_put_state(&buffer, vsi_event_state(event));
+  vsi_wire_put(&buffer, state.len, 1); /* at most VSI_STATE_MAX_BYTES */
+  vsi_buffer_append(&buffer, state.data, state.len);
   const vestry_trace *trace = vsi_trace_carried(cluster->host);
   size_t len = buffer.len + bytes.len + (trace ? VSI_WIRE_TRACE : 0) + VSI_WIRE_SEAL;
   vestry_err error = VESTRY_TOO_LARGE;
@@ -349,7 +345,6 @@ static vestry_err send_event(vestry_cluster *cluster, const vsi_bits *to, uint64
     vsi_recent_note(cluster, hash, to);
     vsi_buffer_append(&buffer, bytes.data, bytes.len);
     uint8_t flags = vsi_wire_put_trace(&buffer, trace);
-    vsi_wire_end(&buffer);
     error = vsi_message_send_each(cluster, to, &buffer, VSI_WIRE_EVENT, flags, true);
   }
   vsi_buffer_finish(&buffer);
@@ -404,17 +399,22 @@ bool vsi_announcement_counts(vestry_cluster *cluster, vsi_peer *peer, const vsi_
   return false;
 }
 
+/* Copy bytes as a text. false: they are none, or contain a NUL. */
+static bool copy_text(vestry_slice bytes, char *to) {
+  if (!bytes.data || memchr(bytes.data, 0, bytes.len)) return false;
+  memcpy(to, bytes.data, bytes.len);
+  to[bytes.len] = '\0';
+  return true;
+}
+
 /* Read and apply one change. false: it is malformed, or memory is missing. */
 static bool take_one(vestry_cluster *cluster, vsi_peer *peer, const char *name, vsi_wire_reader *reader) {
   char user[VSI_PRESENCE_WHO_MAX + 1];
   vsi_presence_update update = {.presence = name, .user = user, .is_here = vsi_wire_number(reader, 1) == 1};
-  size_t len = vsi_wire_number(reader, 1);
-  update.place.len = vsi_wire_number(reader, 2);
-  const unsigned char *bytes = vsi_wire_bytes(reader, len);
-  update.place.data = vsi_wire_bytes(reader, update.place.len);
-  if (reader->has_failed || memchr(bytes, 0, len)) return false;
-  memcpy(user, bytes, len);
-  user[len] = '\0';
+  const size_t len = vsi_wire_number(reader, 1), place_len = vsi_wire_number(reader, 2);
+  const bool is_text = copy_text(vsi_wire_bytes(reader, len), user);
+  update.place = vsi_wire_bytes(reader, place_len);
+  if (reader->has_failed || !is_text) return false;
   uint64_t hash = vsi_presence_update_hash(&update);
   peer->present_count += update.is_here ? 1 : UINT64_MAX;
   peer->present_sum += update.is_here ? hash : -hash;
@@ -429,14 +429,8 @@ void vsi_presences_of_node_take(vestry_cluster *cluster, vsi_peer *peer, const v
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   if (!reader.left) return;
   char name[VSI_PRESENCE_NAME_MAX + 1];
-  size_t len = vsi_wire_number(&reader, 1);
-  const unsigned char *bytes = vsi_wire_bytes(&reader, len);
-  bool is_well = bytes && len && len <= VSI_PRESENCE_NAME_MAX && !memchr(bytes, 0, len);
-  if (is_well) {
-    memcpy(name, bytes, len);
-    name[len] = '\0';
-  }
+  const vestry_slice bytes = vsi_wire_bytes(&reader, vsi_wire_number(&reader, 1));
+  bool is_well = bytes.len && bytes.len <= VSI_PRESENCE_NAME_MAX && copy_text(bytes, name);
   while (is_well && reader.left) is_well = take_one(cluster, peer, name, &reader);
-  if (is_well) return;
-  vsi_peer_must_sync(peer);
+  if (!is_well) vsi_peer_must_sync(peer);
 }

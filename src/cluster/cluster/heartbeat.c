@@ -30,9 +30,8 @@ void vsi_heartbeat_send(vestry_cluster *cluster) {
   vsi_wire_put(&buffer, count + present_count, 8);
   vsi_wire_put(&buffer, sum + present_sum, 8);
   vsi_wire_put(&buffer, vsi_keys_clock_at(&cluster->keys, vsi_now_ns(cluster->host)), 8);
-  vsi_wire_end(&buffer);
   const uint8_t flags = vsi_members_own_flags(cluster) | (vsi_announcements_wait(cluster) ? VSI_WIRE_MORE : 0);
-  (void)vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_HEARTBEAT, flags, false);
+  (void)vsi_message_send(cluster, NULL, &buffer, VSI_WIRE_HEARTBEAT, flags, false);
   vsi_buffer_finish(&buffer);
 }
 
@@ -147,8 +146,7 @@ static bool read_meeting(const vestry_cluster *cluster, const vsi_wire_message *
   ret->begun_ns = now_ns > age_ns ? now_ns - age_ns : 0;
   ret->clock_ms = vsi_wire_number(&reader, 8);
   ret->all_seq = vsi_wire_number(&reader, 8);
-  ret->name.len = reader.left;
-  ret->name.data = vsi_wire_bytes(&reader, reader.left);
+  ret->name = vsi_wire_bytes(&reader, reader.left);
   return !reader.has_failed && ret->name.len && ret->name.len <= VESTRY_NODE_MAX_BYTES &&
          !memchr(ret->name.data, 0, ret->name.len);
 }
@@ -187,7 +185,6 @@ static void send(vestry_cluster *cluster, const vsi_wire_message *to, bool reque
   vsi_wire_put(&buffer, vsi_keys_clock_at(&cluster->keys, vsi_now_ns(cluster->host)), 8);
   vsi_wire_put(&buffer, cluster->all_seq, 8);
   vsi_buffer_append(&buffer, cluster->name, strlen(cluster->name));
-  vsi_wire_end(&buffer);
   flags |= vsi_members_own_flags(cluster) | (vsi_members_is_accepted(cluster) ? VSI_WIRE_ACCEPTED : 0);
   const vsi_wire_message message = {.kind = VSI_WIRE_HANDSHAKE, .flags = flags, .to = to->epoch};
   (void)vsi_message_post(cluster, subject, &buffer, message); /* a lost one is repeated at the next heartbeat */

@@ -382,7 +382,6 @@ void vsi_members_send_goodbye(vestry_cluster *cluster) {
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put(&buffer, cluster->all_seq, 8);
-  vsi_wire_end(&buffer);
   (void)vsi_message_send_each(cluster, &cluster->alive, &buffer, VSI_WIRE_GOODBYE, 0, false);
   vsi_buffer_finish(&buffer);
   cluster->has_left = true;

@@ -48,39 +48,31 @@ size_t vsi_message_room(const vestry_cluster *cluster, size_t bytes) {
 
 vestry_err vsi_message_post(vestry_cluster *cluster, const char *subject, vsi_buffer *buffer,
                             vsi_wire_message message) {
-  if (buffer->error) return buffer->error;
   if (cluster->has_left || cluster->is_refused) return VESTRY_IO;
   message.from = cluster->id;
   message.epoch = cluster->epoch;
   message.turn = ++cluster->turn;
-  vsi_wire_seal(buffer, cluster->seal_key, &message);
+  vestry_err error = vsi_wire_seal(buffer, cluster->seal_key, &message);
+  if (error) return error;
   cluster->has_unflushed = true;
   VSI_PROBE3(broker_out, subject, buffer->len, message.kind);
-  return cluster->broker.ops->publish(cluster->broker.broker, subject, buffer->data, buffer->len);
-}
-
-/* Send a message of a series of numbers; *seq: the last number of the series. to: epoch of the receiver; 0: all. */
-static vestry_err send_numbered(vestry_cluster *cluster, const char *subject, uint64_t to, uint64_t *seq,
-                                vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags, bool gap_on_failure) {
-  const uint64_t before = *seq;
-  if (vsi_wire_is_numbered(kind)) ++*seq;
-  const vsi_wire_message message = {.kind = (uint8_t)kind, .flags = flags, .to = to, .seq = *seq};
-  vestry_err error = vsi_message_post(cluster, subject, buffer, message);
-  if (error && (!gap_on_failure || error == VESTRY_TOO_LARGE)) *seq = before;
-  cluster->stats.sent_count += !error;
-  cluster->stats.send_failed_count += error != VESTRY_OK;
+  error = cluster->broker.ops->publish(cluster->broker.broker, subject, buffer->data, buffer->len);
+  buffer->len -= VSI_WIRE_SEAL;
   return error;
 }
 
 vestry_err vsi_message_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind,
                             uint8_t flags, bool gap_on_failure) {
-  peer->has_news |= vsi_wire_is_numbered(kind);
-  return send_numbered(cluster, peer->subject, peer->epoch, &peer->out_seq, buffer, kind, flags, gap_on_failure);
-}
-
-vestry_err vsi_message_send_to_all(vestry_cluster *cluster, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags,
-                                   bool gap_on_failure) {
-  return send_numbered(cluster, cluster->all_subject, 0, &cluster->all_seq, buffer, kind, flags, gap_on_failure);
+  uint64_t *seq = peer ? &peer->out_seq : &cluster->all_seq;
+  const uint64_t before = *seq;
+  if (vsi_wire_is_numbered(kind)) ++*seq;
+  if (peer) peer->has_news |= vsi_wire_is_numbered(kind);
+  const vsi_wire_message message = {.kind = (uint8_t)kind, .flags = flags, .to = peer ? peer->epoch : 0, .seq = *seq};
+  vestry_err error = vsi_message_post(cluster, peer ? peer->subject : cluster->all_subject, buffer, message);
+  if (error && (!gap_on_failure || error == VESTRY_TOO_LARGE)) *seq = before;
+  cluster->stats.sent_count += !error;
+  cluster->stats.send_failed_count += error != VESTRY_OK;
+  return error;
 }
 
 vestry_err vsi_message_send_each(vestry_cluster *cluster, const vsi_bits *to, vsi_buffer *buffer, vsi_wire_kind kind,
@@ -97,7 +89,6 @@ vestry_err vsi_message_send_each(vestry_cluster *cluster, const vsi_bits *to, vs
 vestry_err vsi_message_send_bare(vestry_cluster *cluster, vsi_peer *peer, vsi_wire_kind kind, bool gap_on_failure) {
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
-  vsi_wire_end(&buffer);
   vestry_err error = vsi_message_send(cluster, peer, &buffer, kind, 0, gap_on_failure);
   vsi_buffer_finish(&buffer);
   return error;

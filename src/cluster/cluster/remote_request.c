@@ -256,10 +256,9 @@ static void send_some_questions(vestry_cluster *cluster, vsi_remote_request **do
   const vsi_ring *at = cluster->questions.next;
   for (; at != &cluster->questions && count < most; at = at->next, count++)
     vsi_wire_put(&buffer, VSI_RING_OWNER(at, vsi_line, by_question)->in.hash, 8);
-  vsi_wire_end(&buffer);
   const vsi_bits alive = cluster->alive;
   vestry_err error = VESTRY_OK;
-  if (!vsi_bits_is_empty(&alive)) error = vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_QUESTION, 0, false);
+  if (!vsi_bits_is_empty(&alive)) error = vsi_message_send(cluster, NULL, &buffer, VSI_WIRE_QUESTION, 0, false);
   vsi_buffer_finish(&buffer);
   for (; count; count--)
     note_question(cluster, VSI_RING_OWNER(cluster->questions.next, vsi_line, by_question), &alive, error, done);
@@ -361,15 +360,12 @@ static vestry_err write_request(vsi_remote_request *request, const vestry_scoped
   char *effects_text = vsi_json_dump(effects), *data_text = has_data ? vsi_json_dump(data) : NULL;
   vestry_err error = effects_text && (data_text || !has_data) ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
-    const vsi_wire_request contents = {
-        .id = request->id,
-        .name = vsi_cluster_name_of(key),
-        .effects = {effects_text, strlen(effects_text)},
-        .data = {data_text, data_text ? strlen(data_text) : 0},
-    };
-    vsi_wire_put_request(&request->message, &contents);
+    vsi_wire_put(&request->message, request->id, 8);
+    vsi_wire_put_name(&request->message, vsi_cluster_name_of(key));
+    vsi_wire_put(&request->message, strlen(effects_text), 4);
+    vsi_buffer_append_str(&request->message, effects_text);
+    if (data_text) vsi_buffer_append_str(&request->message, data_text);
     request->flags |= vsi_wire_put_trace(&request->message, request->is_followed ? &request->span.trace : NULL);
-    vsi_wire_end(&request->message);
     error = request->message.error;
   }
   json_free_t free_json;
@@ -606,10 +602,9 @@ vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_scope scope, c
   vsi_wire_put_name(&buffer, vsi_cluster_name_of(name.key));
   vsi_buffer_append(&buffer, data, len);
   uint8_t flags = vsi_wire_put_trace(&buffer, vsi_trace_carried(cluster->host));
-  vsi_wire_end(&buffer);
   vsi_cluster_lock(cluster);
   if (!vsi_bits_is_empty(&cluster->alive))
-    error = vsi_message_send_to_all(cluster, &buffer, VSI_WIRE_PUBLISH, flags, true);
+    error = vsi_message_send(cluster, NULL, &buffer, VSI_WIRE_PUBLISH, flags, true);
   vsi_cluster_unlock(cluster);
   vsi_buffer_finish(&buffer);
   vestry_err here = vsi_publish_here(cluster->v, name.key, data, len);

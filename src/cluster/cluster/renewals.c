@@ -54,27 +54,18 @@ static bool waits(const vsi_renewals *renewals, const unsigned char *lease) {
   return at < renewals->count;
 }
 
-/* Append leases of a node's streams, from *ret_at on, at most `most`; *ret_at: position of the next search. */
-static void put_some(vsi_buffer *buffer, const vsi_renewals *renewals, uint64_t node, size_t most, size_t *ret_at) {
-  for (size_t count = 0; count < most && *ret_at < renewals->count; ++*ret_at) {
-    const vsi_renewal *one = &renewals->all[*ret_at];
-    if (one->node != node) continue;
-    vsi_buffer_append(buffer, one->lease, VSI_LEASE_BYTES);
-    count++;
-  }
-}
-
+/* Send the leases of a node's streams, in as many messages as they need. */
 static void send_to(vestry_cluster *cluster, vsi_peer *peer) {
   const vsi_renewals *renewals = &cluster->renewals;
-  const size_t room = vsi_message_room(cluster, SIZE_MAX) / VSI_LEASE_BYTES, most = room ? room : 1;
+  const size_t room = vsi_message_room(cluster, SIZE_MAX), most = room > VSI_LEASE_BYTES ? room : VSI_LEASE_BYTES;
   for (size_t at = 0; at < renewals->count;) {
     vsi_buffer buffer;
     vsi_wire_begin(&buffer, cluster->host);
-    size_t empty = buffer.len;
-    put_some(&buffer, renewals, peer->id, most, &at);
-    bool has_some = buffer.len > empty;
-    vsi_wire_end(&buffer);
-    if (has_some) (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_RENEW, 0, false); /* lost: tabs renew again */
+    const size_t empty = buffer.len;
+    for (; at < renewals->count && buffer.len - empty + VSI_LEASE_BYTES <= most; at++)
+      if (renewals->all[at].node == peer->id) vsi_buffer_append(&buffer, renewals->all[at].lease, VSI_LEASE_BYTES);
+    if (buffer.len > empty)
+      (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_RENEW, 0, false); /* lost: tabs renew again */
     vsi_buffer_finish(&buffer);
   }
 }

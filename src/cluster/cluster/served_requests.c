@@ -65,7 +65,6 @@ static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_
   vsi_wire_put(&buffer, id, 8);
   vsi_wire_put(&buffer, error, 1);
   vsi_wire_put(&buffer, count, 4);
-  vsi_wire_end(&buffer);
   (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_ANSWER, 0, false); /* lost: the other node gets TIMEOUT */
   vsi_buffer_finish(&buffer);
 }
@@ -79,7 +78,6 @@ void vsi_served_question(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire
     const uint64_t hash = vsi_wire_number(&reader, 8) & ~VSI_WIRE_HELD_BIT;
     vsi_wire_put(&buffer, hash | (vsi_keys_are_here(&cluster->keys, hash) ? VSI_WIRE_HELD_BIT : 0), 8);
   }
-  vsi_wire_end(&buffer);
   (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_HELD, 0, false); /* lost: the other node gets TIMEOUT */
   vsi_buffer_finish(&buffer);
 }
@@ -192,17 +190,17 @@ static vestry_err read_effects(const vestry_cluster *cluster, vestry_slice text,
   return VESTRY_INVALID;
 }
 
-/* Perform a REQUEST: dispatch its effects to the streams of this node. */
-static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_request *request, bool is_fail_fast,
-                           uint32_t *ret_count) {
+/* Dispatch effects of a REQUEST to the streams of this node. effects_text, data_text: JSON; data_text may be empty. */
+static vestry_err dispatch(vestry_cluster *cluster, vsi_wire_name name, vestry_slice effects_text,
+                           vestry_slice data_text, bool is_fail_fast, uint32_t *ret_count) {
   vsi_scoped_key key;
   json_t *effects = NULL, *data = NULL;
-  vestry_err error = vsi_cluster_pack(cluster, request->name, &key);
+  vestry_err error = vsi_cluster_pack(cluster, name, &key);
   if (error) return error;
   error = vsi_targets_count(vestry_parts_of(cluster->v)->store, key.key, ret_count);
-  if (!error) error = read_effects(cluster, request->effects, &effects);
-  if (!error && request->data.len) data = vsi_json_load(request->data.data, request->data.len, JSON_ALLOW_NUL, NULL);
-  if (!error && request->data.len && !json_is_object(data)) error = VESTRY_INVALID;
+  if (!error) error = read_effects(cluster, effects_text, &effects);
+  if (!error && data_text.len) data = vsi_json_load(data_text.data, data_text.len, JSON_ALLOW_NUL, NULL);
+  if (!error && data_text.len && !json_is_object(data)) error = VESTRY_INVALID;
   const vestry_dispatch_options options = {.data = data, .fail_fast = is_fail_fast};
   if (!error)
     error =
@@ -214,11 +212,14 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_request *requ
 }
 
 static void do_request(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more) {
-  vsi_wire_request request;
   uint32_t count = 0;
-  if (vsi_wire_read_request(message->body, message->len, &request)) return;
-  vestry_err error = dispatch(cluster, &request, message->flags & VSI_WIRE_FAIL_FAST, &count);
-  answer_to(cluster, message, has_more, request.id, error, count);
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  const uint64_t id = vsi_wire_number(&reader, 8);
+  const vsi_wire_name name = vsi_wire_read_name(&reader);
+  const vestry_slice effects = vsi_wire_bytes(&reader, vsi_wire_number(&reader, 4)), data = {reader.at, reader.left};
+  if (reader.has_failed) return;
+  vestry_err error = dispatch(cluster, name, effects, data, message->flags & VSI_WIRE_FAIL_FAST, &count);
+  answer_to(cluster, message, has_more, id, error, count);
 }
 
 /* Write an event that was made on another node. */
@@ -229,7 +230,7 @@ static void layout_bytes(vsi_writer *writer, const void *ctx) {
 
 static vestry_err do_event(vestry_cluster *cluster, const vestry_scoped_key *channel, vsi_wire_reader *reader) {
   vestry_event *event;
-  const vestry_slice state = vsi_wire_read_state(reader), bytes = {reader->at, reader->left};
+  const vestry_slice state = vsi_wire_bytes(reader, vsi_wire_number(reader, 1)), bytes = {reader->at, reader->left};
   const char *text = bytes.data;
   if (reader->has_failed || bytes.len < 3 || text[bytes.len - 1] != '\n' || text[bytes.len - 2] != '\n')
     return VESTRY_MALFORMED;
@@ -245,13 +246,12 @@ static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
   if (!reader->left) vsi_pages_refresh(cluster->pages, NULL, 0);
   while (reader->left) {
     const uint64_t len_and_kind = vsi_wire_number(reader, 2);
-    const size_t len = len_and_kind & ~(uint64_t)VSI_WIRE_REPORT;
-    const char *topic = (const char *)vsi_wire_bytes(reader, len);
-    if (!topic || !len || len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_MALFORMED;
+    const vestry_slice topic = vsi_wire_bytes(reader, len_and_kind & ~(uint64_t)VSI_WIRE_REPORT);
+    if (!topic.len || topic.len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_MALFORMED;
     if (len_and_kind & VSI_WIRE_REPORT)
-      vsi_sent_done_elsewhere(cluster->pages, topic, len);
+      vsi_sent_done_elsewhere(cluster->pages, topic.data, topic.len);
     else
-      vsi_pages_refresh(cluster->pages, topic, len);
+      vsi_pages_refresh(cluster->pages, topic.data, topic.len);
   }
   return VESTRY_OK;
 }

@@ -23,10 +23,6 @@ uint8_t vsi_wire_put_trace(vsi_buffer *buffer, const vestry_trace *trace) {
   return VSI_WIRE_TRACED;
 }
 
-void vsi_wire_end(vsi_buffer *buffer) {
-  vsi_buffer_append(buffer, zeroes, VSI_WIRE_SEAL);
-}
-
 static void put_at(unsigned char *at, uint64_t number, unsigned bytes) {
   for (unsigned i = 0; i < bytes; i++) at[i] = (unsigned char)(number >> 8 * i);
 }
@@ -37,9 +33,11 @@ static uint64_t get_at(const unsigned char *at, unsigned bytes) {
   return number;
 }
 
-void vsi_wire_seal(vsi_buffer *buffer, vsi_siphash_key key, const vsi_wire_message *message) {
+vestry_err vsi_wire_seal(vsi_buffer *buffer, vsi_siphash_key key, const vsi_wire_message *message) {
+  const size_t len = buffer->len;
+  vsi_buffer_append(buffer, zeroes, VSI_WIRE_SEAL);
+  if (buffer->error) return buffer->error;
   unsigned char *at = (unsigned char *)buffer->data;
-  size_t len = buffer->len - VSI_WIRE_SEAL;
   at[0] = 'v';
   at[1] = VSI_WIRE_VERSION;
   at[2] = message->kind;
@@ -53,6 +51,7 @@ void vsi_wire_seal(vsi_buffer *buffer, vsi_siphash_key key, const vsi_wire_messa
   vsi_hash_128 seal = vsi_siphash_128_of(key, at, len);
   put_at(at + len, seal.low, 8);
   put_at(at + len + 8, seal.high, 8);
+  return VESTRY_OK;
 }
 
 /* Compares both halves in one operation, so that the time reveals nothing about the seal. */
@@ -107,25 +106,16 @@ void vsi_wire_put(vsi_buffer *buffer, uint64_t number, unsigned bytes) {
   buffer->len += bytes;
 }
 
-const unsigned char *vsi_wire_bytes(vsi_wire_reader *reader, size_t len) {
-  if (reader->has_failed || len > reader->left) {
-    reader->has_failed = true;
-    return NULL;
-  }
-  const unsigned char *at = reader->at;
-  reader->at += len;
-  reader->left -= len;
-  return at;
+vestry_slice vsi_wire_bytes(vsi_wire_reader *reader, size_t len) {
+  if (len > reader->left) *reader = (vsi_wire_reader){.has_failed = true};
+  const vestry_slice bytes = {reader->at, reader->at ? len : 0};
+  if (bytes.len) reader->at += len, reader->left -= len;
+  return bytes;
 }
 
 uint64_t vsi_wire_number(vsi_wire_reader *reader, unsigned bytes) {
-  const unsigned char *at = vsi_wire_bytes(reader, bytes);
-  return at ? get_at(at, bytes) : 0;
-}
-
-static vestry_slice read_slice(vsi_wire_reader *reader, size_t len) {
-  const unsigned char *at = vsi_wire_bytes(reader, len);
-  return (vestry_slice){at, at ? len : 0};
+  const vestry_slice at = vsi_wire_bytes(reader, bytes);
+  return at.len ? get_at(at.data, bytes) : 0;
 }
 
 void vsi_wire_put_name(vsi_buffer *buffer, vsi_wire_name name) {
@@ -137,34 +127,9 @@ void vsi_wire_put_name(vsi_buffer *buffer, vsi_wire_name name) {
 
 vsi_wire_name vsi_wire_read_name(vsi_wire_reader *reader) {
   size_t scope_len = vsi_wire_number(reader, 2), key_len = vsi_wire_number(reader, 2);
-  if (!key_len || scope_len > VESTRY_SCOPE_MAX_BYTES || key_len > VESTRY_KEY_MAX_BYTES) reader->has_failed = true;
-  vsi_wire_name name = {.scope = read_slice(reader, scope_len)};
-  name.key = read_slice(reader, key_len);
+  if (!key_len || scope_len > VESTRY_SCOPE_MAX_BYTES || key_len > VESTRY_KEY_MAX_BYTES)
+    *reader = (vsi_wire_reader){.has_failed = true};
+  vsi_wire_name name = {.scope = vsi_wire_bytes(reader, scope_len)};
+  name.key = vsi_wire_bytes(reader, key_len);
   return name;
-}
-
-void vsi_wire_put_state(vsi_buffer *buffer, vestry_slice state) {
-  vsi_wire_put(buffer, state.len, 1); /* at most VSI_STATE_MAX_BYTES */
-  vsi_buffer_append(buffer, state.data, state.len);
-}
-
-vestry_slice vsi_wire_read_state(vsi_wire_reader *reader) {
-  return read_slice(reader, vsi_wire_number(reader, 1));
-}
-
-void vsi_wire_put_request(vsi_buffer *buffer, const vsi_wire_request *request) {
-  vsi_wire_put(buffer, request->id, 8);
-  vsi_wire_put_name(buffer, request->name);
-  vsi_wire_put(buffer, request->effects.len, 4);
-  vsi_buffer_append(buffer, request->effects.data, request->effects.len);
-  vsi_buffer_append(buffer, request->data.data, request->data.len);
-}
-
-vestry_err vsi_wire_read_request(const void *body, size_t len, vsi_wire_request *ret_request) {
-  vsi_wire_reader reader = vsi_wire_read(body, len);
-  ret_request->id = vsi_wire_number(&reader, 8);
-  ret_request->name = vsi_wire_read_name(&reader);
-  ret_request->effects = read_slice(&reader, vsi_wire_number(&reader, 4));
-  ret_request->data = read_slice(&reader, reader.left);
-  return reader.has_failed ? VESTRY_MALFORMED : VESTRY_OK;
 }

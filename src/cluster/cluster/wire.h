@@ -83,11 +83,9 @@ typedef struct vsi_wire_message {
 void vsi_wire_begin(vsi_buffer *buffer, const vestry_host *host);
 /* Append the trace after a complete body; NULL: none. Returns the flag TRACED, or 0. */
 uint8_t vsi_wire_put_trace(vsi_buffer *buffer, const vestry_trace *trace);
-/* Reserve room for the seal, after the body and the trace. */
-void vsi_wire_end(vsi_buffer *buffer);
-/* Write the head and the seal; can be repeated for another receiver. The buffer must have no error; body and len of the
- * message are ignored. */
-void vsi_wire_seal(vsi_buffer *buffer, vsi_siphash_key key, const vsi_wire_message *message);
+/* Write the head, and append the seal. If the seal is removed again, this can be repeated for another receiver. body
+ * and len of the message are ignored. OK | the buffer's error */
+vestry_err vsi_wire_seal(vsi_buffer *buffer, vsi_siphash_key key, const vsi_wire_message *message);
 
 /* Verify and read a message. OK | MALFORMED */
 vestry_err vsi_wire_open(const void *data, size_t len, vsi_siphash_key key, vsi_wire_message *ret_message);
@@ -97,7 +95,7 @@ uint8_t vsi_wire_other_version(const void *data, size_t len, vsi_siphash_key key
 
 void vsi_wire_put(vsi_buffer *buffer, uint64_t number, unsigned bytes);
 
-/* Reads one value after the other. After a failure it returns zeroes and NULL only. */
+/* Reads one value after the other. After a failure it returns zeroes and empty slices only, and nothing is left. */
 typedef struct vsi_wire_reader {
   const unsigned char *at;
   size_t left;
@@ -108,8 +106,8 @@ static inline vsi_wire_reader vsi_wire_read(const void *data, size_t len) {
   return (vsi_wire_reader){data, len, false};
 }
 uint64_t vsi_wire_number(vsi_wire_reader *reader, unsigned bytes);
-/* Read len bytes. NULL: fewer are left. */
-const unsigned char *vsi_wire_bytes(vsi_wire_reader *reader, size_t len);
+/* Read len bytes. Fails if fewer are left. */
+vestry_slice vsi_wire_bytes(vsi_wire_reader *reader, size_t len);
 
 /* Name of a stream's key or of a channel: a scope and an encoded key. */
 typedef struct vsi_wire_name {
@@ -117,20 +115,5 @@ typedef struct vsi_wire_name {
 } vsi_wire_name;
 void vsi_wire_put_name(vsi_buffer *buffer, vsi_wire_name name);
 vsi_wire_name vsi_wire_read_name(vsi_wire_reader *reader);
-
-/* Write and read the name of the state that an EVENT shows, in front of its bytes, so that it supersedes waiting events
- * like a local one. len 0: none. */
-void vsi_wire_put_state(vsi_buffer *buffer, vestry_slice state);
-vestry_slice vsi_wire_read_state(vsi_wire_reader *reader);
-
-/* Contents of a REQUEST. */
-typedef struct vsi_wire_request {
-  uint64_t id;
-  vsi_wire_name name;
-  vestry_slice effects, data; /* JSON; data len 0: none */
-} vsi_wire_request;
-void vsi_wire_put_request(vsi_buffer *buffer, const vsi_wire_request *request);
-/* Read a REQUEST. OK | MALFORMED */
-vestry_err vsi_wire_read_request(const void *body, size_t len, vsi_wire_request *ret_request);
 
 #endif
