@@ -41,7 +41,6 @@
   INNERMOST(CHANNELS, "vsi_channels.lock", "channel/channels.c: lock")                                                 \
   INNERMOST(HISTORIES, "vsi_histories.lock", "app/history/histories.c: lock")                                          \
   INNERMOST(CODINGS, "vsi_codings.lock", "coding/coding.h: lock")                                                      \
-  INNERMOST(LOGINS, "vsi_sessions.under_way_lock", "app/session/table.h: under_way_lock")                              \
   INNERMOST(ONCE, "vsi_once_table.lock", "app/guard/once_table.h: lock")                                               \
   INNERMOST(BUCKETS, "a lock of a rate's buckets", "app/guard/rate.c: lock")                                           \
   INNERMOST(UPLOAD_PLACES, "vsi_upload_places.lock", "app/upload/place.h: lock")                                       \

@@ -57,7 +57,7 @@ typedef struct vestry_session_storage_ops {
   vestry_err (*load)(void *ctx, const char *hash, vestry_session_record *ret_record);
   /** Remove a session, if it exists. OK | any error, which the log-out returns; the removal is repeated. At most
    *  max_count failed removals are kept for this; beyond that, the oldest removal of the user with the most is dropped.
-   *  If a removal is dropped, or the process ends before it succeeds, the session may be valid again after a restart.
+   *  If a removal is dropped, or the process ends before it succeeds, the session may be valid again.
    *  The log has one warning when removals begin to fail, and their number when they succeed again. */
   vestry_err (*remove)(void *ctx, const char *hash);
   /** Remove all sessions of a user. Returns as remove. After a failure, log-ins of this user at this process fail until
@@ -127,10 +127,10 @@ VESTRY_API bool vestry_session_is_anonymous(const vestry_request *req);
  *        and characters that are not shown, such as U+200B and U+FEFF (RFC 8264, section 9.13). The joiners U+200C and
  *        U+200D are allowed between two characters beyond ASCII
  *  Returns  OK | INVALID (the user; the instance has no sessions; the reply has a key already) | NO_MEMORY | IO (no
- *           randomness) | CLOSED (vestry_session_end_user ran meanwhile) | an error of the storage. After a failure no
- *           session of this user has begun, but the previous session may have ended. The request then continues as
- *           after a log-out: vestry_session_user returns NULL, and the response, a page or a stream, is for an
- *           anonymous user
+ *           randomness) | CLOSED (vestry_session_end_user ended it meanwhile) | an error of the storage. After a
+ *           failure no session of this user has begun, but the previous session may have ended. The request then
+ *           continues as after a log-out: vestry_session_user returns NULL, and the response, a page or a stream, is
+ *           for an anonymous user
  *  Threads  that of a handler, a guard or an effect, not of an error page; may block in the storage */
 VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_reply *reply, const char *user);
 
@@ -143,9 +143,9 @@ VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_rep
 VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_reply *reply);
 
 /** End all sessions of a user, for example after a change of the password. The cost is linear in the number of sessions
- *  in memory. A concurrent log-in of that user fails with CLOSED. A log-in that begins after this returns stays valid,
- *  with one exception: a stored session that begins in the same second may end when it is evicted from
- *  memory.
+ *  in memory. A log-in that begins after this returns stays valid. A concurrent log-in of that user fails with CLOSED,
+ *  or its session ends, or it counts as later. After this returns, no request of this process has one of the ended
+ *  sessions, even if the storage failed.
  *  Returns  OK | INVALID | NO_MEMORY | an error of the storage (sessions in memory have ended nevertheless)
  *  Threads  any; may block in the storage */
 VESTRY_API vestry_err vestry_session_end_user(struct vestry *v, const char *user);

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A login writes its session to the storage and then to the table. vestry_session_end_user removes the user's sessions
- * from the storage and then from the table. If both run at once, the end could miss a session between the two writes.
- * Times in seconds cannot order the two: after a change of the password, a user's sessions are ended and the user logs
- * in again within one second. Therefore logins and ends in progress are in two lists. When one begins, it looks for the
- * same user in the list of the other kind, and a login that overlaps an end fails. A login that overlaps none was
- * complete before the end began, so that the end finds its session, or it began after the end was over. */
+/* Logging in and out, and the end of all sessions of a user. table.c has the order of their steps. */
 #include <string.h>
 
 #include "app/session/session.h"
@@ -14,7 +9,6 @@
 #include "instance/instance.h"
 
 typedef vsi_session_user record;
-typedef vsi_session_under_way under_way;
 
 /* Continue the request in another session. Consumes the record; NULL: a session without a user. Names that the handler
  * has got remain valid. */
@@ -26,27 +20,6 @@ static void change(vestry_request *req, vestry_reply *reply, const char *id, rec
   own->is_new = own->was_changed = true;
   memcpy(own->id, id, sizeof own->id);
   vsi_session_set_scope(req, reply);
-}
-
-/* Add an operation to its list, and mark overlaps with operations in the other list. */
-static void set_out(vsi_sessions *sessions, under_way **list, under_way *one) {
-  vsi_spin_lock_take(&sessions->under_way_lock, VSI_LOCK_LOGINS);
-  under_way *other = list == &sessions->ends ? sessions->logins : sessions->ends;
-  for (; other; other = other->next)
-    if (strcmp(other->user, one->user) == 0) other->has_met = one->has_met = true;
-  one->next = *list;
-  *list = one;
-  vsi_spin_lock_give(&sessions->under_way_lock);
-}
-
-/* Remove an operation from its list. Returns whether it has overlapped one of the other list. */
-static bool arrive(vsi_sessions *sessions, under_way **list, const under_way *one) {
-  vsi_spin_lock_take(&sessions->under_way_lock, VSI_LOCK_LOGINS);
-  while (*list != one) list = &(*list)->next;
-  *list = one->next;
-  bool has_met = one->has_met;
-  vsi_spin_lock_give(&sessions->under_way_lock);
-  return has_met;
 }
 
 /* Return whether a text has a character that is not shown, so that two names would look alike (RFC 8264, section 9.13:
@@ -87,21 +60,20 @@ static const char *why_closed(const vestry_request *req, const vestry_reply *rep
 
 /* Create a session in the storage and in the table. Returns a reference. */
 static vestry_err create_session(vsi_sessions *sessions, const char *id, const char *user, record **ret_session) {
+  const vestry_session_options *options = &sessions->options;
   char hash[VSI_TOKEN_HASH_LEN + 1];
-  vestry_err error = VESTRY_OK;
-  under_way login = {.user = user};
   vsi_token_hash(id, hash);
-  set_out(sessions, &sessions->logins, &login);
-  record *made = vsi_session_record_create(sessions->host, hash, user, vsi_session_created_s(sessions, user));
-  if (!made) error = VESTRY_NO_MEMORY;
-  if (!error && sessions->options.storage) error = vsi_session_settle_removals(sessions, user);
-  if (!error && sessions->options.storage) {
+  record *made = vsi_session_record_create(sessions->host, hash, user, vsi_session_now_s(sessions));
+  if (!made) return VESTRY_NO_MEMORY;
+  vestry_err error = options->storage ? vsi_session_settle_removals(sessions, user) : VESTRY_OK;
+  const uint64_t ends = vsi_session_ends(sessions);
+  if (!error && options->storage) {
     vestry_session_record stored = {.created_s = made->created_s, .used_s = made->created_s};
     strcpy(stored.user, user);
-    error = sessions->options.storage->save(sessions->options.storage_ctx, hash, &stored);
+    error = options->storage->save(options->storage_ctx, hash, &stored);
   }
   if (!error) error = vsi_session_put(sessions, made, VESTRY_KEEP_REPLACE);
-  if (arrive(sessions, &sessions->logins, &login) && !error) error = VESTRY_CLOSED;
+  if (!error) error = vsi_session_verify(sessions, made, ends);
   if (error)
     vsi_session_record_unref(made);
   else
@@ -206,16 +178,12 @@ vestry_err vestry_session_end_user(struct vestry *v, const char *user) {
   if (!sessions || !is_user(user))
     return vsi_mistake(v->host, "vestry_session_end_user",
                        "the instance has no sessions, or the user is no name that vestry_session_login accepts");
-  under_way end = {.user = user};
-  set_out(sessions, &sessions->ends, &end);
-  vestry_err error = vsi_session_bury_user(sessions, user);
   vestry_err of_storage = vsi_session_remove_stored(sessions, user, NULL);
   sweep s = {sessions, user, VESTRY_OK};
   vestry_list_cursor cursor = {0};
   vestry_err of_list = VESTRY_OK;
   while (!cursor.done && !of_list) of_list = vestry_store_list(sessions->table, NULL, 256, &cursor, end_if_users, &s);
-  (void)arrive(sessions, &sessions->ends, &end);
-  return error ? error : of_list ? of_list : of_storage ? of_storage : s.error;
+  return of_list ? of_list : of_storage ? of_storage : s.error;
 }
 
 typedef struct check {
@@ -231,8 +199,10 @@ static void check_one(check *c, vestry_scope scope) {
   record *session = vsi_session_look(c->sessions, scope);
   if (!session) return;
   vestry_err error = options->storage->load(options->storage_ctx, session->hash, &stored);
-  if (error == VESTRY_NOT_FOUND) error = vsi_session_end_here(c->sessions, session);
-  if (error) c->error = error;
+  if (error == VESTRY_NOT_FOUND)
+    vsi_session_end_here(c->sessions, session);
+  else if (error)
+    c->error = error;
   vsi_session_record_unref(session);
 }
 

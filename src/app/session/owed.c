@@ -142,10 +142,11 @@ vsi_owed_call *vsi_owed_take(vsi_owed *owed, const vsi_owed_key *of) {
   return call;
 }
 
-bool vsi_owed_has(vsi_owed *owed, const vsi_owed_key *of) {
+bool vsi_owed_has(vsi_owed *owed, const vsi_owed_key *of, bool or_under_way) {
+  if (!count_of(owed)) return false;
   vsi_mutex_lock(&owed->lock);
   const vsi_owed_call *call = find_locked(owed, of);
-  const bool has = call && call != owed->under_way;
+  const bool has = call && (or_under_way || call != owed->under_way);
   vsi_mutex_unlock(&owed->lock);
   return has;
 }

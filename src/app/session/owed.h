@@ -88,7 +88,7 @@ void vsi_owed_pay(vsi_owed *owed);
 vestry_err vsi_owed_settle(vsi_owed *owed, const vsi_owed_key *of);
 /* Take a call with this key out of the list, after waiting for another thread that makes it. NULL: there is none */
 vsi_owed_call *vsi_owed_take(vsi_owed *owed, const vsi_owed_key *of);
-/* Return whether a call with this key will be made; false also if a thread makes it now. */
-bool vsi_owed_has(vsi_owed *owed, const vsi_owed_key *of);
+/* Return whether a call with this key is kept. or_under_way: also if a thread makes it now. */
+bool vsi_owed_has(vsi_owed *owed, const vsi_owed_key *of, bool or_under_way);
 
 #endif

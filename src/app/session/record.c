@@ -32,7 +32,7 @@ record *vsi_session_record_create(const vestry_host *host, const char *hash, con
   VSI_REFS_INIT(&made->refs, 1);
   made->created_s = created_s;
   atomic_init(&made->saved_s, created_s);
-  memcpy(made->hash, hash, strlen(hash)); /* the record is zeroed, so it is terminated; a tombstone has no hash */
+  memcpy(made->hash, hash, strlen(hash)); /* the record is zeroed, so it is terminated */
   memcpy(made->user, user, len);
   return made;
 }

@@ -18,8 +18,7 @@ typedef struct vsi_session_stream vsi_session_stream;
 typedef struct vsi_session_user vsi_session_user;
 struct vsi_session_user {
   const vestry_host *host;
-  struct vsi_sessions *sessions; /* of the instance; not used after their end. NULL: it was never in the table, like
-                                    a tombstone */
+  struct vsi_sessions *sessions; /* of the instance; not used after their end. NULL: it was never in the table */
   vsi_refs refs;
   vsi_spin_lock lock;
   LIST_HEAD(, vsi_session_stream) streams; /* guarded by lock */
@@ -27,6 +26,7 @@ struct vsi_session_user {
   vestry_handle of_user;                   /* guarded by lock: its entry in of_users; 0: none yet */
   vestry_handle handle;                    /* its entry in the table; constant once it is in of_users */
   _Atomic(int64_t) saved_s;                /* time when its use was last recorded in the storage */
+  _Atomic(bool) is_verified;               /* a request may use it (table.c) */
   int64_t created_s;
   uint64_t ends_ns; /* on the host's clock; guarded, as is place, by the lock of the lifetimes */
   size_t place;     /* index in the heap of lifetimes, + 1; 0: not in it */

@@ -19,29 +19,19 @@ typedef vsi_session_user record;
 /* ------------------------------------------------------------------------------------------ finding a session ---- */
 
 /* Put a record into the table. Consumes the caller's reference. Returns a reference to the record, or to the one with
- * the same hash that is there already. NULL: the session has ended (it has a tombstone, table.h), or an error. */
+ * the same hash that is there already. NULL: an error. */
 static record *admit(vsi_sessions *sessions, record *made, vestry_err *ret_error) {
   vestry_err error = VESTRY_EXISTS;
   record *there = NULL;
-  if (vsi_session_is_buried(sessions, made)) { /* checked first, because the put may evict another session of the
-                                                  user */
-    vsi_session_record_unref(made);
-    return NULL;
-  }
   /* The record that makes put return EXISTS may be evicted before the lookup; then there is room for this one. */
   for (int tries = 0; error == VESTRY_EXISTS && !there && tries < ADMIT_TRIES; tries++) {
     error = vsi_session_put(sessions, made, VESTRY_KEEP_REUSE);
     if (error == VESTRY_EXISTS) there = vsi_session_look(sessions, vsi_session_scope_of(made->hash));
   }
-  if (there) {
-    vsi_session_record_unref(made);
-    return there;
-  }
-  if (!error && !vsi_session_is_buried(sessions, made)) return made;
-  if (!error) vsi_session_remove_this(sessions, made, VESTRY_CAUSE_CLOSED);
-  *ret_error = error == VESTRY_EXISTS ? VESTRY_LIMIT : error;
+  if (!error) return made;
   vsi_session_record_unref(made);
-  return NULL;
+  if (!there) *ret_error = error == VESTRY_EXISTS ? VESTRY_LIMIT : error;
+  return there;
 }
 
 static bool is_over(const vsi_sessions *sessions, int64_t created_s, int64_t used_s) {
@@ -50,13 +40,12 @@ static bool is_over(const vsi_sessions *sessions, int64_t created_s, int64_t use
          now - used_s >= vsi_session_seconds(sessions->options.idle_ms);
 }
 
-/* Load a session from the storage. Returns a reference, or NULL: it has no user, it is over, or an error. A session
- * that is over is not removed from the storage, which all nodes share and which removes it by its own clock, because
- * the clock of this node may be wrong. */
-static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_error) {
+/* Read the row of a session. Returns a new record, or NULL: there is no row, it is over, or an error. A session that is
+ * over is not removed from the storage, which all nodes share and which removes it by its own clock, because the clock
+ * of this node may be wrong. */
+static record *read_row(vsi_sessions *sessions, const char *hash, vestry_err *ret_error) {
   vestry_session_record stored = {0};
   const vestry_session_storage_ops *ops = sessions->options.storage;
-  vsi_owed_pay(&sessions->owed);
   vestry_err error = ops->load(sessions->options.storage_ctx, hash, &stored);
   if (error == VESTRY_NOT_FOUND) return NULL;
   *ret_error = error;
@@ -66,9 +55,26 @@ static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_er
   if (is_over(sessions, stored.created_s + ahead_s, stored.used_s + ahead_s)) return NULL;
   record *made = vsi_session_record_create(sessions->host, hash, stored.user, stored.created_s + ahead_s);
   if (!made) *ret_error = VESTRY_NO_MEMORY;
-  if (!made) return NULL;
-  atomic_store_explicit(&made->saved_s, stored.used_s + ahead_s, memory_order_relaxed);
-  return admit(sessions, made, ret_error);
+  if (made) atomic_store_explicit(&made->saved_s, stored.used_s + ahead_s, memory_order_relaxed);
+  return made;
+}
+
+/* Load a session from the storage. Returns a reference, or NULL: it has no user, it is over or has ended, or an error.
+ * table.c has the order of the steps. */
+static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_error) {
+  vsi_owed_pay(&sessions->owed);
+  const uint64_t ends = vsi_session_ends(sessions);
+  record *session = read_row(sessions, hash, ret_error);
+  if (session && vsi_session_is_owed(sessions, session)) {
+    vsi_session_record_unref(session);
+    return NULL;
+  }
+  if (session) session = admit(sessions, session, ret_error);
+  vestry_err error = session ? vsi_session_verify(sessions, session, ends) : VESTRY_OK;
+  if (!error) return session;
+  if (error != VESTRY_CLOSED) *ret_error = error;
+  vsi_session_record_unref(session);
+  return NULL;
 }
 
 /* Record the use of a session, at most once in a tenth of idle_ms. If the storage fails, try again after a minute,
@@ -81,13 +87,14 @@ static bool note_use(vsi_sessions *sessions, record *session) {
   /* Of several concurrent requests only one continues. */
   if (!atomic_compare_exchange_strong(&session->saved_s, &saved, now)) return false;
   if (sessions->options.storage) {
+    const uint64_t ends = vsi_session_ends(sessions);
     vestry_session_record stored = {.created_s = session->created_s, .used_s = now};
     strcpy(stored.user, session->user);
     if (sessions->options.storage->save(sessions->options.storage_ctx, session->hash, &stored) && apart > AGAIN_S)
       atomic_store_explicit(&session->saved_s, now - apart + AGAIN_S, memory_order_relaxed);
-    /* If the session ended meanwhile, its removal may have come before this save. Remove it again, because it would
-     * return after a restart. */
-    if (vsi_session_record_has_ended(session) && vsi_session_is_buried(sessions, session))
+    /* If the session ended meanwhile, its removal may have come before this save, which may have inserted the row
+     * again. A session that was only evicted meanwhile, while another one ended, ends as well. */
+    if (ends != vsi_session_ends(sessions) && vsi_session_record_has_ended(session))
       (void)vsi_session_remove_stored(sessions, session->user, session->hash);
   }
   return true;
@@ -111,13 +118,21 @@ static bool read_cookie(const vsi_sessions *sessions, const char **header, vsi_t
   return false;
 }
 
-/* Find the session of a token: in memory, or in the storage. own->user stays NULL if the session
- * has no user. */
+/* Find a verified session in memory. Returns a reference, or NULL. */
+static record *find_here(const vsi_sessions *sessions, const char *hash) {
+  record *session = vsi_session_look(sessions, vsi_session_scope_of(hash));
+  /* acquire pairs with the release of vsi_session_verify */
+  if (!session || atomic_load_explicit(&session->is_verified, memory_order_acquire)) return session;
+  vsi_session_record_unref(session);
+  return NULL;
+}
+
+/* Find the session of a token: in memory, or in the storage. own->user stays NULL if the session has no user. */
 static vestry_err find(vsi_sessions *sessions, vsi_session *own, const vsi_token *token) {
   char hash[VSI_TOKEN_HASH_LEN + 1];
   vestry_err error = VESTRY_OK;
   vsi_token_hash(token->id, hash);
-  record *session = token->is_anonymous ? NULL : vsi_session_look(sessions, vsi_session_scope_of(hash));
+  record *session = token->is_anonymous ? NULL : find_here(sessions, hash);
   if (!session && !token->is_anonymous && sessions->options.storage) session = load(sessions, hash, &error);
   if (error) return error;
   own->user = session;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* essay: a session that has ended does not return */
 /* Each session with a user has a record in `table`, a store that bounds and expires records. A record that leaves this
  * store, for any cause, passes through leave_table, which ends its streams.
  *
@@ -7,17 +8,25 @@
  * the other two, and then checks whether it has ended meanwhile. leave_table first marks the record as ended and then
  * removes it from the other two. So at least one of the threads removes it.
  *
- * A session that ended by logout must not return through a request that has just loaded it from the storage. Therefore
- * a tombstone in `ended` keeps its hash until the cookie expires. A request that loads a session puts the record into
- * the table first, and looks for a tombstone afterwards.
- * A session in memory ends by the host's clock, which no one sets. Times in the storage are those of the
- * system's clock, which counts when a session is loaded.
+ * A storage is the truth, and the table is its cache. A removal that the storage rejects is kept and tried again
+ * (app/session/owed.h), and until then the session counts as removed. Three invariants:
  *
- * The number of tombstones is bounded for each user, so that a user who logs in and out all day cannot evict the
- * tombstones of others.
+ * I1 No request gets a user from a session whose end has returned. An end removes the row, or keeps the removal that
+ *    the storage owes; then it increments `ends`; then it removes the session from the table. A request that loads a
+ *    session reads `ends`, then the row, then whether its removal is owed; it puts the record into the table, and reads
+ *    `ends` again (vsi_session_verify). If the put came before the end's removal from the table, that removal has found
+ *    the record. If it came later, the request sees another number, unless it has read the first one after the end had
+ *    changed the storage, so that the row was missing or owed. If the numbers differ, the row is read once more. Other
+ *    requests use the record only when it is verified. An owed removal that succeeds is an end, too, because a request
+ *    may have read the row before it.
+ * I2 No stream outlives its session (app/session/record.c).
+ * I3 Memory holds at most max_count records, and max_count owed removals.
  *
- * A removal that the storage rejects is kept and tried again (app/session/owed.h). Otherwise the session would return
- * after a restart and at other nodes, and could not be ended, because its user has no session any more. */
+ * A login is a load whose first step writes the row. If all sessions of its user end meanwhile, it fails, or its
+ * session ends, or it counts as later than the end.
+ *
+ * A session in memory ends by the host's clock, which no one sets. Times in the storage are those of the system's
+ * clock, which counts when a session is loaded. */
 #include "app/session/table.h"
 
 #include <string.h>
@@ -28,7 +37,7 @@
 #include "instance/instance.h"
 #include "store/store.h"
 
-enum { MAX_COUNT = 100000, MAX_PER_USER = 100, GRAVES_A_SESSION = 10 };
+enum { MAX_COUNT = 100000, MAX_PER_USER = 100 };
 #define IDLE_MS     (UINT64_C(7) * 86400000)
 #define LIFETIME_MS (UINT64_C(30) * 86400000)
 
@@ -79,10 +88,6 @@ static void leave_user(void *value, vestry_cause cause) {
   atomic_fetch_add_explicit(&sessions->displaced, 1, memory_order_relaxed);
   vsi_session_remove_this(sessions, session, VESTRY_CAUSE_SIZE); /* its browser reconnects, and needs a login */
   (void)vsi_session_end_everywhere(sessions, session);
-}
-
-static void leave_tombstone(void *value, vestry_cause cause) {
-  (void)value, (void)cause;
 }
 
 static void end_by_time(record *session) {
@@ -157,53 +162,6 @@ record *vsi_session_look_of(const vsi_sessions *sessions, const char *user) {
   return look(sessions->of_users, all_users(), VESTRY_KEY(user));
 }
 
-/* ----------------------------------------------------------------------------------------------- tombstones ------- */
-
-bool vsi_session_is_buried(const vsi_sessions *sessions, const record *session) {
-  record *by_hash = look(sessions->ended, vsi_session_scope_of(session->user), VESTRY_KEY(session->hash));
-  record *by_user = look(sessions->ended_users, all_users(), VESTRY_KEY(session->user));
-  bool is_buried = by_hash || (by_user && by_user->created_s >= session->created_s);
-  vsi_session_record_unref(by_hash);
-  vsi_session_record_unref(by_user);
-  return is_buried;
-}
-
-int64_t vsi_session_created_s(const vsi_sessions *sessions, const char *user) {
-  record *by_user = look(sessions->ended_users, all_users(), VESTRY_KEY(user));
-  const int64_t now = vsi_session_now_s(sessions);
-  const int64_t created = by_user && by_user->created_s >= now ? by_user->created_s + 1 : now;
-  vsi_session_record_unref(by_user);
-  return created;
-}
-
-static vestry_err bury(vsi_sessions *sessions, vestry_store *tombstones, vestry_scope scope, const vestry_key *key) {
-  record *tombstone = vsi_session_record_create(sessions->host, "", "", vsi_session_now_s(sessions));
-  if (!tombstone) return VESTRY_NO_MEMORY;
-  vestry_err error = vestry_store_put(tombstones, scope, key, tombstone, VESTRY_KEEP_REPLACE, 0, NULL);
-  vsi_session_record_unref(tombstone);
-  return error;
-}
-
-vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user) {
-  return bury(sessions, sessions->ended_users, all_users(), VESTRY_KEY(user));
-}
-
-vestry_err vsi_session_end_here(vsi_sessions *sessions, record *session) {
-  vestry_err error = VESTRY_OK;
-  /* The tombstone comes first: a request that puts the session back meanwhile looks for a tombstone afterwards. */
-  if (sessions->options.storage)
-    error = bury(sessions, sessions->ended, vsi_session_scope_of(session->user), VESTRY_KEY(session->hash));
-  vsi_session_remove(sessions, session->hash, VESTRY_CAUSE_CLOSED);
-  (void)vsi_session_record_end(session, VESTRY_CAUSE_CLOSED); /* in case that it had left the table before */
-  return error;
-}
-
-vestry_err vsi_session_end_everywhere(vsi_sessions *sessions, record *session) {
-  vestry_err error = vsi_session_end_here(sessions, session);
-  vestry_err of_storage = vsi_session_remove_stored(sessions, session->user, session->hash);
-  return error ? error : of_storage;
-}
-
 /* ------------------------------------------------------------------------------- removals from the storage -------- */
 
 /* A removal that the storage has not performed. */
@@ -219,9 +177,20 @@ static vestry_err remove_stored(const vsi_sessions *sessions, const char *name, 
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
+/* Count an end: I1. Sequentially consistent with the table's changes before and after it. */
+static void count_end(vsi_sessions *sessions) {
+  atomic_fetch_add_explicit(&sessions->ends, 1, memory_order_seq_cst); /* pairs with vsi_session_ends */
+}
+
+uint64_t vsi_session_ends(const vsi_sessions *sessions) {
+  return atomic_load_explicit(&sessions->ends, memory_order_seq_cst); /* pairs with count_end */
+}
+
 static vestry_err make_removal(void *ctx, const vsi_owed_call *call) {
   const removal *of = VSI_OWED_OWNER(call, removal, call);
-  return remove_stored(ctx, of->name, of->is_user);
+  vestry_err error = remove_stored(ctx, of->name, of->is_user);
+  if (!error) count_end(ctx); /* before the call leaves the list */
+  return error;
 }
 
 static void drop_removal(void *ctx, vsi_owed_call *call) {
@@ -234,9 +203,24 @@ static bool is_of_all(const vsi_owed_call *call, const void *user) {
   return of->is_user && strcmp(of->name, user) == 0;
 }
 
+static bool is_of_session(const vsi_owed_call *call, const void *key) {
+  const removal *of = VSI_OWED_OWNER(call, removal, call);
+  const record *session = key;
+  return strcmp(of->name, of->is_user ? session->user : session->hash) == 0;
+}
+
+static uint64_t hash_user(const vsi_sessions *sessions, const char *user) {
+  return vsi_siphash_1_3(sessions->owed_key, user, strlen(user));
+}
+
 /* Select the removals of all sessions of a user. */
 static vsi_owed_key all_of(const vsi_sessions *sessions, const char *user) {
-  return (vsi_owed_key){vsi_siphash_1_3(sessions->owed_key, user, strlen(user)), is_of_all, user};
+  return (vsi_owed_key){hash_user(sessions, user), is_of_all, user};
+}
+
+bool vsi_session_is_owed(vsi_sessions *sessions, const record *session) {
+  return vsi_owed_has(&sessions->owed, &(vsi_owed_key){hash_user(sessions, session->user), is_of_session, session},
+                      true);
 }
 
 static const vsi_owed_ops removals = {.make = make_removal,
@@ -246,21 +230,27 @@ static const vsi_owed_ops removals = {.make = make_removal,
                                       .lost = "these sessions may be valid again after a restart or at other nodes, so "
                                               "end the sessions of their users (vestry_session_end_user)"};
 
-vestry_err vsi_session_remove_stored(vsi_sessions *sessions, const char *user, const char *hash) {
-  const char *name = hash ? hash : user;
+/* Keep a removal that has failed. */
+static void owe(vsi_sessions *sessions, const char *name, bool is_user, uint64_t user_hash, vestry_err why) {
   const size_t len = strlen(name) + 1;
-  if (!sessions->options.storage) return VESTRY_OK;
-  vestry_err error = remove_stored(sessions, name, !hash);
-  if (!error) vsi_owed_worked(&sessions->owed);
-  const vsi_owed_key all = all_of(sessions, user);
-  if (!error || (!hash && vsi_owed_has(&sessions->owed, &all))) return error;
   removal *kept = vsi_calloc(sessions->host, 1, sizeof *kept + len);
   if (kept) {
-    kept->call.owner = kept->call.hash = all.hash;
-    kept->is_user = !hash;
+    kept->call.owner = kept->call.hash = user_hash;
+    kept->is_user = is_user;
     memcpy(kept->name, name, len);
   }
-  vsi_owed_add(&sessions->owed, kept ? &kept->call : NULL, error);
+  vsi_owed_add(&sessions->owed, kept ? &kept->call : NULL, why);
+}
+
+vestry_err vsi_session_remove_stored(vsi_sessions *sessions, const char *user, const char *hash) {
+  if (!sessions->options.storage) return VESTRY_OK;
+  const vsi_owed_key all = all_of(sessions, user);
+  vestry_err error = remove_stored(sessions, hash ? hash : user, !hash);
+  if (!error)
+    vsi_owed_worked(&sessions->owed);
+  else if (hash || !vsi_owed_has(&sessions->owed, &all, false))
+    owe(sessions, hash ? hash : user, !hash, all.hash, error);
+  count_end(sessions);
   return error;
 }
 
@@ -268,6 +258,36 @@ vestry_err vsi_session_settle_removals(vsi_sessions *sessions, const char *user)
   const vsi_owed_key all = all_of(sessions, user);
   vsi_owed_pay(&sessions->owed);
   return vsi_owed_settle(&sessions->owed, &all);
+}
+
+/* ----------------------------------------------------------------------------------------------------- ends ------- */
+
+/* Return OK if the storage has a session, and does not owe its removal. OK | CLOSED | the storage's error */
+static vestry_err find_row(vsi_sessions *sessions, const record *session) {
+  const vestry_session_options *options = &sessions->options;
+  vestry_session_record stored = {0};
+  vestry_err error = options->storage->load(options->storage_ctx, session->hash, &stored);
+  return error == VESTRY_NOT_FOUND || (!error && vsi_session_is_owed(sessions, session)) ? VESTRY_CLOSED : error;
+}
+
+void vsi_session_end_here(vsi_sessions *sessions, record *session) {
+  vsi_session_remove(sessions, session->hash, VESTRY_CAUSE_CLOSED);
+  (void)vsi_session_record_end(session, VESTRY_CAUSE_CLOSED); /* in case that it had left the table before */
+}
+
+vestry_err vsi_session_verify(vsi_sessions *sessions, record *session, uint64_t ends) {
+  const bool is_stored = sessions->options.storage != NULL;
+  vestry_err error = is_stored && ends != vsi_session_ends(sessions) ? find_row(sessions, session) : VESTRY_OK;
+  if (error == VESTRY_CLOSED) vsi_session_end_here(sessions, session);
+  if (!error) atomic_store_explicit(&session->is_verified, true, memory_order_release); /* pairs with find_here */
+  return error;
+}
+
+vestry_err vsi_session_end_everywhere(vsi_sessions *sessions, record *session) {
+  vsi_session_end_here(sessions, session); /* first, because the storage may block */
+  vestry_err error = vsi_session_remove_stored(sessions, session->user, session->hash);
+  vsi_session_remove(sessions, session->hash, VESTRY_CAUSE_CLOSED); /* a request may have loaded it meanwhile */
+  return error;
 }
 
 /* -------------------------------------------------------------------------------------- create and destroy ------- */
@@ -284,23 +304,13 @@ static vestry_err make_stores(vsi_sessions *sessions) {
   const vestry_session_options *given = &sessions->options;
   vestry_store_options live = {
       .max_count = given->max_count, .idle_ms = given->idle_ms, .lifetime_ms = VESTRY_NEVER_MS};
-  vestry_store_options users_tombstones = {
-      .max_count = given->max_count, .idle_ms = VESTRY_NEVER_MS, .lifetime_ms = given->lifetime_ms};
-  vestry_store_options tombstones = users_tombstones;
-  tombstones.max_per_scope_count =
-      given->max_per_user_count > SIZE_MAX / GRAVES_A_SESSION ? SIZE_MAX : given->max_per_user_count * GRAVES_A_SESSION;
   vestry_err error = make_store(sessions, "lru", leave_table, live, &sessions->table);
-  if (!error) error = make_store(sessions, "hash", leave_user, (vestry_store_options){0}, &sessions->of_users);
-  if (!error) error = make_store(sessions, "lru", leave_tombstone, tombstones, &sessions->ended);
-  if (!error) error = make_store(sessions, "lru", leave_tombstone, users_tombstones, &sessions->ended_users);
-  return error;
+  return error ? error : make_store(sessions, "hash", leave_user, (vestry_store_options){0}, &sessions->of_users);
 }
 
 static vestry_err make_drivers(vsi_sessions *sessions) {
   vestry_runtime *runtime = sessions->v->runtime;
   vestry_err error = vestry_store_drive(sessions->table, runtime);
-  if (!error) error = vestry_store_drive(sessions->ended, runtime);
-  if (!error) error = vestry_store_drive(sessions->ended_users, runtime);
   return error ? error : vsi_session_lifetimes_init(&sessions->lifetimes, sessions->host, runtime, end_by_time);
 }
 
@@ -309,14 +319,13 @@ static bool ops_are_whole(const vestry_session_storage_ops *ops) {
 }
 
 void vsi_sessions_destroy(vsi_sessions *sessions) {
-  vestry_store *const stores[] = {sessions->table, sessions->of_users, sessions->ended, sessions->ended_users};
-  const size_t stores_count = sizeof stores / sizeof *stores;
   if (sessions->options.storage) vsi_owed_finish(&sessions->owed);
-  /* Before the others are closed or freed, because a session that expires leaves of_users and the lifetimes, too. */
-  for (size_t i = 0; i < stores_count; i++) (void)vestry_store_drive(stores[i], NULL);
+  /* First, because a session that expires leaves of_users and the lifetimes, too. */
+  (void)vestry_store_drive(sessions->table, NULL);
   if (sessions->table) vsi_store_close(sessions->table); /* this also empties of_users and the lifetimes */
   vsi_session_lifetimes_finish(&sessions->lifetimes);
-  for (size_t i = 0; i < stores_count; i++) vestry_store_destroy(stores[i]);
+  vestry_store_destroy(sessions->table);
+  vestry_store_destroy(sessions->of_users);
   vsi_free(sessions->host, sessions);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The sessions in memory, and the tombstones: entries for sessions that have ended and must not return. */
+/* The sessions in memory, and the removals that the storage owes. */
 #ifndef VSI_SESSION_TABLE_H
 #define VSI_SESSION_TABLE_H
 
@@ -11,27 +11,17 @@
 
 typedef struct vsi_sessions vsi_sessions;
 
-/* A login in progress, or an end of all sessions of a user. On the stack of its thread. */
-typedef struct vsi_session_under_way {
-  const char *user;
-  bool has_met; /* one of the other kind ran meanwhile, for the same user */
-  struct vsi_session_under_way *next;
-} vsi_session_under_way;
-
 struct vsi_sessions {
   vestry *v;
   const vestry_host *host;
   vestry_session_options options;
   char cookie[64];
-  vestry_store *table;       /* records, by their hash */
-  vestry_store *of_users;    /* the same records, by their user */
-  vestry_store *ended;       /* tombstones: by user and hash */
-  vestry_store *ended_users; /* tombstones that end all earlier sessions of a user: by user */
+  vestry_store *table;    /* records, by their hash */
+  vestry_store *of_users; /* the same records, by their user */
   vsi_session_lifetimes lifetimes;
-  vsi_spin_lock under_way_lock;
-  vsi_session_under_way *logins, *ends; /* guarded by under_way_lock */
-  vsi_owed owed;                        /* removals that the storage has not performed; unused without a storage */
-  vsi_siphash_key owed_key;             /* for hashes of users */
+  _Atomic(uint64_t) ends;   /* removals from the storage, performed or owed, since the beginning (table.c) */
+  vsi_owed owed;            /* removals that the storage has not performed; unused without a storage */
+  vsi_siphash_key owed_key; /* for hashes of users */
   vsi_guests guests;
   _Atomic(uint64_t) logins_ok, logins_failed, repeated, displaced; /* relaxed: mere counts */
 };
@@ -59,17 +49,16 @@ vestry_err vsi_session_put(vsi_sessions *sessions, vsi_session_user *record, ves
 void vsi_session_remove_this(vsi_sessions *sessions, const vsi_session_user *record, vestry_cause cause);
 void vsi_session_remove(vsi_sessions *sessions, const char *hash, vestry_cause cause);
 
-/* Return whether a session has ended and must not return: it has a tombstone, or its user has a tombstone that is not
- * older than the session. */
-bool vsi_session_is_buried(const vsi_sessions *sessions, const vsi_session_user *record);
-/* Return the time of a log-in that begins now: the present time, or later than the tombstone that ends all earlier
- * sessions of the user, because the system's clock may have been set back since. */
-int64_t vsi_session_created_s(const vsi_sessions *sessions, const char *user);
-/* Make a tombstone that ends all present sessions of a user, so that none returns. OK | NO_MEMORY | CLOSED */
-vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user);
-/* End a session in memory. Returns as vsi_session_bury_user. */
-vestry_err vsi_session_end_here(vsi_sessions *sessions, vsi_session_user *record);
-/* End a session in memory and in the storage. Returns as vsi_session_end_here, or the storage's error. */
+/* Return the number of ends; call it before the row of a session is read or written (table.c). */
+uint64_t vsi_session_ends(const vsi_sessions *sessions);
+/* Let requests use a session that is in memory since its row was read or written. ends: vsi_session_ends before that.
+ * OK | CLOSED (it has ended meanwhile, and is removed from memory) | the storage's error */
+vestry_err vsi_session_verify(vsi_sessions *sessions, vsi_session_user *record, uint64_t ends);
+/* Return whether the storage owes the removal of this session, or of all sessions of its user. */
+bool vsi_session_is_owed(vsi_sessions *sessions, const vsi_session_user *record);
+/* End a session in memory. */
+void vsi_session_end_here(vsi_sessions *sessions, vsi_session_user *record);
+/* End a session in memory and in the storage. OK | the storage's error */
 vestry_err vsi_session_end_everywhere(vsi_sessions *sessions, vsi_session_user *record);
 
 /* Remove a session of a user from the storage. hash NULL: all sessions of the user. Without a storage, do nothing.
