@@ -392,9 +392,7 @@ static void run(uint64_t seed, failure kind, int fails_at, bool is_boot, int *re
   site_pass_ms(&s.on, UINT64_C(2000) * KEEP_S);
   restart(false);
   check_names(check_kept(has_died), has_died);
-  vestry_upload_folder_stats stats = {0};
-  vestry_upload_folder_stats_get(s.folder, &stats);
-  assert_int_equal(stats.coming_count, 0);
+  assert_int_equal(shelf_read(s.path).coming, 0);
   close_folder();
   folder_remove(s.path);
 }

@@ -182,17 +182,6 @@ VESTRY_API void vestry_upload_folder_close(vestry_upload_folder *folder);
  *  Threads  any; waits for the disk */
 VESTRY_API vestry_err vestry_upload_folder_remove(vestry_upload_folder *folder, const char *stored);
 
-/** Contents of a folder. */
-typedef struct vestry_upload_folder_stats {
-  uint64_t used_bytes;    /**< size of all files; an incomplete file counts with the size reserved for it */
-  uint64_t kept_count;    /**< complete files */
-  uint64_t coming_count;  /**< incomplete files */
-  uint64_t refused_count; /**< files rejected because the folder (max_bytes) or the disk was full */
-  uint64_t failed_count;  /**< files that failed because of another error of the disk; the host's log has it */
-} vestry_upload_folder_stats;
-/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
-VESTRY_API void vestry_upload_folder_stats_get(vestry_upload_folder *folder, vestry_upload_folder_stats *ret_stats);
-
 /** Get a file of the request, in `done`. The file is on the disk.
  *  index     from 0
  *  ret_file  its texts are valid until `done` returns

@@ -40,7 +40,8 @@ static vestry_err look_at_resumed(vestry_upload_folder *folder, const char *name
   return is_ours(name, VSI_STORED_RESUME) ? vsi_unfinished_load(folder, name) : VESTRY_OK;
 }
 
-/* Second pass: remove all other incomplete files, which the end of a process left, and count the complete ones. OK |
+/* Second pass: remove all other incomplete files, which the end of a process left, and count the bytes of the
+ * complete ones. OK |
  * IO */
 static vestry_err look_at_other(vestry_upload_folder *folder, const char *name) {
   struct stat about;
@@ -49,8 +50,7 @@ static vestry_err look_at_other(vestry_upload_folder *folder, const char *name) 
   if (!is_ours(name, "") || vsi_unfinished_has(folder, name)) return VESTRY_OK;
   if (fstatat(folder->fd, name, &about, AT_SYMLINK_NOFOLLOW)) return VESTRY_IO;
   if (!S_ISREG(about.st_mode)) return VESTRY_OK;
-  folder->stats.kept_count++;
-  folder->stats.used_bytes += (uint64_t)about.st_size;
+  folder->used_bytes += (uint64_t)about.st_size;
   return VESTRY_OK;
 }
 
@@ -172,14 +172,7 @@ vestry_err vestry_upload_folder_remove(vestry_upload_folder *folder, const char 
                        "the name is not vestry_kept_file.stored of a file of this folder");
   if (fstatat(folder->fd, stored, &about, AT_SYMLINK_NOFOLLOW) || folder->disk->remove(folder->fd, stored))
     return errno == ENOENT ? VESTRY_NOT_FOUND : VESTRY_IO;
-  vsi_upload_folder_lost(folder, (uint64_t)about.st_size);
+  vsi_upload_folder_give(folder, (uint64_t)about.st_size);
   vsi_unfinished_lost(folder, stored);
   return VESTRY_OK;
-}
-
-void vestry_upload_folder_stats_get(vestry_upload_folder *folder, vestry_upload_folder_stats *ret_stats) {
-  vsi_mutex_lock(&folder->lock);
-  const vestry_upload_folder_stats stats = folder->stats;
-  vsi_mutex_unlock(&folder->lock);
-  if (ret_stats) *ret_stats = stats;
 }

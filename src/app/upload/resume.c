@@ -116,7 +116,6 @@ vestry_err vsi_upload_resume_hold(vsi_upload_resume *r, const void *holder, cons
                                 .len = offset,
                                 .more = announced > 0 ? (uint64_t)announced : 0,
                                 .is_whole = r->of->file != VSI_FILE_PART,
-                                .is_counted = r->of->file == VSI_FILE_DOUBTFUL,
                                 .file = {.field = "", .name = record->name, .type = record->type}};
   vestry_err error = vsi_stored_resume(r->of->folder, req, reply, &plan, ret_stored);
   vsi_unfinished_leave(r->of, offset, error != VESTRY_OK);

@@ -93,45 +93,20 @@ bool vsi_upload_folder_is_there(const vestry_upload_folder *folder) {
 }
 
 bool vsi_upload_folder_take(vestry_upload_folder *folder, uint64_t bytes) {
-  vestry_upload_folder_stats *stats = &folder->stats;
   vsi_mutex_lock(&folder->lock);
-  bool has_room = stats->used_bytes <= folder->max_bytes && bytes <= folder->max_bytes - stats->used_bytes;
-  if (has_room) stats->used_bytes += bytes;
+  bool has_room = folder->used_bytes <= folder->max_bytes && bytes <= folder->max_bytes - folder->used_bytes;
+  if (has_room) folder->used_bytes += bytes;
   vsi_mutex_unlock(&folder->lock);
   return has_room;
 }
 
 void vsi_upload_folder_give(vestry_upload_folder *folder, uint64_t bytes) {
   vsi_mutex_lock(&folder->lock);
-  folder->stats.used_bytes -= bytes;
+  folder->used_bytes -= bytes;
   vsi_mutex_unlock(&folder->lock);
 }
 
-void vsi_upload_folder_begun(vestry_upload_folder *folder) {
-  vsi_mutex_lock(&folder->lock);
-  folder->stats.coming_count++;
-  vsi_mutex_unlock(&folder->lock);
-}
-
-void vsi_upload_folder_over(vestry_upload_folder *folder, bool is_kept, uint64_t bytes) {
-  vsi_mutex_lock(&folder->lock);
-  folder->stats.used_bytes -= bytes;
-  folder->stats.coming_count--;
-  folder->stats.kept_count += is_kept;
-  vsi_mutex_unlock(&folder->lock);
-}
-
-void vsi_upload_folder_lost(vestry_upload_folder *folder, uint64_t bytes) {
-  vsi_mutex_lock(&folder->lock);
-  folder->stats.kept_count--;
-  folder->stats.used_bytes -= bytes;
-  vsi_mutex_unlock(&folder->lock);
-}
-
-vestry_err vsi_upload_folder_full(vestry_upload_folder *folder, const vestry_request *req, vestry_reply *reply) {
-  vsi_mutex_lock(&folder->lock);
-  folder->stats.refused_count++;
-  vsi_mutex_unlock(&folder->lock);
+vestry_err vsi_upload_folder_full(const vestry_request *req, vestry_reply *reply) {
   return vsi_refuse_request(req, reply, 507, "There is no space for this file. It was not stored.");
 }
 
@@ -143,9 +118,6 @@ vestry_err vsi_upload_folder_failed(vestry_upload_folder *folder, const char *wh
                    error == ESTALE ? "the folder was moved or replaced while this program uses it; move it back, or "
                                      "restart the program"
                                    : strerror(error));
-  if (is_full) return vsi_upload_folder_full(folder, req, reply);
-  vsi_mutex_lock(&folder->lock);
-  folder->stats.failed_count++;
-  vsi_mutex_unlock(&folder->lock);
-  return vsi_refuse_request(req, reply, 500, "This file could not be written. It was not stored.");
+  return is_full ? vsi_upload_folder_full(req, reply)
+                 : vsi_refuse_request(req, reply, 500, "This file could not be written. It was not stored.");
 }

@@ -61,12 +61,12 @@ struct vestry_upload_folder {
   char boot[VSI_BOOT_BYTES];   /* id of the machine's current boot; "": unknown */
   vestry_timer *timer;         /* removes what has expired */
   vsi_mutex lock;              /* innermost */
-  vsi_map unfinished;          /* uploads by id (vsi_unfinished); guarded by lock, as are done_count and stats */
+  vsi_map unfinished;          /* uploads by id (vsi_unfinished); guarded by lock, as are done_count and used_bytes */
   size_t done_count;           /* records of kept files among them */
   size_t max_unfinished;       /* maximum number of unfinished uploads, and also of records of kept files; constant,
                                 except in tests */
-  vestry_upload_folder_stats stats;
-  vsi_repeated_log failures; /* of the disk; needs no lock */
+  uint64_t used_bytes;         /* size of all files; an incomplete file counts with the size reserved for it */
+  vsi_repeated_log failures;   /* of the disk; needs no lock */
   char path[];
 };
 
@@ -80,15 +80,10 @@ bool vsi_upload_folder_is_there(const vestry_upload_folder *folder);
 /* Take bytes of the folder's room; return them. false: there is not enough room. */
 bool vsi_upload_folder_take(vestry_upload_folder *folder, uint64_t bytes);
 void vsi_upload_folder_give(vestry_upload_folder *folder, uint64_t bytes);
-/* Count a file that begins; count its end, and return `bytes` of the room. */
-void vsi_upload_folder_begun(vestry_upload_folder *folder);
-void vsi_upload_folder_over(vestry_upload_folder *folder, bool is_kept, uint64_t bytes);
-/* Count a kept file that was removed. */
-void vsi_upload_folder_lost(vestry_upload_folder *folder, uint64_t bytes);
-/* Answer a failure of the disk: count it, log it with errno, and answer with 507 if the disk or a quota of the system
+/* Answer a failure of the disk: log it with errno, and answer with 507 if the disk or a quota of the system
  * is full, otherwise with 500. Returns the result of the writer. */
 vestry_err vsi_upload_folder_failed(vestry_upload_folder *folder, const char *what, const vestry_request *req,
                                     vestry_reply *reply);
-vestry_err vsi_upload_folder_full(vestry_upload_folder *folder, const vestry_request *req, vestry_reply *reply);
+vestry_err vsi_upload_folder_full(const vestry_request *req, vestry_reply *reply);
 
 #endif

@@ -63,7 +63,7 @@ vestry_err vsi_stored_begin(vestry_upload_folder *folder, const vestry_request *
                             const vestry_incoming *file, bool announced, vsi_stored **ret_stored) {
   const uint64_t promised = announced ? file->max_bytes : 0;
   if (!has_disk(folder, promised) || !vsi_upload_folder_take(folder, promised))
-    return vsi_upload_folder_full(folder, req, reply);
+    return vsi_upload_folder_full(req, reply);
   vsi_stored *stored = create(folder, file);
   vestry_err error = stored ? make_file(stored, req, reply) : VESTRY_NO_MEMORY;
   if (error) {
@@ -72,7 +72,6 @@ vestry_err vsi_stored_begin(vestry_upload_folder *folder, const vestry_request *
     return error;
   }
   stored->promised = promised;
-  vsi_upload_folder_begun(folder);
   *ret_stored = stored;
   return VESTRY_OK;
 }
@@ -93,8 +92,7 @@ static vestry_err open_again(vsi_stored *stored, const vestry_request *req, vest
 vestry_err vsi_stored_resume(vestry_upload_folder *folder, const vestry_request *req, vestry_reply *reply,
                              const vsi_stored_plan *plan, vsi_stored **ret_stored) {
   const uint64_t more = plan->is_whole ? 0 : plan->more;
-  if (!has_disk(folder, more) || !vsi_upload_folder_take(folder, more))
-    return vsi_upload_folder_full(folder, req, reply);
+  if (!has_disk(folder, more) || !vsi_upload_folder_take(folder, more)) return vsi_upload_folder_full(req, reply);
   vsi_stored *stored = create(folder, &plan->file);
   vestry_err error = stored ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
@@ -102,7 +100,6 @@ vestry_err vsi_stored_resume(vestry_upload_folder *folder, const vestry_request 
     stored->len = stored->begun = plan->len;
     stored->promised = plan->len + more;
     stored->is_whole = stored->is_renamed = plan->is_whole;
-    stored->is_counted = plan->is_counted;
     error = open_again(stored, req, reply);
   }
   if (error) {
@@ -142,7 +139,7 @@ bool vsi_stored_leave(vsi_stored *stored) {
 
 static vestry_err take_room(vsi_stored *stored, size_t len, const vestry_request *req, vestry_reply *reply) {
   const uint64_t left = stored->promised - stored->len, more = len > left ? len - left : 0;
-  if (more && !vsi_upload_folder_take(stored->folder, more)) return vsi_upload_folder_full(stored->folder, req, reply);
+  if (more && !vsi_upload_folder_take(stored->folder, more)) return vsi_upload_folder_full(req, reply);
   stored->promised += more;
   return VESTRY_OK;
 }
@@ -215,10 +212,7 @@ static void end_one(vsi_stored *stored, vestry_err why) {
   vestry_upload_folder *folder = stored->folder;
   close(stored->fd);
   if (why) drop(stored);
-  if (!stored->is_counted)
-    vsi_upload_folder_over(folder, !why, why ? stored->promised : stored->promised - stored->len);
-  else if (why)
-    vsi_upload_folder_lost(folder, stored->len);
+  vsi_upload_folder_give(folder, stored->promised - (why ? 0 : stored->len));
   if (why && folder->dropped) {
     const vestry_kept_file kept = vsi_stored_describe(stored);
     folder->dropped(folder->app, &kept, why);

@@ -14,7 +14,6 @@ typedef struct vsi_stored {
   uint64_t begun;    /* bytes that the system was requested to begin to write to the disk */
   bool is_renamed;   /* it has its final name */
   bool is_whole;     /* it had its final name when it was resumed, so nothing is written to it */
-  bool is_counted;   /* an earlier process kept it, so it counts as a kept file */
   bool is_unsure;    /* a sync failed: bytes written since the last successful sync may be lost */
   char *id;          /* inside path */
   char field[VSI_DECLARED_NAME_BYTES], name[VSI_DECLARED_NAME_BYTES], type[VSI_DECLARED_TYPE_BYTES];
@@ -25,7 +24,7 @@ typedef struct vsi_stored {
 typedef struct vsi_stored_plan {
   const char *id;
   uint64_t len, more; /* its bytes; the bytes that will arrive, 0 if unknown */
-  bool is_whole, is_counted;
+  bool is_whole;
   vestry_incoming file;
 } vsi_stored_plan;
 

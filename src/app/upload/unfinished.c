@@ -223,10 +223,7 @@ static vestry_err enter_map(vsi_unfinished *u, const vsi_unfinished_plan *plan, 
   if (!error && (!plan || !*ret_goes)) {
     vsi_map_add(&folder->unfinished, &u->in, hash_of(u->id));
     VSI_REFS_TAKE(&u->refs);
-    if (u->record.state == VSI_RECORD_DONE)
-      folder->done_count++;
-    else if (u->file != VSI_FILE_DOUBTFUL)
-      folder->stats.coming_count++;
+    folder->done_count += u->record.state == VSI_RECORD_DONE;
   }
   vsi_mutex_unlock(&folder->lock);
   vsi_map_room_free(&room, folder->v->host);
@@ -299,7 +296,7 @@ vestry_err vsi_unfinished_create(vestry_upload_folder *folder, const vsi_unfinis
   vestry_err error = enter(u, plan);
   if (!error && (error = make_files(u))) {
     const int why = errno;
-    if (leave_map(u, NULL)) vsi_upload_folder_over(folder, false, 0);
+    (void)leave_map(u, NULL);
     errno = why;
   }
   if (error)
@@ -356,7 +353,7 @@ vestry_err vsi_unfinished_hold(vsi_unfinished *u, const void *holder, uint64_t o
     error = VESTRY_EXISTS;
   if (!error) {
     if (u->file == VSI_FILE_PART) { /* for a complete file: the last byte arrives again */
-      u->folder->stats.used_bytes -= u->offset - offset;
+      u->folder->used_bytes -= u->offset - offset;
       u->offset = offset;
     }
     u->holder = holder;
@@ -434,7 +431,7 @@ bool vsi_unfinished_remove(vsi_unfinished *u, vestry_err why) {
     (void)vsi_stored_erase(folder, u->id, VSI_STORED_PART);
   if (is_unnamed) (void)vsi_unfinished_drop_record(u);
   if (is_kept) return true;
-  vsi_upload_folder_over(folder, false, u->offset);
+  vsi_upload_folder_give(folder, u->offset);
   if (!folder->dropped) return true;
   const vestry_kept_file kept = {.stored = u->id,
                                  .path = vsi_stored_name(u->id, VSI_STORED_PART, name), /* no file exists there */
@@ -546,7 +543,7 @@ vestry_err vsi_unfinished_load(vestry_upload_folder *folder, const char *record_
     is_there = true;
   } else if (u) {
     error = find_file(u, &is_there);
-    if (is_there && u->file != VSI_FILE_DOUBTFUL) folder->stats.used_bytes += u->offset;
+    if (is_there && u->file != VSI_FILE_DOUBTFUL) folder->used_bytes += u->offset;
   }
   if (!error && is_there) error = enter_map(u, NULL, NULL);
   vsi_unfinished_unref(u);
