@@ -115,7 +115,7 @@ vestry_err vsi_upload_resume_hold(vsi_upload_resume *r, const void *holder, cons
   const vsi_stored_plan plan = {.id = r->of->id,
                                 .len = offset,
                                 .more = announced > 0 ? (uint64_t)announced : 0,
-                                .is_whole = r->of->file != VSI_FILE_PART,
+                                .is_whole = r->of->is_whole,
                                 .file = {.field = "", .name = record->name, .type = record->type}};
   vestry_err error = vsi_stored_resume(r->of->folder, req, reply, &plan, ret_stored);
   vsi_unfinished_leave(r->of, offset, error != VESTRY_OK);
@@ -141,9 +141,8 @@ static void pause_held(vsi_upload_resume *r, vsi_stored *stored) {
     vsi_stored_cut(stored, u->record.synced);
   const uint64_t len = stored->len;
   const bool is_unsure = stored->is_unsure, is_named = vsi_stored_leave(stored);
-  if (u->file != VSI_FILE_DOUBTFUL) u->file = is_named ? VSI_FILE_UNREPORTED : VSI_FILE_PART;
-  if ((r->is_changed && !is_unsure) || u->file == VSI_FILE_UNREPORTED)
-    (void)vsi_unfinished_note(u, len, u->file == VSI_FILE_UNREPORTED ? VSI_RECORD_UNREPORTED : VSI_RECORD_COMES);
+  if (is_named) u->is_whole = true;
+  if (r->is_changed && !is_unsure) (void)vsi_unfinished_note(u, len, VSI_RECORD_COMES);
   vsi_unfinished_leave(u, len, true);
 }
 

@@ -191,7 +191,9 @@ vestry_kept_file vsi_stored_describe(const vsi_stored *stored) {
                             .bytes = stored->len};
 }
 
-bool vsi_stored_unname(const vestry_upload_folder *folder, const char *id) {
+/* Remove a file that has its final name, or at least rename it, so that the next start removes it. false: it keeps its
+ * name. */
+static bool unname(const vestry_upload_folder *folder, const char *id) {
   char name[VSI_STORED_ROOM];
   return vsi_stored_erase(folder, id, "") ||
          !folder->disk->rename(folder->fd, id, vsi_stored_name(id, VSI_STORED_PART, name));
@@ -202,7 +204,7 @@ static void drop(const vsi_stored *stored) {
   vestry_upload_folder *folder = stored->folder;
   if (!stored->is_renamed)
     (void)vsi_stored_erase(folder, stored->id, VSI_STORED_PART);
-  else if (!vsi_stored_unname(folder, stored->id))
+  else if (!unname(folder, stored->id))
     vsi_log_repeated(folder->v->host, &folder->failures, vsi_log_reason("refused"), VESTRY_LOG_ERROR,
                      "upload to %s: cannot remove the refused file %s: %s; remove it manually", folder->path,
                      stored->id, strerror(errno));

@@ -13,9 +13,9 @@ typedef struct vsi_stored {
   uint64_t promised; /* room taken from the folder, at least len */
   uint64_t begun;    /* bytes that the system was requested to begin to write to the disk */
   bool is_renamed;   /* it has its final name */
-  bool is_whole;     /* it had its final name when it was resumed, so nothing is written to it */
-  bool is_unsure;    /* a sync failed: bytes written since the last successful sync may be lost */
-  char *id;          /* inside path */
+  bool is_whole;  /* it had its final name when it was resumed, so it counts as a kept file, and nothing is written */
+  bool is_unsure; /* a sync failed: bytes written since the last successful sync may be lost */
+  char *id;       /* inside path */
   char field[VSI_DECLARED_NAME_BYTES], name[VSI_DECLARED_NAME_BYTES], type[VSI_DECLARED_TYPE_BYTES];
   char path[];
 } vsi_stored;
@@ -52,9 +52,6 @@ vestry_err vsi_stored_keep(vsi_stored *const *all, size_t count, const vestry_re
 /* End all files of a request, after `done`. why OK: they stay. Any error: they are removed, and each is reported to the
  * application. */
 void vsi_stored_end(vsi_stored *const *all, size_t count, vestry_err why);
-/* Remove a file that has its final name, or at least rename it, so that the next start removes it. false: it keeps its
- * name. */
-bool vsi_stored_unname(const vestry_upload_folder *folder, const char *id);
 /* Return the description of a file for the application. */
 vestry_kept_file vsi_stored_describe(const vsi_stored *stored);
 

@@ -12,17 +12,16 @@
  *
  * The state in the record and the name of the file determine how an upload continues:
  *
- *     state       name     the upload
- *     not DONE    ID.part  is incomplete: the client continues at the safe bytes
- *     COMES       ID       is complete, and `done` may have accepted it: see below
- *     UNREPORTED  ID       is complete, and `done` was not called: the file is renamed to ID.part, and the client
- *                          sends the last byte again
- *     DONE        any      has ended: the client learns this until the record expires
+ *     state   name     the upload
+ *     COMES   ID.part  is incomplete: the client continues at the safe bytes
+ *     COMES   ID       is complete, and `done` may have accepted it: see below
+ *     DONE    any      has ended: the client learns this until the record expires
  *
- * A file with its final name is complete and on the disk. If its record has the state COMES, a crash came before `done`
- * was recorded, or writing the record failed. `done` may have accepted the file, so the file is not renamed, truncated
- * or removed. The client gets an offset of one byte less than the length. When it sends this byte, `done` is called
- * again with the same name. If the client does not return, the record is removed when it expires, and the file stays.
+ * A file with its final name is complete and on the disk. If its record has the state COMES, a failure came between the
+ * renaming and the record of the call of `done`. `done` may have accepted the file, so the file is not renamed,
+ * truncated or removed. The client gets an offset of one byte less than the length. When it sends this byte, `done` is
+ * called with the same name, perhaps again. If the client does not return, the record is removed when it expires, and
+ * the file stays.
  * If the record cannot be written because the disk is full, it is removed, which needs no space. When `done` refuses a
  * file, the file is removed first, and then the record.
  *
@@ -352,7 +351,7 @@ vestry_err vsi_unfinished_hold(vsi_unfinished *u, const void *holder, uint64_t o
   else if (offset != offset_locked(u))
     error = VESTRY_EXISTS;
   if (!error) {
-    if (u->file == VSI_FILE_PART) { /* for a complete file: the last byte arrives again */
+    if (!u->is_whole) { /* for a complete file: the last byte arrives again */
       u->folder->used_bytes -= u->offset - offset;
       u->offset = offset;
     }
@@ -373,7 +372,7 @@ bool vsi_unfinished_enter(vsi_unfinished *u, const void *holder) {
 
 void vsi_unfinished_leave(vsi_unfinished *u, uint64_t offset, bool lets_go) {
   vsi_mutex_lock(&u->folder->lock);
-  u->offset = u->file == VSI_FILE_PART ? offset : u->record.length;
+  u->offset = u->is_whole ? u->record.length : offset;
   u->is_busy = false;
   if (lets_go) u->holder = NULL;
   vsi_mutex_unlock(&u->folder->lock);
@@ -423,13 +422,10 @@ bool vsi_unfinished_remove(vsi_unfinished *u, vestry_err why) {
   vestry_upload_folder *folder = u->folder;
   char name[VSI_STORED_ROOM];
   if (!leave_map(u, NULL)) return false;
-  const bool is_kept = u->record.state == VSI_RECORD_DONE || u->file == VSI_FILE_DOUBTFUL;
-  bool is_unnamed = true;
-  if (!is_kept && u->file == VSI_FILE_UNREPORTED)
-    is_unnamed = vsi_stored_unname(folder, u->id);
-  else if (!is_kept) /* on failure a start removes the file, because it has no record */
+  const bool is_kept = u->record.state == VSI_RECORD_DONE || u->is_whole;
+  if (!is_kept) /* on failure a start removes the file, because it has no record */
     (void)vsi_stored_erase(folder, u->id, VSI_STORED_PART);
-  if (is_unnamed) (void)vsi_unfinished_drop_record(u);
+  (void)vsi_unfinished_drop_record(u);
   if (is_kept) return true;
   vsi_upload_folder_give(folder, u->offset);
   if (!folder->dropped) return true;
@@ -527,9 +523,7 @@ static vestry_err find_file(vsi_unfinished *u, bool *ret_is_there) {
     return VESTRY_OK;
   }
   u->offset = u->record.length;
-  u->file = VSI_FILE_DOUBTFUL;
-  if (u->record.state == VSI_RECORD_UNREPORTED)
-    u->file = folder->disk->rename(folder->fd, u->id, part) ? VSI_FILE_UNREPORTED : VSI_FILE_PART;
+  u->is_whole = true;
   return VESTRY_OK;
 }
 
@@ -543,7 +537,7 @@ vestry_err vsi_unfinished_load(vestry_upload_folder *folder, const char *record_
     is_there = true;
   } else if (u) {
     error = find_file(u, &is_there);
-    if (is_there && u->file != VSI_FILE_DOUBTFUL) folder->used_bytes += u->offset;
+    if (is_there && !u->is_whole) folder->used_bytes += u->offset;
   }
   if (!error && is_there) error = enter_map(u, NULL, NULL);
   vsi_unfinished_unref(u);
@@ -554,7 +548,7 @@ vestry_err vsi_unfinished_load(vestry_upload_folder *folder, const char *record_
 bool vsi_unfinished_has(vestry_upload_folder *folder, const char *name) {
   vsi_mutex_lock(&folder->lock);
   const vsi_unfinished *u = find_locked(folder, name);
-  const bool has = u && u->record.state != VSI_RECORD_DONE && u->file != VSI_FILE_DOUBTFUL;
+  const bool has = u && u->record.state != VSI_RECORD_DONE && !u->is_whole;
   vsi_mutex_unlock(&folder->lock);
   return has;
 }
@@ -562,7 +556,7 @@ bool vsi_unfinished_has(vestry_upload_folder *folder, const char *name) {
 void vsi_unfinished_lost(vestry_upload_folder *folder, const char *name) {
   vsi_mutex_lock(&folder->lock);
   vsi_unfinished *u = find_locked(folder, name);
-  if (u && (u->is_busy || u->record.state == VSI_RECORD_DONE || u->file != VSI_FILE_DOUBTFUL)) u = NULL;
+  if (u && (u->is_busy || u->record.state == VSI_RECORD_DONE || !u->is_whole)) u = NULL;
   if (u) VSI_REFS_TAKE(&u->refs);
   vsi_mutex_unlock(&folder->lock);
   if (u) (void)vsi_unfinished_remove(u, VESTRY_CLOSED);

@@ -19,21 +19,11 @@ enum {
 /* The person of an upload that an earlier process created. Hashes of persons are odd, so none equals it. */
 enum { VSI_PERSON_EARLIER = 2 };
 
-/* State in a record. */
+/* State in a record. Any other number, as of earlier releases, counts as COMES. */
 enum {
-  VSI_RECORD_COMES,      /* if the file has its final name, `done` may have been called */
-  VSI_RECORD_DONE,       /* `done` has accepted it */
-  VSI_RECORD_UNREPORTED, /* the file has its final name, and `done` was not called */
+  VSI_RECORD_COMES, /* if the file has its final name, `done` may have been called */
+  VSI_RECORD_DONE   /* `done` has accepted it */
 };
-
-/* The file of an unfinished upload. */
-typedef enum vsi_unfinished_file {
-  VSI_FILE_PART,
-  VSI_FILE_UNREPORTED, /* it has its final name, and `done` was not called */
-  /* It has had its final name since before this process started, and `done` may have accepted it. It counts as a kept
-   * file, and stays unless `done` refuses it. */
-  VSI_FILE_DOUBTFUL
-} vsi_unfinished_file;
 
 /* A record, as it is written to the disk. */
 typedef struct vsi_unfinished_record {
@@ -55,7 +45,8 @@ typedef struct vsi_unfinished {
   bool is_gone;       /* removed from the folder's map */
   uint64_t offset;    /* bytes in the file */
   int64_t expires_s;  /* on the host's clock; record.expires_s counts only while no process runs */
-  vsi_unfinished_file file;
+  bool is_whole;   /* the file has its final name, and `done` may have accepted it. It counts as a kept file, and stays
+                         unless `done` refuses it */
   uint64_t person; /* 0: unknown */
   vsi_unfinished_record record;
   vsi_refs refs;
