@@ -15,6 +15,7 @@ typedef struct suite {
   site on;
   vestry_rate *rate;
   int done;
+  uint64_t refused;
 } suite;
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -37,17 +38,11 @@ static void begin(suite *s, vestry_options options, site_has has, const vestry_r
   assert_int_equal(vestry_guard(s->on.v, "/act", vestry_rate_guard, s->rate), VESTRY_OK);
 }
 
-static vestry_rate_stats stats_of(suite *s) {
-  vestry_rate_stats stats = {0};
-  vestry_rate_stats_get(s->rate, &stats);
-  return stats;
-}
-
-/* Each request is counted once, by the rate limit and, if rejected, by the instance. */
+/* The instance counts each rejected request once. */
 static void end(suite *s) {
   vestry_stats all = {0};
   vestry_stats_get(s->on.v, &all);
-  assert_int_equal(all.refused_by_reason[VESTRY_REFUSAL_RATE], stats_of(s).refused_count);
+  assert_int_equal(all.refused_by_reason[VESTRY_REFUSAL_RATE], s->refused);
   vestry_rate_destroy(s->rate);
   site_end(&s->on);
 }
@@ -58,6 +53,7 @@ static int ask(suite *s, wire *r) {
   wire_request(&s->on, r, NULL, NULL);
   wire_finish(r);
   assert_int_equal(s->done - before, r->status == 204 && strcmp(r->path, "/act") == 0);
+  s->refused += r->status == 429;
   return r->status;
 }
 
@@ -98,13 +94,6 @@ TEST_CASE(burst_defaults_to_count) {
   assert_int_equal(pass_from(&s, "192.0.2.1"), 3);
   test_host_advance_ms(&s.on.th, 1000);
   assert_int_equal(pass_from(&s, "192.0.2.1"), 3);
-  vestry_rate_stats stats = stats_of(&s);
-  assert_int_equal(stats.passed_count, 6);
-  assert_int_equal(stats.refused_count, 2);
-  assert_int_equal(stats.filling_count, 1);
-  assert_int_equal(stats.reassigned_count, 0);
-  test_host_advance_ms(&s.on.th, 1000);
-  assert_int_equal(stats_of(&s).filling_count, 0);
   end(&s);
 }
 
@@ -117,6 +106,7 @@ TEST_CASE(rejection_has_retry_after) {
   wire r = {.path = "/act"};
   wire_request(&s.on, &r, NULL, NULL);
   assert_int_equal(r.status, 429);
+  s.refused++;
   assert_true(wire_has_header(&r, "Retry-After: 8")); /* 7.5 s, rounded up */
   assert_non_null(strstr(r.text, "Try again in 8 seconds."));
   wire_finish(&r);
@@ -124,6 +114,7 @@ TEST_CASE(rejection_has_retry_after) {
   r = (wire){.path = "/act", .datastar = true};
   wire_request(&s.on, &r, NULL, NULL);
   assert_int_equal(r.status, 429);
+  s.refused++;
   assert_true(wire_has_header(&r, "Retry-After: 1"));
   assert_string_equal(r.text, "Too many requests: this one was rejected. Try again in 1 second.");
   wire_finish(&r);
@@ -144,6 +135,7 @@ TEST_CASE(own_error_page_keeps_retry_after) {
   wire r = {.path = "/act"};
   wire_request(&s.on, &r, NULL, NULL);
   assert_int_equal(r.status, 429);
+  s.refused++;
   assert_true(wire_has_header(&r, "Retry-After: 1"));
   assert_string_equal(r.text, "<p>our own 429");
   wire_finish(&r);
@@ -220,7 +212,6 @@ TEST_CASE(forwarded_address_is_ignored_without_a_proxy) {
     passed += ask(&s, &(wire){.headers = {{"X-Forwarded-For", address}}}) == 204;
   }
   assert_int_equal(passed, 100);
-  assert_int_equal(stats_of(&s).filling_count, 1);
   assert_int_equal(ask_from(&s, "192.0.2.1"), 204);
   assert_int_equal(ask_from(&s, "192.0.2.1"), 429);
   end(&s);
@@ -315,7 +306,6 @@ TEST_CASE(take_counts_tokens_and_returns_the_wait) {
   assert_int_equal(vestry_rate_take(s.rate, NULL, 0, NULL), VESTRY_OK);
   assert_int_equal(vestry_rate_take(s.rate, NULL, 1, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_rate_take(NULL, "a", 1, NULL), VESTRY_INVALID);
-  assert_int_equal(stats_of(&s).refused_count, 2);
   vestry_rate_destroy(s.rate);
   site_end(&s.on);
 }
@@ -335,12 +325,8 @@ TEST_CASE(flood_of_keys_keeps_the_busiest_bucket) {
   for (uint32_t i = 0; i < FLOOD; i++) assert_int_equal(vestry_rate_take(s.rate, &i, sizeof i, NULL), VESTRY_OK);
   assert_int_equal(vestry_rate_take(s.rate, "busy", 4, NULL), VESTRY_LIMIT);
   assert_int_equal(s.on.th.allocations, allocations);
-  vestry_rate_stats stats = stats_of(&s);
-  assert_int_equal(stats.passed_count, FLOOD + 10);
-  assert_in_range(stats.filling_count, HOLDS * 3 / 4, HOLDS);
-  assert_int_equal(stats.reassigned_count, FLOOD + 1 - stats.filling_count);
   test_host_advance_ms(&s.on.th, 60000);
-  assert_int_equal(stats_of(&s).filling_count, 0);
+  for (int i = 0; i < 10; i++) assert_int_equal(vestry_rate_take(s.rate, "busy", 4, NULL), VESTRY_OK);
   vestry_rate_destroy(s.rate);
   site_end(&s.on);
 }
@@ -352,11 +338,9 @@ TEST_CASE(buckets_within_capacity_are_kept) {
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
         &(vestry_rate_options){.count = 1, .period_ms = 60000, .max_count = HOLDS});
   for (uint32_t i = 0; i < NAMES; i++) assert_int_equal(vestry_rate_take(s.rate, &i, sizeof i, NULL), VESTRY_OK);
-  const uint64_t replaced_count = stats_of(&s).reassigned_count;
-  unsigned again = 0; /* each one replaces another bucket of the same full set */
+  unsigned again = 0;
   for (uint32_t i = 0; i < NAMES; i++) again += vestry_rate_take(s.rate, &i, sizeof i, NULL) == VESTRY_OK;
   assert_in_range(again, 0, NAMES / 100);
-  assert_int_equal(stats_of(&s).reassigned_count, replaced_count + again);
   vestry_rate_destroy(s.rate);
   site_end(&s.on);
 }
@@ -409,8 +393,9 @@ enum { THREADS = 4, TRIES_EACH = 20000, NAMES = 16, TOKENS = 1000 };
 
 static void *take_many(void *argument) {
   vsi_buckets *buckets = argument;
-  for (uint64_t i = 0; i < TRIES_EACH; i++) (void)vsi_buckets_take(buckets, i % NAMES * 0x9e3779b97f4a7c15, S_NS);
-  return NULL;
+  uintptr_t passed = 0;
+  for (uint64_t i = 0; i < TRIES_EACH; i++) passed += !vsi_buckets_take(buckets, i % NAMES * 0x9e3779b97f4a7c15, S_NS);
+  return (void *)passed;
 }
 
 /* Exactly as many requests pass for each key as it has tokens, for any interleaving of threads. */
@@ -420,11 +405,12 @@ HOST_CASE(concurrent_takes_pass_exactly_the_tokens) {
   assert_int_equal(vsi_buckets_create(&th->host, S_NS, TOKENS, 1024, &buckets), VESTRY_OK);
   pthread_t threads[THREADS];
   for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, take_many, buckets), 0);
-  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-  vsi_buckets_sums sums = vsi_buckets_count(buckets, S_NS);
-  assert_int_equal(sums.passed_count, NAMES * TOKENS);
-  assert_int_equal(sums.refused_count, THREADS * TRIES_EACH - NAMES * TOKENS);
-  assert_int_equal(sums.filling_count, NAMES);
-  assert_int_equal(sums.reassigned_count, 0);
+  uintptr_t passed = 0;
+  for (int i = 0; i < THREADS; i++) {
+    void *of_thread;
+    pthread_join(threads[i], &of_thread);
+    passed += (uintptr_t)of_thread;
+  }
+  assert_int_equal(passed, NAMES * TOKENS);
   vsi_buckets_destroy(buckets);
 }

@@ -110,17 +110,6 @@ typedef struct vestry_once_options {
                          repetitions get 503 at once, so that they do not take all threads of a server. 0: 1 s */
 } vestry_once_options;
 
-/** Counters of a vestry_once. */
-typedef struct vestry_once_stats {
-  uint64_t begun_count, repeated_count;       /**< submissions that ran; repetitions that were answered from memory or
-                                                   storage */
-  uint64_t refused_count;                     /**< responses 503 because the table was full. A rise indicates an attack,
-                                                   or that max_count is too low */
-  uint64_t remembered_count, anonymous_count; /**< submissions in the table; those of anonymous users among them */
-  uint64_t responses_bytes;                   /**< size of the stored responses */
-  uint64_t unknown_count;                     /**< responses 409 because the storage returned UNKNOWN */
-} vestry_once_stats;
-
 /** Size of a nonce: 64 hexadecimal digits and a NUL. */
 #define VESTRY_ONCE_NONCE_BYTES 65
 
@@ -142,9 +131,6 @@ VESTRY_API void vestry_once_destroy(vestry_once *once);
  *  (vestry/app/upload.h) pass unchecked, because their body is read after the guards have run, and the client does not
  *  repeat them. */
 VESTRY_API vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app);
-
-/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
-VESTRY_API void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats);
 
 /** Sufficient size of a buffer for vestry_once_attributes. */
 #define VESTRY_ONCE_ATTRIBUTES_BYTES 6144

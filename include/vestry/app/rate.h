@@ -19,8 +19,8 @@ extern "C" {
 
 /** The buckets of one rate. vestry_rate_create allocates all buckets, of 16 bytes each; memory never grows. A bucket
  *  that is full again is free for another client. The hash of a client selects the eight buckets that it can use. If
- *  none of the eight is free, the one that is nearest to full is reassigned and counted
- *  (vestry_rate_stats.reassigned_count): its former client may then exceed its rate; other clients are not affected. */
+ *  none of the eight is free, the one that is nearest to full is reassigned: its former client may then exceed its
+ *  rate; other clients are not affected. */
 typedef struct vestry_rate vestry_rate;
 
 /** The requests that share a bucket. */
@@ -50,15 +50,6 @@ typedef struct vestry_rate_options {
                                client is unknown */
 } vestry_rate_options;
 
-/** Counters of a rate. */
-typedef struct vestry_rate_stats {
-  uint64_t passed_count;     /**< requests with a token */
-  uint64_t refused_count;    /**< requests without a token, which got 429 */
-  uint64_t reassigned_count; /**< buckets reassigned before they were full. A rise indicates an attack from many
-                                  addresses, or that max_count is too low */
-  uint64_t filling_count;    /**< buckets that are not full now */
-} vestry_rate_stats;
-
 /** Create a rate.
  *  v         borrowed until vestry_rate_destroy
  *  ret_rate  owned by the caller; untouched on failure
@@ -82,9 +73,6 @@ VESTRY_API vestry_err vestry_rate_guard(const vestry_request *req, vestry_reply 
  *  Returns  OK | LIMIT (no token: answer with status 429) | INVALID (name NULL with len > 0)
  *  Threads  any; takes a lock briefly */
 VESTRY_API vestry_err vestry_rate_take(vestry_rate *rate, const void *name, size_t len, uint64_t *ret_wait_ms);
-
-/** Get a snapshot of the counters. Threads any; takes each lock of the rate briefly, and visits all buckets. */
-VESTRY_API void vestry_rate_stats_get(vestry_rate *rate, vestry_rate_stats *ret_stats);
 
 #ifdef __cplusplus
 }

@@ -80,12 +80,7 @@ struct vestry_once {
   vsi_once_storage storage;
   bool (*is_marked)(const vsi_route *route); /* NULL: none is */
   uint64_t again_ms;
-  _Atomic(uint64_t) begun, repeated, refused, unknown; /* relaxed: mere counts */
 };
-
-static void count(_Atomic(uint64_t) *counter) {
-  atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
 
 /* -------------------------------------------------------------------------------------- the request that runs ----- */
 
@@ -177,14 +172,12 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, co
 /* Answer a repetition like the record's request, or with 409 if its digest differs. */
 static vestry_err answer_again(vsi_once_record *there, const unsigned char digest[VSI_ONCE_DIGEST_BYTES],
                                const vestry_request *req, vestry_reply *reply) {
-  count(&there->once->repeated);
   if (memcmp(there->digest, digest, VSI_ONCE_DIGEST_BYTES) == 0)
     return vsi_once_response_repeat(&there->response, reply);
   return vsi_refuse_request(req, reply, 409, "This form was already submitted. Reload the page to submit another one.");
 }
 
-static vestry_err refuse_unknown(vestry_once *once, const vestry_request *req, vestry_reply *reply) {
-  count(&once->unknown);
+static vestry_err refuse_unknown(const vestry_request *req, vestry_reply *reply) {
   return vsi_refuse_request(
       req, reply, 409,
       "This request was started, but its result is unknown. Check the result before you send it again.");
@@ -212,7 +205,7 @@ static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_r
   made->error = error;
   vsi_once_record_settle(made, is_done ? VSI_ONCE_ANSWERED : error ? VSI_ONCE_FAILED : VSI_ONCE_FORGOTTEN);
   if (is_done) return answer_again(made, digest, req, reply);
-  return error ? error : refuse_unknown(made->once, req, reply);
+  return error ? error : refuse_unknown(req, reply);
 }
 
 /* Let the request run, if the storage permits it. The record is in the table. Takes the caller's reference to it. */
@@ -223,7 +216,6 @@ static vestry_err run(vsi_once_record *made, vestry_request *req, vestry_reply *
     vsi_once_record_unref(made);
     return error;
   }
-  count(&made->once->begun);
   req->own->watcher = &made->watcher; /* takes the reference */
   return VESTRY_OK;
 }
@@ -238,7 +230,6 @@ static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_r
   for (;;) {
     error = vsi_once_table_put(&once->table, place_of(req), nonce, made, &there);
     if (!error && !there) return run(made, req, reply);
-    if (error == VESTRY_LIMIT) count(&once->refused);
     if (error) break;
     const vsi_once_progress reached = vsi_once_record_wait(there);
     if (reached == VSI_ONCE_ANSWERED) error = answer_again(there, made->digest, req, reply);
@@ -333,21 +324,4 @@ void vestry_once_destroy(vestry_once *once) {
   if (once->storage.ops) vsi_owed_finish(&once->storage.owed);
   vsi_once_table_finish(&once->table);
   vsi_free(once->v->host, once);
-}
-
-void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats) {
-  vsi_once_table *table = &once->table;
-  vestry_once_stats stats = {
-      .begun_count = atomic_load_explicit(&once->begun, memory_order_relaxed),
-      .repeated_count = atomic_load_explicit(&once->repeated, memory_order_relaxed),
-      .refused_count = atomic_load_explicit(&once->refused, memory_order_relaxed),
-      .unknown_count = atomic_load_explicit(&once->unknown, memory_order_relaxed),
-      .responses_bytes = atomic_load_explicit(&table->users.responses.bytes, memory_order_relaxed) +
-                         atomic_load_explicit(&table->anonymous.responses.bytes, memory_order_relaxed),
-  };
-  vsi_mutex_lock(&table->lock);
-  stats.anonymous_count = table->anonymous.count;
-  stats.remembered_count = table->users.count + table->anonymous.count;
-  vsi_mutex_unlock(&table->lock);
-  if (ret_stats) *ret_stats = stats;
 }

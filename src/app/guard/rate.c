@@ -38,7 +38,6 @@ typedef struct set {
 
 typedef struct stripe {
   vsi_mutex lock; /* guards every STRIPES-th set */
-  uint64_t passed_count, refused_count, reassigned_count;
 } stripe;
 
 struct vsi_buckets {
@@ -92,32 +91,12 @@ uint64_t vsi_buckets_take(vsi_buckets *buckets, uint64_t hash, uint64_t now_ns) 
   vsi_mutex_lock(&part->lock);
   bucket *at = find(&buckets->sets[index], hash);
   bool is_known = at->hash == hash;
-  if (!is_known && at->full_ns > now_ns) part->reassigned_count++;
   uint64_t full_ns = is_known && at->full_ns > now_ns ? at->full_ns : now_ns;
   uint64_t owed_ns = full_ns - now_ns + buckets->step_ns; /* time until the bucket is full, after this token */
   uint64_t wait_ns = owed_ns > buckets->room_ns ? owed_ns - buckets->room_ns : 0;
   if (!wait_ns) *at = (bucket){hash, full_ns + buckets->step_ns};
-  if (wait_ns)
-    part->refused_count++;
-  else
-    part->passed_count++;
   vsi_mutex_unlock(&part->lock);
   return wait_ns;
-}
-
-vsi_buckets_sums vsi_buckets_count(vsi_buckets *buckets, uint64_t now_ns) {
-  vsi_buckets_sums sums = {.passed_count = 0};
-  for (size_t s = 0; s < STRIPES; s++) {
-    stripe *part = &buckets->stripes[s];
-    vsi_mutex_lock(&part->lock);
-    sums.passed_count += part->passed_count;
-    sums.refused_count += part->refused_count;
-    sums.reassigned_count += part->reassigned_count;
-    for (size_t i = s; i < buckets->sets_count; i += STRIPES)
-      for (int way = 0; way < WAYS; way++) sums.filling_count += buckets->sets[i].ways[way].full_ns > now_ns;
-    vsi_mutex_unlock(&part->lock);
-  }
-  return sums;
 }
 
 /* UNKNOWN_SHARE: all unknown clients together have the rate of this number of clients. */
@@ -192,17 +171,6 @@ void vestry_rate_destroy(vestry_rate *rate) {
   vsi_buckets_destroy(rate->buckets);
   vsi_buckets_destroy(rate->unknown);
   vsi_free(rate->v->host, rate);
-}
-
-void vestry_rate_stats_get(vestry_rate *rate, vestry_rate_stats *ret_stats) {
-  const uint64_t now_ns = vsi_now_ns(rate->v->host);
-  const vsi_buckets_sums known = vsi_buckets_count(rate->buckets, now_ns);
-  const vsi_buckets_sums unknown = vsi_buckets_count(rate->unknown, now_ns);
-  vestry_rate_stats stats = {.passed_count = known.passed_count + unknown.passed_count,
-                             .refused_count = known.refused_count + unknown.refused_count,
-                             .reassigned_count = known.reassigned_count,
-                             .filling_count = known.filling_count + unknown.filling_count};
-  if (ret_stats) *ret_stats = stats;
 }
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */

@@ -12,10 +12,6 @@
 
 typedef struct vsi_buckets vsi_buckets;
 
-typedef struct vsi_buckets_sums {
-  uint64_t passed_count, refused_count, reassigned_count, filling_count;
-} vsi_buckets_sums;
-
 /* Create a table.
  * step_ns    time until one token is added, at least 1
  * tokens     tokens of a full bucket, at least 1; step_ns * tokens must fit into 63 bits
@@ -28,7 +24,5 @@ void vsi_buckets_destroy(vsi_buckets *buckets);
 
 /* Take a token. Returns 0, or the time in nanoseconds until the next token. Any thread; takes a lock. */
 uint64_t vsi_buckets_take(vsi_buckets *buckets, uint64_t hash, uint64_t now_ns);
-
-vsi_buckets_sums vsi_buckets_count(vsi_buckets *buckets, uint64_t now_ns);
 
 #endif
