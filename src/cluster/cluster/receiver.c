@@ -129,9 +129,7 @@ static void keys_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
 typedef struct receiving {
   bool has_more; /* another message follows at once */
   bool may_do;   /* this thread may perform a REQUEST itself, because the broker reports has_more */
-  /* Work that is left for after the release of the lock. */
-  struct vsi_remote_request *done; /* remote requests that are finished */
-  bool is_to_do;                   /* the message is a REQUEST that this thread performs */
+  bool is_to_do; /* the message is a REQUEST, which this thread performs after it has released the lock */
 } receiving;
 
 /* Handle a message of a run that counts. Under the lock. */
@@ -160,9 +158,9 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     vsi_peer_lose(peer, 0);
     vsi_cluster_notify(cluster);
     break;
-  case VSI_WIRE_ANSWER: vsi_remote_request_take(cluster, peer, message, &ret->done); break;
+  case VSI_WIRE_ANSWER: vsi_remote_request_take(cluster, peer, message); break;
   case VSI_WIRE_QUESTION: vsi_served_question(cluster, peer, message); break;
-  case VSI_WIRE_HELD: vsi_remote_questions_take(cluster, peer, message, &ret->done); break;
+  case VSI_WIRE_HELD: vsi_remote_questions_take(cluster, peer, message); break;
   case VSI_WIRE_RENEW: vsi_renewals_take(cluster, message->body, message->len); break;
   case VSI_WIRE_REQUEST:
   case VSI_WIRE_EVENT:
@@ -233,7 +231,6 @@ void vsi_cluster_received(const char *subject, const void *data, size_t len, voi
   }
   vsi_served_rouse(cluster, left.has_more);
   vsi_cluster_unlock(cluster);
-  vsi_remote_requests_finish(cluster, left.done);
   if (left.is_to_do) vsi_served_do(cluster, &message);
 }
 

@@ -144,7 +144,7 @@ static void count_end(vestry_cluster *cluster, const vsi_remote_request *request
 }
 
 /* End a request. The caller then settles its line. */
-static void end(vestry_cluster *cluster, vsi_remote_request *request, vestry_err error, vsi_remote_request **done) {
+static void end(vestry_cluster *cluster, vsi_remote_request *request, vestry_err error) {
   leave_line(request);
   vsi_map_remove(&cluster->requests, &request->in);
   vsi_ring_remove(&request->by_age);
@@ -153,8 +153,8 @@ static void end(vestry_cluster *cluster, vsi_remote_request *request, vestry_err
   if (request->count && !request->was_asked) vsi_recent_note(cluster, request->hash, &request->sent_to);
   request->error = error;
   count_end(cluster, request);
-  request->next = *done;
-  *done = request;
+  request->next = cluster->finished;
+  cluster->finished = request;
 }
 
 static void free_request(vestry_cluster *cluster, vsi_remote_request *request) {
@@ -176,12 +176,12 @@ static void report_span(const vestry_cluster *cluster, vsi_remote_request *reque
   vsi_trace_report(cluster->host, &request->span);
 }
 
-void vsi_remote_requests_finish(vestry_cluster *cluster, vsi_remote_request *done) {
-  for (vsi_remote_request *next; done; done = next) {
-    next = done->next;
-    report_span(cluster, done);
-    request_answer(done->on_answer, done->error, done->count, done->ctx);
-    free_request(cluster, done);
+void vsi_remote_requests_finish(vestry_cluster *cluster, vsi_remote_request *finished) {
+  for (vsi_remote_request *next; finished; finished = next) {
+    next = finished->next;
+    report_span(cluster, finished);
+    request_answer(finished->on_answer, finished->error, finished->count, finished->ctx);
+    free_request(cluster, finished);
   }
 }
 
@@ -200,8 +200,7 @@ static vestry_err conclude(const vestry_cluster *cluster, const vsi_remote_reque
 }
 
 /* Send a request to some nodes. Ends it if it is sent to none. */
-static void send_to(vestry_cluster *cluster, vsi_remote_request *request, const vsi_bits *to,
-                    vsi_remote_request **done) {
+static void send_to(vestry_cluster *cluster, vsi_remote_request *request, const vsi_bits *to) {
   for (size_t i = 0; i < cluster->peers_count; i++) {
     if (!vsi_bits_has(to, i) || vsi_bits_has(&request->sent_to, i)) continue;
     vestry_err error =
@@ -213,24 +212,22 @@ static void send_to(vestry_cluster *cluster, vsi_remote_request *request, const 
   }
   request->sent_to = vsi_bits_any(request->sent_to, to);
   set_under_way(request, !vsi_bits_is_empty(&request->awaited));
-  if (!request->is_under_way) end(cluster, request, conclude(cluster, request), done);
+  if (!request->is_under_way) end(cluster, request, conclude(cluster, request));
 }
 
 /* Send the requests of a line to some nodes: all of them, or those that are under way, to which a question applied. */
-static void send_line(vestry_cluster *cluster, vsi_line *line, const vsi_bits *to, bool all,
-                      vsi_remote_request **done) {
+static void send_line(vestry_cluster *cluster, vsi_line *line, const vsi_bits *to, bool all) {
   line->to = *to;
   for (vsi_remote_request *next, *request = STAILQ_FIRST(&line->requests); request; request = next) {
     next = STAILQ_NEXT(request, in_line);
-    if (all || request->is_under_way) send_to(cluster, request, to, done);
+    if (all || request->is_under_way) send_to(cluster, request, to);
   }
 }
 
 /* ------------------------------------------------------------------------------------------------ questions ------- */
 
 /* The question about a line's key was sent, or an error has prevented it. It applies to all requests of the line. */
-static void note_question(vestry_cluster *cluster, vsi_line *line, const vsi_bits *asked, vestry_err error,
-                          vsi_remote_request **done) {
+static void note_question(vestry_cluster *cluster, vsi_line *line, const vsi_bits *asked, vestry_err error) {
   vsi_ring_remove(&line->by_question);
   line->must_ask = false;
   line->question = cluster->last_question;
@@ -241,13 +238,13 @@ static void note_question(vestry_cluster *cluster, vsi_line *line, const vsi_bit
     request->was_asked = true;
     set_under_way(request, true);
   }
-  while (error && (request = STAILQ_FIRST(&line->requests)) != NULL) end(cluster, request, error, done);
-  if (vsi_bits_is_empty(asked)) send_line(cluster, line, asked, false, done);
+  while (error && (request = STAILQ_FIRST(&line->requests)) != NULL) end(cluster, request, error);
+  if (vsi_bits_is_empty(asked)) send_line(cluster, line, asked, false);
   if (!line->count) free_line(cluster, line);
 }
 
 /* Send the questions of some lines in one message. */
-static void send_some_questions(vestry_cluster *cluster, vsi_remote_request **done) {
+static void send_some_questions(vestry_cluster *cluster) {
   const size_t room = vsi_message_room(cluster, SIZE_MAX) / sizeof(uint64_t), most = room > 1 ? room - 1 : 1;
   size_t count = 0;
   vsi_buffer buffer;
@@ -261,11 +258,11 @@ static void send_some_questions(vestry_cluster *cluster, vsi_remote_request **do
   if (!vsi_bits_is_empty(&alive)) error = vsi_message_send(cluster, NULL, &buffer, VSI_WIRE_QUESTION, 0, false);
   vsi_buffer_finish(&buffer);
   for (; count; count--)
-    note_question(cluster, VSI_RING_OWNER(cluster->questions.next, vsi_line, by_question), &alive, error, done);
+    note_question(cluster, VSI_RING_OWNER(cluster->questions.next, vsi_line, by_question), &alive, error);
 }
 
 /* Send the questions that wait, if enough time has passed since the last ones or must. Returns whether any was sent. */
-static bool ask(vestry_cluster *cluster, bool must, vsi_remote_request **done) {
+static bool ask(vestry_cluster *cluster, bool must) {
   if (vsi_ring_is_empty(&cluster->questions)) return false;
   const uint64_t ms = atomic_load_explicit(&cluster->keys_ms, memory_order_relaxed);
   const uint64_t ago_ms = (vsi_now_ns(cluster->host) - cluster->asked_ns) / VSI_NS_PER_MS;
@@ -274,14 +271,14 @@ static bool ask(vestry_cluster *cluster, bool must, vsi_remote_request **done) {
     return false;
   }
   cluster->asked_ns = vsi_now_ns(cluster->host);
-  while (!vsi_ring_is_empty(&cluster->questions)) send_some_questions(cluster, done);
+  while (!vsi_ring_is_empty(&cluster->questions)) send_some_questions(cluster);
   return true;
 }
 
 /* ------------------------------------------------------------------------------------------------ lines ----------- */
 
 /* Advance the requests of a line if none is under way. May free the line. */
-static void settle(vestry_cluster *cluster, vsi_line *line, vsi_remote_request **done) {
+static void settle(vestry_cluster *cluster, vsi_line *line) {
   while (line->count && !line->under_way_count && !line->must_ask) {
     line->question = 0;
     const vsi_remote_request *first = STAILQ_FIRST(&line->requests);
@@ -291,22 +288,22 @@ static void settle(vestry_cluster *cluster, vsi_line *line, vsi_remote_request *
     if (line->must_ask)
       vsi_ring_add_last(&cluster->questions, &line->by_question);
     else
-      send_line(cluster, line, &to, true, done);
+      send_line(cluster, line, &to, true);
   }
   if (!line->count) free_line(cluster, line);
-  (void)ask(cluster, false, done);
+  (void)ask(cluster, false);
 }
 
 /* Advance a request that begins. */
-static void begin_in_line(vestry_cluster *cluster, vsi_remote_request *request, vsi_remote_request **done) {
+static void begin_in_line(vestry_cluster *cluster, vsi_remote_request *request) {
   vsi_line *line = request->line;
   const vsi_bits to = nodes_to_query(cluster, request), others = vsi_bits_less(to, &line->to);
   const bool are_all_under_way = line->under_way_count + 1 == line->count && line->count > 1;
   if (request->is_found && vsi_bits_is_empty(&to))
-    end(cluster, request, conclude(cluster, request), done);
+    end(cluster, request, conclude(cluster, request));
   else if (are_all_under_way && !vsi_bits_is_empty(&to) && vsi_bits_is_empty(&others))
-    send_to(cluster, request, &to, done);
-  settle(cluster, line, done);
+    send_to(cluster, request, &to);
+  settle(cluster, line);
 }
 
 bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node) {
@@ -318,11 +315,9 @@ bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, u
 
 /* As `ask`, without the lock. */
 static bool send_questions(vestry_cluster *cluster, bool must) {
-  vsi_remote_request *done = NULL;
   vsi_cluster_lock(cluster);
-  const bool any = ask(cluster, must, &done);
+  const bool any = ask(cluster, must);
   vsi_cluster_unlock(cluster);
-  vsi_remote_requests_finish(cluster, done);
   return any;
 }
 
@@ -332,23 +327,21 @@ void vsi_remote_questions_due(vestry_timer *timer, void *cluster) {
 }
 
 /* Handle what a node replies about a key. */
-static void take_reply(vestry_cluster *cluster, const vsi_peer *peer, uint64_t question, uint64_t word,
-                       vsi_remote_request **done) {
+static void take_reply(vestry_cluster *cluster, const vsi_peer *peer, uint64_t question, uint64_t word) {
   vsi_line *line = line_of(cluster, word & ~VSI_WIRE_HELD_BIT);
   if (!line || line->question != question || !vsi_bits_has(&line->asked, peer->index)) return; /* too late */
   vsi_bits_remove(&line->asked, peer->index);
   if (word & VSI_WIRE_HELD_BIT) vsi_bits_add(&line->holders, peer->index);
   if (!vsi_bits_is_empty(&line->asked)) return;
   line->question = 0;
-  send_line(cluster, line, &line->holders, false, done);
-  settle(cluster, line, done);
+  send_line(cluster, line, &line->holders, false);
+  settle(cluster, line);
 }
 
-void vsi_remote_questions_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message,
-                               vsi_remote_request **done) {
+void vsi_remote_questions_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message) {
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   const uint64_t question = vsi_wire_number(&reader, 8);
-  while (reader.left >= 8) take_reply(cluster, peer, question, vsi_wire_number(&reader, 8), done);
+  while (reader.left >= 8) take_reply(cluster, peer, question, vsi_wire_number(&reader, 8));
 }
 
 /* ----------------------------------------------------------------------------------------- beginning, answers ----- */
@@ -376,7 +369,7 @@ static vestry_err write_request(vsi_remote_request *request, const vestry_scoped
 }
 
 /* Enter a request, and send it unless it must wait. Under the lock. OK | NO_MEMORY */
-static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *request, vsi_remote_request **done) {
+static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *request) {
   bool is_full = cluster->stats.waiting_count >= cluster->max_waiting_count;
   if (vsi_map_reserve(&cluster->requests, cluster->host, cluster->requests.count + 1)) return VESTRY_NO_MEMORY;
   if (!is_full && enter_line(cluster, request)) return VESTRY_NO_MEMORY;
@@ -388,11 +381,11 @@ static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *request, vs
   vsi_ring_add_last(&cluster->remote_requests, &request->by_age);
   if (is_full) {
     cluster->stats.over_waiting_count++;
-    end(cluster, request, VESTRY_FULL, done);
+    end(cluster, request, VESTRY_FULL);
     return VESTRY_OK;
   }
   if (is_first) (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: stopping */
-  begin_in_line(cluster, request, done);
+  begin_in_line(cluster, request);
   return VESTRY_OK;
 }
 
@@ -410,20 +403,17 @@ static vestry_err request_begin(vestry_cluster *cluster, const vestry_scoped_key
     vsi_trace_make(cluster->host, vestry_trace_here(), VESTRY_SPAN_REMOTE_REQUEST, &request->span);
   request->hash = vsi_cluster_hash_key(cluster, key);
   request->id = 1 + atomic_fetch_add_explicit(&cluster->last_request_id, 1, memory_order_relaxed);
-  vsi_remote_request *done = NULL;
   vestry_err error = write_request(request, key, effects, options->data);
   vsi_cluster_lock(cluster);
   if (!error && cluster->has_ended) error = VESTRY_CLOSED;
-  if (!error) error = begin(cluster, request, &done);
+  if (!error) error = begin(cluster, request);
   if (!error && ret_id) *ret_id = request->id;
   vsi_cluster_unlock(cluster);
   if (error) free_request(cluster, request);
-  vsi_remote_requests_finish(cluster, done);
   return error;
 }
 
-void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message,
-                             vsi_remote_request **done) {
+void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message) {
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   uint64_t id = vsi_wire_number(&reader, 8);
   vestry_err error = (vestry_err)vsi_wire_number(&reader, 1);
@@ -437,64 +427,57 @@ void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, cons
   if (!vsi_bits_is_empty(&request->awaited)) return;
   vsi_line *line = request->line;
   set_under_way(request, false);
-  if (request->count || request->error || request->is_found) end(cluster, request, conclude(cluster, request), done);
-  settle(cluster, line, done);
+  if (request->count || request->error || request->is_found) end(cluster, request, conclude(cluster, request));
+  settle(cluster, line);
 }
 
 /* --------------------------------------------------------------------------------------------- timeouts ----------- */
 
 /* End a request, and advance its line. */
-static void end_and_settle(vestry_cluster *cluster, vsi_remote_request *request, vestry_err error,
-                           vsi_remote_request **done) {
+static void end_and_settle(vestry_cluster *cluster, vsi_remote_request *request, vestry_err error) {
   vsi_line *line = request->line;
-  end(cluster, request, error, done);
-  settle(cluster, line, done);
+  end(cluster, request, error);
+  settle(cluster, line);
 }
 
 /* End the requests that are due, 256 at most, so that other threads get the lock in between. false: there may be
  * more. */
-static bool end_those_due(vestry_cluster *cluster, uint64_t now_ns, vsi_remote_request **done) {
+static bool end_those_due(vestry_cluster *cluster, uint64_t now_ns) {
   enum { AT_ONCE = 256 };
   int left = AT_ONCE;
   for (vsi_remote_request *request; (request = oldest(cluster)) != NULL && request->due_ns <= now_ns && left > 0;
        left--)
-    end_and_settle(cluster, request, VESTRY_TIMEOUT, done);
+    end_and_settle(cluster, request, VESTRY_TIMEOUT);
   return left > 0;
 }
 
 void vsi_remote_requests_due(vestry_timer *timer, void *ctx) {
   vestry_cluster *cluster = ctx;
   for (bool is_over = false; !is_over;) {
-    vsi_remote_request *done = NULL;
     vsi_cluster_lock(cluster);
     uint64_t now_ns = vsi_now_ns(cluster->host);
-    is_over = end_those_due(cluster, now_ns, &done);
+    is_over = end_those_due(cluster, now_ns);
     const vsi_remote_request *next = is_over ? oldest(cluster) : NULL;
     if (next) (void)vestry_timer_set(timer, (next->due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0);
     vsi_cluster_unlock(cluster);
-    vsi_remote_requests_finish(cluster, done);
   }
 }
 
 void vsi_remote_requests_end(vestry_cluster *cluster, vestry_err error) {
-  vsi_remote_request *done = NULL;
   vsi_cluster_lock(cluster);
   for (vsi_remote_request *request; (request = oldest(cluster)) != NULL;) {
     vsi_line *line = request->line;
-    end(cluster, request, error, &done);
+    end(cluster, request, error);
     if (!line->count) free_line(cluster, line);
   }
   vsi_cluster_unlock(cluster);
-  vsi_remote_requests_finish(cluster, done);
 }
 
 static void give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
-  vsi_remote_request *done = NULL;
   vsi_cluster_lock(cluster);
   vsi_remote_request *request = find(cluster, id);
-  if (request) end_and_settle(cluster, request, error, &done);
+  if (request) end_and_settle(cluster, request, error);
   vsi_cluster_unlock(cluster);
-  vsi_remote_requests_finish(cluster, done);
 }
 
 /* ------------------------------------------------------------------------------------------------- waiting -------- */

@@ -8,18 +8,12 @@
 #include "store/scoped_key.h"
 #include "vestry/cluster/cluster.h"
 
-struct vsi_remote_request;
-
 /* Return whether a request for a key is being performed that has not been sent to a node. */
 bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node);
-/* Handle an ANSWER of another node. Finished requests are added to *done. Under the lock. */
-void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message,
-                             struct vsi_remote_request **done);
+/* Handle an ANSWER of another node. Under the lock, whose release reports finished requests (cluster.h). */
+void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message);
 /* Handle the replies of another node to questions. As above. */
-void vsi_remote_questions_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message,
-                               struct vsi_remote_request **done);
-/* Call on_answer of the requests in done, and free them. Without the lock. */
-void vsi_remote_requests_finish(vestry_cluster *cluster, struct vsi_remote_request *done);
+void vsi_remote_questions_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message);
 /* Run by the timers: end the requests that are due; send the questions that wait. */
 void vsi_remote_requests_due(vestry_timer *timer, void *cluster);
 void vsi_remote_questions_due(vestry_timer *timer, void *cluster);
