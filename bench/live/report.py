@@ -117,7 +117,7 @@ def bars_rows(runs):
     rows += exact(runs, "the same: bytes sent", "unchanged", alone, "sent_bytes", 0)
     rows += limit(runs, "one changed row of 1,000 in a private page of 165 kB: bytes", "row", alone, "sent_bytes", 1000,
                   "bytes")
-    rows += limit(runs, "the same: memory that the page keeps, for each row", "row", alone, "kept_bytes_a_row", 13,
+    rows += limit(runs, "the same: memory that the page keeps, for each row", "row", alone, "kept_bytes_a_row", 24,
                   "bytes")
     rows += ratio(runs, f"{some.replace(' pages', ' private pages')}, 20 changes per second: CPU per page and change, "
                   "compared with the TypeScript SDK", "private", PER_CHANGE, 0.5)

@@ -23,8 +23,7 @@ enum {
   INDEX_BITS = 24,
   IS_OTHER = (1 << INDEX_BITS) - 1,
   SLOTS_FEWEST = 64,
-  TRIES_TIMES = 4,    /* the bytes that are compared with the list, in relation to those of the content */
-  SUBUNITS_MOST = 64, /* units of the list that are compared in one step */
+  SUBUNITS_MOST = 64, /* inside of a unit that is compared at once */
   LEVELS_MOST = 256,
 };
 
@@ -64,9 +63,12 @@ static vestry_err add_name(vsi_unit_names *names, const vestry_host *host, uint6
   return VESTRY_OK;
 }
 
-static uint64_t name_of_had(const vsi_units *units, vsi_siphash_key key, uint32_t i) {
-  const vsi_unit *had = &units->had[i];
-  return had->id_len ? vsi_unit_name(key, (vestry_slice){had->id, had->id_len}) : had->name;
+static vestry_slice id_of(const vsi_unit *unit) {
+  return (vestry_slice){unit->id, unit->id_len};
+}
+
+static bool is_id(const vsi_unit *unit, vestry_slice id) {
+  return unit->id_len == id.len && memcmp(unit->id, id.data, id.len) == 0;
 }
 
 /* Add all units of the list, once one of them is searched. */
@@ -76,7 +78,7 @@ static vestry_err name_had(vsi_units *units, vsi_siphash_key key) {
   while (room < units->had_count * 2 + 2) room *= 2;
   vestry_err error = grow_names(names, units->host, room);
   for (uint32_t i = 0; i < units->had_count && !error; i++) {
-    error = add_name(names, units->host, name_of_had(units, key, i), i + 1);
+    error = add_name(names, units->host, vsi_unit_name(key, id_of(&units->had[i])), i + 1);
     if (error == VESTRY_EXISTS) error = VESTRY_OK; /* two ids with one hash: the second is never found */
   }
   return error;
@@ -88,9 +90,7 @@ static vestry_err find_had(vsi_units *units, vsi_siphash_key key, uint64_t name,
   if (!units->had_count) return VESTRY_OK;
   if (!units->had_names.room && name_had(units, key)) return VESTRY_NO_MEMORY;
   const uint64_t value = *slot_of(&units->had_names, name) & IS_OTHER;
-  if (!value) return VESTRY_OK;
-  const vsi_unit *had = &units->had[value - 1];
-  if (!had->id_len || (had->id_len == id.len && memcmp(had->id, id.data, id.len) == 0)) *ret = (uint32_t)value - 1;
+  if (value && is_id(&units->had[value - 1], id)) *ret = (uint32_t)value - 1;
   return VESTRY_OK;
 }
 
@@ -103,10 +103,10 @@ static vestry_err add_unit(vsi_units *units, const vsi_unit *unit) {
 void vsi_units_finish(vsi_units *units) {
   vsi_free(units->host, units->all);
   vsi_free(units->host, units->had);
+  vsi_free(units->host, units->had_ids);
   vsi_free(units->host, units->to_now);
   vsi_free(units->host, units->names.slots);
   vsi_free(units->host, units->had_names.slots);
-  vsi_free(units->host, units->had_ids);
 }
 
 /* --------------------------------------------------------------------------------------------------- dividing ----- */
@@ -128,9 +128,10 @@ typedef struct own_bytes {
   uint32_t run;
   uint32_t next;     /* unit of the list that is expected next inside of it */
   uint32_t next_end; /* index in the list after the units that can be expected */
+  uint32_t tried;    /* unit of the list that was compared, and differs or is elsewhere; 0: none */
+  bool is_plain;     /* all bytes are hashed as they are, and all ids in it are those of units */
   uint64_t hash;     /* of its place, and of the parts before `pieces` */
   uint64_t place;    /* of units that begin here; 0: not known */
-  bool is_marked;    /* there are parts before `pieces` */
   vsi_siphash_128 pieces;
 } own_bytes;
 
@@ -141,11 +142,9 @@ typedef struct division {
   vsi_siphash_key key;
   const char *token_at; /* the next token that is not hashed yet; NULL: there is none */
   size_t insert;        /* number of inserts that are hashed */
-  size_t tries_bytes;   /* that may still be hashed in vain */
   level levels[LEVELS_MOST];
   size_t levels_count;
-  size_t closed;     /* number of levels from which on nothing is divided; SIZE_MAX: everything is divided */
-  vsi_buffer single; /* the own bytes of a unit that is a single part */
+  size_t closed; /* number of levels from which on nothing is divided; SIZE_MAX: everything is divided */
   own_bytes owns[VSI_UNIT_DEPTH_MAX + 1];
   size_t owns_count;
   vestry_err error;
@@ -164,8 +163,7 @@ static const char *run_out(division *d, vestry_err error) {
 /* ---- hashes of own bytes ---- */
 
 /* The own bytes are hashed in parts: the start tag with the first gap, each further gap, and a new part after each
- * token. The last part includes the end tag. A unit that is a single part, such as a row, has a hash that takes less
- * time, because the rows of a list that are the same are hashed in each comparison. */
+ * token. The last part includes the end tag. */
 enum { OF_GAP = 1, OF_APART, OF_TEXT, OF_TOKEN, OF_INSERT, OF_PLACE, OF_END, OF_OTHER };
 
 static uint64_t mix(vsi_siphash_key key, uint64_t hash, uint64_t with, unsigned kind) {
@@ -175,7 +173,6 @@ static uint64_t mix(vsi_siphash_key key, uint64_t hash, uint64_t with, unsigned 
 /* Begin another part. */
 static void hash_mark(const division *d, own_bytes *own, unsigned kind) {
   own->hash = mix(d->key, vsi_siphash_pieces_final(&own->pieces), own->hash, kind);
-  own->is_marked = true;
   vsi_siphash_pieces_init(&own->pieces, d->key);
 }
 
@@ -195,6 +192,7 @@ static const char *hash_bytes(division *d, own_bytes *own, uint32_t from, uint32
     hash_mark(d, own, OF_TEXT);
     vsi_siphash_pieces_update(&own->pieces, d->text->token_name.data, d->text->token_name.len);
     hash_mark(d, own, OF_TOKEN);
+    own->is_plain = false;
     at = d->token_at + d->text->token.len;
     find_token(d, at);
   }
@@ -204,6 +202,7 @@ static const char *hash_bytes(division *d, own_bytes *own, uint32_t from, uint32
     hash_mark(d, own, OF_TEXT);
     vsi_siphash_pieces_update(&own->pieces, insert, strlen(insert));
     hash_mark(d, own, OF_INSERT);
+    own->is_plain = false;
   }
   own->hashed = to;
   return NULL;
@@ -219,7 +218,7 @@ static const char *hash_gap(division *d, own_bytes *own, uint32_t to, bool is_ap
 }
 
 /* Return whether the bytes up to here are hashed as they are. */
-static bool is_plain(const division *d, uint32_t to) {
+static bool is_plain_to(const division *d, uint32_t to) {
   return (!d->token_at || d->token_at >= d->html + to) &&
          (d->insert == d->text->inserts_count || d->text->inserts_at[d->insert] > to);
 }
@@ -233,163 +232,72 @@ static uint64_t place_of(const division *d, own_bytes *own) {
 
 /* ---- units that are the same as in the list ---- */
 
-/* A unit of the list that is found again, byte by byte and at an equal place, needs not be read: the hash in the list
- * includes the place. */
+/* A unit of the list that is found again with the same bytes, and at an equal place, needs not be read. */
 
-static uint64_t end_hash(const division *d, uint64_t hash, uint64_t text_hash) {
-  return mix(d->key, text_hash, hash, OF_END) >> 16;
+static uint64_t outer_hash(const division *d, uint64_t place, uint32_t begin, uint32_t end) {
+  return vsi_text_hash_hidden(d->text->key, place, d->html + begin, end - begin) >> (64 - VSI_UNIT_HASH_BITS);
 }
 
-/* Return the hash of a unit that is a single part, from its own bytes. */
-static uint64_t part_hash(const division *d, uint64_t place, const char *bytes, size_t len) {
-  return vsi_text_hash_hidden(d->text->key, place, bytes, len) >> 16;
+/* Return whether the tag at this place seems to be the start tag of a unit. */
+static bool has_id_in_tag(const division *d, uint32_t at, vestry_slice id) {
+  const char *begin = d->html + at, *end = memchr(begin, '>', (size_t)(d->end - begin));
+  return end && memmem(begin, (size_t)(end - begin), id.data, id.len);
 }
 
-/* Return the hash of a unit whose own bytes have all been hashed. d->error: NO_MEMORY */
-static uint64_t finish_hash(division *d, const own_bytes *own, uint32_t end) {
-  const vsi_unit *all = d->units->all;
-  if (own->is_marked) return end_hash(d, own->hash, vsi_siphash_pieces_final(&own->pieces));
-  vsi_buffer_clear(&d->single);
-  uint32_t at = all[own->unit].begin;
-  if (own->unit + 1 == d->units->count) return part_hash(d, own->hash, d->html + at, end - at);
-  for (uint32_t k = own->unit + 1; k < d->units->count; at = all[k].end, k = all[k].after)
-    vsi_buffer_append(&d->single, d->html + at, all[k].begin - at);
-  vsi_buffer_append(&d->single, d->html + at, end - at);
-  if (d->single.error) d->error = d->single.error;
-  return part_hash(d, own->hash, d->single.data, d->single.len);
-}
-
-/* Return whether the content has these bytes, and whether they may be hashed, perhaps in vain. */
-static bool spend(division *d, uint32_t at, uint32_t bytes) {
-  if (!bytes || bytes > (size_t)(d->end - d->html) - at || bytes > d->tries_bytes) return false;
-  d->tries_bytes -= bytes;
-  return true;
-}
-
-static uint32_t repeat(division *d, uint32_t i, const vsi_unit *at, uint64_t place);
-
-/* Add the units inside of a unit, and hash its own bytes. Returns its end; 0: something differs. */
-static uint32_t repeat_inside(division *d, uint32_t i, uint32_t index, uint64_t place) {
-  const vsi_unit *had = &d->units->had[i];
-  const char *html = d->html;
-  own_bytes own = {.unit = index, .hash = place};
-  uint32_t edge = d->units->all[index].begin + had->len, gaps_count = d->units->had[i + 1].run;
-  const uint8_t depth = (uint8_t)(d->units->all[index].depth + 1);
-  vsi_siphash_pieces_init(&own.pieces, d->key);
-  vsi_siphash_pieces_update(&own.pieces, html + edge - had->len, had->len);
-  for (uint32_t k = i + 1; k < had->after; k = d->units->had[k].after) {
-    const vsi_unit *inside = &d->units->had[k];
-    if (inside->gap) {
-      if (!spend(d, edge, inside->gap)) return 0;
-      if (gaps_count++) hash_mark(d, &own, OF_GAP);
-      vsi_siphash_pieces_update(&own.pieces, html + edge, inside->gap);
-      own.place = 0;
-    }
-    const vsi_unit unit = {
-        .begin = edge + inside->gap, .parent = index, .run = inside->run, .depth = depth, .gap = inside->gap};
-    edge = repeat(d, k, &unit, place_of(d, &own));
-    if (!edge) return 0;
-  }
-  if (!spend(d, edge, had->tail)) return 0;
-  const char *tag = memrchr(html + edge, '<', had->tail);
-  if (tag && tag > html + edge && gaps_count++) hash_mark(d, &own, OF_GAP);
-  vsi_siphash_pieces_update(&own.pieces, html + edge, had->tail);
-  d->units->all[index].gaps_count = gaps_count;
-  const uint64_t hash = finish_hash(d, &own, edge + had->tail);
-  return hash == had->own && !d->error ? edge + had->tail : 0;
-}
-
-/* Add a unit of the list, with the units inside of it, if it is at this place. Returns its end; 0: it is not, although
- * some units may have been added. Recursion is bounded by the number of units. */
-static uint32_t repeat(division *d, uint32_t i, const vsi_unit *at, uint64_t place) { /* NOLINT(misc-no-recursion) */
-  vsi_units *units = d->units;
-  const vsi_unit *had = &units->had[i];
-  const uint32_t index = (uint32_t)units->count;
-  if (had->has_others || units->to_now[i] != VSI_UNIT_NONE || at->depth > VSI_UNIT_DEPTH_MAX ||
-      units->count == VSI_UNITS_MAX || !spend(d, at->begin, had->len))
-    return 0;
-  const bool is_leaf = had->after == i + 1;
-  if (is_leaf && part_hash(d, place, d->html + at->begin, had->len) != had->own) return 0;
-  vsi_unit unit = *at;
-  unit.id = had->id;
-  unit.id_len = had->id_len;
-  unit.own = had->own;
-  unit.tail = had->tail;
-  unit.was = i;
-  unit.is_same = true;
-  d->error = add_unit(units, &unit);
-  if (d->error) return 0;
-  const uint32_t end = is_leaf ? at->begin + had->len : repeat_inside(d, i, index, place);
-  units->all[index].end = end;
-  units->all[index].after = (uint32_t)units->count;
-  return end;
-}
-
-/* Skip the units of the list that begin at `at` and are expected inside of `around`, as long as nothing is inside of
- * them and between them: the rows of a list. Returns the end of the last one, or `at`. */
-static uint32_t skip_leaves(division *d, own_bytes *around, uint32_t at) {
-  vsi_units *units = d->units;
-  const uint64_t place = place_of(d, around);
-  vsi_unit unit = {.parent = around->unit, .run = around->run, .depth = (uint8_t)d->owns_count, .is_same = true};
-  uint32_t i = around->next;
-  for (; i < around->next_end; i++) {
-    const vsi_unit *had = &units->had[i];
-    const uint32_t begin = at;
-    if (had->after != i + 1 || had->gap || had->has_others || units->to_now[i] != VSI_UNIT_NONE) break;
-    if (units->count == VSI_UNITS_MAX || !spend(d, begin, had->len) || !is_plain(d, begin + had->len)) break;
-    if (part_hash(d, place, d->html + begin, had->len) != had->own) break;
-    unit.begin = begin;
-    unit.end = at = begin + had->len;
-    unit.after = (uint32_t)units->count + 1;
-    unit.was = i;
-    unit.id = had->id;
-    unit.id_len = had->id_len;
-    unit.own = had->own;
-    d->error = add_unit(units, &unit);
-    if (d->error) break;
-    units->to_now[i] = (uint32_t)units->count - 1;
-  }
-  around->next = i;
-  around->edge = around->hashed = at;
-  return at;
-}
-
-/* Skip the next unit of the list if it begins at `begin`, and those that follow at once. Returns the end of the last
- * one; 0: the unit must be read. */
-static uint32_t skip_same(division *d, uint32_t begin) {
-  vsi_units *units = d->units;
-  own_bytes *around = &d->owns[d->owns_count - 1], tried = *around;
-  vsi_unit *parent = &units->all[around->unit];
-  const uint32_t i = around->next, index = (uint32_t)units->count;
+/* Return whether to compare the unit of the list that is expected next with the bytes from `begin` on. */
+static bool is_to_try(const division *d, const own_bytes *around, uint32_t begin) {
+  const vsi_unit *had = &d->units->had[around->next];
   /* directly in a table, the parser may open a tbody before it */
-  if (i >= around->next_end || in_of(d) & VSI_IN_TABLE) return 0;
-  const vsi_unit *had = &units->had[i];
-  const bool is_first = i == had->parent + 1;
-  if (is_first ? begin - parent->begin != units->had[had->parent].len : begin - around->edge != had->gap) return 0;
-  if (had->after - i > SUBUNITS_MOST || !is_plain(d, begin)) return 0;
-  const bool has_gap = tried.hashed != begin;
+  if (around->next >= around->next_end || around->tried == around->next || in_of(d) & VSI_IN_TABLE) return false;
+  if (!had->outer || had->len > d->end - (d->html + begin) || !is_plain_to(d, begin + had->len)) return false;
+  if (had->depth != d->owns_count || d->units->count + had->after - around->next > VSI_UNITS_MAX) return false;
+  return begin == around->edge || has_id_in_tag(d, begin, id_of(had));
+}
+
+/* Add a unit of the list, with the units inside of it. Returns OK | EXISTS (an id occurs twice) | NO_MEMORY. */
+static vestry_err add_same(vsi_units *units, uint32_t i, const own_bytes *around, uint32_t begin) {
+  const uint32_t from = (uint32_t)units->count - i;
+  vestry_err error = VESTRY_OK;
+  for (uint32_t k = i; k < units->had[i].after && !error; k++) {
+    vsi_unit unit = units->had[k];
+    unit.parent = k == i ? around->unit : unit.parent + from;
+    unit.after += from;
+    unit.was = k;
+    unit.is_same = true;
+    if (k == i) {
+      unit.run = around->run;
+      unit.begin = begin;
+      unit.end = begin + unit.len;
+    }
+    error = units->to_now[k] == VSI_UNIT_NONE ? add_unit(units, &unit) : VESTRY_EXISTS;
+    units->to_now[k] = k + from;
+  }
+  return error;
+}
+
+/* Skip the unit of the list that is expected next, if it begins at `begin`. Returns its end; 0: it must be read. */
+static uint32_t skip_same(division *d, uint32_t begin) {
+  own_bytes *around = &d->owns[d->owns_count - 1], tried = *around;
+  vsi_unit *parent = &d->units->all[around->unit];
+  if (!is_to_try(d, around, begin)) return 0;
+  const uint32_t i = around->next, end = begin + d->units->had[i].len;
+  const bool has_gap = around->hashed != begin;
   if (has_gap) {
     if (parent->gaps_count) hash_mark(d, &tried, OF_GAP);
     vsi_siphash_pieces_update(&tried.pieces, d->html + tried.hashed, begin - tried.hashed);
     tried.place = 0;
   }
-  if (around->edge != begin) tried.run++;
-  const vsi_unit at = {.begin = begin,
-                       .parent = around->unit,
-                       .run = tried.run,
-                       .depth = (uint8_t)d->owns_count,
-                       .gap = index == around->unit + 1 ? 0 : begin - around->edge};
-  const uint32_t end = repeat(d, i, &at, place_of(d, &tried));
-  if (!end || !is_plain(d, end)) {
-    units->count = index;
+  if (outer_hash(d, place_of(d, &tried), begin, end) != d->units->had[i].outer) {
+    around->tried = i;
     return 0;
   }
-  for (uint32_t k = index; k < units->count; k++) units->to_now[units->all[k].was] = k;
-  if (has_gap) units->all[around->unit].gaps_count++;
-  tried.next = had->after;
+  parent->gaps_count += has_gap;
+  if (around->edge != begin) tried.run++;
+  tried.next = d->units->had[i].after;
   tried.edge = tried.hashed = end;
   *around = tried;
-  return skip_leaves(d, around, end);
+  d->error = add_same(d->units, i, around, begin);
+  return end;
 }
 
 /* Letters, digits and - _ . : need no escape in HTML, and none in a quoted selector. */
@@ -407,25 +315,17 @@ typedef struct start {
   bool is_ignored; /* the client keeps it as it is */
 } start;
 
-static bool has_id(const division *d, uint32_t i, vestry_slice id, uint64_t *ret_name) {
-  const vsi_unit *had = &d->units->had[i];
-  if (had->id_len) return had->id_len == id.len && memcmp(had->id, id.data, id.len) == 0;
-  if (!*ret_name) *ret_name = vsi_unit_name(d->key, id);
-  return had->name == *ret_name;
-}
-
 /* Find the unit of the list with the id of a unit that is read, which begins inside of `around`. Returns OK | EXISTS |
  * NO_MEMORY. */
 static vestry_err match(division *d, own_bytes *around, vsi_unit *unit) {
   vsi_units *units = d->units;
   const vestry_slice id = {unit->id, unit->id_len};
   const uint32_t next = around ? around->next : 0, next_end = around ? around->next_end : (uint32_t)units->had_count;
-  uint64_t name = 0;
   vestry_err error = VESTRY_OK;
-  if (next < next_end && has_id(d, next, id, &name)) { /* usually */
+  if (next < next_end && is_id(&units->had[next], id)) { /* usually */
     unit->was = next;
   } else {
-    if (!name) name = vsi_unit_name(d->key, id);
+    const uint64_t name = vsi_unit_name(d->key, id);
     error = find_had(units, d->key, name, id, &unit->was);
     if (!error && unit->was == VSI_UNIT_NONE) return add_name(&units->names, units->host, name, 1);
   }
@@ -452,7 +352,6 @@ static const char *begin_unit(division *d, uint32_t begin, const start *s, bool 
                    .depth = (uint8_t)d->owns_count,
                    .was = VSI_UNIT_NONE};
   if (around) {
-    if (units->count > around->unit + 1) unit.gap = begin - around->edge;
     if (around->edge != begin || is_apart) around->run++;
     const char *why = hash_gap(d, around, begin, is_apart);
     if (why) return why;
@@ -464,6 +363,7 @@ static const char *begin_unit(division *d, uint32_t begin, const start *s, bool 
   own_bytes *own = &d->owns[d->owns_count++];
   *own = (own_bytes){.unit = (uint32_t)(units->count - 1),
                      .edge = (uint32_t)(s->tag.at - d->html),
+                     .is_plain = true,
                      .hash = around ? place_of(d, around) : 0};
   if (unit.was != VSI_UNIT_NONE) {
     own->next = unit.was + 1;
@@ -476,17 +376,21 @@ static const char *begin_unit(division *d, uint32_t begin, const start *s, bool 
 /* End the innermost unit. inside_end: where its end tag begins; end: after it. is_apart: its end closes a tbody without
  * a tag, so the last unit in it is not directly inside of it. */
 static const char *end_unit(division *d, uint32_t inside_end, uint32_t end, bool is_apart) {
-  own_bytes *own = &d->owns[--d->owns_count];
+  own_bytes *own = &d->owns[--d->owns_count], *around = d->owns_count ? own - 1 : NULL;
   vsi_unit *unit = &d->units->all[own->unit];
-  unit->tail = end - own->edge;
   const char *why = hash_gap(d, own, inside_end, is_apart);
   if (!why) why = hash_bytes(d, own, inside_end, end);
   if (why) return why;
-  unit->own = finish_hash(d, own, end);
-  if (d->error) return run_out(d, d->error);
+  unit->own = mix(d->key, vsi_siphash_pieces_final(&own->pieces), own->hash, OF_END) >> (64 - VSI_UNIT_HASH_BITS);
   unit->end = end;
   unit->after = (uint32_t)d->units->count;
-  if (d->owns_count) d->owns[d->owns_count - 1].edge = d->owns[d->owns_count - 1].hashed = end;
+  if (!around) return NULL;
+  if (own->is_plain && end - unit->begin <= UINT16_MAX && unit->after - own->unit <= SUBUNITS_MOST) {
+    unit->len = (uint16_t)(end - unit->begin);
+    unit->outer = outer_hash(d, place_of(d, around), unit->begin, end);
+  }
+  around->edge = around->hashed = end;
+  around->is_plain &= own->is_plain;
   return NULL;
 }
 
@@ -500,7 +404,7 @@ static const char *note_other(division *d, vestry_slice id) {
   uint32_t was;
   const uint64_t name = vsi_unit_name(d->key, id);
   vsi_unit *around = &units->all[d->owns[d->owns_count - 1].unit];
-  around->has_others = true;
+  d->owns[d->owns_count - 1].is_plain = false;
   units->others += mix(d->key, name, vsi_unit_name(d->key, (vestry_slice){around->id, around->id_len}), OF_OTHER);
   vestry_err error = find_had(units, d->key, name, id, &was);
   if (!error && was != VSI_UNIT_NONE) { /* then no unit may have it */
@@ -643,12 +547,9 @@ vestry_err vsi_units_divide(vsi_units *units, const vestry_host *host, const vsi
                   .html = text->content.data,
                   .end = (const char *)text->content.data + text->content.len,
                   .key = key,
-                  .tries_bytes = units->has_lengths ? TRIES_TIMES * text->content.len : 0,
                   .closed = SIZE_MAX};
-  vsi_buffer_init(&d->single, host);
   units->why = divide(d);
   vestry_err error = !units->why ? VESTRY_OK : d->error == VESTRY_NO_MEMORY ? VESTRY_NO_MEMORY : VESTRY_UNSUPPORTED;
-  vsi_buffer_finish(&d->single);
   vsi_free(host, d);
   return error;
 }

@@ -3,9 +3,9 @@
 /* Units: the elements of a content that have an id.
  *
  * A content is compared with the content that the view was sent last, unit by unit, and only the units that differ are
- * sent (unit_patch.c). The earlier content itself is not stored, only a list of its units with hashes of each
- * element's own bytes, without the units inside of it, and their numbers of bytes. unit.c divides a content into units,
- * and unit_list.c makes that list.
+ * sent (unit_patch.c). The earlier content itself is not stored, only a list of its units with two hashes of each: of
+ * all its bytes, and of its own bytes, which are not those of the units inside of it. unit.c divides a content into
+ * units, and unit_list.c makes that list.
  *
  * A run is a sequence of units with nothing between them, not even white space, and thus of siblings in the document.
  * A gap is the text between two runs; it is empty only beside a tbody without a tag, which the parser inserts. The own
@@ -13,9 +13,9 @@
  * same gaps, and number k of its runs is at the same place in both contents; only the first run (behind the start tag)
  * and the last one (before the end tag) can be empty.
  *
- * The hash of the own bytes includes the place of the unit: a hash of the own bytes of all units around it, as far as
- * they are before it. If only places differ, the own bytes of a unit around differ, too, and that one is sent. A unit
- * with an equal hash has the same bytes, and the parser has the same open elements before it; so it need not be read
+ * Both hashes include the place of the unit: a hash of the own bytes of all units around it, as far as they are before
+ * it. If only places differ, the own bytes of a unit around differ, too, and that one is sent. A unit with an equal
+ * hash of all bytes has the same bytes, and the parser has the same open elements before it; so it need not be read
  * again. */
 #ifndef VSI_PAGE_UNIT_H
 #define VSI_PAGE_UNIT_H

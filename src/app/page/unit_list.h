@@ -11,39 +11,31 @@
 #include "vestry/host.h"
 
 enum {
-  VSI_UNITS_MAX = 16384,     /* units of a content */
-  VSI_UNIT_DEPTH_MAX = 62,   /* units around a unit */
-  VSI_UNIT_ID_MAX = 128,     /* bytes of an id */
-  VSI_UNIT_BYTES = 12,       /* of a list, for each unit */
-  VSI_UNIT_LIST_BYTES = 256, /* of a list, in addition */
+  VSI_UNITS_MAX = 16384,   /* units of a content */
+  VSI_UNIT_DEPTH_MAX = 62, /* units around a unit */
+  VSI_UNIT_ID_MAX = 128,   /* bytes of an id */
+  VSI_UNIT_BYTES = 16,     /* of a list, for each unit, without its id */
+  VSI_UNIT_HASH_BITS = 46
 };
-#define VSI_UNIT_NONE UINT32_MAX
+#define VSI_UNIT_HASH_MOST ((UINT64_C(1) << VSI_UNIT_HASH_BITS) - 1)
+#define VSI_UNIT_NONE      UINT32_MAX
 
 typedef struct vsi_unit {
-  union {
-    uint32_t begin; /* in the content: the '<' of the start tag */
-    uint32_t len;   /* of a unit of a list: its bytes, or those before the first unit inside of it; 0: not known */
-  };
-  union {
-    uint32_t end;   /* in the content: after the end tag */
-    uint32_t entry; /* of a unit of a list: its place in the list */
-  };
+  uint32_t begin, end; /* in the content: the '<' of the start tag; after the end tag. Not of units of a list, and of
+                          units that are inside of one that is the same */
   uint32_t parent;     /* index of the innermost unit around it; the root, which is at index 0, has itself */
   uint32_t after;      /* index after the units inside of it */
   uint32_t run;        /* number of its run in the parent */
-  uint32_t gap;        /* bytes between it and the unit before it in its parent; 0: it is the first */
-  uint32_t tail;       /* bytes after the last unit inside of it; valid if there is one */
-  uint32_t gaps_count; /* not of units of a list */
+  uint32_t gaps_count; /* of units that were read */
   uint32_t was;        /* the unit of the list with the same id; NONE. Not of units of a list */
+  uint16_t len;        /* number of its bytes, if `outer` is not 0 */
   uint8_t depth;       /* of the root: 0 */
-  uint8_t id_len;      /* 0: only the hash of the id is known */
-  bool is_same;        /* it is the same as in the list, with the units inside of it */
-  bool has_others;     /* ids that are not those of units are in it */
-  union {
-    const char *id;
-    uint64_t name; /* if id_len is 0 */
-  };
-  uint64_t own; /* hash of the own bytes and of the place, 48 bits */
+  uint8_t id_len;
+  bool is_same; /* it is the same as in the list, with the units inside of it */
+  const char *id;
+  uint64_t own;   /* hash of the own bytes and of the place */
+  uint64_t outer; /* hash of all its bytes and of the place; 0: more than these decide whether it is the same, or it is
+                     too large to be compared at once */
 } vsi_unit;
 
 /* The list of units of a content that was sent. */
@@ -65,9 +57,8 @@ typedef struct vsi_units {
   const vsi_unit_list *list; /* of the content before, borrowed; NULL: none */
   vsi_unit *had;             /* its units */
   size_t had_count;
-  uint32_t *to_now; /* for each of them, the unit with the same id in `all`; NONE */
   char *had_ids;
-  bool has_lengths;         /* the list has numbers of bytes */
+  uint32_t *to_now;         /* for each of them, the unit with the same id in `all`; NONE */
   vsi_unit_names names;     /* of ids that no unit of the list has */
   vsi_unit_names had_names; /* of the units of the list, once an id was searched: the index, plus 1 */
   uint64_t others;   /* sum of hashes of the ids that are not those of units (of elements of svg, of options, …), each
@@ -84,10 +75,11 @@ static inline vestry_slice vsi_unit_id(const vsi_units *units, uint32_t i) {
   return (vestry_slice){units->all[i].id, units->all[i].id_len};
 }
 
-/* Read units->list into units->had, and reserve memory for as many units. Returns OK | NO_MEMORY. */
+/* Read units->list into units->had, and reserve memory for as many units. Returns OK |
+ * NO_MEMORY. */
 vestry_err vsi_unit_list_read(vsi_units *units);
-/* Make a list of units, in one allocation of at most VSI_UNIT_BYTES for each unit and VSI_UNIT_LIST_BYTES. of:
- * identifies the content. NULL: no memory. */
+/* Make a list of units, in one allocation of VSI_UNIT_BYTES for each unit, and the bytes of its id that the id of the
+ * unit before has not, too. of: identifies the content. NULL: no memory. */
 vsi_unit_list *vsi_unit_list_make(const vsi_units *units, uint64_t of);
 /* Take and drop references, on any thread. NULL is accepted. host: of the units. */
 vsi_unit_list *vsi_unit_list_ref(vsi_unit_list *list);

@@ -122,7 +122,7 @@ static bool keeps_order(const search *s, uint32_t unit) {
   const bool has_all = !s->has_moved && !s->has_removed;
   for (uint32_t i = own + 1; !has_all && i < had_at(s, own)->after; i = had_at(s, i)->after) {
     const uint32_t is = to_now(s, i);
-    if (is == VSI_UNIT_NONE ? !had_at(s, i)->id_len : now_at(s, is)->parent != unit) return false;
+    if (is != VSI_UNIT_NONE && now_at(s, is)->parent != unit) return false;
   }
   return true;
 }
