@@ -24,35 +24,25 @@ vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *
   return VESTRY_OK;
 }
 
-vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
-  vsi_channel *channel;
-  vestry_err error = vsi_channels_hold(v->channels, name->key->data, name->key->len, name->key->hash, &channel);
+vestry_err vsi_name_hold(vestry *v, vsi_scoped_key *name, vsi_channel **ret_channel) {
+  vestry_err error = vsi_channels_hold(v->channels, name->key->data, name->key->len, name->key->hash, ret_channel);
   vsi_scoped_key_finish(name);
-  if (error) return error;
-  error = vsi_channel_reserve(channel, ret_member);
-  vsi_channel_unref(channel);
-  return error;
-}
-
-vestry_err vsi_name_reserve_kept(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
-  vsi_channel *channel = find_channel(v, name->key);
-  vsi_scoped_key_finish(name);
-  if (!channel) return VESTRY_NOT_FOUND;
-  vestry_err error = vsi_channel_keeps(channel) ? vsi_channel_reserve(channel, ret_member) : VESTRY_NOT_FOUND;
-  vsi_channel_unref(channel);
   return error;
 }
 
 vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {
   vsi_scoped_key name;
-  vsi_member *member;
+  vsi_channel *channel;
   if (!v) return VESTRY_INVALID;
   if (!connection || !vsi_group_has(v->group, connection))
     return vsi_mistake(v->host, "vestry_join", "the connection is NULL, or belongs to another instance");
   vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_join", error);
-  error = vsi_name_reserve(v, &name, &member);
-  return error ? error : vsi_channel_admit(member, connection);
+  error = vsi_name_hold(v, &name, &channel);
+  if (error) return error;
+  error = vsi_channel_join(channel, connection);
+  vsi_channel_unref(channel);
+  return error;
 }
 
 vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Channels by key. The name of a channel or topic is a scope and a key, packed as the store packs the names of streams.
- * The functions pack names, find channels, reserve members, and publish on this node only. */
+ * The functions pack names, find channels, and publish on this node only. */
 #ifndef VSI_CHANNEL_BROADCAST_H
 #define VSI_CHANNEL_BROADCAST_H
 
@@ -12,12 +12,9 @@
 VESTRY_API vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key,
                                     vsi_channel **ret_channel);
 
-/* Reserve a member in the channel of a name, which is created if there is none. Takes the name.
+/* Get a reference to the channel of a name, which is created if there is none. Takes the name.
  * OK | LIMIT (channels) | CLOSED | NO_MEMORY */
-vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member);
-/* Reserve a member in the channel of a name if the channel exists and has a recording. OK | NOT_FOUND (otherwise) |
- * NO_MEMORY */
-VESTRY_API vestry_err vsi_name_reserve_kept(vestry *v, vsi_scoped_key *name, vsi_member **ret_member);
+vestry_err vsi_name_hold(vestry *v, vsi_scoped_key *name, vsi_channel **ret_channel);
 
 /* Publish to the members on this node. Returns as vestry_broadcast. */
 VESTRY_API vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event);

@@ -131,7 +131,7 @@ VESTRY_API void vsi_channel_unref(vsi_channel *channel);
 
 /* Create a member without a stream, so that the join needs no memory later. The member holds a reference to the
  * channel. OK | NO_MEMORY */
-vestry_err vsi_channel_reserve(vsi_channel *channel, vsi_member **ret_member);
+VESTRY_API vestry_err vsi_channel_reserve(vsi_channel *channel, vsi_member **ret_member);
 /* Add a reserved member for a connection; takes the member in any case. As vsi_channel_join, but never NO_MEMORY. */
 VESTRY_API vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection);
 /* Drop a reference to a member, or free a reserved one that will not join. */

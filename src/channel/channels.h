@@ -26,7 +26,7 @@ void vsi_channels_destroy(vsi_channels *channels);
 /* A name is a sequence of bytes and a hash of it, whose upper bits users cannot choose. */
 
 /* Get a reference to the channel of a name; NULL: none. */
-vsi_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash);
+VESTRY_API vsi_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash);
 /* Get a reference to the channel of a name; create it if there is none. OK | LIMIT | NO_MEMORY */
 VESTRY_API vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
                                         vsi_channel **ret_channel);

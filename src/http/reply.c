@@ -60,7 +60,7 @@ static void free_key(const vestry_reply *reply) {
 }
 
 void vsi_reply_finish(vestry_reply *reply) {
-  vsi_attachments_settle(&reply->attachments, NULL);
+  (void)vsi_attachments_settle(&reply->attachments, NULL);
   for (size_t i = 0; i < reply->headers_count; i++) header_free(reply, &reply->headers[i]);
   vsi_free(reply->host, reply->headers);
   vsi_free(reply->host, (void *)reply->body_type);
@@ -432,9 +432,8 @@ void *vestry_connection_data(const vestry_connection *connection) {
 
 /* -------------------------------------------------------------------------------------------- attachments --------- */
 
-/* The stream of a reply joins channels, and the topics and histories of extensions, when it begins. The memory for this
- * is allocated earlier, when the handler declares it: a channel then reserves a member without a stream. So the join
- * itself cannot fail for lack of memory. */
+/* The stream of a reply joins channels, and the topics and histories of extensions, when it begins. A channel exists
+ * from the handler's declaration on, so that the bound of channels is checked there. */
 
 vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scope scope, const vestry_key *key) {
   vestry_err error = vsi_reply_may_join(reply);
@@ -446,6 +445,7 @@ vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scop
 }
 
 vestry_err vsi_reply_attach(vestry_reply *reply, vestry_err error, vsi_attachment *attachment) {
+  if (!error && !attachment) error = VESTRY_NO_MEMORY;
   if (!error) vsi_attachments_add_counted(&reply->attachments, attachment);
   return vsi_reply_remember(reply, error);
 }
@@ -453,32 +453,32 @@ vestry_err vsi_reply_attach(vestry_reply *reply, vestry_err error, vsi_attachmen
 typedef struct joining {
   vsi_attachment attachment; /* first member */
   const vestry_host *host;
-  vsi_member *member;
+  vsi_channel *channel; /* a reference */
 } joining;
-
-static void begin_joining(vsi_attachment *attachment, vestry_connection *connection) {
-  joining *one = (joining *)attachment;
-  (void)vsi_channel_admit(one->member, connection); /* EXISTS: the stream is a member already; CLOSED: it has ended */
-  vsi_free(one->host, one);
-}
 
 static void drop_joining(vsi_attachment *attachment) {
   joining *one = (joining *)attachment;
-  vsi_member_unref(one->member);
+  vsi_channel_unref(one->channel);
   vsi_free(one->host, one);
+}
+
+static vestry_err begin_joining(vsi_attachment *attachment, vestry_connection *connection) {
+  vestry_err error = vsi_channel_join(((joining *)attachment)->channel, connection);
+  if (error && error != VESTRY_EXISTS) return error;
+  drop_joining(attachment);
+  return VESTRY_OK;
 }
 
 vestry_err vestry_reply_join(vestry_reply *reply, vestry_scope scope, const vestry_key *key) {
   vsi_scoped_key name;
-  vsi_member *member;
+  vsi_channel *channel = NULL;
   vestry_err error = vsi_reply_pack(reply, &name, scope, key);
   if (error) return error;
-  error = vsi_name_reserve(reply->v, &name, &member);
-  joining *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
-  if (!error && !one) {
-    vsi_member_unref(member);
-    error = VESTRY_NO_MEMORY;
-  }
-  if (one) *one = (joining){{.begin = begin_joining, .drop = drop_joining}, reply->host, member};
+  error = vsi_name_hold(reply->v, &name, &channel);
+  joining *one = error ? NULL : vsi_alloc(reply->host, sizeof *one);
+  if (one)
+    *one = (joining){{.begin = begin_joining, .drop = drop_joining}, reply->host, channel};
+  else if (channel)
+    vsi_channel_unref(channel);
   return vsi_reply_attach(reply, error, one ? &one->attachment : NULL);
 }

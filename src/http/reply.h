@@ -86,7 +86,7 @@ VESTRY_API vestry_err vsi_reply_may_join(vestry_reply *reply);
 /* The same, and pack the key of the channel or topic. OK | LIMIT | as vsi_store_pack; the reply remembers errors. */
 VESTRY_API vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scope scope,
                                      const vestry_key *key);
-/* Add an attachment, or note the error of making it. Returns the error. */
+/* Add an attachment, or note the error of making it. NULL without an error: there was no memory. Returns the error. */
 VESTRY_API vestry_err vsi_reply_attach(vestry_reply *reply, vestry_err error, vsi_attachment *attachment);
 
 /* Remember NO_MEMORY of a builder. A handler may ignore it (vestry/request.h); then serve/serving.c answers the request

@@ -99,12 +99,11 @@ static vestry_err find_connections(serving *s, vestry_dispatch_context *context)
   }
   vsi_context_intercept(context, VESTRY_PHASE_CONNECT, true, NULL, SIZE_MAX);
   if (c.opened && !c.refusal && vsi_reply_stays_open(&s->reply, s->v)) vsi_registration_keep(&c, s->request.scope);
+  if (c.opened && !c.refusal) c.refusal = vsi_attachments_settle(&s->reply.attachments, c.opened);
   if (s->opened && c.refusal)
     give_up(s, cause_of_refusal(c.refusal));
   else if (s->opened && !c.opened)
     give_up(s, VESTRY_CAUSE_CLOSED); /* for another stream */
-  else if (s->opened)
-    vsi_attachments_settle(&s->reply.attachments, s->opened);
   vsi_dispatch_log(s->v, context->result, "the connections of a reply");
   context->connecting = NULL;
   context->phase = VESTRY_PHASE_DISPATCH;

@@ -79,7 +79,8 @@ typedef struct vestry_bus_stats {
 } vestry_bus_stats;
 
 /** Subscribe the stream that this reply opens to a topic, until the stream ends. If the reply opens no stream, or
- *  vestry_reply_keep reuses a stored stream instead, `call` is never called. If this returns OK, `over` is called once:
+ *  vestry_reply_keep reuses a stored stream instead, `call` is never called. If other streams take the last places
+ *  before this one begins, the request is answered with 503 instead. If this returns OK, `over` is called once:
  *  when the stream ends, before its close hooks; or, without a stream, on the serving thread after the request has been
  *  answered.
  *

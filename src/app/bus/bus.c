@@ -8,17 +8,17 @@
  *
  * States of a subscription:
  *
- *     MADE ──entered its topic──→ LIVE ──ended──→ ENDED ──no call of it is running──→ OVER
- *       └─────────────────────── the stream ended first ────────────────────────────────↑
+ *     NEW ──entered its topic──→ LIVE ──ended──→ ENDED ──no call of it is running──→ OVER
+ *      └─────────────── refused, or the stream ended first ────────────────────────────↑
  *
  * Publishing.  A publisher's position is a cursor in the topic: the next subscription to call. A thread that unlinks
  *              this subscription moves the cursor to the following one. A topic is not freed while it contains a
  *              cursor. A cursor stops at the subscription that was the newest when publishing began, so that a
  *              subscriber that subscribes again in each call cannot keep a publish running for ever. Publishing copies
  *              and counts nothing beforehand, and so needs no memory.
- * Beginning.   A subscription is created, and a place in its topic is reserved for it. Entering the topic moves it from
- *              MADE to LIVE. This step needs no memory, so it can follow later, when a stream begins. A topic is not
- *              freed while a place in it is reserved, and reserved places count towards max_subscriptions_count.
+ * Beginning.   A subscription enters its topic, which is created if there is none, and moves from NEW to LIVE; or it
+ *              is refused, and was in no topic. A reply's subscription is created when its stream begins. The handler
+ *              only learns whether it would be refused then (vsi_bus_may_subscribe).
  * Ending.      A subscription ends once: under the lock it leaves its topic and moves from LIVE to ENDED. The thread
  *              that does this counts the end. It is the caller of vestry_unsubscribe or vsi_bus_destroy, or the
  *              connection's runner. No call of the subscriber begins afterwards. The subscription counts its calls that
@@ -30,7 +30,7 @@
  *              no deadlock can arise.
  * Connection.  The close node of a subscription is registered before the subscription enters its topic. Otherwise the
  *              stream could end in between, and the subscription would stay in the topic for ever. If the stream ends
- *              first, its close node finds MADE and sets OVER, and subscribe returns CLOSED without any call. The
+ *              first, its close node finds NEW and sets OVER, and subscribe returns CLOSED without any call. The
  *              runner waits for OVER before it calls the connection's close hooks, so no running call uses data that a
  *              hook frees. Therefore the node remains registered until `over` has returned, even if the subscription
  *              ended in another way: if it ended inside a callback, no thread has waited for its calls yet.
@@ -84,11 +84,11 @@ struct vestry_subscription {
   vsi_bus *bus;
   vestry_subscriber subscriber;
   /* guarded by the bus's lock */
-  enum { MADE, LIVE, ENDED, OVER } state;
+  enum { NEW, LIVE, ENDED, OVER } state;
   bool settling;
   uint32_t calls, refs;
   uint64_t number;                     /* ascending in the order of subscription */
-  vsi_topic *topic;                    /* the topic that contains the subscription or a place reserved for it */
+  vsi_topic *topic;                    /* set when it enters the topic */
   TAILQ_ENTRY(vestry_subscription) at; /* in the topic */
 };
 
@@ -102,7 +102,6 @@ struct vsi_bus {
   bool is_bound;    /* max_count was set */
   vsi_topics topics;
   vestry_bus_stats stats; /* except topics_count, which the table knows */
-  uint64_t kept_count;    /* reserved places of all topics */
   uint64_t over;          /* subscriptions that are OVER; equals subscribed_count at the end */
   uint32_t publishers, waiters;
   bool closed;
@@ -184,9 +183,9 @@ static void unref_and_unlock(vestry_subscription *s) {
   bus_unref(bus);
 }
 
-/* Remove and free a topic that has no subscription, no reserved place and no cursor. */
+/* Remove and free a topic that has no subscription and no cursor. */
 static void forget_locked(vsi_bus *bus, vsi_topic *topic) {
-  if (!TAILQ_EMPTY(&topic->subscriptions) || topic->cursors || topic->kept_count) return;
+  if (!TAILQ_EMPTY(&topic->subscriptions) || topic->cursors) return;
   vsi_map_remove(&bus->topics.map, &topic->in);
   vsi_free(bus->host, topic);
 }
@@ -206,8 +205,7 @@ static void end_locked(vestry_subscription *s, bool by_connection) {
   forget_locked(bus, topic);
 }
 
-/* Report the end of a subscription. */
-static void call_over(const vestry_subscriber *subscriber) {
+void vsi_bus_call_over(const vestry_subscriber *subscriber) {
   inside++;
   if (subscriber->over) subscriber->over(subscriber->ctx);
   inside--;
@@ -236,7 +234,7 @@ static void settle_locked(vestry_subscription *s) {
   if (s->state != ENDED || s->calls || s->settling) return;
   s->settling = true;
   vsi_mutex_unlock(&bus->lock);
-  call_over(&s->subscriber);
+  vsi_bus_call_over(&s->subscriber);
   finish(s); /* after `over`, because until then a connection that ends must find the node, and wait for `over` */
   vsi_mutex_lock(&bus->lock);
 }
@@ -256,7 +254,7 @@ static void connection_ended(vsi_close_node *node, vestry_connection *connection
   (void)connection, (void)cause;
   vestry_subscription *s = (vestry_subscription *)node;
   vsi_mutex_lock(&s->bus->lock);
-  if (s->state == MADE) s->state = OVER; /* it has not begun, and will not begin */
+  if (s->state == NEW) s->state = OVER; /* it has not begun, and will not begin */
   end_and_settle_locked(s, true);
   wait_until_over_locked(s);
   unref_and_unlock(s); /* the node's reference */
@@ -310,7 +308,7 @@ static void append_locked(vsi_bus *bus, vsi_topic *topic, vestry_subscription *s
 
 static vestry_err refusal_locked(vsi_bus *bus) {
   if (bus->closed) return VESTRY_CLOSED;
-  if (bus->stats.live_count + bus->kept_count < bus->max_count) return VESTRY_OK;
+  if (bus->stats.live_count < bus->max_count) return VESTRY_OK;
   bus->stats.refused_count++;
   return VESTRY_LIMIT;
 }
@@ -325,108 +323,56 @@ static vsi_topic *need_topic_locked(vsi_bus *bus, uint64_t hash, vestry_slice na
   return topic;
 }
 
-/* Reserve a place in the subscription's topic. Creates the topic if there is none. */
-static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
+/* Enter the topic: NEW → LIVE. The bound is checked in the same section that increments the count, so it is exact.
+ * *ret_subscription is set before the first call of the subscriber. */
+static vestry_err enter(vestry_subscription *s, vestry_slice name, vestry_subscription **ret_subscription) {
   vsi_bus *bus = s->bus;
   uint64_t hash = vsi_siphash_1_3(bus->topics.key, name.data, name.len);
   vsi_mutex_lock(&bus->lock);
-  vestry_err error = refusal_locked(bus);
+  vestry_err error = s->state == NEW ? refusal_locked(bus) : VESTRY_CLOSED; /* OVER: the stream has ended meanwhile */
   if (!error) s->topic = need_topic_locked(bus, hash, name);
   if (!error && !s->topic) error = VESTRY_NO_MEMORY;
-  if (!error) {
-    s->topic->kept_count++;
-    bus->kept_count++;
+  if (!error && ret_subscription) {
+    s->refs++;
+    *ret_subscription = s;
   }
+  if (!error) append_locked(bus, s->topic, s);
   vsi_mutex_unlock(&bus->lock);
   return error;
 }
 
-/* Begin the subscription in its reserved place: MADE → LIVE. Otherwise release the place and return CLOSED.
- * *ret_subscription is set before the first call of the subscriber. */
-static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subscription **ret_subscription) {
-  vsi_bus *bus = s->bus;
-  vsi_mutex_lock(&bus->lock);
-  bool begins = is_wanted && !bus->closed && s->state == MADE;
-  VSI_ASSERT(s->topic->kept_count > 0 && bus->kept_count > 0);
-  s->topic->kept_count--;
-  bus->kept_count--;
-  if (begins) {
-    if (ret_subscription) {
-      s->refs++;
-      *ret_subscription = s;
-    }
-    append_locked(bus, s->topic, s);
-  } else {
-    forget_locked(bus, s->topic);
-  }
-  vsi_mutex_unlock(&bus->lock);
-  return begins ? VESTRY_OK : VESTRY_CLOSED;
-}
-
-/* Register the subscription's close node with the connection. CLOSED: the connection has ended. */
-static vestry_err bind(vestry_subscription *s, vestry_connection *connection) {
-  s->subscriber.connection = vestry_connection_ref(connection);
+/* Register the subscription's close node with its connection. CLOSED: the connection has ended. */
+static vestry_err bind(vestry_subscription *s) {
+  vestry_connection *connection = vestry_connection_ref(s->subscriber.connection);
   s->refs++; /* the close node's reference */
   if (!vsi_connection_at_close(connection, &s->node)) return VESTRY_OK;
   s->refs--; /* safe without the lock: no other thread knows the subscription */
   return VESTRY_CLOSED;
 }
 
-/* Create a subscription without a connection, and reserve a place for it. */
-static vestry_err prepare(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
-                          vestry_subscription **ret_subscription) {
+vestry_err vsi_bus_subscribe(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
+                             vestry_subscription **ret_subscription) {
+  if (!subscriber || !subscriber->call) return VESTRY_INVALID;
+  if (subscriber->connection && !vestry_connection_is_open(subscriber->connection)) return VESTRY_CLOSED;
   vestry_subscription *s = vsi_calloc(bus->host, 1, sizeof *s);
   if (!s) return VESTRY_NO_MEMORY;
   vsi_close_node_init(&s->node, connection_ended);
   s->bus = bus;
   s->subscriber = *subscriber;
-  s->subscriber.connection = NULL;
-  s->state = MADE;
+  s->state = NEW;
   s->refs = 1; /* the reference of the subscription itself */
   VSI_REFS_TAKE(&bus->refs);
-  vestry_err error = keep_place(s, name);
-  if (error)
-    finish(s);
-  else
-    *ret_subscription = s;
+  vestry_err error = s->subscriber.connection ? bind(s) : VESTRY_OK;
+  if (!error) error = enter(s, name, ret_subscription);
+  if (error) finish(s);
   return error;
 }
 
-/* Begin a prepared subscription. Consumes it in any case. */
-static vestry_err begin(vestry_subscription *s, vestry_connection *connection, vestry_subscription **ret_subscription) {
-  vestry_err error = connection ? bind(s, connection) : VESTRY_OK;
-  vestry_err taken = take_place(s, !error, ret_subscription);
-  if (taken) finish(s);
-  return taken;
-}
-
-vestry_err vsi_bus_subscribe(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
-                             vestry_subscription **ret_subscription) {
-  vestry_subscription *s;
-  vestry_subscriber own = subscriber ? *subscriber : (vestry_subscriber){0};
-  if (!own.call) return VESTRY_INVALID;
-  if (own.connection && !vestry_connection_is_open(own.connection)) return VESTRY_CLOSED;
-  vestry_err error = prepare(bus, name, &own, &s);
-  return error ? error : begin(s, own.connection, ret_subscription);
-}
-
-vestry_err vsi_bus_prepare(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
-                           vestry_subscription **ret_subscription) {
-  vestry_subscriber own = subscriber ? *subscriber : (vestry_subscriber){0};
-  if (!own.call || own.connection) return VESTRY_INVALID;
-  return prepare(bus, name, &own, ret_subscription);
-}
-
-void vsi_bus_begin(vestry_subscription *s, vestry_connection *connection) {
-  const vestry_subscriber subscriber = s->subscriber;
-  if (begin(s, connection, NULL)) call_over(&subscriber);
-}
-
-void vsi_bus_give_up(vestry_subscription *s) {
-  const vestry_subscriber subscriber = s->subscriber;
-  (void)take_place(s, false, NULL);
-  finish(s);
-  call_over(&subscriber);
+vestry_err vsi_bus_may_subscribe(vsi_bus *bus) {
+  vsi_mutex_lock(&bus->lock);
+  vestry_err error = refusal_locked(bus);
+  vsi_mutex_unlock(&bus->lock);
+  return error;
 }
 
 /* -------------------------------------------------------------------------------------------- publishing --------- */

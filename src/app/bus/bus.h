@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The bus as other modules use it. Topics are byte strings of any length, which subscribers do not see. A subscription
- * can be created in two steps (vsi_bus_prepare, vsi_bus_begin); the second step needs no memory, so it cannot fail when
- * a stream opens. */
+/* The bus as other modules use it. Topics are byte strings of any length, which subscribers do not see. */
 #ifndef VSI_BUS_BUS_H
 #define VSI_BUS_BUS_H
 
@@ -16,7 +14,6 @@ typedef struct vsi_topic {
   vsi_map_link in;                                 /* first */
   TAILQ_HEAD(, vestry_subscription) subscriptions; /* in the order of subscribing */
   struct vsi_cursor *cursors;                      /* of the threads that are publishing to the topic; see bus.c */
-  size_t kept_count;                               /* places reserved for subscriptions that have not begun */
   size_t len;
   unsigned char bytes[];
 } vsi_topic;
@@ -62,18 +59,10 @@ vestry_err vsi_bus_publish(vsi_bus *bus, vestry_slice name, vestry_bus_message *
 vestry_err vsi_bus_subscribe(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
                              vestry_subscription **ret_subscription);
 
-/* Create a subscription for a connection that does not exist yet. Its topic exists afterwards, and the subscription
- * counts towards max_subscriptions_count. The caller must pass it to vsi_bus_begin or vsi_bus_give_up, once, before the
- * bus is destroyed. In both cases `over` is called once.
- * subscriber  with connection NULL
- * OK | INVALID | LIMIT | CLOSED | NO_MEMORY */
-vestry_err vsi_bus_prepare(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
-                           vestry_subscription **ret_subscription);
-/* Begin a prepared subscription, which ends with the connection. If the connection has ended or the bus is closed, the
- * subscription is over at once. */
-void vsi_bus_begin(vestry_subscription *subscription, vestry_connection *connection);
-/* End a prepared subscription without beginning it. */
-void vsi_bus_give_up(vestry_subscription *subscription);
+/* Return whether a subscription would be refused now. OK | LIMIT | CLOSED */
+vestry_err vsi_bus_may_subscribe(vsi_bus *bus);
+/* Call `over` of a subscriber, as a callback of a bus: of a subscription that has ended, or that never began. */
+void vsi_bus_call_over(const vestry_subscriber *subscriber);
 
 /* ---- topics by key, on this node only */
 

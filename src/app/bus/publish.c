@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Topics by key: they are topics of the instance's bus, named by the packed scope and key. */
 
+#include <string.h>
+
 #include "app/bus/bus.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -110,44 +112,47 @@ void vestry_bus_stats_get(vestry *v, vestry_bus_stats *ret_stats) {
 
 /* ------------------------------------------------------------------------- subscriptions of a reply's stream ---- */
 
+/* Copies of the arguments, until the stream begins. `over` is called exactly once: by drop, also if the stream cannot
+ * begin, or at the end of the subscription. */
 typedef struct subscribing {
   vsi_attachment attachment; /* first */
   const vestry_host *host;
-  vestry_subscription *subscription;
+  vsi_bus *bus;
+  vestry_subscriber subscriber;
+  size_t len;
+  unsigned char topic[];
 } subscribing;
 
-static void begin_subscription(vsi_attachment *attachment, vestry_connection *connection) {
+static vestry_err begin_subscription(vsi_attachment *attachment, vestry_connection *connection) {
   subscribing *one = (subscribing *)attachment;
-  vsi_bus_begin(one->subscription, connection);
-  vsi_free(one->host, one);
+  one->subscriber.connection = connection;
+  vestry_err error = vsi_bus_subscribe(one->bus, (vestry_slice){one->topic, one->len}, &one->subscriber, NULL);
+  if (!error) vsi_free(one->host, one);
+  return error;
 }
 
 static void drop_subscription(vsi_attachment *attachment) {
   subscribing *one = (subscribing *)attachment;
-  vsi_bus_give_up(one->subscription);
+  vsi_bus_call_over(&one->subscriber);
   vsi_free(one->host, one);
 }
 
 vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                   const vestry_subscriber *subscriber) {
   vsi_scoped_key name;
+  vsi_bus *bus;
   vestry_err error = vsi_reply_pack(reply, &name, scope, key);
   if (error) return error;
-  /* Allocate before the subscription is prepared, because freeing this needs no call of `over`. */
-  subscribing *one = vsi_calloc(reply->host, 1, sizeof *one);
-  const vestry_slice topic = {name.key->data, name.key->len};
-  vsi_bus *bus;
-  error = one ? vsi_bus_use(reply->v, &bus) : VESTRY_NO_MEMORY;
-  if (!error) error = vsi_bus_prepare(bus, topic, subscriber, &one->subscription);
-  vsi_scoped_key_finish(&name);
-  if (error == VESTRY_INVALID)
-    (void)vsi_reply_refuse(reply, error, "the subscriber has no function, or has a connection");
-  if (error) {
-    vsi_free(reply->host, one);
-    return vsi_reply_attach(reply, error, NULL);
+  if (!subscriber || !subscriber->call || subscriber->connection)
+    error = vsi_reply_refuse(reply, VESTRY_INVALID, "the subscriber has no function, or has a connection");
+  if (!error) error = vsi_bus_use(reply->v, &bus);
+  if (!error) error = vsi_bus_may_subscribe(bus);
+  const size_t len = name.key->len;
+  subscribing *one = error ? NULL : vsi_alloc(reply->host, sizeof *one + len);
+  if (one) {
+    *one = (subscribing){{.begin = begin_subscription, .drop = drop_subscription}, reply->host, bus, *subscriber, len};
+    memcpy(one->topic, name.key->data, len);
   }
-  one->attachment.begin = begin_subscription;
-  one->attachment.drop = drop_subscription;
-  one->host = reply->host;
-  return vsi_reply_attach(reply, VESTRY_OK, &one->attachment);
+  vsi_scoped_key_finish(&name);
+  return vsi_reply_attach(reply, error, one ? &one->attachment : NULL);
 }

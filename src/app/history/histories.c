@@ -373,61 +373,72 @@ vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_
 
 /* ---------------------------------------------------------------------------------------------- resuming ---------- */
 
-/* A stream that joins a channel and resumes after its last event. */
-typedef struct resuming {
-  vsi_member *member; /* has no stream yet */
-  vsi_history_last last;
-  vestry_resume_fn on_resume; /* NULL: there is no function */
-  void *ctx;
-} resuming;
+/* Get a reference to the channel of a name if it has a history. Takes the name. OK | NOT_FOUND */
+static vestry_err find_kept(vestry *v, vsi_scoped_key *name, vsi_channel **ret_channel) {
+  vsi_channel *channel = vsi_channels_find(v->channels, name->key->data, name->key->len, name->key->hash);
+  vsi_scoped_key_finish(name);
+  if (channel && vsi_channel_keeps(channel)) {
+    *ret_channel = channel;
+    return VESTRY_OK;
+  }
+  if (channel) vsi_channel_unref(channel);
+  return VESTRY_NOT_FOUND;
+}
 
 vestry_err vestry_resume(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection,
                          const char *last_event_id, vestry_resume_fn on_resume, void *ctx) {
   vsi_scoped_key name;
-  resuming one = {.last = vsi_history_last_of(last_event_id)};
+  vsi_channel *channel;
+  const vsi_history_last last = vsi_history_last_of(last_event_id);
   if (!v) return VESTRY_INVALID;
   if (!connection || !vsi_group_has(v->group, connection))
     return vsi_mistake(v->host, "vestry_resume", "the connection is NULL, or belongs to another instance");
   vestry_err error = vsi_store_pack(v->store, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_resume", error);
-  error = vsi_name_reserve_kept(v, &name, &one.member);
-  return error ? error : vsi_channel_resume(one.member, connection, &one.last, on_resume, ctx);
+  error = find_kept(v, &name, &channel);
+  if (error) return error;
+  error = vsi_channel_resume(channel, connection, &last, on_resume, ctx);
+  vsi_channel_unref(channel);
+  return error;
 }
 
+/* A stream that joins a channel and resumes after its last event. */
 typedef struct attached {
   vsi_attachment attachment; /* first */
   const vestry_host *host;
-  resuming is;
+  vsi_channel *channel; /* a reference */
+  vsi_history_last last;
+  vestry_resume_fn on_resume; /* NULL: there is no function */
+  void *ctx;
 } attached;
-
-static void begin_resuming(vsi_attachment *attachment, vestry_connection *connection) {
-  attached *one = (attached *)attachment;
-  const resuming *is = &one->is;
-  vestry_err error = vsi_channel_resume(is->member, connection, &is->last, is->on_resume, is->ctx);
-  /* its client reconnects */
-  if (error && error != VESTRY_EXISTS) vestry_connection_close(connection, VESTRY_CAUSE_ERROR);
-  vsi_free(one->host, one);
-}
 
 static void drop_resuming(vsi_attachment *attachment) {
   attached *one = (attached *)attachment;
-  vsi_member_unref(one->is.member);
+  vsi_channel_unref(one->channel);
   vsi_free(one->host, one);
+}
+
+static vestry_err begin_resuming(vsi_attachment *attachment, vestry_connection *connection) {
+  const attached *one = (attached *)attachment;
+  vestry_err error = vsi_channel_resume(one->channel, connection, &one->last, one->on_resume, one->ctx);
+  if (error && error != VESTRY_EXISTS) return error;
+  drop_resuming(attachment);
+  return VESTRY_OK;
 }
 
 vestry_err vestry_reply_resume(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                vestry_resume_fn on_resume, void *ctx) {
   vsi_scoped_key name;
-  resuming is = {NULL, vsi_history_last_of(reply->last_event_id), on_resume, ctx};
+  vsi_channel *channel;
   vestry_err error = vsi_reply_pack(reply, &name, scope, key);
   if (error) return error;
-  error = vsi_name_reserve_kept(reply->v, &name, &is.member);
-  if (error == VESTRY_NOT_FOUND) return error; /* the history may have ended just now, so the handler decides */
-  attached *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
-  if (!error && !one) {
-    vsi_member_unref(is.member);
-    error = VESTRY_NO_MEMORY;
-  }
-  if (one) *one = (attached){{.begin = begin_resuming, .drop = drop_resuming}, reply->host, is};
-  return vsi_reply_attach(reply, error, one ? &one->attachment : NULL);
+  error = find_kept(reply->v, &name, &channel);
+  if (error) return error; /* the history may have ended just now, so the handler decides */
+  attached *one = vsi_alloc(reply->host, sizeof *one);
+  if (one)
+    *one = (attached){{.begin = begin_resuming, .drop = drop_resuming}, reply->host, channel,
+                      vsi_history_last_of(reply->last_event_id),        on_resume,   ctx};
+  else
+    vsi_channel_unref(channel);
+  return vsi_reply_attach(reply, VESTRY_OK, one ? &one->attachment : NULL);
 }

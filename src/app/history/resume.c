@@ -110,11 +110,13 @@ static vestry_err let_in(vsi_member *member, vestry_connection *connection, cons
   return vsi_channel_admit(member, connection);
 }
 
-vestry_err vsi_channel_resume(vsi_member *member, vestry_connection *connection, const vsi_history_last *last,
+vestry_err vsi_channel_resume(vsi_channel *channel, vestry_connection *connection, const vsi_history_last *last,
                               vestry_resume_fn on_resume, void *ctx) {
   resuming r = {.answer = VESTRY_RESUME_GAP};
-  vsi_channel *channel = vsi_channel_ref(member->channel);
-  vestry_err error = vsi_channel_go_in(channel);
+  vsi_member *member;
+  vestry_err error = vsi_channel_reserve(channel, &member);
+  if (error) return error;
+  error = vsi_channel_go_in(channel);
   if (error) {
     vsi_member_unref(member);
   } else {
@@ -128,6 +130,5 @@ vestry_err vsi_channel_resume(vsi_member *member, vestry_connection *connection,
     if (error) vestry_connection_close(connection, VESTRY_CAUSE_ERROR);
   }
   if (!error && r.is_fresh) give_id(channel, connection);
-  vsi_channel_unref(channel);
   return error;
 }

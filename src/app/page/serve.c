@@ -214,7 +214,7 @@ static void begin_locked(vsi_viewer *viewer, vestry_pages *pages, vestry_connect
 
 /* ------------------------------------------------------------------------------------------ private page ---------- */
 
-static void begin_private(vsi_attachment *attachment, vestry_connection *connection) {
+static vestry_err begin_private(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_private *page = (vsi_private *)(void *)attachment;
   vestry_pages *pages = page->fragment.page->pages;
   const vsi_state_tag *tag = vsi_private_extra_tag(page);
@@ -226,6 +226,7 @@ static void begin_private(vsi_attachment *attachment, vestry_connection *connect
   if (page->extra && page->extra->seen) vsi_sent_begin(page->extra->seen, &page->viewer, &page->fragment);
   vsi_pages_unlock(pages);
   vsi_connection_call_at_close(connection, &page->viewer.node, private_ended);
+  return VESTRY_OK;
 }
 
 static void drop_private(vsi_attachment *attachment) {
@@ -272,7 +273,7 @@ static vestry_err attach_private(const vestry_request *req, vestry_reply *reply,
 
 /* ------------------------------------------------------------------------------------------- shared page ---------- */
 
-static void begin_watching(vsi_attachment *attachment, vestry_connection *connection) {
+static vestry_err begin_watching(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_watching *watching = (vsi_watching *)(void *)attachment;
   vsi_subscription *subscription = watching->promised;
   vestry_pages *pages = subscription->shared->fragment.page->pages;
@@ -282,6 +283,7 @@ static void begin_watching(vsi_attachment *attachment, vestry_connection *connec
   if (watching->seen) vsi_sent_begin(watching->seen, &watching->viewer, NULL);
   vsi_pages_unlock(pages);
   vsi_connection_call_at_close(connection, &watching->viewer.node, watching_ended);
+  return VESTRY_OK;
 }
 
 static void drop_watching(vsi_attachment *attachment) {

@@ -62,7 +62,7 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
 
 /* Let the user join when the stream begins, with the memory that was reserved. Reserved memory that is not needed is
  * freed. */
-static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
+static vestry_err arrive(vsi_attachment *attachment, vestry_connection *connection) {
   arrival *one = (arrival *)attachment;
   vestry_presence *presence = one->presence;
   vsi_mutex_lock(&presence->lock);
@@ -87,6 +87,7 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_mutex_unlock(&presence->lock);
   free_spares(presence->host, one);
   vsi_connection_call_at_close(connection, &one->attachment.node, stream_ended);
+  return VESTRY_OK;
 }
 
 /* Reserve room for a member. A new member is refused when members and reservations have reached max_count. A member

@@ -94,7 +94,7 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
   free_entered(stream);
 }
 
-static void begin_stream(vsi_attachment *attachment, vestry_connection *connection) {
+static vestry_err begin_stream(vsi_attachment *attachment, vestry_connection *connection) {
   entered *stream = (entered *)attachment;
   record *session = stream->session;
   vsi_spin_lock_take(&session->lock, VSI_LOCK_SESSION);
@@ -105,11 +105,12 @@ static void begin_stream(vsi_attachment *attachment, vestry_connection *connecti
   }
   vsi_spin_lock_give(&session->lock);
   if (has_ended) {
-    vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+    vestry_connection_close(connection, VESTRY_CAUSE_CLOSED); /* no failure */
     free_entered(stream);
-    return;
+  } else {
+    vsi_connection_call_at_close(connection, &stream->attachment.node, stream_ended);
   }
-  vsi_connection_call_at_close(connection, &stream->attachment.node, stream_ended);
+  return VESTRY_OK;
 }
 
 vestry_err vsi_session_record_enter(record *session, vestry_reply *reply) {

@@ -173,21 +173,25 @@ static void ended(vsi_close_node *node, vestry_connection *connection, vestry_ca
   vsi_free(leases->v->host, one);
 }
 
-static void begin(vsi_attachment *attachment, vestry_connection *connection) {
+static vestry_err begin(vsi_attachment *attachment, vestry_connection *connection) {
   lease *one = (lease *)(void *)attachment;
   vsi_leases *leases = one->leases;
   vestry_event *first = one->first;
-  one->connection = vestry_connection_ref(connection);
-  one->first = NULL;
   vsi_mutex_lock(&leases->lock);
-  vsi_map_add(&leases->map, &one->in, hash_of(one->id));
+  vestry_err error = vsi_map_reserve(&leases->map, leases->v->host, leases->map.count + 1);
+  if (!error) {
+    one->connection = vestry_connection_ref(connection);
+    vsi_map_add(&leases->map, &one->in, hash_of(one->id));
+  }
   vsi_mutex_unlock(&leases->lock);
+  if (error) return error;
   vsi_close_node_init(&attachment->node, ended);
   if (vsi_connection_at_close(connection, &attachment->node)) /* it has ended already, and calls no node */
     ended(&attachment->node, connection, VESTRY_CAUSE_NONE);
   else
     (void)vestry_connection_send(connection, first); /* after an error the element has no lease, and renews none */
   vestry_event_unref(first);
+  return VESTRY_OK;
 }
 
 static void drop(vsi_attachment *attachment) {
@@ -214,14 +218,6 @@ static vestry_err make_first(const vestry *v, lease *one) {
   return vsi_event_build(v->host, first_layout, text, &one->first);
 }
 
-/* Reserve room in the map, because the beginning of a stream must not fail. */
-static vestry_err make_room(vsi_leases *leases) {
-  vsi_mutex_lock(&leases->lock);
-  vestry_err error = vsi_map_reserve(&leases->map, leases->v->host, leases->map.count + 1);
-  vsi_mutex_unlock(&leases->lock);
-  return error;
-}
-
 /* Give the stream of a request a lease, if the request contains the header. The stream then begins with an event that
  * contains the lease, and that also counts as a heartbeat. */
 static vestry_err attach(void *state, const vestry_request *req, vestry_reply *reply, bool *ret_has_sign) {
@@ -240,7 +236,6 @@ static vestry_err attach(void *state, const vestry_request *req, vestry_reply *r
   one->attachment.drop = drop;
   vestry_err error = v->host->random(v->host->ctx, one->id, sizeof one->id);
   if (!error) error = make_first(v, one);
-  if (!error) error = make_room(leases);
   if (error) {
     drop(&one->attachment);
     return error;

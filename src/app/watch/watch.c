@@ -261,13 +261,14 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
   call_end(watcher, cause);
 }
 
-static void begin(vsi_attachment *attachment, vestry_connection *connection) {
+static vestry_err begin(vsi_attachment *attachment, vestry_connection *connection) {
   vestry_watcher *watcher = (vestry_watcher *)attachment;
   watcher->connection = connection;
   atomic_fetch_add_explicit(&watcher->of->begun, 1, memory_order_relaxed);
   watcher->part.ops = &watch_part;
   vsi_stream_context_add_part(vsi_stream_context_of(connection), &watcher->part);
   vsi_connection_call_at_close(connection, &attachment->node, stream_ended);
+  return VESTRY_OK;
 }
 
 static void drop(vsi_attachment *attachment) {

@@ -87,9 +87,7 @@ static void resume(size_t stream, uint64_t random) {
   vsi_history_last last = {.is_given = random % 4 != 0, .is_read = random % 4 != 0};
   last.id = (vsi_history_id){h.history.epoch, random / 4 % (h.lines + 1)};
   h.from[stream] = last.id.seq;
-  vsi_member *member;
-  require(vsi_channel_reserve(h.channel, &member) == VESTRY_OK);
-  require(vsi_channel_resume(member, h.streams[stream], &last, show, &stream) == VESTRY_OK);
+  require(vsi_channel_resume(h.channel, h.streams[stream], &last, show, &stream) == VESTRY_OK);
 }
 
 static void one_op(uint64_t r) {
