@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/files/conditions.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -59,27 +58,12 @@ bool vsi_etag_is_listed(const char *header, const char *etag, bool weakly) {
   }
 }
 
-static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-
 bool vsi_http_date_read(const char *text, int64_t *ret_seconds) {
-  struct tm t = {0};
-  char month[4];
-  int end = 0, count = sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", &t.tm_mday, month, &t.tm_year,
-                              &t.tm_hour, &t.tm_min, &t.tm_sec, &end);
-  if (count != 6 || !end) { /* rfc850-date: the years 70–99 are of the 20th century, others of the 21st */
-    count = sscanf(text, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &t.tm_mday, month, &t.tm_year, &t.tm_hour,
-                   &t.tm_min, &t.tm_sec, &end);
-    t.tm_year += t.tm_year < 70 ? 2000 : 1900;
-  }
-  if (count != 6 || !end) /* asctime-date */
-    count = sscanf(text, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n", month, &t.tm_mday, &t.tm_hour, &t.tm_min,
-                   &t.tm_sec, &t.tm_year, &end);
-  if (count != 6 || !end || text[end] || t.tm_year < 1000 || t.tm_mday < 1 || t.tm_mday > 31 || t.tm_hour < 0 ||
-      t.tm_hour > 23 || t.tm_min < 0 || t.tm_min > 59 || t.tm_sec < 0 || t.tm_sec > 60)
-    return false;
-  t.tm_year -= 1900;
-  for (t.tm_mon = 0; t.tm_mon < 12; t.tm_mon++) {
-    if (strcmp(month, months[t.tm_mon]) != 0) continue;
+  static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"};
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    struct tm t = {0};
+    const char *end = strptime(text, forms[i], &t);
+    if (!end || *end) continue;
     *ret_seconds = (int64_t)timegm(&t);
     return true;
   }
