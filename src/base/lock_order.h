@@ -46,7 +46,6 @@
   INNERMOST(UPLOAD_PLACES, "vsi_upload_places.lock", "app/upload/place.h: lock")                                       \
   INNERMOST(UPLOAD_FOLDER, "vestry_upload_folder.lock", "app/upload/room.h: lock")                                     \
   INNERMOST(FORMS, "vsi_form_kept.lock", "app/page/form_kept.c: lock")                                                 \
-  INNERMOST(KNOWN, "vsi_known.lock", "app/files/known.c: lock")                                                        \
   INNERMOST(SQLITE_TABLES, "vsi_sqlite_tables.lock", "data/sqlite/tables.h: lock")                                     \
   INNERMOST(SQL_POOL, "vestry_sql_pool.lock", "data/sql/sql.h: lock")                                                  \
   INNERMOST(POSTGRES_FOLLOWER, "vsi_postgres_follower.lock", "data/postgres/follower.c: lock")                         \

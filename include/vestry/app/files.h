@@ -22,10 +22,10 @@ extern "C" {
 
 /** A set of files to serve; any number of threads may use it at once. The ETag of a file in a folder differs between
  *  machines, and a file that changed in the last 100 ms has another one in each response. A response reads the bytes
- *  that it sends in pieces, and holds at most one piece. Exception: while 64 other files of this set are being sent, a
- *  response holds all its bytes. To replace a file, write a new one and rename it. If a file is overwritten while it is
- *  sent, the client receives a mixture of old and new bytes; if it becomes shorter, the connection breaks. Serve many
- *  large files by a proxy. */
+ *  that it sends in pieces, and holds a descriptor and at most one piece. Exception: while responses hold an eighth of
+ *  the descriptors that the process may have (RLIMIT_NOFILE, at the creation), a response holds all its bytes. To
+ *  replace a file, write a new one and rename it. If a file is overwritten while it is sent, the client receives a
+ *  mixture of old and new bytes; if it becomes shorter, the connection breaks. Serve many large files by a proxy. */
 typedef struct vestry_files vestry_files;
 
 /** A file in the program's memory: a row of vestry_files_options.embedded. Borrowed until vestry_files_destroy. */

@@ -22,7 +22,7 @@
 #include "http/encoding.h"
 #include "http/reply.h"
 
-enum { MAX_FILE_BYTES = 16 * 1024 * 1024, NAME_BYTES = 4096 + 4 };
+enum { MAX_FILE_BYTES = 16 * 1024 * 1024, NAME_BYTES = 4096 + 4, LEAST_OPEN = 64 };
 #define CHECK_NS UINT64_C(1000000000) /* between two checks of whether the folder was replaced */
 /* The content codings of a file, in the order of preference. */
 enum { BR, GZIP, PLAIN, CODINGS };
@@ -35,7 +35,8 @@ struct vestry_files {
   char *place; /* the folder's absolute path, which a later chdir does not change */
   _Atomic(uint64_t) checked_ns;
   vsi_repeated_log changes; /* of the folder */
-  vsi_known *known;         /* open descriptors of the folder's files */
+  size_t max_open;          /* descriptors of files that responses may hold */
+  _Atomic(size_t) open;     /* how many they hold; relaxed: a mere count */
   char (*etags)[CODINGS][VSI_ETAG_BYTES];
 };
 
@@ -93,6 +94,12 @@ static vestry_err open_folder(vestry_files *files) {
   return error;
 }
 
+/* Return how many descriptors responses may hold, so that most of them stay free for connections. */
+static size_t open_most(void) {
+  const long most = sysconf(_SC_OPEN_MAX) / 8;
+  return most > LEAST_OPEN ? (size_t)most : LEAST_OPEN;
+}
+
 vestry_err vestry_files_create(const vestry_files_options *options, vestry_files **ret_files) {
   vestry_files_options own = options ? *options : (vestry_files_options){0};
   const vestry_host *host = vsi_host(own.host);
@@ -101,10 +108,12 @@ vestry_err vestry_files_create(const vestry_files_options *options, vestry_files
     return vsi_mistake(host, "vestry_files_create", "exactly one of folder and embedded must be set");
   vestry_files *files = vsi_calloc(host, 1, sizeof *files);
   if (!files) return VESTRY_NO_MEMORY;
-  *files = (vestry_files){.host = host, .options = own, .folder = -1};
+  files->host = host;
+  files->options = own;
+  files->folder = -1;
+  files->max_open = open_most();
   if (!own.max_file_bytes) files->options.max_file_bytes = MAX_FILE_BYTES;
   vestry_err error = own.folder ? open_folder(files) : take_table(files);
-  if (!error && own.folder) error = vsi_known_create(host, &files->known);
   files->options.folder = NULL; /* it is borrowed only during this call */
   if (error)
     vestry_files_destroy(files);
@@ -116,7 +125,6 @@ vestry_err vestry_files_create(const vestry_files_options *options, vestry_files
 void vestry_files_destroy(vestry_files *files) {
   if (!files) return;
   if (files->folder >= 0) close(files->folder);
-  vsi_known_destroy(files->known);
   vsi_free(files->host, files->etags);
   vsi_free(files->host, files->place);
   vsi_free(files->host, files);
@@ -260,23 +268,46 @@ static vestry_err add_headers(const vestry_files *files, vestry_reply *reply, co
   return error;
 }
 
+/* A file that a response reads while it is sent. */
+typedef struct sent_file {
+  vsi_open_file file; /* first */
+  vestry_files *files;
+} sent_file;
+
+static void give_back(vsi_open_file *file) {
+  sent_file *sent = (sent_file *)file;
+  vestry_files *files = sent->files;
+  close(file->fd);
+  vsi_free(files->host, sent);
+  atomic_fetch_sub_explicit(&files->open, 1, memory_order_relaxed);
+}
+
+/* Return a file to send, which owns the descriptor; NULL: responses hold too many, or no memory. */
+static vsi_open_file *send_open(vestry_files *files, int fd) {
+  sent_file *sent = NULL;
+  if (atomic_fetch_add_explicit(&files->open, 1, memory_order_relaxed) < files->max_open)
+    sent = vsi_alloc(files->host, sizeof *sent);
+  if (sent)
+    *sent = (sent_file){{fd, give_back}, files};
+  else
+    atomic_fetch_sub_explicit(&files->open, 1, memory_order_relaxed);
+  return sent ? &sent->file : NULL;
+}
+
 /* Set the body. More than VESTRY_BODY_PIECE_BYTES of a file are read while they are sent. Fewer are read now, and so is
- * a file for which vsi_known_check_out returns LIMIT, because too many files are open. */
-static vestry_err give_body(vestry_reply *reply, const vestry_files *files, const char *type, found *f,
+ * a file for which send_open returns NULL. */
+static vestry_err give_body(vestry_reply *reply, vestry_files *files, const char *type, found *f,
                             const representation *r, size_t first, size_t len) {
   if (r->bytes) return vsi_reply_borrow_body(reply, type, r->bytes + first, len);
-  vsi_open_file *file, here = {.fd = f->fd};
-  vestry_err error = VESTRY_LIMIT;
-  if (len > VESTRY_BODY_PIECE_BYTES) error = vsi_known_check_out(files->known, f->fd, &f->stat, &file);
-  if (!error) {
+  vsi_open_file *file = len > VESTRY_BODY_PIECE_BYTES ? send_open(files, f->fd) : NULL, here = {.fd = f->fd};
+  if (file) {
     f->fd = -1;
-    error = vsi_reply_take_file(reply, type, file, first, len);
+    vestry_err error = vsi_reply_take_file(reply, type, file, first, len);
     if (error) file->give_back(file);
     return error;
   }
   char *bytes;
-  if (error != VESTRY_LIMIT) return error;
-  error = vsi_reply_make_room(reply, len);
+  vestry_err error = vsi_reply_make_room(reply, len);
   if (!error) error = vsi_open_file_load(reply->host, &here, first, len, &bytes);
   return error ? error : vsi_reply_take_body(reply, type, bytes, len);
 }
@@ -288,7 +319,7 @@ static bool gets_nonce(const vestry_reply *reply, const char *type) {
 }
 
 /* Answer with the file, or with 304, 412, a range (206) or 416. is_conditional: the conditions and Range count. */
-static vestry_err answer(const vestry_request *req, vestry_reply *reply, const vestry_files *files, found *f,
+static vestry_err answer(const vestry_request *req, vestry_reply *reply, vestry_files *files, found *f,
                          const char *type, int coding, bool is_conditional, const representation *r) {
   int64_t modified_s = f->row ? 0 : (int64_t)f->stat.st_mtim.tv_sec;
   char modified[VSI_HTTP_DATE_BYTES], range[3 * 20 + 16];

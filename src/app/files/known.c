@@ -3,9 +3,7 @@
  * write, and time of the last status change (ctime), which programs cannot set. The file system's clock moves in steps,
  * so two writes within one step leave the same times. Therefore a file that changed within the last 100 ms (YOUNG_NS)
  * has another ETag for each request, and no cache takes it for a later state of the file (RFC 9110, section 8.8.1).
- *
- * Descriptors that responses have checked out are in a list, which is short, because at most MOST_CHECKED_OUT files are
- * open at a time. */
+ */
 #include "app/files/known.h"
 
 #include <errno.h>
@@ -19,7 +17,6 @@
 
 #include "base/hex.h"
 #include "base/memory.h"
-#include "base/mutex.h"
 
 /* essay: opening a path that cannot leave its folder */
 /* First the path is checked: no segment may be empty or begin with a dot. Then it is opened segment by segment, without
@@ -99,30 +96,12 @@ bool vsi_folder_is_at(int folder, const char *path) {
          named.st_ino == opened.st_ino;
 }
 
-enum { MOST_CHECKED_OUT = 64 };
 #define YOUNG_NS INT64_C(100000000)
 
 typedef struct identity {
   uint64_t device, number, len;
   int64_t written_ns, changed_ns;
 } identity;
-
-typedef struct checked_out {
-  vsi_open_file file; /* first */
-  vsi_known *known;
-  struct checked_out *next;
-  identity of;
-  size_t count; /* number of responses that are using it */
-} checked_out;
-
-struct vsi_known {
-  const vestry_host *host;
-  vsi_mutex lock;
-  /* guarded by lock */
-  bool is_destroyed;
-  checked_out *first;
-  size_t checked_out_count;
-};
 
 static int64_t ns_of(const struct timespec *at) {
   return (int64_t)at->tv_sec * 1000000000 + at->tv_nsec;
@@ -131,29 +110,6 @@ static int64_t ns_of(const struct timespec *at) {
 static identity identity_of(const struct stat *stat) {
   return (identity){(uint64_t)stat->st_dev, (uint64_t)stat->st_ino, (uint64_t)stat->st_size, ns_of(&stat->st_mtim),
                     ns_of(&stat->st_ctim)};
-}
-
-vestry_err vsi_known_create(const vestry_host *host, vsi_known **ret_known) {
-  vsi_known *known = vsi_calloc(host, 1, sizeof *known);
-  if (!known) return VESTRY_NO_MEMORY;
-  known->host = host;
-  vsi_mutex_init(&known->lock, VSI_LOCK_KNOWN);
-  *ret_known = known;
-  return VESTRY_OK;
-}
-
-static void free_known(vsi_known *known) {
-  vsi_mutex_finish(&known->lock);
-  vsi_free(known->host, known);
-}
-
-void vsi_known_destroy(vsi_known *known) {
-  if (!known) return;
-  vsi_mutex_lock(&known->lock);
-  known->is_destroyed = true;
-  bool is_last = !known->checked_out_count;
-  vsi_mutex_unlock(&known->lock);
-  if (is_last) free_known(known);
 }
 
 /* ---------------------------------------------------------------------------------------------- ETags ------------- */
@@ -178,52 +134,4 @@ void vsi_known_etag(const struct stat *stat, char etag[VSI_ETAG_BYTES]) {
   (void)clock_gettime(CLOCK_REALTIME, &now); /* it cannot fail: every kernel has this clock */
   if (ns_of(&now) - hashed.of.changed_ns < YOUNG_NS) hashed.young_ns = ns_of(&now);
   vsi_etag_write(&hashed, sizeof hashed, etag);
-}
-
-/* ---------------------------------------------------------------------------------------------- descriptors ------- */
-
-static void give_back(vsi_open_file *file) {
-  checked_out *one = (checked_out *)file;
-  vsi_known *known = one->known;
-  vsi_mutex_lock(&known->lock);
-  bool is_last = --one->count == 0;
-  if (is_last) {
-    checked_out **link = &known->first;
-    while (*link != one) link = &(*link)->next;
-    *link = one->next;
-    known->checked_out_count--;
-  }
-  bool is_over = is_last && known->is_destroyed && !known->checked_out_count;
-  vsi_mutex_unlock(&known->lock);
-  if (!is_last) return;
-  close(one->file.fd);
-  vsi_free(known->host, one);
-  if (is_over) free_known(known);
-}
-
-vestry_err vsi_known_check_out(vsi_known *known, int fd, const struct stat *stat, vsi_open_file **ret_file) {
-  const identity of = identity_of(stat);
-  checked_out *made = vsi_alloc(known->host, sizeof *made), *found;
-  if (!made) return VESTRY_NO_MEMORY;
-  *made = (checked_out){.file = {fd, give_back}, .known = known, .of = of, .count = 1};
-  vsi_mutex_lock(&known->lock);
-  for (found = known->first; found && memcmp(&found->of, &of, sizeof of) != 0;) found = found->next;
-  if (found) {
-    found->count++;
-  } else if (known->checked_out_count < MOST_CHECKED_OUT) {
-    made->next = known->first;
-    known->first = made;
-    known->checked_out_count++;
-    found = made;
-  }
-  vsi_mutex_unlock(&known->lock);
-  if (found == made) {
-    *ret_file = &made->file;
-    return VESTRY_OK;
-  }
-  vsi_free(known->host, made);
-  if (!found) return VESTRY_LIMIT;
-  close(fd);
-  *ret_file = &found->file;
-  return VESTRY_OK;
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The files of a folder: opening them, their ETags, and the open descriptors of files that are being sent, so that all
- * responses with one file share one descriptor. */
+/* The files of a folder: opening them, and their ETags. */
 #ifndef VSI_FILES_KNOWN_H
 #define VSI_FILES_KNOWN_H
 
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#include "http/body.h"
 #include "vestry/host.h"
 
 /* Open a regular file below a folder. Does not block, even if the path names a FIFO or a device.
@@ -27,21 +25,8 @@ bool vsi_folder_is_at(int folder, const char *path);
 
 enum { VSI_ETAG_BYTES = 2 + 2 * 16 + 1 };
 
-typedef struct vsi_known vsi_known;
-
-/* OK | NO_MEMORY */
-vestry_err vsi_known_create(const vestry_host *host, vsi_known **ret_known);
-/* Destroy the list of descriptors, when the last checked-out file has been released. NULL is accepted. */
-void vsi_known_destroy(vsi_known *known);
-
 /* Write the ETag of an open file. It changes whenever the file does, and differs between machines. */
 void vsi_known_etag(const struct stat *stat, char etag[VSI_ETAG_BYTES]);
-
-/* Check out a descriptor for sending, shared by all responses with the same file. The caller releases it with
- * give_back.
- * fd       on OK it belongs to the list, which closes it if it has a descriptor of this file already
- * Returns  OK | LIMIT (64 files are open: read the file instead) | NO_MEMORY */
-vestry_err vsi_known_check_out(vsi_known *known, int fd, const struct stat *stat, vsi_open_file **ret_file);
 
 /* Write the ETag of the bytes. */
 void vsi_etag_write(const void *bytes, size_t len, char etag[VSI_ETAG_BYTES]);
