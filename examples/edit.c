@@ -155,7 +155,8 @@ static vestry_err save(const vestry_request *req, vestry_reply *reply, void *ctx
 }
 
 int main(int argc, char **argv) {
-  static const char *const fields[] = {"name", "email", "was_name", "was_email"};
+  static const vestry_input fields[] = {
+      {.name = "name"}, {.name = "email"}, {.name = "was_name"}, {.name = "was_email"}};
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .name = "Ada Lovelace", .email = "ada@example.org"};
   program_start(&app.program, argc, argv, "edit", "A card that is edited in place", &(vestry_options){0});
   vestry_leases_create(app.program.v, 0); /* detects lost tabs behind a proxy */

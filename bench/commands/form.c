@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "vestry/app/input.h"
 #include "vestry/app/tab.h"
 #include "vestry/data/sqlite.h"
 #include "vestry/testing/memory.h"
-#include "vestry/vestry.h"
 
 enum { PATH_MOST = 300, SEALED_BYTES = 65, HEAD_BYTES = 300 };
 
@@ -132,7 +132,7 @@ static bool measure(bench *b, const char *name, const char *what, const char *pa
 }
 
 static vestry_err create(bench *b, const char *setup) {
-  static const char *const fields[] = {"text"};
+  static const vestry_input fields[] = {{.name = "text"}};
   vestry_forms_options options = {.max_per_scope_count = b->tabs_count, .max_bytes = (size_t)1 << 30};
   vestry_err error = vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &b->v);
   const vestry_sqlite_pool_options file = {

@@ -27,7 +27,7 @@ static vestry_err enqueue_first(vestry_sql_transaction *transaction, void *ctx) 
 static vestry_err begin(vestry_application *parts, void *own) {
   struct app *app = own;
   vestry *v = parts->instance;
-  static const char *const fields[] = {"title", "about", "price", "minutes"};
+  static const vestry_input fields[] = {{.name = "title"}, {.name = "about"}, {.name = "price"}, {.name = "minutes"}};
   const vestry_rate_options rate = {.count = 5, .burst_count = 20, .by = VESTRY_RATE_SCOPE};
   vestry_err err = vestry_forms_add(parts->forms, "lot", fields, sizeof fields / sizeof *fields);
   if (!err) err = vestry_upload_folder_open(v, &(vestry_upload_folder_options){.path = app->pictures}, &app->folder);

@@ -40,9 +40,9 @@ static void create(struct app *app) {
 }
 
 static vestry_err begin(struct app *app) {
-  static const char *const fields[] = {"name"};
+  static const vestry_input field = {.name = "name"};
   vestry_application *parts = app->program.app;
-  vestry_err err = vestry_forms_add(app->forms, "buyer", fields, 1);
+  vestry_err err = vestry_forms_add(app->forms, "buyer", &field, 1);
   vestry_page *hall;
   if (!err) err = vestry_page_create(parts->pages, &(vestry_page_options){.render = hall_page, .app = app}, &hall);
   if (!err) err = vestry_route(parts->instance, "GET", "/", vestry_page_handler, hall);

@@ -90,7 +90,7 @@ VESTRY_API const vsi_header_name *vsi_user_header(const char *name);
 /* Compare a media type without its parameters. */
 VESTRY_API bool vsi_is_media_type(const char *content_type, const char *wanted);
 /* Return whether the body is a form, in either encoding. */
-bool vsi_request_is_form(const vestry_request *req);
+VESTRY_API bool vsi_request_is_form(const vestry_request *req);
 
 /* Initialize a request. own: its private half, which must live as long. ops: checked already. */
 VESTRY_API void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const vestry_request_ops *ops,

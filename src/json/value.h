@@ -15,7 +15,7 @@ vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_lim
                           json_t **ret_value, vsi_json_fault *ret_fault);
 
 /* Return a new array or object with the same elements or members, by reference. NULL: out of memory. */
-json_t *vsi_json_copy(json_t *value);
+VESTRY_API json_t *vsi_json_copy(json_t *value);
 
 /* Return a string as a C string; NULL if the value is no string, or if it contains a NUL, which would cut the text off
  * and so change its meaning. */

@@ -384,8 +384,8 @@ TEST_CASE(wrong_declaration_is_refused_by_name) {
       "field \"size\": min, 2, is more than max",
       "field \"colour\": the choice \"\" is empty, or does not fit into the 6 bytes of its member",
       "field \"weight\": the choice \"1a\" is no integer",
-      "field \"is_urgent\": a bool cannot be hidden",
-      "field \"is_urgent\": a bool has no choices"};
+      "field \"is_urgent\": only a text or an int64_t can be hidden",
+      "field \"is_urgent\": only a text or an int64_t has choices"};
   test_host th;
   vestry_application *app;
   test_host_init(&th);
@@ -456,7 +456,7 @@ static char read_text[64], read_message[VESTRY_INPUT_MESSAGE_BYTES];
 static vestry_err read_error;
 
 static vestry_err read_one(const vestry_request *req, vestry_reply *reply, void *app) {
-  read_error = vestry_inputs_read(req, read_field, 1, read_text, read_message);
+  read_error = vestry_inputs_read(req, read_field, 1, read_text, &read_message);
   return vestry_reply_status(reply, 204);
 }
 

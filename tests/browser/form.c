@@ -18,8 +18,9 @@
 #include "vestry/data/sqlite.h"
 #endif
 
-static const char *const fields[] = {"title", "text",     "urgent", "color", "tags",
-                                     "note",  "password", "token",  "code",  "never"};
+static const vestry_input fields[] = {{.name = "title"}, {.name = "text"}, {.name = "urgent"},   {.name = "color"},
+                                      {.name = "tags"},  {.name = "note"}, {.name = "password"}, {.name = "token"},
+                                      {.name = "code"},  {.name = "never"}};
 
 struct app {
   struct program program;

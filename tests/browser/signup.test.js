@@ -18,7 +18,7 @@ test('signup: an error appears when its field is left, and disappears while typi
   const { tab } = await exampleFor(t, 'signup');
   const ada = await tab('', { viewport: { width: 390, height: 640 }, colorScheme: 'light' });
   await fill(ada, { name: 'Ada Lovelace', seats: '7' });
-  await wrong(ada, 'seats', 'an integer from 1 to 4 is expected');
+  await wrong(ada, 'seats', 'Seats: a whole number from 1 to 4.');
   const typed = ada.page.waitForResponse(/typing/);
   await ada.page.locator('#email').pressSequentially('ada');
   await typed; // other fields are checked again; an unfinished address gets no error

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 
 #include "vestry/app/form.h"
+#include "vestry/app/input.h"
 #include "vestry/app/session.h"
 #include "vestry/app/tab.h"
 
 static const char secret[] = "thirty-two bytes that nobody knows";
-static const char *const fields[] = {"title", "text", "tags"};
+static const vestry_input fields[] = {{.name = "title"}, {.name = "text"}, {.name = "tags"}};
 
 const form_world *form_contract_world;
 

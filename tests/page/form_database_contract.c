@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "base/memory.h"
+#include "vestry/app/input.h"
 #include "vestry/app/tab.h"
 
 static const form_database *database;
@@ -366,7 +367,7 @@ static vestry_err submit_live(const vestry_request *req, vestry_reply *reply, vo
 }
 
 static void live_begin(form_live *l, int level) {
-  static const char *const fields[] = {"title"};
+  static const vestry_input fields[] = {{.name = "title"}};
   static const char secret[] = "thirty-two bytes that nobody knows";
   *l = (form_live){.renders = 0};
   site_begin_with(&l->on, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = secret});

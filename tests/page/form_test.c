@@ -3,8 +3,9 @@
 #include "app/page/form_storage.h"
 #include "base/memory.h"
 #include "page/form_contract.h"
+#include "vestry/app/input.h"
 
-static const char *const fields[] = {"title", "text", "tags"};
+static const vestry_input fields[] = {{.name = "title"}, {.name = "text"}, {.name = "tags"}};
 
 /* Forms of anonymous users never evict the form of a user. */
 /* capability: L4 */
@@ -141,8 +142,13 @@ FORM_CASE(invalid_forms_and_options_are_refused) {
   assert_non_null(strstr(s->on.th.last_log, "choose another name"));
   assert_int_equal(vestry_forms_add(s->forms, "a:b", fields, 3), VESTRY_INVALID);
   assert_int_equal(vestry_forms_add(s->forms, "b", fields, 0), VESTRY_INVALID);
-  assert_int_equal(vestry_forms_add(s->forms, "b", (const char *const[]){"a'b"}, 1), VESTRY_INVALID);
-  assert_int_equal(vestry_forms_add(s->forms, "b", (const char *const[]){""}, 1), VESTRY_INVALID);
+  const vestry_input never[] = {{.name = "a", .is_hidden = true},
+                                {.name = "b", .is_secret = true},
+                                {.name = "c", .kind = VESTRY_INPUT_JSON},
+                                {.name = "d", .attributes = "autocomplete=\"new-password\""}};
+  assert_int_equal(vestry_forms_add(s->forms, "b", never, 4), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_add(s->forms, "b", &(vestry_input){.name = "a'b"}, 1), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_add(s->forms, "b", &(vestry_input){.name = ""}, 1), VESTRY_INVALID);
 }
 
 /* If an allocation fails, nothing is lost, and the stored form stays. */
@@ -190,7 +196,7 @@ FORM_CASE(failed_allocation_in_form_request_gets_an_error) {
     vestry_html_finish(&html);
     test_host_fail_no_more(&s->on.th);
   }
-  static const char *const more[] = {"b"};
+  static const vestry_input more[] = {{.name = "b"}};
   for (long n = 0; n < 10; n++) {
     test_host_fail_in(&s->on.th, n);
     vestry_forms *made = NULL;

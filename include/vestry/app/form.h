@@ -2,7 +2,7 @@
 /** Persistent forms: text typed into a form is stored for its tab, so that a reload or a later visit restores it.
  *
  *      vestry_forms_create(v, &(vestry_forms_options){.pages = pages}, &forms);
- *      vestry_forms_add(forms, "report", (const char *const[]){"title", "urgent"}, 2);   // only these are stored
+ *      vestry_forms_add(forms, "report", report_inputs, 2);                  // of vestry/app/input.h
  *      vestry_route(v, "POST", "/kept", vestry_forms_handler, forms);
  *
  *      vestry_html_add(html, "<form method=\"post\" action=\"/report\" ");                // in a render or a handler
@@ -97,14 +97,18 @@ VESTRY_API vestry_err vestry_forms_create(vestry *v, const vestry_forms_options 
  *  accepted. Threads any; does not block. */
 VESTRY_API void vestry_forms_destroy(vestry_forms *forms);
 
+struct vestry_input;
+
 /** Declare a form, before requests are served.
  *  name    letters, digits, '-' and '_', at most VESTRY_FORM_NAME_MAX_BYTES; copied
- *  fields  names of the stored fields: letters, digits and the characters - _ . [ ] and :, each name of 1 to
- *          VESTRY_FORM_NAME_MAX_BYTES bytes; copied
- *  count   1 to VESTRY_FORM_FIELDS_MAX
+ *  fields  the form's fields (vestry/app/input.h), of which those are stored that are neither hidden nor secret, nor
+ *          JSON. Their names are copied: letters, digits and the characters - _ . [ ] and :, each name of 1 to
+ *          VESTRY_FORM_NAME_MAX_BYTES bytes. Of fields that are in no struct, the names are sufficient
+ *  count   of fields, with 1 to VESTRY_FORM_FIELDS_MAX stored ones
  *  Returns  OK | EXISTS, INVALID (the host's log gives the reason) | NO_MEMORY
  *  Threads  one at a time */
-VESTRY_API vestry_err vestry_forms_add(vestry_forms *forms, const char *name, const char *const *fields, size_t count);
+VESTRY_API vestry_err vestry_forms_add(vestry_forms *forms, const char *name, const struct vestry_input *fields,
+                                       size_t count);
 
 /** Receive the values of forms: a handler for vestry_route, method POST, at `path`; app is the vestry_forms. Each
  *  message contains the page's signal `_csrf`, so that a CSRF guard (vestry/app/csrf.h) accepts it. Responds with 200,

@@ -69,21 +69,16 @@ static const char *fault_of(const vsi_application *a, const vestry_application_f
   if (!form->inputs && form->inputs_count) return "inputs is NULL; set inputs and their number by VESTRY_INPUTS";
   if (has_own_name(form)) return "a field is called csrf, once or tabId, as fields of the form itself; rename it";
   if (form->is_kept && !a->is.forms) return "the form is kept; set options.forms of the application";
-  if (form->is_kept && form->inputs_count > VESTRY_FORM_FIELDS_MAX) return "a kept form has more than 64 fields";
   return NULL;
 }
 
 vestry_err vsi_form_mount(vsi_application *a, vsi_mounted *entry, vestry_handler_fn handler) {
-  const char *names[VESTRY_FORM_FIELDS_MAX];
-  size_t names_count = 0;
   if (!entry->is.form) return vsi_mistake(a->host, "VESTRY_FORM", "the form is NULL");
   const vestry_application_form form = taken(entry->is.form);
   const char *fault = fault_of(a, &form);
   if (fault) return vsi_mistake(a->host, "VESTRY_FORM", fault);
   vestry_err error = vsi_inputs_check(a->host, form.inputs, form.inputs_count);
-  for (size_t i = 0; !error && form.is_kept && i < form.inputs_count; i++)
-    if (!vsi_input_is_secret(&form.inputs[i])) names[names_count++] = form.inputs[i].name;
-  if (!error && form.is_kept) error = vestry_forms_add(a->is.forms, form.name, names, names_count);
+  if (!error && form.is_kept) error = vestry_forms_add(a->is.forms, form.name, form.inputs, form.inputs_count);
   return error ? error : vestry_route(a->is.instance, "POST", form.action, handler, entry);
 }
 
@@ -183,23 +178,28 @@ static void *take_memory(void *ctx, size_t bytes) {
   return vsi_entry_call_alloc(ctx, bytes);
 }
 
-static void note_wrong(void *ctx, const vestry_input *field, const char *message) {
-  vsi_entry_call *call = ctx;
-  if (!call->wrong) call->wrong = json_object();
-  if (json_object_set_new(call->wrong, field->name, json_string(message)))
-    vestry_call_fail(&call->is, VESTRY_NO_MEMORY);
+/* Note the messages of the fields, of which the form shows the first. */
+static void refuse(vsi_entry_call *call, const vestry_application_form *form,
+                   char (*messages)[VESTRY_INPUT_MESSAGE_BYTES]) {
+  for (size_t i = 0; i < form->inputs_count; i++) {
+    if (!*messages[i]) continue;
+    vestry_call_refuse(&call->is, "%s", messages[i]);
+    if (!call->wrong) call->wrong = json_object();
+    if (json_object_set_new(call->wrong, form->inputs[i].name, json_string(messages[i])))
+      vestry_call_fail(&call->is, VESTRY_NO_MEMORY);
+  }
 }
 
 void vsi_form_read(vsi_entry_call *call) {
-  char message[VESTRY_INPUT_MESSAGE_BYTES];
   const vestry_application_form form = adapted(call, call->entry->is.form);
   void *values = vsi_entry_call_alloc(call, form.inputs_count ? form.inputs[0].struct_bytes : 1);
-  if (!values) return;
+  void *messages = vsi_entry_call_alloc(call, form.inputs_count * VESTRY_INPUT_MESSAGE_BYTES);
+  if (!values || !messages) return;
   call->is.values = values;
-  const vsi_input_memory memory = {take_memory, note_wrong, call};
-  vestry_err error = vsi_inputs_read(call->req, form.inputs, form.inputs_count, values, message, &memory);
+  const vsi_input_memory memory = {take_memory, call};
+  vestry_err error = vsi_inputs_read(call->req, form.inputs, form.inputs_count, values, messages, &memory);
   if (error == VESTRY_MALFORMED)
-    vestry_call_refuse(&call->is, "%s", message);
+    refuse(call, &form, messages);
   else
     vestry_call_fail(&call->is, error);
 }

@@ -12,11 +12,13 @@
 #include "app/page/render.h"
 #include "app/session/session.h"
 #include "base/array.h"
+#include "base/ascii.h"
 #include "base/buffer.h"
 #include "base/log.h"
 #include "html/script.h"
 #include "http/request.h"
 #include "instance/instance.h"
+#include "vestry/app/input.h"
 
 enum { MOST_DIGITS = 15, DEFAULT_FORMS = 64 };
 #define DEFAULT_TTL_MS (UINT64_C(7) * 86400000)
@@ -155,34 +157,47 @@ static declared *find(const vestry_forms *forms, const char *name) {
   return NULL;
 }
 
-static vestry_err copy_declared(const vestry_forms *forms, const char *name, const char *const *fields, size_t count,
+bool vsi_form_is_secret(const vestry_input *field) {
+  const char *more = field->attributes ? field->attributes : "";
+  return field->is_secret || vsi_strcasestr(more, "password") || vsi_strcasestr(more, "one-time-code");
+}
+
+static bool is_stored(const vestry_input *field) {
+  return !field->is_hidden && field->kind != VESTRY_INPUT_JSON && !vsi_form_is_secret(field);
+}
+
+static vestry_err copy_declared(const vestry_forms *forms, const char *name, const vestry_input *fields, size_t count,
                                 declared *ret) {
   vsi_buffer names, script;
   vsi_buffer_init(&names, forms->v->host);
   vsi_buffer_init(&script, forms->v->host);
   vsi_buffer_append(&names, name, strlen(name) + 1);
   for (size_t i = 0; i < count; i++) {
-    vsi_buffer_append(&names, fields[i], strlen(fields[i]) + 1);
-    vsi_buffer_printf(&script, "%s'%s'", i ? ", " : "[", fields[i]);
+    if (!is_stored(&fields[i])) continue;
+    vsi_buffer_append(&names, fields[i].name, strlen(fields[i].name) + 1);
+    vsi_buffer_printf(&script, "%s'%s'", ret->fields_count++ ? ", " : "[", fields[i].name);
   }
   vsi_buffer_append(&script, "]", 2);
-  *ret = (declared){
-      .name = vsi_buffer_take(&names, NULL), .script = vsi_buffer_take(&script, NULL), .fields_count = count};
+  ret->name = vsi_buffer_take(&names, NULL);
+  ret->script = vsi_buffer_take(&script, NULL);
   vsi_buffer_finish(&names);
   vsi_buffer_finish(&script);
   return ret->name && ret->script ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
-vestry_err vestry_forms_add(vestry_forms *forms, const char *name, const char *const *fields, size_t count) {
+vestry_err vestry_forms_add(vestry_forms *forms, const char *name, const vestry_input *fields, size_t count) {
   if (!forms) return VESTRY_INVALID;
   const vestry_host *host = forms->v->host;
-  if (!is_name(name) || !fields || !count || count > VESTRY_FORM_FIELDS_MAX)
-    return vsi_mistake(host, "vestry_forms_add", "the name is invalid, or there are no fields, or too many");
-  for (size_t i = 0; i < count; i++)
-    if (!is_field(fields[i]))
+  size_t stored_count = 0;
+  for (size_t i = 0; fields && i < count; i++) {
+    stored_count += is_stored(&fields[i]);
+    if (!is_field(fields[i].name))
       return vsi_mistake(
           host, "vestry_forms_add",
           "a field's name is empty, too long, or contains other characters than letters, digits and -_.[]:");
+  }
+  if (!is_name(name) || !stored_count || stored_count > VESTRY_FORM_FIELDS_MAX)
+    return vsi_mistake(host, "vestry_forms_add", "the name is invalid, or no field can be stored, or too many");
   if (find(forms, name)) {
     (void)vsi_mistake(host, "vestry_forms_add", "a form with this name was added before; choose another name");
     return VESTRY_EXISTS;

@@ -62,6 +62,9 @@ static inline bool vsi_form_is_late(const vsi_form_state *message, const vsi_for
          (message->generation == there->generation && message->number <= there->number);
 }
 
+/* Return whether the text of a field is secret: shown in no document, and not stored. */
+bool vsi_form_is_secret(const struct vestry_input *field);
+
 /* Create the storage in memory. options: with all defaults. Returns OK | NO_MEMORY | IO (no randomness). */
 vestry_err vsi_form_kept_create(const vestry_host *host, const vestry_forms_options *options,
                                 vestry_forms_storage **ret_kept);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Fields of forms: one declaration makes the inputs of a page, and reads what its user has sent. The browser checks the
- * rules, too, but only so that the user learns of a mistake at once: a request can contain anything. A maxlength counts
- * UTF-16 units, of which a character has one or two, so the browser never admits a text that is too long here. */
+/* Fields of forms and signals: one declaration makes the inputs of a page, reads what its user has sent, and makes the
+ * signals that change. The browser checks the rules, too, but only so that the user learns of a mistake at once: a
+ * request can contain anything. A maxlength counts UTF-16 units, of which a character has one or two, so the browser
+ * never admits a text that is too long here. */
 #include "app/page/input.h"
 
 #include <errno.h>
@@ -10,26 +11,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/page/form_storage.h"
 #include "base/ascii.h"
 #include "base/log.h"
+#include "base/real.h"
 #include "base/utf8.h"
 #include "html/builder.h"
+#include "http/request.h"
 #include "instance/instance.h"
+#include "json/value.h"
 
-/* DIGITS_BYTES: of an integer. LABEL_BYTES: of a label in a message */
-enum { DIGITS_BYTES = 40, LABEL_BYTES = 100 };
+/* DIGITS_BYTES: of a number. LABEL_BYTES: of a label in a message */
+enum { DIGITS_BYTES = VSI_REAL_BYTES + 1, LABEL_BYTES = 100 };
 
 static const char *label_of(const vestry_input *field) {
   return field->label ? field->label : field->name;
 }
 
-static bool is_text(const vestry_input *field) {
-  return field->kind == VESTRY_INPUT_TEXT || field->kind == VESTRY_INPUT_BORROWED;
+static const char *path_of(const vestry_input *field) {
+  return field->path ? field->path : field->name;
 }
 
-bool vsi_input_is_secret(const vestry_input *field) {
-  const char *more = field->attributes ? field->attributes : "";
-  return field->is_secret || vsi_strcasestr(more, "password") || vsi_strcasestr(more, "one-time-code");
+static bool is_text(const vestry_input *field) {
+  return field->kind == VESTRY_INPUT_TEXT || field->kind == VESTRY_INPUT_BORROWED;
 }
 
 /* Return the number of characters that a text may have. */
@@ -64,8 +68,8 @@ static vestry_err mistake(const vestry_host *host, const vestry_input *field, co
 
 static vestry_err check_choices(const vestry_host *host, const vestry_input *field) {
   int64_t ignored;
-  if (field->kind == VESTRY_INPUT_CHECK)
-    return mistake(host, field, "a bool has no choices; use a text, or an int64_t");
+  if (!is_text(field) && field->kind != VESTRY_INPUT_INTEGER)
+    return mistake(host, field, "only a text or an int64_t has choices");
   for (const vestry_choice *at = field->choices; at->value; at++) {
     if (field->kind == VESTRY_INPUT_INTEGER && !read_choice_integer(at->value, &ignored))
       return mistake(host, field, "the choice \"%.40s\" is no integer", at->value);
@@ -79,10 +83,10 @@ static vestry_err check_choices(const vestry_host *host, const vestry_input *fie
 }
 
 static vestry_err check(const vestry_host *host, const vestry_input *field) {
-  if (!field->name || field->kind < VESTRY_INPUT_TEXT || field->kind > VESTRY_INPUT_BORROWED || !field->bytes)
+  if (!field->name || field->kind < VESTRY_INPUT_TEXT || field->kind > VESTRY_INPUT_JSON || !field->bytes)
     return vsi_mistake(host, "VESTRY_INPUT", "a field was not made by VESTRY_INPUT");
-  if (field->is_hidden && field->kind == VESTRY_INPUT_CHECK)
-    return mistake(host, field, "a bool cannot be hidden; use an int64_t, or a text");
+  if (field->is_hidden && !is_text(field) && field->kind != VESTRY_INPUT_INTEGER)
+    return mistake(host, field, "only a text or an int64_t can be hidden");
   if (field->is_secret && (!is_text(field) || field->is_hidden || field->choices || field->has_lines))
     return mistake(host, field, "a secret is one line of text, without choices, and not hidden");
   if (field->choices) return check_choices(host, field);
@@ -159,22 +163,23 @@ static bool is_allowed(const vestry_input *field, unsigned char c, unsigned char
   return !field->allowed;
 }
 
-/* Copy a text, whose lines end with LF then. ret_count: its characters. false: it breaks a rule that no number of
- * characters states, or has no room. */
-static bool take_text(const vestry_input *field, const char *text, char *to, int64_t *ret_count) {
-  const vestry_slice is = vsi_input_is_secret(field) ? (vestry_slice){text, strlen(text)} : trimmed(text);
-  const char *at = is.data;
-  size_t len = 0;
-  *ret_count = 0;
-  for (size_t i = 0; i < is.len; i++) {
-    if (at[i] == '\r' && i + 1 < is.len && at[i + 1] == '\n') continue;
-    if (!is_allowed(field, (unsigned char)at[i], (unsigned char)at[i + 1])) return false;
-    *ret_count += ((unsigned char)at[i] & 0xC0) != 0x80;
-    if (len + 1 < field->bytes) to[len] = at[i];
-    len++;
+/* Count the characters of a text, whose lines end with LF then, and its bytes. false: it contains characters that are
+ * not allowed */
+static bool measure(const vestry_input *field, const char *text, size_t len, int64_t *ret_count, size_t *ret_bytes) {
+  for (size_t i = 0; i < len; i++) {
+    if (text[i] == '\r' && i + 1 < len && text[i + 1] == '\n') continue;
+    if (!is_allowed(field, (unsigned char)text[i], (unsigned char)text[i + 1])) return false;
+    *ret_count += ((unsigned char)text[i] & 0xC0) != 0x80;
+    *ret_bytes += 1;
   }
-  to[len < field->bytes ? len : 0] = '\0';
   return true;
+}
+
+/* Copy a text, whose lines end with LF then. to: it may be the text itself, because nothing moves up */
+static void copy_text(const char *text, size_t len, char *to) {
+  for (size_t i = 0; i < len; i++)
+    if (text[i] != '\r' || i + 1 == len || text[i + 1] != '\n') *to++ = text[i];
+  *to = '\0';
 }
 
 /* A long text is cut, and not within a character, because a response must not contain half of one. */
@@ -189,27 +194,35 @@ static vestry_err refuse(const vestry_input *field, const char *wanted, char mes
   return VESTRY_MALFORMED;
 }
 
+/* Read what was sent, from the form or the signals, into a variable, which keeps its value if a signal is absent.
+ * OK | NOT_FOUND (a form without the field) | MALFORMED | NO_MEMORY */
+static vestry_err get_sent(const vestry_request *req, const vestry_input *field, vestry_into into) {
+  json_t *signal = NULL;
+  if (vsi_request_is_form(req)) return vestry_request_get(req, VESTRY_IN_FORM, field->name, into);
+  vestry_err error = vestry_signals_get(req->signals, path_of(field), VESTRY_INTO(&signal), NULL);
+  if (!error && !json_is_null(signal)) error = vsi_into_take(into, signal);
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+}
+
 static vestry_err read_text(const vestry_input *field, const char *text, char *to,
                             char message[VESTRY_INPUT_MESSAGE_BYTES]) {
   char wanted[120];
   int64_t count = 0;
-  const char *unit = most_of(field) == 1 ? "" : "s";
-  if (!take_text(field, text, to, &count)) {
+  size_t bytes = 0;
+  const vestry_slice is = vsi_form_is_secret(field) ? (vestry_slice){text, strlen(text)} : trimmed(text);
+  if (!measure(field, is.data, is.len, &count, &bytes))
     snprintf(wanted, sizeof wanted, field->allowed ? "only the characters %.80s" : "no control characters",
              field->allowed);
-    return refuse(field, wanted, message);
-  }
-  if (count > most_of(field)) {
-    snprintf(wanted, sizeof wanted, "at most %" PRId64 " character%s", most_of(field), unit);
-    return refuse(field, wanted, message);
-  }
-  if (count && !*to) { /* in UTF-8 */
+  else if (count > most_of(field))
+    snprintf(wanted, sizeof wanted, "at most %" PRId64 " character%s", most_of(field), most_of(field) == 1 ? "" : "s");
+  else if (bytes >= field->bytes) /* in UTF-8 */
     snprintf(wanted, sizeof wanted, "at most %u letters; one with an accent counts as 2, an emoji as 4",
              field->bytes - 1);
-    return refuse(field, wanted, message);
-  }
-  if (count >= field->min) return VESTRY_OK;
-  snprintf(wanted, sizeof wanted, field->min == 1 ? "enter something" : "at least %" PRId64 " characters", field->min);
+  else if (count < field->min)
+    snprintf(wanted, sizeof wanted, field->min == 1 ? "enter something" : "at least %" PRId64 " characters",
+             field->min);
+  else
+    return copy_text(is.data, is.len, to), VESTRY_OK;
   return refuse(field, wanted, message);
 }
 
@@ -222,110 +235,217 @@ static vestry_err read_borrowed(const vestry_input *field, const char *text, con
   own.kind = VESTRY_INPUT_TEXT;
   own.bytes = (uint32_t)bytes;
   char *copy = memory->take(memory->ctx, bytes);
-  if (!copy) return VESTRY_NO_MEMORY;
-  *to = copy;
-  return read_text(&own, text, copy, message);
-}
-
-/* Read the integer of a field, from the form or the signals. */
-static vestry_err sent_integer(const vestry_request *req, const vestry_input *field, vestry_into into) {
-  vestry_err error = vestry_request_get(req, VESTRY_IN_FORM, field->name, into);
-  return error == VESTRY_NOT_FOUND ? vestry_signals_get(req->signals, field->name, into, NULL) : error;
-}
-
-static vestry_err read_integer(const vestry_request *req, const vestry_input *field, int64_t *to,
-                               char message[VESTRY_INPUT_MESSAGE_BYTES]) {
-  char wanted[120];
-  const bool is_any = !field->min && !field->max;
-  const vestry_into into = vestry_into_between(to, is_any ? INT64_MIN : field->min, is_any ? INT64_MAX : field->max);
-  vestry_err error = sent_integer(req, field, into);
-  if (!error || error == VESTRY_NO_MEMORY) return error;
-  snprintf(wanted, sizeof wanted, is_any ? "a whole number" : "a whole number from %" PRId64 " to %" PRId64, field->min,
-           field->max);
-  return refuse(field, wanted, message);
+  vestry_err error = copy ? read_text(&own, text, copy, message) : VESTRY_NO_MEMORY;
+  if (!error) *to = copy;
+  return error;
 }
 
 /* Return the text of a field; "": there is none. */
 static const char *sent_text(const vestry_request *req, const vestry_input *field) {
-  const char *text = vestry_request_value(req, VESTRY_IN_FORM, field->name);
-  if (!text && vestry_signals_get(req->signals, field->name, VESTRY_INTO(&text), NULL)) text = NULL;
-  return text ? text : "";
+  const char *text = "";
+  (void)get_sent(req, field, VESTRY_INTO(&text));
+  return text;
 }
 
-static bool sent_check(const vestry_request *req, const vestry_input *field) {
-  bool is_checked = false;
-  if (vestry_request_value(req, VESTRY_IN_FORM, field->name)) return true;
-  return !vestry_signals_get(req->signals, field->name, VESTRY_INTO(&is_checked), NULL) && is_checked;
+/* Read a box. A form that contains it, with any text, was sent with the box ticked. */
+static vestry_err get_check(const vestry_request *req, const vestry_input *field, bool *to) {
+  if (!vsi_request_is_form(req)) return get_sent(req, field, VESTRY_INTO(to));
+  *to = vestry_request_value(req, VESTRY_IN_FORM, field->name) != NULL;
+  return VESTRY_OK;
 }
 
-/* Read one of the choices. An integer is compared by its value, so that 07 is 7. */
-static vestry_err read_choice(const vestry_request *req, const vestry_input *field, void *to,
+static const char no_choice[] = "choose one of the options";
+
+/* Read one of the choices, from a text or an integer. An integer is compared by its value, so that 07 is 7. */
+static vestry_err read_choice(const vestry_input *field, const char *text, int64_t integer, void *to,
                               char message[VESTRY_INPUT_MESSAGE_BYTES]) {
   const bool is_integer = field->kind == VESTRY_INPUT_INTEGER;
-  const char *text = is_integer ? "" : sent_text(req, field);
-  int64_t sent = 0, value = 0;
-  vestry_err error = is_integer ? sent_integer(req, field, VESTRY_INTO(&sent)) : VESTRY_OK;
+  const vestry_choice *at = field->choices;
+  int64_t value = 0;
+  while (at->value &&
+         (is_integer ? !read_choice_integer(at->value, &value) || value != integer : strcmp(at->value, text) != 0))
+    at++;
+  const char *chosen = at->value ? at->value : "";
+  if (!at->value && (is_integer || *text || field->min > 0)) return refuse(field, no_choice, message);
+  if (field->kind == VESTRY_INPUT_BORROWED)
+    *(const char **)to = chosen;
+  else
+    memcpy(to, is_integer ? (const void *)&value : chosen, is_integer ? sizeof value : strlen(chosen) + 1);
+  return VESTRY_OK;
+}
+/* Read an integer or a number, which are of the same size. */
+static vestry_err read_number(const vestry_request *req, const vestry_input *field, void *to,
+                              char message[VESTRY_INPUT_MESSAGE_BYTES]) {
+  char wanted[120];
+  int64_t whole;
+  double number;
+  memcpy(&whole, to, sizeof whole);
+  memcpy(&number, to, sizeof number);
+  const bool is_whole = field->kind == VESTRY_INPUT_INTEGER, is_any = !field->min && !field->max;
+  vestry_err error = get_sent(req, field, is_whole ? VESTRY_INTO(&whole) : VESTRY_INTO(&number));
   if (error == VESTRY_NO_MEMORY) return error;
-  for (const vestry_choice *at = field->choices; !error && at->value; at++) {
-    if (is_integer ? !read_choice_integer(at->value, &value) || value != sent : strcmp(at->value, text) != 0) continue;
-    if (field->kind == VESTRY_INPUT_BORROWED)
-      *(const char **)to = at->value;
-    else
-      memcpy(to, is_integer ? (const void *)&value : at->value, is_integer ? sizeof value : strlen(at->value) + 1);
+  if (field->choices) return error ? refuse(field, no_choice, message) : read_choice(field, "", whole, to, message);
+  const bool is_within = is_whole ? whole >= field->min && whole <= field->max
+                                  : number >= (double)field->min && number <= (double)field->max;
+  if (!error && (is_any || is_within)) {
+    memcpy(to, is_whole ? (const void *)&whole : &number, sizeof whole);
     return VESTRY_OK;
   }
-  if (field->kind == VESTRY_INPUT_BORROWED)
-    *(const char **)to = "";
-  else
-    *(char *)to = '\0';
-  if (!is_integer && !*text && field->min <= 0) return VESTRY_OK;
-  return refuse(field, "choose one of the options", message);
+  const char *what = is_whole ? "a whole number" : "a number";
+  snprintf(wanted, sizeof wanted, is_any ? "%s" : "%s from %" PRId64 " to %" PRId64, what, field->min, field->max);
+  return refuse(field, wanted, message);
+}
+
+/* Read a text. If its signal is absent, the text of the struct is read, so that it follows the rules, too. */
+static vestry_err read_any_text(const vestry_request *req, const vestry_input *field, void *to,
+                                char message[VESTRY_INPUT_MESSAGE_BYTES], const vsi_input_memory *memory) {
+  const bool is_borrowed = field->kind == VESTRY_INPUT_BORROWED;
+  const char *text = is_borrowed ? *(const char **)to : to;
+  if (!text || vsi_request_is_form(req)) text = "";
+  vestry_err error = get_sent(req, field, VESTRY_INTO(&text));
+  if (error == VESTRY_NO_MEMORY) return error;
+  if (error == VESTRY_MALFORMED) return refuse(field, field->choices ? no_choice : "a text", message);
+  if (field->choices) return read_choice(field, text, 0, to, message);
+  return is_borrowed ? read_borrowed(field, text, to, message, memory) : read_text(field, text, to, message);
 }
 
 static vestry_err read_field(const vestry_request *req, const vestry_input *field, void *to,
                              char message[VESTRY_INPUT_MESSAGE_BYTES], const vsi_input_memory *memory) {
+  vestry_err error = VESTRY_OK;
+  switch (field->kind) {
+  case VESTRY_INPUT_INTEGER:
+  case VESTRY_INPUT_NUMBER: return read_number(req, field, to, message);
+  case VESTRY_INPUT_CHECK:
+    error = get_check(req, field, to);
+    return error == VESTRY_MALFORMED ? refuse(field, "yes or no", message) : error;
+  case VESTRY_INPUT_JSON:
+    if (!vsi_request_is_form(req)) error = get_sent(req, field, VESTRY_INTO((json_t **)to));
+    return error == VESTRY_MALFORMED ? refuse(field, "another value", message) : error;
+  default: break;
+  }
   if (field->kind == VESTRY_INPUT_BORROWED && !memory)
     return mistake(req->v->host, field, "a const char * is for the forms of an application; use an array of char");
-  if (field->choices) return read_choice(req, field, to, message);
-  switch (field->kind) {
-  case VESTRY_INPUT_BORROWED: return read_borrowed(field, sent_text(req, field), to, message, memory);
-  case VESTRY_INPUT_TEXT: return read_text(field, sent_text(req, field), to, message);
-  case VESTRY_INPUT_INTEGER: return read_integer(req, field, to, message);
-  default: *(bool *)to = sent_check(req, field); return VESTRY_OK;
-  }
+  return read_any_text(req, field, to, message, memory);
 }
 
-vestry_err vestry_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count, void *ret_values,
-                              char message[VESTRY_INPUT_MESSAGE_BYTES]) {
-  return vsi_inputs_read(req, fields, count, ret_values, message, NULL);
+vestry_err vestry_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count, void *values,
+                              char (*messages)[VESTRY_INPUT_MESSAGE_BYTES]) {
+  return vsi_inputs_read(req, fields, count, values, messages, NULL);
 }
 
-vestry_err vsi_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count, void *ret_values,
-                           char message[VESTRY_INPUT_MESSAGE_BYTES], const vsi_input_memory *memory) {
+vestry_err vsi_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count, void *values,
+                           char (*messages)[VESTRY_INPUT_MESSAGE_BYTES], const vsi_input_memory *memory) {
+  char unread[VESTRY_INPUT_MESSAGE_BYTES];
   if (!req) return VESTRY_INVALID;
-  if ((!fields && count) || !ret_values || !message)
-    return vsi_mistake(req->v->host, "vestry_inputs_read", "an argument is NULL");
+  if ((!fields && count) || !values) return vsi_mistake(req->v->host, "vestry_inputs_read", "an argument is NULL");
   vestry_err error = vsi_inputs_check(req->v->host, fields, count), refusal = VESTRY_OK;
-  *message = '\0';
   for (size_t i = 0; i < count && !error; i++) {
-    char wrong[VESTRY_INPUT_MESSAGE_BYTES];
-    error = read_field(req, &fields[i], (char *)ret_values + fields[i].offset, wrong, memory);
+    char *message = messages ? messages[i] : unread;
+    *message = '\0';
+    error = read_field(req, &fields[i], (char *)values + fields[i].offset, message, memory);
     if (error != VESTRY_MALFORMED) continue;
-    if (!refusal) memcpy(message, wrong, sizeof wrong);
-    if (!memory) return error;
-    memory->refuse(memory->ctx, &fields[i], wrong);
     refusal = error;
     error = VESTRY_OK;
   }
   return error ? error : refusal;
 }
 
+/* ------------------------------------------------------------------------------------------------- changes -------- */
+
+/* Return the value of a member. */
+static vestry_value value_of(const vestry_input *field, const void *values) {
+  const void *at = (const char *)values + field->offset;
+  switch (field->kind) {
+  case VESTRY_INPUT_INTEGER: return vestry_value_integer(*(const int64_t *)at);
+  case VESTRY_INPUT_NUMBER: return vestry_value_number(*(const double *)at);
+  case VESTRY_INPUT_CHECK: return vestry_value_boolean(*(const bool *)at);
+  case VESTRY_INPUT_JSON: {
+    json_t *json = *(json_t *const *)at;
+    return json ? vestry_value_json(json) : vestry_value_null();
+  }
+  case VESTRY_INPUT_BORROWED: return vestry_value_string(*(const char *const *)at);
+  default: return vestry_value_string(at);
+  }
+}
+
+/* Make the patch by which an object becomes another one: without null, the page would keep members that are gone. NULL:
+ * no memory */
+static json_t *patch_of(json_t *was, json_t *now) {
+  const char *name;
+  json_t *had, *patch = json_is_object(was) && json_is_object(now) ? vsi_json_copy(now) : json_incref(now);
+  bool is_short = !patch;
+  if (patch == now) return patch;
+  json_object_foreach(was, name, had) {
+    json_t *has = json_object_get(now, name);
+    if (has && json_equal(had, has))
+      json_object_del(patch, name);
+    else
+      is_short |= json_object_set_new_nocheck(patch, name, has ? patch_of(had, has) : json_null()) != 0;
+  }
+  if (is_short) json_decref(patch);
+  return is_short ? NULL : patch;
+}
+
+/* Put a value at the path of a field. Consumes it, also on failure. OK | EXISTS | NO_MEMORY */
+static vestry_err put_signal(json_t *signals, const char *path, json_t *value) {
+  vestry_err error = signals && value ? VESTRY_OK : VESTRY_NO_MEMORY;
+  for (const char *point; !error && (point = strchr(path, '.')) != NULL; path = point + 1) {
+    json_t *inner = json_object_getn(signals, path, (size_t)(point - path));
+    if (!inner && json_object_setn_new_nocheck(signals, path, (size_t)(point - path), inner = json_object()))
+      error = VESTRY_NO_MEMORY;
+    else if (!json_is_object(inner))
+      error = VESTRY_EXISTS;
+    signals = inner;
+  }
+  if (!error && json_object_get(signals, path)) error = VESTRY_EXISTS;
+  if (error)
+    json_decref(value);
+  else if (json_object_set_new_nocheck(signals, path, value))
+    error = VESTRY_NO_MEMORY;
+  return error;
+}
+
+/* Make the signal of a field; NULL: it has not changed. */
+static vestry_err make_signal(const vestry_input *field, const void *now, const void *was, json_t **ret_signal) {
+  json_t *has = NULL, *had = NULL, *signal = NULL;
+  vestry_value value = value_of(field, now);
+  vestry_err error = vestry_value_to_json(&value, &has);
+  if (!error && was) value = value_of(field, was), error = vestry_value_to_json(&value, &had);
+  const bool is_same = !error && was && json_equal(had, has);
+  if (!error && !is_same) signal = had ? patch_of(had, has) : json_incref(has);
+  if (!error && !is_same && !signal) error = VESTRY_NO_MEMORY;
+  json_decref(had);
+  json_decref(has);
+  *ret_signal = signal;
+  return error;
+}
+
+vestry_err vestry_inputs_signals(const vestry_input *fields, size_t count, const void *now, const void *was,
+                                 char (*messages)[VESTRY_INPUT_MESSAGE_BYTES], json_t **ret_signals) {
+  json_t *signals = NULL;
+  vestry_err error = VESTRY_OK;
+  if (!now || !ret_signals || (!fields && count))
+    return vsi_mistake(vestry_host_default(), "vestry_inputs_signals", "an argument is NULL");
+  for (size_t i = 0; i < count && !error; i++) {
+    json_t *signal = NULL;
+    error = make_signal(&fields[i], now, messages && *messages[i] ? NULL : was, &signal);
+    if (error || !signal) continue;
+    if (!signals) signals = json_object();
+    error = put_signal(signals, path_of(&fields[i]), signal);
+  }
+  if (error)
+    json_decref(signals);
+  else
+    *ret_signals = signals;
+  return error;
+}
+
 /* ----------------------------------------------------------------------------------------------- showing --------- */
 
-/* Return what a field shows first. digits: room for an integer. */
+/* Return what a field shows first. digits: room for a number. */
 static const char *shown_text(const vestry_input *field, const vestry_inputs_shown *shown, char digits[DIGITS_BYTES]) {
   const char *text = "", *value = shown->values ? (const char *)shown->values + field->offset : NULL;
-  if (vsi_input_is_secret(field)) return text;
+  if (vsi_form_is_secret(field)) return text;
   if (shown->req) return sent_text(shown->req, field);
   if (value && field->kind == VESTRY_INPUT_TEXT) text = value;
   if (value && field->kind == VESTRY_INPUT_BORROWED) {
@@ -336,12 +456,17 @@ static const char *shown_text(const vestry_input *field, const vestry_inputs_sho
     snprintf(digits, DIGITS_BYTES, "%" PRId64, *(const int64_t *)(const void *)value);
     text = digits;
   }
+  if (value && field->kind == VESTRY_INPUT_NUMBER) {
+    digits[vsi_real_write(*(const double *)(const void *)value, digits)] = '\0';
+    text = digits;
+  }
   return shown->form ? vestry_form_text(shown->form, field->name, text) : text;
 }
 
 static bool shown_check(const vestry_input *field, const vestry_inputs_shown *shown) {
-  if (shown->req) return sent_check(shown->req, field);
-  const bool is_checked = shown->values && *(const bool *)(const void *)((const char *)shown->values + field->offset);
+  bool is_checked = false;
+  if (shown->req) return !get_check(shown->req, field, &is_checked) && is_checked;
+  is_checked = shown->values && *(const bool *)(const void *)((const char *)shown->values + field->offset);
   return shown->form ? vestry_form_has(shown->form, field->name, "on", is_checked) : is_checked;
 }
 
@@ -387,10 +512,10 @@ static void add_text(vestry_html *html, const vestry_input *field, const vestry_
   char digits[DIGITS_BYTES];
   const char *text = shown_text(field, shown, digits), *more = field->attributes ? field->attributes : "";
   const char *element = field->has_lines ? "textarea" : "input";
-  const bool is_number = field->kind == VESTRY_INPUT_INTEGER;
+  const bool is_number = !is_text(field);
   vestry_html_add(html, "%s <%-s name=\"%s\"", label_of(field), element, field->name);
   if (is_number)
-    vestry_html_add(html, " type=\"number\" required");
+    vestry_html_add(html, " type=\"number\" required%-s", field->kind == VESTRY_INPUT_NUMBER ? " step=\"any\"" : "");
   else
     vestry_html_add(html, " dir=\"auto\" maxlength=\"%lld\"%-s", (long long)most_of(field),
                     field->min > 0 ? " required" : "");
@@ -398,7 +523,7 @@ static void add_text(vestry_html *html, const vestry_input *field, const vestry_
     vestry_html_add(html, " min=\"%lld\" max=\"%lld\"", (long long)field->min, (long long)field->max);
   if (field->is_secret) vestry_html_add(html, " type=\"password\"");
   if (field->allowed && !field->has_lines) add_pattern(html, field->allowed);
-  if (shown->form && !vsi_input_is_secret(field)) vestry_html_add(html, " " VESTRY_FORM_FIELD);
+  if (shown->form && !vsi_form_is_secret(field)) vestry_html_add(html, " " VESTRY_FORM_FIELD);
   add_described(html, field, in);
   if (field->has_lines)
     vestry_html_add(html, " %-s>\n%s</textarea>", more, text);
@@ -453,6 +578,7 @@ static void add_hidden(vestry_html *html, const vestry_input *field, const vestr
 
 static void add_field(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *shown,
                       const places *in) {
+  if (field->kind == VESTRY_INPUT_JSON) return;
   if (field->is_hidden) {
     add_hidden(html, field, shown);
     return;

@@ -7,26 +7,20 @@
 
 #include "vestry/app/input.h"
 
-/* Return whether the text of a field is secret: shown in no document, and not stored. */
-bool vsi_input_is_secret(const vestry_input *field);
-
 /* Check the declarations of fields: a text's max and its choices fit into its member, a BORROWED text has one of them,
  * the choices of an integer are integers, and min is at most max. INVALID: the log names the field, the reason and the
  * remedy */
 vestry_err vsi_inputs_check(const vestry_host *host, const vestry_input *fields, size_t count);
 
-/* Functions of the caller. */
+/* Memory of the caller for BORROWED texts. */
 typedef struct vsi_input_memory {
-  void *(*take)(void *ctx, size_t bytes); /* memory for BORROWED texts; NULL: there is none */
-  /* Called for each field that breaks a rule */
-  void (*refuse)(void *ctx, const vestry_input *field, const char *message);
+  void *(*take)(void *ctx, size_t bytes);
   void *ctx;
 } vsi_input_memory;
 
-/* Read fields as vestry_inputs_read, all of them also if some break a rule. memory: NULL: a BORROWED field is INVALID,
- * and reading ends at the first field that breaks a rule */
-vestry_err vsi_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count, void *ret_values,
-                           char message[VESTRY_INPUT_MESSAGE_BYTES], const vsi_input_memory *memory);
+/* Read fields as vestry_inputs_read. memory: NULL: a BORROWED field is INVALID */
+vestry_err vsi_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count, void *values,
+                           char (*messages)[VESTRY_INPUT_MESSAGE_BYTES], const vsi_input_memory *memory);
 
 /* Append fields as vestry_inputs_add, each with a place for its message, `<small data-wrong="NAME">`, which describes
  * its input. form: name of the form, for the ids. wrong: an object with messages by the names of fields; may be NULL */

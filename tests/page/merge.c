@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "signals/merge.h"
+#include "page/merge.h"
 
 json_t *merge_patch(json_t *target, json_t *patch) {
   if (!json_is_object(patch)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Signals of a page, into which patches are merged as on the wire. */
-#ifndef TESTS_SIGNALS_MERGE_H
-#define TESTS_SIGNALS_MERGE_H
+#ifndef TESTS_PAGE_MERGE_H
+#define TESTS_PAGE_MERGE_H
 
 #include <jansson.h>
 
