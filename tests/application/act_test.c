@@ -28,8 +28,8 @@ static vestry_err run_act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sq
 static void destroy_pool(vestry_sql_pool *pool) {}
 
 static const vsi_sql_ops server_ops = {
-    .dialect = VSI_SQL_OF_POSTGRES, .destroy = destroy_pool, .act = run_act, .is_refused = is_refused};
-static const vsi_sql_ops file_ops = {.dialect = VSI_SQL_OF_SQLITE, .destroy = destroy_pool, .act = run_act};
+    .dialect = VSI_SQL_POSTGRES, .destroy = destroy_pool, .act = run_act, .is_refused = is_refused};
+static const vsi_sql_ops file_ops = {.dialect = VSI_SQL_SQLITE, .destroy = destroy_pool, .act = run_act};
 static vestry_sql_pool pool;
 
 static vestry_err open_pool(const void *options, const char *place, const vestry_host *host,

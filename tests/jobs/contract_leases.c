@@ -86,53 +86,6 @@ TEST_CASE(job_that_loses_its_last_lease_is_dead) {
   crew_close(&c);
 }
 
-static vestry_job *to_renew;
-static crew_node *renews_aside; /* the node whose polling thread renews; NULL: the function does */
-static vestry_err (*own_random)(void *ctx, void *bytes, size_t len);
-
-/* The second node computes a wait before it writes that the job is dead. Meanwhile the first node renews its lease. */
-static vestry_err renew_meanwhile(void *ctx, void *bytes, size_t len) {
-  vestry_job *job = to_renew;
-  to_renew = NULL;
-  if (job && renews_aside) {
-    assert_int_equal(vsi_jobs_table_renew(renews_aside->jobs, job->id, job->fence), VESTRY_OK);
-  } else if (job) {
-    assert_int_equal(vestry_job_progress(job, 0.5, NULL), VESTRY_OK);
-  }
-  return own_random(ctx, bytes, len);
-}
-
-static void let_lease_end_and_renew(crew *c, crew_node *n, vestry_job *job) {
-  crew_pass(CREW_LEASE_MS);
-  to_renew = job;
-  assert_false(crew_step(&c->nodes[1]));
-  assert_null(to_renew);
-  assert_false(vestry_job_is_over(job));
-}
-
-/* For example, the server was away for longer than a lease. */
-/* capability: L7, M3 */
-TEST_CASE(job_with_a_renewed_last_lease_is_not_dead) {
-  for (int is_aside = 0; is_aside < 2; is_aside++) {
-    crew c;
-    const vestry_jobs_options options = {.max_attempts = 1};
-    crew_begin(&c);
-    vestry_host late = c.th.host;
-    own_random = late.random;
-    late.random = renew_meanwhile;
-    renews_aside = is_aside ? &c.nodes[0] : NULL;
-    assert_int_equal(crew_open_node(&c, &c.nodes[0], &c.th.host, options, false), VESTRY_OK);
-    assert_int_equal(crew_open_node(&c, &c.nodes[1], &late, options, false), VESTRY_OK);
-    const int64_t id = crew_enqueue(&c, (vestry_job_order){0});
-    c.meanwhile = let_lease_end_and_renew;
-    assert_true(crew_step(&c.nodes[0]));
-    assert_int_equal(atomic_load(&c.ends), 1);
-    assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
-    assert_int_equal(crew_look(&c.nodes[0], id).row.state, VESTRY_JOB_DONE);
-    crew_close(&c);
-  }
-}
-
 /* The leases of the first two jobs have ended when their own process, in their functions, looks for more. */
 static void look_after_the_lease(crew *c, crew_node *n, vestry_job *job) {
   const int calls = atomic_load(&c->calls);

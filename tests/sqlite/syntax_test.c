@@ -7,7 +7,7 @@
 #include "support/test.h"
 
 static const struct {
-  vsi_sql of;
+  vsi_sql_dialect of;
   const char *sql, *shown;
 } rows[] = {
     {VSI_SQL_SQLITE, "", ""},

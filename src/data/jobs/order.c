@@ -23,16 +23,17 @@
 #define OPEN_OF_THE_KEY OF_THE_KEY " AND due >= 0"
 #define THE_LAST        " ORDER BY id DESC LIMIT 1"
 #define THE_LAST_OPEN   " ORDER BY id + 0 DESC LIMIT 1"
-static const char kept_sql[] = OF_THE_KEY THE_LAST;
-static const char open_sql[] = OPEN_OF_THE_KEY " AND state IN ('waiting', 'running')" THE_LAST_OPEN;
-static vsi_sql_texts waiting_sql = {OPEN_OF_THE_KEY " AND state = 'waiting'" THE_LAST_OPEN, OPEN_OF_THE_KEY
-                                    " AND state = 'waiting' AND NOT is_closed" THE_LAST_OPEN " FOR KEY SHARE"};
+static vsi_sql_texts in_the_way_sql[] = {
+    [VESTRY_JOB_UNIQUE_KEPT] = VSI_SQL_BOTH(OF_THE_KEY THE_LAST),
+    [VESTRY_JOB_UNIQUE_OPEN] = VSI_SQL_BOTH(OPEN_OF_THE_KEY " AND state IN ('waiting', 'running')" THE_LAST_OPEN),
+    [VESTRY_JOB_UNIQUE_WAITING] = {OPEN_OF_THE_KEY " AND state = 'waiting'" THE_LAST_OPEN, OPEN_OF_THE_KEY
+                                   " AND state = 'waiting' AND NOT is_closed" THE_LAST_OPEN " FOR KEY SHARE"}};
 static vsi_sql_texts nth_sql = {NULL, "SELECT coalesce(max(nth), 0) + 1 FROM vestry_job WHERE kind = $1 AND key = $2"};
 #define ENQUEUE(now, ms, greatest, nth, value, unless)                                                                 \
   "INSERT INTO vestry_job(kind, key, state, due, attempts_most, payload, created" nth                                  \
   ") VALUES($1, $2, 'waiting', " greatest "(" now " + $4" ms ", $5" ms "), $6, $7, " now value ")" unless              \
   " RETURNING id"
-static vsi_sql_texts enqueue_sql = {ENQUEUE(VSI_SQL_SQLITE_NOW("$3"), "", "max", "", "", ""),
+static vsi_sql_texts enqueue_sql = {ENQUEUE(VSI_JOBS_SQLITE_NOW("$3"), "", "max", "", "", ""),
                                     ENQUEUE(VSI_SQL_POSTGRES_NOW("$3"), "::bigint", "greatest", ", nth", ", $8",
                                             " ON CONFLICT(kind, key, nth) WHERE nth IS NOT NULL DO NOTHING")};
 enum { KEY_TRIES = 1000 };
@@ -98,20 +99,15 @@ static vestry_err wake_after(vestry_jobs *jobs, vsi_after **after) {
   return VESTRY_OK;
 }
 
-static const char *in_the_way_sql(const vestry_jobs *jobs, vestry_job_unique unique) {
-  if (unique == VESTRY_JOB_UNIQUE_KEPT) return kept_sql;
-  return unique == VESTRY_JOB_UNIQUE_OPEN ? open_sql : vsi_sql_text_of(jobs->pool, waiting_sql);
-}
-
 /* Get the number of an order's job. OK (no job prevents the order) | EXISTS */
 static vestry_err find_in_the_way(const vestry_jobs *jobs, vestry_sql_transaction *transaction,
                                   const vestry_job_order *order, int64_t *ret_nth, int64_t *ret_id) {
-  const char *nth = vsi_sql_text_of(jobs->pool, nth_sql);
   const vestry_value of_key = *VESTRY_LIST(order->kind, vsi_sql_text_or_null(order->key));
   if (!order->key) return VESTRY_OK;
-  vestry_err error = nth ? vestry_sql_run(transaction, nth, &of_key, vestry_sql_row_integer, ret_nth) : VESTRY_OK;
-  if (!error)
-    error = vestry_sql_run(transaction, in_the_way_sql(jobs, order->unique), &of_key, vestry_sql_row_integer, ret_id);
+  vestry_err error = VESTRY_OK;
+  if (vsi_sql_text_of(jobs->pool, nth_sql))
+    error = vsi_sql_in(transaction, nth_sql, &of_key, vestry_sql_row_integer, ret_nth);
+  if (!error) error = vsi_sql_in(transaction, in_the_way_sql[order->unique], &of_key, vestry_sql_row_integer, ret_id);
   if (error == VESTRY_NOT_FOUND) return VESTRY_OK;
   return error ? error : VESTRY_EXISTS;
 }
@@ -120,7 +116,7 @@ static vestry_err find_in_the_way(const vestry_jobs *jobs, vestry_sql_transactio
  * another transaction has just enqueued the key. Then the order looks again. */
 static vestry_err insert(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *order,
                          int64_t *ret_id) {
-  const bool is_sqlite = jobs->pool->ops->dialect == VSI_SQL_OF_SQLITE;
+  const bool is_sqlite = jobs->pool->ops->dialect == VSI_SQL_SQLITE;
   vestry_err error = wake_after(jobs, &transaction->after);
   if (error) return error;
   for (int tries = order->key && !is_sqlite ? KEY_TRIES : 1; tries; tries--) {
@@ -132,8 +128,7 @@ static vestry_err insert(vestry_jobs *jobs, vestry_sql_transaction *transaction,
                                        vestry_value_bytes(order->payload.data, order->payload.len),
                                        nth ? vestry_value_integer(nth) : vestry_value_null());
     if (is_sqlite) values.count--;
-    error =
-        vestry_sql_run(transaction, vsi_sql_text_of(jobs->pool, enqueue_sql), &values, vestry_sql_row_integer, ret_id);
+    error = vsi_sql_in(transaction, enqueue_sql, &values, vestry_sql_row_integer, ret_id);
     if (error != VESTRY_NOT_FOUND) return vsi_jobs_if_new_id(jobs, "vestry_jobs_enqueue", error);
   }
   return vsi_sql_if_written(jobs->pool, "vestry_jobs_enqueue", "vestry_job", error);

@@ -46,7 +46,7 @@ typedef struct vsi_jobs_run {
   int64_t taken_ms;   /* when it was taken, on the table's clock */
   uint64_t taken_ns;  /* the same, on the monotonic clock */
   bool is_over_taken; /* it was taken after the lease of another run had ended */
-  bool is_buried;     /* it has no attempts left and is dead: no function is called */
+  bool is_buried;     /* it was taken over without attempts left: it is dead, and no function is called */
   bool is_hopeless;   /* set by the function, like the next two */
   bool is_finished;   /* by vestry_job_finish; valid if that transaction was committed */
   char why[VESTRY_JOB_TEXT_MAX_BYTES + 1];
@@ -54,15 +54,6 @@ typedef struct vsi_jobs_run {
   uint64_t renewed;            /* guarded by jobs->lock: the pass of the polling thread that renewed its lease last */
   LIST_ENTRY(vsi_jobs_run) in; /* guarded by jobs->lock */
 } vsi_jobs_run;
-
-/* Steps of the threads that are tried again and again while they fail. */
-typedef enum vsi_jobs_step {
-  VSI_JOBS_STEP_POLL,
-  VSI_JOBS_STEP_TAKE,
-  VSI_JOBS_STEP_END,
-  VSI_JOBS_STEP_RENEW,
-  VSI_JOBS_STEPS
-} vsi_jobs_step;
 
 struct vestry_jobs {
   vestry_sql_pool *pool;
@@ -72,22 +63,18 @@ struct vestry_jobs {
   size_t kinds_count, kinds_room;
   pthread_t *threads; /* the last one is the polling thread; NULL: none were started */
   size_t threads_count;
-  uint64_t passes_count;    /* belongs to the polling thread: times that it began to renew all leases */
-  vsi_mutex lock;           /* guards all below */
-  pthread_cond_t work;      /* the workers wait for it */
-  pthread_cond_t poll;      /* the polling thread waits for it */
-  bool is_begun;            /* no more kinds are added */
-  bool is_due;              /* a worker must look for a job */
-  bool is_over, is_ended;   /* the workers must end; the polling thread must end, too */
-  size_t idle_count;        /* number of workers that wait */
-  uint64_t paused_until_ns; /* end of the pause after a failure; on the monotonic clock, like the next three */
-  uint64_t poll_at_ns;      /* time of the next query, if a worker waits then */
-  uint64_t full_at_ns;      /* time of the next look at all jobs; the looks before it are brief */
-  uint64_t rests_until_ns;  /* until then the polling thread waits */
-  bool is_left_out;         /* a query was due while no worker waited */
+  uint64_t passes_count;   /* belongs to the polling thread: times that it began to renew all leases */
+  vsi_mutex lock;          /* guards all below */
+  pthread_cond_t work;     /* the workers wait for it */
+  pthread_cond_t poll;     /* the polling thread waits for it */
+  bool is_begun;           /* no more kinds are added */
+  bool is_due;             /* a worker must look for a job */
+  bool is_over, is_ended;  /* the workers must end; the polling thread must end, too */
+  uint64_t poll_at_ns;     /* time of the next query; on the monotonic clock, like the next two */
+  uint64_t full_at_ns;     /* time of the next look at all jobs; the looks before it are brief */
+  uint64_t rests_until_ns; /* until then the polling thread waits */
   LIST_HEAD(, vsi_jobs_run) runs;
-  vsi_repeated_log failures[VSI_JOBS_STEPS]; /* the last failure of each step that was logged */
-  vsi_repeated_log dead;                     /* the same of jobs by kind */
+  vsi_repeated_log dead; /* the jobs that were logged, by kind */
 };
 
 /* Return the time of the options' clock, or else of this host's clock, limited so that sums with it do not overflow. */
@@ -127,6 +114,11 @@ static inline int64_t vsi_jobs_period_of(vsi_jobs_period period, int64_t now_ms)
 static inline int64_t vsi_jobs_period_after(vsi_jobs_period period, int64_t now_ms) {
   return vsi_jobs_period_of(period, now_ms) + period.length_ms;
 }
+
+/* The current time in a statement, as VSI_SQL_POSTGRES_NOW: a statement may wait for the lock before it runs. */
+#define VSI_JOBS_SQLITE_NOW(parameter)                                                                                 \
+  "(CASE " parameter " WHEN 0 THEN CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) ELSE " parameter  \
+  " END)"
 
 /* Mark a run as lost: from now on its writes to its row are rejected. */
 static inline void vsi_jobs_lose(vsi_jobs_run *run) {

@@ -88,7 +88,7 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS][PARTS] = {
      {"job_open", open_index, 1, true},
      {"job_order", order_of_postgres, 1, false}}};
 
-#define SQLITE VSI_SQL_SQLITE_NOW
+#define SQLITE VSI_JOBS_SQLITE_NOW
 #define NOW    VSI_SQL_POSTGRES_NOW
 #define MS     "::bigint"
 
@@ -142,19 +142,16 @@ static vsi_sql_texts close_sql = {
         "$2") " AND ($3::bigint IS NULL OR (due, id) < ($3, $4)) AND state = 'waiting' AND key IS NOT NULL"
               " AND NOT is_closed ORDER BY due, id LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED)"};
 #define OF_THE_LEASE " WHERE id = $1 AND fence = $2 AND state = 'running'"
-/* $4 is null if the job has ended. $7 is 1 if it waits for a period. $9 is 1 if it is buried: that counts as taking it
- * over, so the row gets another number, by which the former process learns that it has lost the job. That process may
- * have renewed its lease since the row was read; then the job is not buried. */
+/* $4 is null if the job has ended. $7 is 1 if it waits for a period. */
 #define END(now, ms, integer)                                                                                          \
   "UPDATE vestry_job SET state = $3, due = CASE $7" integer " WHEN 1 THEN " PERIOD_AFTER(                              \
-      "", "period", "shift") " ELSE " now " + $4" ms                                                                   \
-                             " END, attempts = $5, fence = fence + $9, ended = CASE WHEN $4" ms " IS NULL THEN " now   \
-                             " END, error = nullif(coalesce($8, error), ''), progress = CASE $3 WHEN 'done' THEN 1 "   \
-                             "ELSE progress END" OF_THE_LEASE " AND ($9 = 0 OR due <= " now ") RETURNING 1"
+      "", "period", "shift") " ELSE " now " + $4" ms " END, attempts = $5, ended = CASE WHEN $4" ms                    \
+                             " IS NULL THEN " now " END, error = nullif(coalesce($8, error), ''), progress = CASE $3"  \
+                             " WHEN 'done' THEN 1 ELSE progress END" OF_THE_LEASE " RETURNING 1"
 static vsi_sql_texts end_sql = {END(SQLITE("$6"), "", ""), END(NOW("$6"), MS, "::integer")};
 /* Finds a row if this run has written that end, because only its own transaction changes a row with its number to a
  * state other than running. */
-static const char ended_sql[] = "SELECT 1 FROM vestry_job WHERE id = $1 AND fence = $2 AND state = $3";
+static vsi_sql_texts ended_sql = VSI_SQL_BOTH("SELECT 1 FROM vestry_job WHERE id = $1 AND fence = $2 AND state = $3");
 #define PROGRESS(now, ms)                                                                                              \
   "UPDATE vestry_job SET progress = $3, said = $4, due = " now " + $6" ms OF_THE_LEASE " RETURNING 1"
 static vsi_sql_texts progress_sql = {PROGRESS(SQLITE("$5"), ""), PROGRESS(NOW("$5"), MS)};
@@ -166,23 +163,23 @@ static vsi_sql_texts renew_sql = {"UPDATE vestry_job SET due = " SQLITE("$3") " 
 #define FINISH(now)                                                                                                    \
   "UPDATE vestry_job SET state = 'done', due = NULL, ended = " now ", progress = 1" OF_THE_LEASE " RETURNING 1"
 static vsi_sql_texts finish_sql = {FINISH(SQLITE("$3")), FINISH(NOW("$3"))};
-static const char finished_sql[] = "SELECT state = 'done' AND fence = $2 FROM vestry_job WHERE id = $1";
+static vsi_sql_texts finished_sql = VSI_SQL_BOTH("SELECT state = 'done' AND fence = $2 FROM vestry_job WHERE id = $1");
 #define OLD(now, ms)      "FROM vestry_job WHERE state = 'done' AND ended <= " now " - $2" ms
 #define FIND_OLD(now, ms) "SELECT 1 " OLD(now, ms) " LIMIT 1"
 #define CLEAN(now, ms, locked)                                                                                         \
   "DELETE FROM vestry_job WHERE id IN (SELECT id " OLD(now, ms) " ORDER BY ended LIMIT $3" locked ") RETURNING 1"
 static vsi_sql_texts old_sql = {FIND_OLD(SQLITE("$1"), ""), FIND_OLD(NOW("$1"), MS)};
 static vsi_sql_texts clean_sql = {CLEAN(SQLITE("$1"), "", ""), CLEAN(NOW("$1"), MS, " FOR UPDATE SKIP LOCKED")};
-static const char remove_sql[] = "DELETE FROM vestry_job WHERE id = $1 RETURNING 1";
+static vsi_sql_texts remove_sql = VSI_SQL_BOTH("DELETE FROM vestry_job WHERE id = $1 RETURNING 1");
 #define RETRY(now)                                                                                                     \
   "UPDATE vestry_job SET state = 'waiting', due = " now ", attempts = 0, ended = NULL, error = NULL WHERE id = $1"     \
   " AND state IN ('waiting', 'dead') RETURNING 1"
 static vsi_sql_texts retry_sql = {RETRY(SQLITE("$2")), RETRY(NOW("$2"))};
-static const char list_sql[] =
+static vsi_sql_texts list_sql = VSI_SQL_BOTH(
     "SELECT id, kind, key, state, payload, attempts, attempts_most,"
     " CAST(round(progress * CAST(1073741824 AS double precision)) AS bigint), said, error, created, due, ended, period"
     " FROM vestry_job WHERE id > $1 AND (CAST($2 AS text) IS NULL OR kind = $2)"
-    " AND (CAST($3 AS text) IS NULL OR state = $3) ORDER BY id LIMIT $4";
+    " AND (CAST($3 AS text) IS NULL OR state = $3) ORDER BY id LIMIT $4");
 
 vestry_err vsi_jobs_table_make(vestry_sql_pool *pool) {
   vestry_err error = VESTRY_OK;
@@ -191,26 +188,22 @@ vestry_err vsi_jobs_table_make(vestry_sql_pool *pool) {
   return error;
 }
 
-static const char *text_of(const vestry_jobs *jobs, vsi_sql_texts texts) {
-  return vsi_sql_text_of(jobs->pool, texts);
-}
-
 static vestry_err later(vestry_err error) {
   return error == VESTRY_BUSY || error == VESTRY_TIMEOUT ? VESTRY_LIMIT : error;
 }
 
 /* Run a statement in a separate transaction; it must be safe to repeat. If another transaction conflicts with it, the
  * error is LIMIT, so that it is repeated later. */
-static vestry_err run_by(vestry_jobs *jobs, vsi_sql_how how, const char *sql, const vestry_value *values,
+static vestry_err run_by(vestry_jobs *jobs, vsi_sql_how how, vsi_sql_texts texts, const vestry_value *values,
                          vestry_sql_row_fn row, void *ctx) {
   const vsi_call call = vsi_sql_call(jobs->pool, "vestry_jobs");
   if (vsi_sql_own(jobs->pool)) return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; end it first");
-  return later(jobs->pool->ops->run_by(jobs->pool, how, sql, values, row, ctx));
+  return later(vsi_sql_by(jobs->pool, how, texts, values, row, ctx));
 }
 
-static vestry_err run_alone(vestry_jobs *jobs, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+static vestry_err run_alone(vestry_jobs *jobs, vsi_sql_texts texts, const vestry_value *values, vestry_sql_row_fn row,
                             void *ctx) {
-  return run_by(jobs, VSI_SQL_RUN_AGAIN, sql, values, row, ctx);
+  return run_by(jobs, VSI_SQL_RUN_AGAIN, texts, values, row, ctx);
 }
 
 /* ------------------------------------------------------------------------------------------ scheduled jobs -------- */
@@ -226,12 +219,12 @@ vestry_err vsi_jobs_if_new_id(vestry_jobs *jobs, const char *function, vestry_er
 vestry_err vsi_jobs_table_schedule(vestry_jobs *jobs, const vsi_jobs_kind *kind) {
   const vsi_jobs_period period = kind->period;
   int64_t now_ms = 0;
-  vestry_err error = run_alone(jobs, text_of(jobs, now_sql), VESTRY_LIST(vsi_jobs_table_now_ms(jobs)),
-                               vestry_sql_row_integer, &now_ms);
+  vestry_err error =
+      run_alone(jobs, now_sql, VESTRY_LIST(vsi_jobs_table_now_ms(jobs)), vestry_sql_row_integer, &now_ms);
   if (error) return error;
   const vestry_value *values = VESTRY_LIST(kind->name, vsi_jobs_period_after(period, now_ms),
                                            jobs->options.max_attempts, now_ms, period.length_ms, period.offset_ms);
-  error = run_alone(jobs, text_of(jobs, schedule_sql), values, NULL, NULL);
+  error = run_alone(jobs, schedule_sql, values, NULL, NULL);
   return vsi_jobs_if_new_id(jobs, "vestry_jobs_every", error);
 }
 
@@ -307,8 +300,8 @@ vestry_err vsi_jobs_table_poll(vestry_jobs *jobs, bool is_aside, int64_t *ret_wa
   char *kinds = write_kinds(jobs, is_full);
   if (!kinds) return VESTRY_NO_MEMORY;
   const vestry_value *values = VESTRY_LIST((const char *)kinds, vsi_jobs_table_now_ms(jobs));
-  vestry_err error = run_by(jobs, is_aside ? VSI_SQL_RUN_ASIDE : VSI_SQL_RUN_AGAIN, text_of(jobs, next_sql), values,
-                            read_wait, &wait_ms);
+  vestry_err error =
+      run_by(jobs, is_aside ? VSI_SQL_RUN_ASIDE : VSI_SQL_RUN_AGAIN, next_sql, values, read_wait, &wait_ms);
   vsi_free(jobs->host, kinds);
   if (is_full && !error) end_full_look(jobs, begun_ns);
   *ret_wait_ms = is_full ? wait_ms : before_full_look(jobs, wait_ms);
@@ -365,16 +358,13 @@ static void begin_period(vsi_jobs_run *run) {
   run->job.attempt = 0;
 }
 
-/* Count another attempt of a row that was read. If it was running and has no attempts left, the row stays unchanged
- * here, because vsi_jobs_table_end writes its end. Returns whether the attempt begins. */
-static bool begin(vsi_jobs_run *run) {
+/* Begin the run of a row that was read: another attempt, unless it was running and has none left. */
+static void begin(vsi_jobs_run *run) {
   run->taken_ns = vsi_monotonic_ns();
   begin_period(run);
   run->is_buried = run->is_over_taken && run->job.attempt >= run->job.max_attempts;
-  if (run->is_buried) return false;
-  run->job.attempt++;
+  run->job.attempt += !run->is_buried;
   run->job.fence++;
-  return true;
 }
 
 void vsi_jobs_run_finish(vsi_jobs_run *run, const vestry_jobs *jobs) {
@@ -386,8 +376,8 @@ void vsi_jobs_run_finish(vsi_jobs_run *run, const vestry_jobs *jobs) {
 /* Close the jobs that were passed over. */
 static vestry_err close_before(const taking *of, const vsi_jobs_kind *kind, bool is_found) {
   const vestry_value due = is_found ? vestry_value_integer(of->due_ms) : vestry_value_null();
-  return vestry_sql_run(
-      of->transaction, text_of(of->jobs, close_sql),
+  return vsi_sql_in(
+      of->transaction, close_sql,
       VESTRY_LIST((const char *)kind->name, vsi_jobs_table_now_ms(of->jobs), due, of->run->job.id, (int)CLOSED_AT_ONCE),
       NULL, NULL);
 }
@@ -414,12 +404,11 @@ static vestry_err find_of(taking *of, const vsi_jobs_kind *kind) {
     vsi_jobs_run_finish(run, of->jobs);
     run->jobs = of->jobs;
     run->kind = kind;
-    vestry_err error =
-        vestry_sql_run(of->transaction, text_of(of->jobs, find_sql),
-                       VESTRY_LIST((const char *)kind->name, given_ms, from.due_ms, from.id), read_job, of);
+    vestry_err error = vsi_sql_in(of->transaction, find_sql,
+                                  VESTRY_LIST((const char *)kind->name, given_ms, from.due_ms, from.id), read_job, of);
     if (error || !is_own(of->jobs, run)) return error;
-    error = vestry_sql_run(of->transaction, text_of(of->jobs, renew_sql),
-                           VESTRY_LIST(run->job.id, run->job.fence, given_ms, of->jobs->options.lease_ms), NULL, NULL);
+    error = vsi_sql_in(of->transaction, renew_sql,
+                       VESTRY_LIST(run->job.id, run->job.fence, given_ms, of->jobs->options.lease_ms), NULL, NULL);
     if (error) return error;
   }
 }
@@ -441,7 +430,7 @@ static vestry_err take_of(taking *of, const vsi_jobs_kind *kind, int64_t oldest_
   const int64_t given_ms = vsi_jobs_table_now_ms(of->jobs);
   vestry_err error = find_of(of, kind);
   if (error && error != VESTRY_NOT_FOUND) return error;
-  if (run->job.id != oldest_id && text_of(of->jobs, close_sql)) {
+  if (run->job.id != oldest_id && vsi_sql_text_of(of->jobs->pool, close_sql)) {
     const vestry_err closed = close_before(of, kind, !error);
     if (closed) return closed;
   }
@@ -450,11 +439,11 @@ static vestry_err take_of(taking *of, const vsi_jobs_kind *kind, int64_t oldest_
   if (!run->payload) return VESTRY_NO_MEMORY; /* or no memory for the key, which is copied first */
   run->job.kind = kind->name;
   run->job.key = run->key;
-  if (!begin(run)) return VESTRY_OK;
-  error = vestry_sql_run(of->transaction, text_of(of->jobs, take_sql),
-                         VESTRY_LIST(run->job.id, given_ms, of->jobs->options.lease_ms, run->job.fence,
-                                     run->job.attempt, run->job.period_at_ms),
-                         NULL, NULL);
+  begin(run);
+  error = vsi_sql_in(of->transaction, take_sql,
+                     VESTRY_LIST(run->job.id, given_ms, of->jobs->options.lease_ms, run->job.fence, run->job.attempt,
+                                 run->job.period_at_ms),
+                     NULL, NULL);
   return vsi_sql_if_written(of->jobs->pool, "vestry_jobs", "vestry_job", error);
 }
 
@@ -469,8 +458,8 @@ static vestry_err take_first(vestry_sql_transaction *transaction, void *ctx) {
   vsi_jobs_run_finish(of->run, of->jobs); /* of the previous attempt */
   of->transaction = transaction;
   of->error = VESTRY_NOT_FOUND;
-  vestry_err error = vsi_sql_if_any(vestry_sql_run(
-      transaction, text_of(of->jobs, due_sql), VESTRY_LIST(of->kinds, vsi_jobs_table_now_ms(of->jobs)), try_kind, of));
+  vestry_err error = vsi_sql_if_any(
+      vsi_sql_in(transaction, due_sql, VESTRY_LIST(of->kinds, vsi_jobs_table_now_ms(of->jobs)), try_kind, of));
   return error ? error : vsi_sql_if_any(of->error); /* NOT_FOUND is no error here, so that closed jobs are committed */
 }
 
@@ -494,32 +483,29 @@ static vestry_err if_leased(vestry_err error) {
 
 vestry_err vsi_jobs_table_end(vsi_jobs_run *run, const vsi_jobs_end *end) {
   const bool has_ended = end->state == VESTRY_JOB_DONE || end->state == VESTRY_JOB_DEAD;
-  vestry_err error =
-      run_alone(run->jobs, text_of(run->jobs, end_sql),
-                VESTRY_LIST(run->job.id, run->job.fence, vsi_jobs_state_name(end->state),
-                            has_ended ? vestry_value_null() : vestry_value_integer(end->wait_ms), end->attempts_count,
-                            vsi_jobs_table_now_ms(run->jobs), (int)end->awaits_period, vsi_sql_text_or_null(end->error),
-                            (int)run->is_buried),
-                NULL, NULL);
+  vestry_err error = run_alone(run->jobs, end_sql,
+                               VESTRY_LIST(run->job.id, run->job.fence, vsi_jobs_state_name(end->state),
+                                           has_ended ? vestry_value_null() : vestry_value_integer(end->wait_ms),
+                                           end->attempts_count, vsi_jobs_table_now_ms(run->jobs),
+                                           (int)end->awaits_period, vsi_sql_text_or_null(end->error)),
+                               NULL, NULL);
   /* The response of an earlier attempt to write this end may have been lost. */
   if (error == VESTRY_NOT_FOUND)
-    error = run_alone(run->jobs, ended_sql,
-                      VESTRY_LIST(run->job.id, run->job.fence + run->is_buried, vsi_jobs_state_name(end->state)), NULL,
-                      NULL);
+    error = run_alone(run->jobs, ended_sql, VESTRY_LIST(run->job.id, run->job.fence, vsi_jobs_state_name(end->state)),
+                      NULL, NULL);
   return if_leased(error);
 }
 
 vestry_err vsi_jobs_table_progress(vsi_jobs_run *run, double fraction, const char *text) {
-  return if_leased(run_alone(run->jobs, text_of(run->jobs, progress_sql),
+  return if_leased(run_alone(run->jobs, progress_sql,
                              VESTRY_LIST(run->job.id, run->job.fence, fraction, vsi_sql_text_or_null(text),
                                          vsi_jobs_table_now_ms(run->jobs), run->jobs->options.lease_ms),
                              NULL, NULL));
 }
 
 vestry_err vsi_jobs_table_finish(vsi_jobs_run *run, vestry_sql_transaction *transaction) {
-  return if_leased(vestry_sql_run(transaction, text_of(run->jobs, finish_sql),
-                                  VESTRY_LIST(run->job.id, run->job.fence, vsi_jobs_table_now_ms(run->jobs)), NULL,
-                                  NULL));
+  return if_leased(vsi_sql_in(transaction, finish_sql,
+                              VESTRY_LIST(run->job.id, run->job.fence, vsi_jobs_table_now_ms(run->jobs)), NULL, NULL));
 }
 
 vestry_err vsi_jobs_table_is_finished(vsi_jobs_run *run, bool *ret_is_finished) {
@@ -531,7 +517,7 @@ vestry_err vsi_jobs_table_is_finished(vsi_jobs_run *run, bool *ret_is_finished) 
 }
 
 vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, int64_t id, int64_t fence) {
-  return if_leased(run_by(jobs, VSI_SQL_RUN_ASIDE, text_of(jobs, renew_sql),
+  return if_leased(run_by(jobs, VSI_SQL_RUN_ASIDE, renew_sql,
                           VESTRY_LIST(id, fence, vsi_jobs_table_now_ms(jobs), jobs->options.lease_ms), NULL, NULL));
 }
 
@@ -540,9 +526,8 @@ vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, int64_t id, int64_t fence) {
 vestry_err vsi_jobs_table_clean(vestry_jobs *jobs) {
   if (jobs->options.keep_ms > INT64_MAX / 4) return VESTRY_OK;
   const int64_t now_ms = vsi_jobs_table_now_ms(jobs), keep_ms = (int64_t)jobs->options.keep_ms;
-  vestry_err error = run_alone(jobs, text_of(jobs, old_sql), VESTRY_LIST(now_ms, keep_ms), NULL, NULL);
-  if (!error)
-    error = run_alone(jobs, text_of(jobs, clean_sql), VESTRY_LIST(now_ms, keep_ms, (int)CLEANED_AT_ONCE), NULL, NULL);
+  vestry_err error = run_alone(jobs, old_sql, VESTRY_LIST(now_ms, keep_ms), NULL, NULL);
+  if (!error) error = run_alone(jobs, clean_sql, VESTRY_LIST(now_ms, keep_ms, (int)CLEANED_AT_ONCE), NULL, NULL);
   return vsi_sql_if_any(error);
 }
 
@@ -551,7 +536,7 @@ vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id) {
 }
 
 vestry_err vsi_jobs_table_retry(vestry_jobs *jobs, int64_t id) {
-  return run_alone(jobs, text_of(jobs, retry_sql), VESTRY_LIST(id, vsi_jobs_table_now_ms(jobs)), NULL, NULL);
+  return run_alone(jobs, retry_sql, VESTRY_LIST(id, vsi_jobs_table_now_ms(jobs)), NULL, NULL);
 }
 
 /* ------------------------------------------------------------------------------------------------- reading -------- */
@@ -594,11 +579,10 @@ vestry_err vestry_jobs_list(vestry_jobs *jobs, const char *kind, vestry_job_stat
     return vsi_mistake(jobs->host, "vestry_jobs_list", "fn is NULL, or state is none of vestry_job_state");
   vestry_sql_pool *pool = jobs->pool;
   reader of = {jobs->host, fn, ctx, VESTRY_OK};
-  const vestry_value values =
-      *VESTRY_LIST(after_id, vsi_sql_text_or_null(kind), vsi_sql_text_or_null(vsi_jobs_state_name(state)), count);
-  const bool is_recorded = pool->ops->is_recorded(pool);
-  vestry_err error =
-      pool->ops->run_by(pool, is_recorded ? VSI_SQL_RUN_FOLLOWED : VSI_SQL_RUN_AGAIN, list_sql, &values, read_row, &of);
+  vestry_err error = vsi_sql_by(
+      pool, pool->ops->is_recorded(pool) ? VSI_SQL_RUN_FOLLOWED : VSI_SQL_RUN_AGAIN, list_sql,
+      VESTRY_LIST(after_id, vsi_sql_text_or_null(kind), vsi_sql_text_or_null(vsi_jobs_state_name(state)), count),
+      read_row, &of);
   error = vsi_sql_if_any(error);
   return error ? error : of.error;
 }

@@ -2,9 +2,8 @@
 /* The threads of jobs. The workers take jobs and run their functions. One more thread, the polling thread, renews
  * leases and queries the table for due jobs. A commit by the pool of this process wakes the workers at once.
  *
- * The table is queried for due jobs at the time when the next job becomes due, and every poll_ms, which finds jobs of
- * other processes. While all workers are busy, the polling thread does not query the table, because each worker does so
- * when it has ended a job. */
+ * The table is queried for due jobs at the time when the next job becomes due, every poll_ms, which finds jobs of other
+ * processes, and by each worker that has ended a job. */
 #include "base/log.h"
 #include "base/thread.h"
 #include "data/jobs/state.h"
@@ -22,15 +21,6 @@ void vestry_jobs_wake(vestry_jobs *jobs) {
   vsi_mutex_unlock(&jobs->lock);
 }
 
-/* ------------------------------------------------------------------------------------------------- logging -------- */
-
-/* End the hold of the line about a step that may have failed, and log it. Threads try such a step again about once a
- * second as long as another program, for example, has dropped a table, so equal lines are logged once a minute. */
-static void log_step(vestry_jobs *jobs, vsi_jobs_step step, const vsi_held_log *held) {
-  vsi_log_release(held);
-  if (*held->line) vsi_log_repeated(jobs->host, &jobs->failures[step], 0, VESTRY_LOG_ERROR, "%s", held->line);
-}
-
 /* ------------------------------------------------------------------------------------------------- looking -------- */
 
 /* A job that is due now is no reason for another query: the worker that takes it makes the next one. */
@@ -41,14 +31,10 @@ static uint64_t next_ns(const vestry_jobs *jobs, vestry_err error, int64_t wait_
 }
 
 /* Query the table at that time, unless it is queried sooner: another query may have ended meanwhile. */
-static void poll_at_locked(vestry_jobs *jobs, uint64_t at_ns) {
-  if (at_ns < jobs->poll_at_ns) jobs->poll_at_ns = at_ns;
-  if (jobs->poll_at_ns < jobs->rests_until_ns) pthread_cond_signal(&jobs->poll);
-}
-
 static void poll_at(vestry_jobs *jobs, uint64_t at_ns) {
   vsi_mutex_lock(&jobs->lock);
-  poll_at_locked(jobs, at_ns);
+  if (at_ns < jobs->poll_at_ns) jobs->poll_at_ns = at_ns;
+  if (jobs->poll_at_ns < jobs->rests_until_ns) pthread_cond_signal(&jobs->poll);
   vsi_mutex_unlock(&jobs->lock);
 }
 
@@ -58,43 +44,19 @@ static vestry_err poll_table(vestry_jobs *jobs, bool is_aside, bool *ret_is_due)
   vsi_mutex_lock(&jobs->lock);
   jobs->poll_at_ns = NEVER_NS;
   vsi_mutex_unlock(&jobs->lock);
-  vsi_held_log held;
-  vsi_log_hold(&held);
   const vestry_err error = vsi_jobs_table_poll(jobs, is_aside, &wait_ms);
-  log_step(jobs, VSI_JOBS_STEP_POLL, &held);
   poll_at(jobs, next_ns(jobs, error, wait_ms));
   if (!error) *ret_is_due = wait_ms == 0;
   return error;
 }
 
-/* Return whether a query is due and useful. A query is useless during the pause after a failure, and while no worker
- * waits. */
-static bool is_wanted(vestry_jobs *jobs) {
-  bool is_wanted = false;
-  vsi_mutex_lock(&jobs->lock);
-  const uint64_t now_ns = vsi_monotonic_ns();
-  const bool is_time = now_ns >= jobs->poll_at_ns;
-  if (is_time && now_ns < jobs->paused_until_ns) {
-    jobs->poll_at_ns = jobs->paused_until_ns;
-  } else if (is_time && !jobs->idle_count) {
-    jobs->poll_at_ns = NEVER_NS;
-    jobs->is_left_out = true;
-  } else {
-    is_wanted = is_time && !jobs->is_over;
-  }
-  vsi_mutex_unlock(&jobs->lock);
-  return is_wanted;
-}
-
-/* Query the table if it is time and a worker waits, and wake the workers if a job is due. For the polling thread. */
+/* Query the table if it is time, and wake the workers if a job is due. For the polling thread. */
 static void poll_in_time(vestry_jobs *jobs) {
   bool is_due = false;
-  if (!is_wanted(jobs)) return;
-  if (poll_table(jobs, true, &is_due)) {
-    vsi_mutex_lock(&jobs->lock);
-    jobs->paused_until_ns = vsi_monotonic_in_ms(PAUSE_MS);
-    vsi_mutex_unlock(&jobs->lock);
-  }
+  vsi_mutex_lock(&jobs->lock);
+  const bool is_time = !jobs->is_over && vsi_monotonic_ns() >= jobs->poll_at_ns;
+  vsi_mutex_unlock(&jobs->lock);
+  if (is_time) (void)poll_table(jobs, true, &is_due);
   if (is_due) vestry_jobs_wake(jobs);
 }
 
@@ -263,10 +225,7 @@ static vestry_job_outcome end_run(vsi_jobs_run *run, vestry_err error) {
   unsigned refused_count = 0;
   vestry_err written;
   do {
-    vsi_held_log held;
-    vsi_log_hold(&held);
     written = write_end(run, error, &end, &is_finished);
-    log_step(run->jobs, VSI_JOBS_STEP_END, &held);
   } while (may_pass(written, &refused_count) && wait_a_moment(run));
   if (!written) return is_finished ? VESTRY_JOB_ENDED_DONE : outcome;
   vsi_jobs_lose(run);
@@ -298,25 +257,16 @@ static void leave(vsi_jobs_run *run) {
   vsi_mutex_unlock(&jobs->lock);
 }
 
+/* Call the function, unless the job has no attempts left, and end the run. */
 static void perform(vsi_jobs_run *run) {
   enter(run);
   vestry_jobs_wake(run->jobs); /* another job may be due */
-  vestry_err error = run->kind->fn(&run->job, run->kind->app);
+  if (run->is_buried) vestry_job_explain(&run->job, "the process died, or the lease expired");
+  vestry_err error = run->is_buried ? VESTRY_FAILED : run->kind->fn(&run->job, run->kind->app);
   vestry_job_outcome outcome = end_run(run, error);
   leave(run);
   (void)vsi_jobs_table_clean(run->jobs); /* a failure does not matter: the next run tries again */
   report(run, outcome, error);
-}
-
-/* End a job that has no attempts left and whose lease ended while it ran. */
-static vestry_err bury(vsi_jobs_run *run) {
-  vsi_jobs_end end;
-  vestry_job_explain(&run->job, "the process died, or the lease expired");
-  const vestry_job_outcome outcome = judge(run, VESTRY_FAILED, false, &end);
-  vestry_err error = vsi_jobs_table_end(run, &end);
-  if (error) return error == VESTRY_CLOSED ? VESTRY_OK : error; /* ended, or renewed meanwhile */
-  report(run, outcome, VESTRY_FAILED);
-  return VESTRY_OK;
 }
 
 /* Take a job that is due and run it, on this thread. See vestry_jobs_step. */
@@ -328,16 +278,9 @@ static vestry_err run_one(vestry_jobs *jobs, bool *ret_has_run) {
     if (error || !is_due) break;
     vsi_jobs_run run;
     memset(&run, 0, sizeof run);
-    vsi_held_log held;
-    vsi_log_hold(&held);
     error = vsi_jobs_table_take(jobs, &run);
-    log_step(jobs, VSI_JOBS_STEP_TAKE, &held);
-    if (!error && run.is_buried)
-      error = bury(&run);
-    else if (!error) {
-      perform(&run);
-      has_run = true;
-    }
+    if (!error) perform(&run);
+    has_run = !error && !run.is_buried;
     vsi_jobs_run_finish(&run, jobs);
   }
   if (error == VESTRY_NOT_FOUND) { /* another process has taken all due jobs, or they are locked */
@@ -350,24 +293,13 @@ static vestry_err run_one(vestry_jobs *jobs, bool *ret_has_run) {
 
 /* -------------------------------------------------------------------------------------------------- threads ------- */
 
-/* Wait, as a worker, until a job may be due. */
-static void idle_locked(vestry_jobs *jobs) {
-  jobs->idle_count++;
-  if (jobs->is_left_out) {
-    jobs->is_left_out = false;
-    poll_at_locked(jobs, 0);
-  }
-  while (!jobs->is_due && !jobs->is_over) vsi_mutex_wait(&jobs->lock, &jobs->work);
-  jobs->idle_count--;
-}
-
-/* The thread of a worker. After a failure of the table, all workers pause. */
+/* The thread of a worker. After a failure of the table, the next query comes after a pause. */
 static void *work(void *ctx) {
   vestry_jobs *jobs = ctx;
   vsi_mutex_lock(&jobs->lock);
   while (!jobs->is_over) {
     if (!jobs->is_due) {
-      idle_locked(jobs);
+      vsi_mutex_wait(&jobs->lock, &jobs->work);
       continue;
     }
     jobs->is_due = false; /* before the query: a commit after it sets this again */
@@ -376,7 +308,7 @@ static void *work(void *ctx) {
     vestry_err error = run_one(jobs, &has_run);
     vsi_mutex_lock(&jobs->lock);
     if (has_run) jobs->is_due = true;
-    if (error) jobs->paused_until_ns = vsi_monotonic_in_ms(PAUSE_MS);
+    if (error) jobs->poll_at_ns = vsi_monotonic_in_ms(PAUSE_MS);
   }
   vsi_mutex_unlock(&jobs->lock);
   return NULL;
@@ -422,11 +354,7 @@ static vestry_err renew(vestry_jobs *jobs) {
 static void renew_in_time(vestry_jobs *jobs, int64_t *renewed_ms) {
   const int64_t now_ms = vsi_jobs_now_ms(jobs);
   if (now_ms - *renewed_ms < jobs->options.lease_ms / 3 && now_ms >= *renewed_ms) return;
-  vsi_held_log held;
-  vsi_log_hold(&held);
-  const vestry_err error = renew(jobs);
-  log_step(jobs, VSI_JOBS_STEP_RENEW, &held);
-  if (!error) *renewed_ms = now_ms; /* otherwise it is repeated after the next wait */
+  if (!renew(jobs)) *renewed_ms = now_ms; /* otherwise it is repeated after the next wait */
 }
 
 static void *look(void *ctx) {

@@ -87,7 +87,7 @@ void vsi_postgres_release(vsi_postgres_conn *conn);
 
 /* Return the pool, or the connection; NULL: of another database. */
 static inline vsi_postgres_pool *vsi_postgres_pool_of(vestry_sql_pool *pool) {
-  return pool && pool->ops->dialect == VSI_SQL_OF_POSTGRES ? (vsi_postgres_pool *)pool : NULL;
+  return pool && pool->ops->dialect == VSI_SQL_POSTGRES ? (vsi_postgres_pool *)pool : NULL;
 }
 static inline vsi_postgres_conn *vsi_postgres_conn_of(vestry_sql_transaction *transaction) {
   return transaction && vsi_postgres_pool_of(transaction->pool) ? (vsi_postgres_conn *)transaction : NULL;

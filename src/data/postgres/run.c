@@ -525,7 +525,7 @@ static bool is_refused(vestry_sql_transaction *transaction) {
   return *vestry_postgres_sqlstate(transaction);
 }
 
-const vsi_sql_ops vsi_postgres_ops = {.dialect = VSI_SQL_OF_POSTGRES,
+const vsi_sql_ops vsi_postgres_ops = {.dialect = VSI_SQL_POSTGRES,
                                       .is_refused = is_refused,
                                       .has_snapshots = true,
                                       .destroy = vsi_postgres_pool_destroy,

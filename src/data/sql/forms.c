@@ -21,10 +21,9 @@
  * one of 4,096 forms that others clear meanwhile waits for it.
  *
  * A submit clears the form in the application's own transaction, which may be serializable. Therefore, its statements
- * read nothing but the form's own row, and count nothing. Bounds are checked when text is stored. With SQLite, storing
- * is one transaction. With PostgreSQL, it takes several statements, and each is a separate transaction. A process
- * counts all rows again when it has added an eighth of the room that was free at the last count, so eight processes
- * together cannot exceed the bound.
+ * read nothing but the form's own row, and count nothing. Bounds are checked when text is stored. A process counts all
+ * rows again when it has added an eighth of the room that was free at the last count, so eight processes together
+ * cannot exceed the bound.
  *
  * Any client can invent anonymous users and tabs. In memory, an address without a user has at most a quarter of their
  * bytes. Here it may have more until they are needed, so that no statement has to count the bytes of each address. Then
@@ -68,9 +67,9 @@ static const char *const of_postgres[] = {
 static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 3, false},
                                                          {"form", of_postgres, 2, false}};
 
-#define SQLITE   VSI_SQL_SQLITE_NOW
-#define POSTGRES VSI_SQL_POSTGRES_NOW
-#define MS       "::bigint" /* the type of a parameter with a time in ms, which PostgreSQL cannot infer */
+#define SQLITE(parameter) parameter
+#define POSTGRES          VSI_SQL_POSTGRES_NOW
+#define MS                "::bigint" /* the type of a parameter with a time in ms, which PostgreSQL cannot infer */
 /* The time when the statement runs, not when its transaction began (now()), because a clearing must have a later
  * generation than all pages that were rendered before it. */
 #define MOMENT(parameter) VSI_SQL_POSTGRES_BY("clock_timestamp()", parameter)
@@ -79,7 +78,7 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 3, 
 #define KEY(row) row "scope = $1 AND " row "tab = $2 AND " row "name = $3"
 #define LOCKED   " FOR UPDATE SKIP LOCKED"
 
-static const char follow_sql[] = "SELECT changes FROM vestry_form_cleared WHERE slot = $1";
+static vsi_sql_texts follow_sql = VSI_SQL_BOTH("SELECT changes FROM vestry_form_cleared WHERE slot = $1");
 #define FIND(now, more)                                                                                                \
   "SELECT f.pairs IS NOT NULL, f.generation, f.number, f.pairs" more                                                   \
   " FROM (SELECT 1) AS one LEFT JOIN vestry_form AS f ON " KEY("f.") " AND f.expires > " now
@@ -110,8 +109,8 @@ static vsi_sql_texts put_sql = {PUT(SQLITE("$8"), ""), PUT(POSTGRES("$8"), MS)};
          " RETURNING generation"
 static vsi_sql_texts clear_sql = {CLEAR(SQLITE("$4"), SQLITE("$4"), "", "max"),
                                   CLEAR(POSTGRES("$4"), MOMENT("$4"), MS, "greatest")};
-static const char cleared_sql[] = "INSERT INTO vestry_form_cleared AS old(slot, changes) VALUES($1, 1)"
-                                  " ON CONFLICT(slot) DO UPDATE SET changes = old.changes + 1";
+static vsi_sql_texts cleared_sql = VSI_SQL_BOTH("INSERT INTO vestry_form_cleared AS old(slot, changes) VALUES($1, 1)"
+                                                " ON CONFLICT(slot) DO UPDATE SET changes = old.changes + 1");
 /* $4: tab of the other form. */
 #define COPY(key, now, moment, ms, greatest)                                                                           \
   INSERT " SELECT " key ", " greatest "(f.generation + 1, " moment "), 0, f.pairs, f.room, " now " + $6" ms            \
@@ -122,7 +121,7 @@ static const char cleared_sql[] = "INSERT INTO vestry_form_cleared AS old(slot, 
          " RETURNING 1, generation, number, pairs"
 static vsi_sql_texts copy_sql = {COPY("$1, $2, $3", SQLITE("$5"), SQLITE("$5"), "", "max"),
                                  COPY("$1::bytea, $2::text, $3::text", POSTGRES("$5"), MOMENT("$5"), MS, "greatest")};
-static const char forget_sql[] = "DELETE FROM vestry_form WHERE scope = $1";
+static vsi_sql_texts forget_sql = VSI_SQL_BOTH("DELETE FROM vestry_form WHERE scope = $1");
 static vsi_sql_texts expire_sql =
     VSI_SQL_EXPIRE("vestry_form", "scope, tab, name", "expires <= " SQLITE("$1"), "expires <= " POSTGRES("$1"));
 /* The following statements do not touch this form. */
@@ -140,8 +139,8 @@ static vsi_sql_texts bound_sql = {BOUND("LIMIT -1 OFFSET $4"), BOUND("OFFSET $4"
   " WHERE is_visitor = $4 AND (scope, tab, name) <> ($1, $2, $3)) AS one) AS o USING (scope, tab, name)"               \
   " WHERE o.earlier < $5" ms locked ") RETURNING room"
 static vsi_sql_texts evict_sql = {EVICT("", ""), EVICT(MS, " FOR UPDATE OF f SKIP LOCKED")};
-static const char total_sql[] =
-    "SELECT count(*), coalesce(sum(room), 0), coalesce(sum(room) FILTER (WHERE is_visitor), 0) FROM vestry_form";
+static vsi_sql_texts total_sql = VSI_SQL_BOTH(
+    "SELECT count(*), coalesce(sum(room), 0), coalesce(sum(room) FILTER (WHERE is_visitor), 0) FROM vestry_form");
 
 typedef struct stored {
   vestry_forms_storage storage; /* first */
@@ -160,14 +159,6 @@ typedef struct cleared {
 
 /* -------------------------------------------------------------------------------------------- statements ---------- */
 
-static bool is_sqlite(const stored *in) {
-  return in->pool->ops->dialect == VSI_SQL_OF_SQLITE;
-}
-
-static const char *text_of(const stored *in, vsi_sql_texts texts) {
-  return vsi_sql_text_of(in->pool, texts);
-}
-
 /* Return the row of vestry_form_cleared by which pages follow a form. */
 static int64_t slot_of(const char *tab, const char *name) {
   unsigned char bytes[8];
@@ -182,11 +173,11 @@ static int64_t room_of(const vsi_form_key *key, size_t len) {
 #define KEY_VALUES(key) vestry_value_bytes((key)->scope.data, (key)->scope.len), (key)->tab, (key)->name
 
 /* Run a statement in the transaction of this thread, or else alone. */
-static vestry_err change(const stored *in, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+static vestry_err change(const stored *in, vsi_sql_texts texts, const vestry_value *values, vestry_sql_row_fn row,
                          void *ctx) {
   const vestry_sql_transaction *own = vsi_sql_own(in->pool);
   const vsi_call call = vsi_sql_call(in->pool, "vestry_forms");
-  if (!own || vsi_sql_is_writing(own)) return in->pool->ops->run_by(in->pool, VSI_SQL_RUN_AGAIN, sql, values, row, ctx);
+  if (!own || vsi_sql_is_writing(own)) return vsi_sql_by(in->pool, VSI_SQL_RUN_AGAIN, texts, values, row, ctx);
   return vsi_refuse(&call, VESTRY_INVALID, "this thread has a read transaction; end it before clearing the form");
 }
 
@@ -206,12 +197,11 @@ static void count_gone(const changing *of) {
   atomic_fetch_add_explicit(&of->in->expired, (uint64_t)of->expired, memory_order_relaxed);
 }
 
-/* Run a change. SQLite: all of it is one transaction, either that of this thread or a new one. */
+/* Change a form and check the bounds, in the transaction of this thread or a new one. */
 static vestry_err change_by(changing *of, vestry_sql_act_fn fn) {
   vestry_sql_pool *pool = of->in->pool;
-  vestry_err error =
-      is_sqlite(of->in) && !vsi_sql_own(pool) ? vestry_sql_act(pool, VESTRY_SQL_WRITE, fn, of) : fn(NULL, of);
-  if (!is_sqlite(of->in) || !error) count_gone(of); /* otherwise it is rolled back */
+  vestry_err error = vsi_sql_own(pool) ? fn(NULL, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, fn, of);
+  if (!error) count_gone(of); /* otherwise it is rolled back */
   return error;
 }
 
@@ -239,18 +229,18 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
 }
 
 static vestry_err look(const stored *in, const vsi_form_key *key, reading *into) {
-  vestry_err error = in->pool->ops->run_by(in->pool, VSI_SQL_RUN_AGAIN, text_of(in, find_sql),
-                                           VESTRY_LIST(KEY_VALUES(key), vsi_sql_now_ms(in->pool)), read_row, into);
+  vestry_err error = vsi_sql_by(in->pool, VSI_SQL_RUN_AGAIN, find_sql,
+                                VESTRY_LIST(KEY_VALUES(key), vsi_sql_now_ms(in->pool)), read_row, into);
   return error ? error : into->error;
 }
 
 /* Read the followed row first, so that a commit between the two reads refreshes the page. */
 static vestry_err look_recorded(const stored *in, const vsi_form_key *key, reading *into) {
-  vestry_err error = vsi_sql_if_any(in->pool->ops->run_by(in->pool, VSI_SQL_RUN_FOLLOWED, follow_sql,
-                                                          VESTRY_LIST(slot_of(key->tab, key->name)), NULL, NULL));
+  vestry_err error = vsi_sql_if_any(
+      vsi_sql_by(in->pool, VSI_SQL_RUN_FOLLOWED, follow_sql, VESTRY_LIST(slot_of(key->tab, key->name)), NULL, NULL));
   if (!error)
-    error = in->pool->ops->run_by(in->pool, VSI_SQL_RUN_UNFOLLOWED, text_of(in, find_sql),
-                                  VESTRY_LIST(KEY_VALUES(key), vsi_sql_now_ms(in->pool)), read_row, into);
+    error = vsi_sql_by(in->pool, VSI_SQL_RUN_UNFOLLOWED, find_sql,
+                       VESTRY_LIST(KEY_VALUES(key), vsi_sql_now_ms(in->pool)), read_row, into);
   return error ? error : into->error;
 }
 
@@ -302,9 +292,8 @@ static vestry_err evict(changing *of, bool of_anonymous, int64_t bytes, int64_t 
   totals gone = {0, 0, 0};
   const int64_t most_of_address = (int64_t)of->in->storage.bounds.max_bytes / (of_anonymous ? 2 : 1) / 4;
   if (bytes <= 0) return VESTRY_OK;
-  vestry_err error =
-      vsi_sql_if_any(change(of->in, text_of(of->in, evict_sql),
-                            VESTRY_LIST(KEY_VALUES(of->key), of_anonymous, bytes, most_of_address), add_gone, &gone));
+  vestry_err error = vsi_sql_if_any(change(
+      of->in, evict_sql, VESTRY_LIST(KEY_VALUES(of->key), of_anonymous, bytes, most_of_address), add_gone, &gone));
   of->evicted += gone.forms;
   *gone_bytes += gone.bytes;
   return error;
@@ -336,8 +325,7 @@ static vestry_err bound_all(changing *of) {
   return error;
 }
 
-/* Check the bounds after this form has grown by at most this number of bytes. PostgreSQL: the form stays stored,
- * whatever the result. */
+/* Check the bounds after this form has grown by at most this number of bytes. */
 static vestry_err bound(changing *of, int64_t bytes) {
   stored *in = of->in;
   const int64_t most = (int64_t)in->storage.bounds.max_per_scope_count;
@@ -345,8 +333,7 @@ static vestry_err bound(changing *of, int64_t bytes) {
   if (of->key->scope.len) /* the empty scope is shared by all users, so its forms are not limited in number */
     error = vsi_sql_remove(in->pool, bound_sql, VESTRY_LIST(KEY_VALUES(of->key), most - 1), &of->evicted);
   const bool is_due = atomic_fetch_sub_explicit(&in->left_bytes, bytes, memory_order_relaxed) < bytes;
-  if (!error && is_due) error = bound_all(of);
-  return is_sqlite(in) ? error : VESTRY_OK;
+  return !error && is_due ? bound_all(of) : error;
 }
 
 static vestry_err expire(changing *of) {
@@ -384,7 +371,7 @@ static vestry_err put_row(vestry_sql_transaction *transaction, void *ctx) {
   vestry_err error = expire(of);
   if (!error)
     error = change(
-        of->in, text_of(of->in, put_sql),
+        of->in, put_sql,
         VESTRY_LIST(KEY_VALUES(of->key), STATE_VALUES(of, room), of->key->is_anonymous, (int64_t)of->key->person), NULL,
         NULL);
   if (!error) return bound(of, room);
@@ -400,8 +387,8 @@ static vestry_err put_row(vestry_sql_transaction *transaction, void *ctx) {
 static vestry_err put(vestry_forms_storage *storage, const vsi_form_key *key, const vsi_form_state *state,
                       vsi_form_state *ret_state) {
   changing of = {.in = (stored *)storage, .key = key, .state = state, .ret = brief(state)};
-  vestry_err error = change(of.in, text_of(of.in, type_sql),
-                            VESTRY_LIST(KEY_VALUES(key), STATE_VALUES(&of, room_of(key, state->len))), NULL, NULL);
+  vestry_err error =
+      change(of.in, type_sql, VESTRY_LIST(KEY_VALUES(key), STATE_VALUES(&of, room_of(key, state->len))), NULL, NULL);
   if (error == VESTRY_NOT_FOUND) error = change_by(&of, put_row);
   if (!error || error == VESTRY_EXISTS) *ret_state = of.ret;
   return error;
@@ -436,7 +423,7 @@ static vestry_err clear_row(vestry_sql_transaction *transaction, void *ctx) {
   int64_t generation = 0;
   (void)transaction;
   vestry_err error =
-      change(in, text_of(in, clear_sql),
+      change(in, clear_sql,
              VESTRY_LIST(KEY_VALUES(of->key), vsi_sql_now_ms(in->pool), room, (int64_t)in->storage.bounds.ttl_ms,
                          vestry_value_bytes(NULL, 0), of->key->is_anonymous, (int64_t)of->key->person),
              vestry_sql_row_integer, &generation);
@@ -456,13 +443,9 @@ static vestry_err clear_and_bound(vestry_sql_transaction *transaction, void *ctx
 static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, bool notifies,
                         vsi_form_state *ret_state) {
   changing of = {.in = (stored *)storage, .key = key, .notifies = notifies};
-  vestry_sql_pool *pool = of.in->pool;
-  vestry_err error =
-      vsi_sql_own(pool) ? clear_row(NULL, &of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, clear_and_bound, &of);
-  if (error) return error;
-  count_gone(&of);
-  *ret_state = of.ret;
-  return VESTRY_OK;
+  vestry_err error = change_by(&of, vsi_sql_own(of.in->pool) ? clear_row : clear_and_bound);
+  if (!error) *ret_state = of.ret;
+  return error;
 }
 
 static vestry_err copy_row(vestry_sql_transaction *transaction, void *ctx) {
@@ -472,7 +455,7 @@ static vestry_err copy_row(vestry_sql_transaction *transaction, void *ctx) {
   bool is_there;
   (void)transaction;
   vestry_err error =
-      change(in, text_of(in, copy_sql),
+      change(in, copy_sql,
              VESTRY_LIST(KEY_VALUES(of->key), of->tab, vsi_sql_now_ms(in->pool), (int64_t)in->storage.bounds.ttl_ms),
              read_row, &now);
   of->ret = now.state;
@@ -498,7 +481,7 @@ static vestry_err forget(vestry_forms_storage *storage, vestry_scope of) {
 static void count(vestry_forms_storage *storage, vestry_forms_stats *stats) {
   stored *in = (stored *)storage;
   totals all = {0, 0, 0};
-  (void)in->pool->ops->run_by(in->pool, VSI_SQL_RUN_AGAIN, total_sql, NULL, read_totals, &all);
+  (void)vsi_sql_by(in->pool, VSI_SQL_RUN_AGAIN, total_sql, NULL, read_totals, &all);
   stats->forms_count = (size_t)all.forms;
   stats->bytes = (size_t)all.bytes;
   stats->evicted_count = atomic_load_explicit(&in->evicted, memory_order_relaxed);

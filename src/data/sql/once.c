@@ -45,8 +45,8 @@ static const char *const steps[VSI_SQL_DIALECTS] = {STEPS("TEXT", "INTEGER", "BL
                                                     STEPS("text", "bigint", "bytea", "")};
 static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"once", &steps[0], 1, false}, {"once", &steps[1], 1, false}};
 
-#define SQLITE   VSI_SQL_SQLITE_NOW
-#define POSTGRES VSI_SQL_POSTGRES_NOW
+#define SQLITE(parameter) parameter
+#define POSTGRES          VSI_SQL_POSTGRES_NOW
 #define BEGIN(now, ms, more)                                                                                           \
   "INSERT INTO vestry_once AS old(hash, owner, run, began, leased) VALUES($1, $2, $3, " now ", " now " + $5" ms        \
   ") ON CONFLICT(hash) DO UPDATE SET run = excluded.run, began = excluded.began, leased = excluded.leased,"            \
@@ -63,14 +63,15 @@ static vsi_sql_texts look_sql = {LOOK(SQLITE("$3")), LOOK(POSTGRES("$3"))};
 static vsi_sql_texts bound_sql = {BOUND("LIMIT -1 OFFSET $2"), BOUND("OFFSET $2 FOR UPDATE SKIP LOCKED")};
 static vsi_sql_texts expire_sql =
     VSI_SQL_EXPIRE("vestry_once", "hash", "began <= " SQLITE("$1") " - $2", "began <= " POSTGRES("$1") " - $2::bigint");
-static const char finish_sql[] = "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2 RETURNING 1";
-static const char mark_sql[] =
-    "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2 AND answer IS NULL RETURNING 1";
-static const char forget_sql[] = "DELETE FROM vestry_once WHERE hash = $1 AND run = $2 AND answer IS NULL";
+#define FINISH(more) "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2" more " RETURNING 1"
+static vsi_sql_texts finish_sql = VSI_SQL_BOTH(FINISH(""));
+static const char mark_sql[] = FINISH(" AND answer IS NULL");
+static vsi_sql_texts forget_sql =
+    VSI_SQL_BOTH("DELETE FROM vestry_once WHERE hash = $1 AND run = $2 AND answer IS NULL");
 
-static vestry_err run(const vestry_sql_once *once, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                      void *ctx) {
-  return once->pool->ops->run_by(once->pool, VSI_SQL_RUN_AGAIN, sql, values, row, ctx);
+static vestry_err run(const vestry_sql_once *once, vsi_sql_texts texts, const vestry_value *values,
+                      vestry_sql_row_fn row, void *ctx) {
+  return vsi_sql_by(once->pool, VSI_SQL_RUN_AGAIN, texts, values, row, ctx);
 }
 
 typedef struct looking {
@@ -118,16 +119,15 @@ static vestry_err begin(void *ctx, const vestry_once_submission *submission, ves
    * after each try is dropped by a trigger, a rule or a policy. */
   for (int tries = TRIES; tries && error == VESTRY_NOT_FOUND; tries--) {
     /* The row that assigns a submission to its run must survive a crash, or else a repetition would run again. */
-    error = once->pool->ops->run_by(once->pool, VSI_SQL_RUN_FLUSHED, vsi_sql_text_of(once->pool, begin_sql),
-                                    VESTRY_LIST(submission->hash, submission->owner, submission->run,
-                                                vsi_sql_now_ms(once->pool), lease_ms, once->options.lifetime_ms,
-                                                runs_again),
-                                    NULL, NULL);
+    error = vsi_sql_by(once->pool, VSI_SQL_RUN_FLUSHED, begin_sql,
+                       VESTRY_LIST(submission->hash, submission->owner, submission->run, vsi_sql_now_ms(once->pool),
+                                   lease_ms, once->options.lifetime_ms, runs_again),
+                       NULL, NULL);
     if (!error) clear_up(once, submission);
     if (error == VESTRY_NOT_FOUND)
       error =
-          run(once, vsi_sql_text_of(once->pool, look_sql),
-              VESTRY_LIST(submission->hash, submission->run, vsi_sql_now_ms(once->pool), runs_again), read_row, &at);
+          run(once, look_sql, VESTRY_LIST(submission->hash, submission->run, vsi_sql_now_ms(once->pool), runs_again),
+              read_row, &at);
   }
   *ret_found = found_by(&at);
   *ret_len = at.len;

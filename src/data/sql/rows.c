@@ -6,7 +6,6 @@
 
 #include "base/ascii.h"
 #include "data/sql/sql.h"
-#include "data/sql/syntax.h"
 
 enum { SHOWN_BYTES = 160 };
 
@@ -31,8 +30,7 @@ static vestry_err refuse(const reading *of, vestry_err error, const char *format
   va_start(arguments, format);
   vsnprintf(why, sizeof why, format, arguments);
   va_end(arguments);
-  vsi_sql_show(of->pool->ops->dialect == VSI_SQL_OF_SQLITE ? VSI_SQL_SQLITE : VSI_SQL_POSTGRES, of->sql, shown,
-               sizeof shown);
+  vsi_sql_show(of->pool->ops->dialect, of->sql, shown, sizeof shown);
   return vsi_refuse(&call, error, "%s, in the rows of: %s", why, shown);
 }
 

@@ -74,8 +74,7 @@ static vestry_err add(vestry_sql_transaction *transaction, void *ctx) {
   const vestry_sql_sessions *sessions = of->sessions;
   vestry_sql_pool *pool = sessions->pool;
   const char *user = of->record->user;
-  vestry_err error = vestry_sql_run(transaction, vsi_sql_text_of(pool, insert_sql),
-                                    VESTRY_LIST(of->hash, user, vsi_sql_now_ms(pool)), NULL, NULL);
+  vestry_err error = vsi_sql_in(transaction, insert_sql, VESTRY_LIST(of->hash, user, vsi_sql_now_ms(pool)), NULL, NULL);
   error = vsi_sql_if_written(pool, "vestry_session_login", "vestry_session", error);
   if (!error)
     error = vsi_sql_remove(pool, bound_sql,
@@ -84,17 +83,12 @@ static vestry_err add(vestry_sql_transaction *transaction, void *ctx) {
   return error ? error : expire(sessions);
 }
 
-static vestry_err run(void *ctx, const char *sql, const vestry_value *values, vestry_sql_row_fn row, void *row_ctx) {
-  const vestry_sql_sessions *sessions = ctx;
-  return sessions->pool->ops->run_by(sessions->pool, VSI_SQL_RUN_AGAIN, sql, values, row, row_ctx);
-}
-
 /* A use only updates the row that the login has inserted, because another node may have ended the session since. */
 static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
   adding of = {ctx, hash, record};
   vestry_sql_pool *pool = of.sessions->pool;
   if (record->used_s <= record->created_s) return vestry_sql_act(pool, VESTRY_SQL_WRITE, add, &of);
-  return run(ctx, vsi_sql_text_of(pool, use_sql), VESTRY_LIST(hash, vsi_sql_now_ms(pool)), NULL, NULL);
+  return vsi_sql_by(pool, VSI_SQL_RUN_AGAIN, use_sql, VESTRY_LIST(hash, vsi_sql_now_ms(pool)), NULL, NULL);
 }
 
 static void read_row(const vestry_sql_row *row, void *ctx) {
@@ -109,19 +103,17 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
 }
 
 static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_record) {
-  const vestry_sql_sessions *sessions = ctx;
+  vestry_sql_pool *pool = ((const vestry_sql_sessions *)ctx)->pool;
   vestry_session_record record = {0};
-  vestry_err error = run(ctx, vsi_sql_text_of(sessions->pool, load_sql),
-                         VESTRY_LIST(hash, vsi_sql_now_ms(sessions->pool)), read_row, &record);
+  vestry_err error =
+      vsi_sql_by(pool, VSI_SQL_RUN_AGAIN, load_sql, VESTRY_LIST(hash, vsi_sql_now_ms(pool)), read_row, &record);
   if (!error && ret_record) *ret_record = record;
   return error;
 }
 
 /* A session that was ended must not come back after a crash, when its cookie would be valid again. */
 static vestry_err remove_by(const vestry_sql_sessions *sessions, vsi_sql_texts texts, const char *value) {
-  vestry_sql_pool *pool = sessions->pool;
-  return vsi_sql_if_any(
-      pool->ops->run_by(pool, VSI_SQL_RUN_FLUSHED, vsi_sql_text_of(pool, texts), VESTRY_LIST(value), NULL, NULL));
+  return vsi_sql_if_any(vsi_sql_by(sessions->pool, VSI_SQL_RUN_FLUSHED, texts, VESTRY_LIST(value), NULL, NULL));
 }
 
 static vestry_err remove_one(void *ctx, const char *hash) {

@@ -14,13 +14,14 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/sql/call.h"
+#include "data/sql/syntax.h"
 #include "data/sql/thread_line.h"
 #include "vestry/data/sql.h"
 
-/* Selects the text of a statement that differs between the databases. */
-typedef enum vsi_sql_dialect { VSI_SQL_OF_SQLITE, VSI_SQL_OF_POSTGRES, VSI_SQL_DIALECTS } vsi_sql_dialect;
 /* The same statement for both databases; NULL: it does not exist for that one. */
 typedef const char *const vsi_sql_texts[VSI_SQL_DIALECTS];
+#define VSI_SQL_BOTH(text)                                                                                             \
+  { text, text }
 
 /* The tables of one part of this library in an application's database; their version is a row of vestry_schema. A new
  * version adds one step at the end. A step that was released must never change, because existing databases have
@@ -178,22 +179,29 @@ static inline const char *vsi_sql_text_of(const vestry_sql_pool *pool, vsi_sql_t
   return texts[pool->ops->dialect];
 }
 
+/* Run the statement for this pool's database, as ops.run_by, or in a transaction. */
+static inline vestry_err vsi_sql_by(vestry_sql_pool *pool, vsi_sql_how how, vsi_sql_texts texts,
+                                    const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
+  return pool->ops->run_by(pool, how, vsi_sql_text_of(pool, texts), values, row, ctx);
+}
+static inline vestry_err vsi_sql_in(vestry_sql_transaction *transaction, vsi_sql_texts texts,
+                                    const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
+  return transaction->pool->ops->run(transaction, vsi_sql_text_of(transaction->pool, texts), values, row, ctx);
+}
+
 /* Statements for PostgreSQL run with the search_path of the application. If pg_catalog has no operator or function for
  * exactly the types of the arguments, a role with CREATE in a schema of the path can define one. The server then calls
  * that one, with the rights of the role that runs the statement. Therefore, the arguments have exact types, or the
  * function's name is qualified. tests/postgres/settings.py checks this with a schema that has all such operators. */
 
-/* The current time in a statement: the parameter in milliseconds since 1970, or the database's own clock if it is 0:
- * that of SQLite, or that of the server at the start of the transaction. */
-#define VSI_SQL_SQLITE_NOW(parameter)                                                                                  \
-  "(CASE " parameter " WHEN 0 THEN CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) ELSE " parameter  \
-  " END)"
+/* The current time in a statement: the parameter in milliseconds since 1970, or if it is 0 the clock of the server at
+ * the start of the transaction. With SQLite, whose clock is known here, it is the parameter. */
 #define VSI_SQL_POSTGRES_BY(clock, parameter)                                                                          \
   "(CASE " parameter "::bigint WHEN 0 THEN (extract(epoch FROM " clock                                                 \
   ")::float8 * 1000::float8)::bigint ELSE " parameter "::bigint END)"
 #define VSI_SQL_POSTGRES_NOW(parameter) VSI_SQL_POSTGRES_BY("now()", parameter)
 /* The same in seconds. */
-#define VSI_SQL_SQLITE_NOW_S(parameter)   "(" VSI_SQL_SQLITE_NOW(parameter) " / 1000)"
+#define VSI_SQL_SQLITE_NOW_S(parameter)   "(" parameter " / 1000)"
 #define VSI_SQL_POSTGRES_NOW_S(parameter) "(" VSI_SQL_POSTGRES_NOW(parameter) " / 1000)"
 
 /* In the RETURNING of a statement for VSI_SQL_RUN_FLUSHED: the commit waits for the disk. */
@@ -228,7 +236,7 @@ static inline vestry_err vsi_sql_if_any(vestry_err error) {
 static inline vestry_err vsi_sql_remove(vestry_sql_pool *pool, vsi_sql_texts texts, const vestry_value *values,
                                         int64_t *count) {
   const vestry_sql_row_fn row = count ? vsi_sql_count_row : NULL;
-  return vsi_sql_if_any(pool->ops->run_by(pool, VSI_SQL_RUN_AGAIN, vsi_sql_text_of(pool, texts), values, row, count));
+  return vsi_sql_if_any(vsi_sql_by(pool, VSI_SQL_RUN_AGAIN, texts, values, row, count));
 }
 
 /* Return the error of a statement that must write a row of a table of this library, and returns that row. If it has

@@ -10,8 +10,8 @@
 
 #include "base/ascii.h"
 
-/* The SQL dialect; dialects differ in their quotes. */
-typedef enum vsi_sql { VSI_SQL_SQLITE, VSI_SQL_POSTGRES } vsi_sql;
+/* The SQL dialect. Dialects differ in their quotes, and in the texts of some statements. */
+typedef enum vsi_sql_dialect { VSI_SQL_SQLITE, VSI_SQL_POSTGRES, VSI_SQL_DIALECTS } vsi_sql_dialect;
 
 /* Return whether the character belongs to a keyword, a name or a number. */
 static inline bool vsi_sql_is_word(char c) {
@@ -19,7 +19,7 @@ static inline bool vsi_sql_is_word(char c) {
 }
 
 /* Return the end of a comment; comments of PostgreSQL can be nested. */
-static inline const char *vsi_sql_skip_comment(vsi_sql of, const char *at) {
+static inline const char *vsi_sql_skip_comment(vsi_sql_dialect of, const char *at) {
   size_t depth = 0;
   do {
     const bool opens = at[0] == '/' && at[1] == '*' && (!depth || of == VSI_SQL_POSTGRES);
@@ -44,7 +44,7 @@ static inline const char *vsi_sql_skip_quoted(const char *at) {
 /* Return the end of a string, a quoted name or a comment that begins here; NULL: none does. In a string of PostgreSQL,
  * a setting, or an E in front, determines whether a backslash escapes a quote. So a string in which this matters
  * extends to the end of the text, as does one between dollars. */
-static inline const char *vsi_sql_skip(vsi_sql of, const char *at) {
+static inline const char *vsi_sql_skip(vsi_sql_dialect of, const char *at) {
   if (at[0] == '-' && at[1] == '-') return at + strcspn(at, "\n");
   if (at[0] == '/' && at[1] == '*') return vsi_sql_skip_comment(of, at);
   if (*at == '$' && of == VSI_SQL_POSTGRES) return vsi_is_digit(at[1]) ? NULL : at + strlen(at);
@@ -58,26 +58,26 @@ static inline const char *vsi_sql_skip(vsi_sql of, const char *at) {
 
 /* Return the end of a number, a name, or a parameter's name. The first byte is skipped in any case, so for other text
  * the result is at least one byte further. */
-static inline const char *vsi_sql_skip_word(vsi_sql of, const char *at) {
+static inline const char *vsi_sql_skip_word(const char *at) {
   at++;
-  while (vsi_sql_is_word(*at) || (of == VSI_SQL_POSTGRES && *at == '$')) at++;
+  while (vsi_sql_is_word(*at) || *at == '$') at++;
   return at;
 }
 
 /* Find the token that begins at `at`. ret_end: its end; ret_text: the text that replaces it in the log, or NULL if it
  * is shown unchanged. */
-static inline void vsi_sql_next(vsi_sql of, const char *at, const char **ret_end, const char **ret_text) {
+static inline void vsi_sql_next(vsi_sql_dialect of, const char *at, const char **ret_end, const char **ret_text) {
   const char *end = vsi_sql_skip(of, at);
   *ret_text = NULL;
   if (end) {
     const bool is_comment = *at == '-' || *at == '/', is_name = *at == '`' || *at == '[';
     *ret_text = is_comment ? "" : is_name ? NULL : "...";
   } else if (vsi_is_digit(*at)) {
-    end = vsi_sql_skip_word(of, at);
-    while (*end == '.') end = vsi_sql_skip_word(of, end);
+    end = vsi_sql_skip_word(at);
+    while (*end == '.') end = vsi_sql_skip_word(end);
     *ret_text = "...";
   } else if (vsi_sql_is_word(*at) || strchr("?:@$#", *at)) {
-    end = vsi_sql_skip_word(of, at);
+    end = vsi_sql_skip_word(at);
   }
   *ret_end = end ? end : at + 1;
 }
@@ -85,19 +85,19 @@ static inline void vsi_sql_next(vsi_sql of, const char *at, const char **ret_end
 /* Write the form of a statement that may be logged. "..." replaces each value. It also replaces each name in double
  * quotes, because SQLite takes such a name for a string if there is no such column, and applications rely on this.
  * Comments are omitted.
- * shown  terminated; cut if there is too little room */
-static inline void vsi_sql_show(vsi_sql of, const char *sql, char *shown, size_t room) {
+ * ret_shown  terminated; cut if there is too little room */
+static inline void vsi_sql_show(vsi_sql_dialect of, const char *sql, char *ret_shown, size_t room) {
   size_t len = 0;
   while (*sql) {
     const char *end, *text;
     vsi_sql_next(of, sql, &end, &text);
     const size_t bytes = text ? strlen(text) : (size_t)(end - sql);
     if (bytes >= room - len) break;
-    memcpy(shown + len, text ? text : sql, bytes);
+    memcpy(ret_shown + len, text ? text : sql, bytes);
     len += bytes;
     sql = end;
   }
-  shown[len] = '\0';
+  ret_shown[len] = '\0';
 }
 
 #endif

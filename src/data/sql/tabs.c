@@ -74,9 +74,9 @@ struct vestry_sql_tabs {
   _Atomic(int64_t) touches_from_s; /* no read is recorded before this time; relaxed: orders nothing */
 };
 
-#define SQLITE(parameter) "(" parameter " / 1000)" /* SQLite's clock is known here */
-#define POSTGRES          VSI_SQL_POSTGRES_NOW_S
-#define LOCKED            " FOR UPDATE SKIP LOCKED"
+#define SQLITE   VSI_SQL_SQLITE_NOW_S
+#define POSTGRES VSI_SQL_POSTGRES_NOW_S
+#define LOCKED   " FOR UPDATE SKIP LOCKED"
 
 /* Parameters of one state: its scope and its key (KEY). Parameters of PUT and of statements for several states: its
  * scope and its tab (OF). */
@@ -116,9 +116,6 @@ static vsi_sql_texts bound_visitors_sql = {BOUND_VISITORS("", ""),
   "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab ORDER BY expires LIMIT $1" locked   \
   ") RETURNING 1"
 static vsi_sql_texts bound_sql = {BOUND(""), BOUND(LOCKED)};
-static const char *text_of(const vestry_sql_tabs *tabs, vsi_sql_texts texts) {
-  return vsi_sql_text_of(tabs->pool, texts);
-}
 
 /* A state, and the data to write. */
 typedef struct state {
@@ -131,7 +128,7 @@ typedef struct state {
 
 /* Return whether a page follows the row of its state, and not a topic. */
 static bool are_rows_followed(const vestry_sql_tabs *tabs) {
-  return tabs->pool->ops->dialect == VSI_SQL_OF_SQLITE;
+  return tabs->pool->ops->dialect == VSI_SQL_SQLITE;
 }
 
 static int64_t number_of(const vsi_tab_owner *whose) {
@@ -199,7 +196,7 @@ static void touch_now(vestry_sql_tabs *tabs, const vsi_tab_owner *whose, int64_t
                                                memory_order_relaxed, memory_order_relaxed))
     return;
   const vestry_value *values = VESTRY_LIST(scope_of(whose), key_of(tabs, whose), now_s + whose->ttl_s);
-  if (!tabs->pool->ops->run_by(tabs->pool, VSI_SQL_RUN_AGAIN, text_of(tabs, touch_sql), values, NULL, NULL))
+  if (!vsi_sql_by(tabs->pool, VSI_SQL_RUN_AGAIN, touch_sql, values, NULL, NULL))
     atomic_store_explicit(&tabs->touches_from_s, 0, memory_order_relaxed);
 }
 
@@ -236,16 +233,15 @@ vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, 
   if (render && render->share) return VESTRY_NOT_FOUND;
   vestry_err error = find(tabs, "vestry_sql_tab_get", req, render, &of);
   if (error) return error;
-  const vsi_sql_ops *ops = tabs->pool->ops;
   if (render && !are_rows_followed(tabs)) {
     vsi_tab_topic(of.whose.tab, topic);
     error = vestry_render_topic(render, topic); /* before the read, so that no later write is missed */
   }
   if (error) return error;
   const bool is_followed =
-      are_rows_followed(tabs) || (render && vsi_sql_own(tabs->pool) && ops->is_recorded(tabs->pool));
-  error = ops->run_by(tabs->pool, is_followed ? VSI_SQL_RUN_FOLLOWED : VSI_SQL_RUN_AGAIN, text_of(tabs, read_sql),
-                      VESTRY_LIST(KEY(&of), vsi_sql_now_ms(tabs->pool)), read_row, &into);
+      are_rows_followed(tabs) || (render && vsi_sql_own(tabs->pool) && tabs->pool->ops->is_recorded(tabs->pool));
+  error = vsi_sql_by(tabs->pool, is_followed ? VSI_SQL_RUN_FOLLOWED : VSI_SQL_RUN_AGAIN, read_sql,
+                     VESTRY_LIST(KEY(&of), vsi_sql_now_ms(tabs->pool)), read_row, &into);
   if (!error && into.expires_s > into.now_s && into.expires_s < vsi_tab_owner_soon_s(&of.whose, into.now_s))
     touch(&of, into.now_s);
   error = vsi_sql_if_any(error);
@@ -280,7 +276,7 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
       *VESTRY_LIST(OF(of), vsi_sql_now_ms(tabs->pool), vestry_value_bytes(of->data, of->len), of->whose.ttl_s,
                    is_visitor ? vestry_value_integer(of->person) : vestry_value_null(), number_of(&of->whose));
   if (!are_rows_followed(tabs)) values.count--;
-  vestry_err error = vestry_sql_run(transaction, text_of(tabs, put_sql), &values, NULL, NULL);
+  vestry_err error = vsi_sql_in(transaction, put_sql, &values, NULL, NULL);
   error = vsi_sql_if_written(tabs->pool, "vestry_sql_tab_set", "vestry_tab", error);
   if (!error && of->whose.scope.len) /* the empty scope is shared by all users */
     error = vsi_sql_remove(tabs->pool, evict_sql, VESTRY_LIST(OF(of), tabs->options.per_scope_count - 1), NULL);
@@ -291,12 +287,11 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
 static VSI_SIDE_BY_SIDE vestry_err write_state(state *of) {
   vestry_sql_tabs *tabs = of->tabs;
   vestry_sql_pool *pool = tabs->pool;
-  if (!of->len)
-    return pool->ops->run_by(pool, VSI_SQL_RUN_AGAIN, text_of(tabs, remove_sql), VESTRY_LIST(KEY(of)), NULL, NULL);
-  vestry_err error = pool->ops->run_by(pool, VSI_SQL_RUN_CHANGE, text_of(tabs, write_sql),
-                                       VESTRY_LIST(KEY(of), vestry_value_bytes(of->data, of->len),
-                                                   vsi_tab_owner_soon_s(&of->whose, 0), vsi_sql_now_ms(pool)),
-                                       NULL, NULL);
+  if (!of->len) return vsi_sql_by(pool, VSI_SQL_RUN_AGAIN, remove_sql, VESTRY_LIST(KEY(of)), NULL, NULL);
+  vestry_err error = vsi_sql_by(pool, VSI_SQL_RUN_CHANGE, write_sql,
+                                VESTRY_LIST(KEY(of), vestry_value_bytes(of->data, of->len),
+                                            vsi_tab_owner_soon_s(&of->whose, 0), vsi_sql_now_ms(pool)),
+                                NULL, NULL);
   if (error != VESTRY_NOT_FOUND) return error;
   vestry_sql_transaction *own = vsi_sql_own(pool);
   return own ? put(own, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, put, of);

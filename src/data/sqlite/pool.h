@@ -83,7 +83,7 @@ vestry_err vsi_sqlite_begin_by(vestry_sql_pool *pool, vestry_sql_kind kind, unsi
 
 /* Return the pool, or the connection; NULL: of another database. */
 static inline vsi_sqlite_pool *vsi_sqlite_pool_of(vestry_sql_pool *pool) {
-  return pool && pool->ops->dialect == VSI_SQL_OF_SQLITE ? (vsi_sqlite_pool *)pool : NULL;
+  return pool && pool->ops->dialect == VSI_SQL_SQLITE ? (vsi_sqlite_pool *)pool : NULL;
 }
 static inline vsi_sqlite_conn *vsi_sqlite_conn_of(vestry_sql_transaction *transaction) {
   return transaction && vsi_sqlite_pool_of(transaction->pool) ? (vsi_sqlite_conn *)transaction : NULL;

@@ -283,7 +283,7 @@ static vestry_err act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_ac
   return error ? error : vsi_sqlite_end(transaction, fn(transaction, ctx));
 }
 
-static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_SQLITE,
+static const vsi_sql_ops ops = {.dialect = VSI_SQL_SQLITE,
                                 .destroy = vsi_sqlite_pool_destroy,
                                 .begin = vsi_sqlite_begin,
                                 .end = vsi_sqlite_end,
