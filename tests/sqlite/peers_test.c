@@ -350,46 +350,6 @@ PAIR_CASE(commit_with_more_keys_than_a_record_holds_is_followed_by_tables) {
   }
 }
 
-/* Let a statement run for each of some tables, in one transaction. Its number is between the two texts. */
-static void run_for_each(sqlite3 *db, int from, int to, const char *begin, const char *end) {
-  char one[120];
-  shown_run(db, "BEGIN");
-  for (int i = from; i < to; i++) {
-    snprintf(one, sizeof one, "%s%d%s", begin, i, end);
-    shown_run(db, one);
-  }
-  shown_run(db, "COMMIT");
-}
-
-/* A process whose peers have named too many tables still learns the rows of those that it knows. */
-/* capability: D22 */
-TEST_CASE(peer_that_names_too_many_tables_is_followed_by_known_ones) {
-  enum { TABLES = 4100 };
-  pair p;
-  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
-  commit_known(&p);
-  run_for_each(p.there.writer, 0, TABLES, "CREATE TABLE named", "(x)");
-  shown_settle(&p.there);
-  (void)shown_renders(&p.here, p.one);
-  (void)shown_renders(&p.here, p.eight);
-  for (int i = 0; i < TABLES; i += 100) run_for_each(p.there.writer, i, i + 100, "INSERT INTO named", " VALUES(1)");
-  shown_settle(&p.there);
-  (void)shown_renders(&p.here, p.one);
-  (void)shown_renders(&p.here, p.eight);
-  const vestry_sqlite_stats before = shown_stats(&p.here);
-  assert_int_equal(before.other_commits_count - before.peer_commits_count, 1 + 1); /* the schema, and the last tables */
-  commit_there(&p, "UPDATE message SET likes = 4 WHERE channel = 5 AND id = 1"); /* its columns are known from now on */
-  (void)shown_renders(&p.here, p.one);
-  (void)shown_renders(&p.here, p.eight);
-  commit_there(&p, insert);
-  assert_shown(&p, 0, 1);
-  assert_int_equal(shown_stats(&p.here).peer_commits_count, before.peer_commits_count + 2);
-  commit_there(&p, "INSERT INTO named4099 VALUES(1)");
-  assert_shown(&p, 0, 0);
-  assert_int_equal(shown_stats(&p.here).peer_commits_count, before.peer_commits_count + 2);
-  close_pair(&p);
-}
-
 /* The WAL is restarted before this process has read it. */
 /* capability: D22 */
 TEST_CASE(commits_overwritten_in_the_wal_are_followed_by_their_records) {

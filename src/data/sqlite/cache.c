@@ -17,6 +17,7 @@
  * and the others are followed at level TABLES. */
 #include "data/sqlite/cache.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -31,9 +32,9 @@ typedef struct shim {
   int page_bytes;
 } shim;
 
-/* State of the process, like the settings of SQLite. Written once, before SQLite is used. */
+/* State of the process, like the settings of SQLite. Written once, before SQLite is used, under the lock. */
 static vsi_mutex lock = VSI_MUTEX_INITIALIZER(VSI_LOCK_SQLITE_CACHE);
-static bool is_recorded, is_refused;
+static _Atomic(bool) is_recorded, is_refused;
 static sqlite3_pcache_methods2 inner;
 
 /* State of a running vsi_sqlite_cache_learn of this thread. */
@@ -126,17 +127,11 @@ vestry_err vestry_sqlite_record_pages(void) {
 }
 
 bool vsi_sqlite_cache_is_recorded(void) {
-  vsi_mutex_lock(&lock);
-  bool is = is_recorded;
-  vsi_mutex_unlock(&lock);
-  return is;
+  return is_recorded;
 }
 
 bool vsi_sqlite_cache_is_refused(void) {
-  vsi_mutex_lock(&lock);
-  bool is = is_refused;
-  vsi_mutex_unlock(&lock);
-  return is;
+  return is_refused;
 }
 
 bool vsi_sqlite_cache_learn(vsi_sqlite_cache *cache, sqlite3 *db, void *owner) {

@@ -300,10 +300,9 @@ static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
 
 /* Look for commits, and follow them without the lock, because that may take long. */
 static vestry_err look_and_follow(vestry_sqlite *database) {
-  uint64_t seq = 0;
   const vestry_err error = vsi_sqlite_look(database);
   vsi_sqlite_unlock(database);
-  vsi_sqlite_index_follow(database->index, &seq);
+  vsi_sqlite_index_follow(database->index, NULL);
   vsi_mutex_lock(&database->lock);
   return error;
 }

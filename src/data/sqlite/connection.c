@@ -203,7 +203,8 @@ static bool add_locked(vestry_sqlite *database, vestry_sqlite_connection *connec
   return true;
 }
 
-vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
+/* NO_MEMORY | EXISTS | IO */
+static vestry_err attach(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
   sqlite3_file *file = NULL;
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) || !file || !file->pMethods) return VESTRY_IO;
   vestry_sqlite_connection *connection = vsi_calloc(database->host, 1, sizeof *connection);
@@ -254,7 +255,7 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
         name && *name ? name : "a database in memory");
   }
   vestry_sqlite_connection *connection;
-  vestry_err error = vsi_sqlite_connect(database, db, &connection);
+  vestry_err error = attach(database, db, &connection);
   if (error)
     return vsi_refuse(&call, error, "%s",
                       error == VESTRY_EXISTS ? "the connection is already attached" : vestry_strerror(error));

@@ -133,23 +133,28 @@ static bool look(void *ctx) {
   const bool is_there = database->is_open && !database->is_over, is_done = is_there && !vsi_sqlite_look(database);
   if (is_there && !is_done) vsi_sqlite_rouse(database); /* which tries again */
   vsi_sqlite_unlock(database);
-  uint64_t seq = 0;
-  vsi_sqlite_index_follow(database->index, &seq);
+  vsi_sqlite_index_follow(database->index, NULL);
   return is_done;
 }
 
 /* Observe the renders. OK | NO_MEMORY | UNSUPPORTED | LIMIT (too many observers of the pages) */
 static vestry_err observe(vestry_sqlite *database) {
+  const vsi_call call = call_of(database);
   const vestry_render_observer observer = {.begin = begin, .end = end, .settle = look, .ctx = database};
   const vestry_sqlite_level level = database->options.level;
   const bool is_recorded = vsi_sqlite_cache_is_recorded();
   database->records_pages = level != VESTRY_SQLITE_TABLES && is_recorded;
-  if (level == VESTRY_SQLITE_FILE_PAGES && !is_recorded) return VESTRY_UNSUPPORTED;
+  if (level == VESTRY_SQLITE_FILE_PAGES && !is_recorded)
+    return vsi_refuse(
+        &call, VESTRY_UNSUPPORTED,
+        vsi_sqlite_cache_is_refused()
+            ? "level FILE_PAGES is unavailable, because this SQLite does not permit a wrapper of its page cache"
+            : "level FILE_PAGES requires vestry_sqlite_record_pages before any other use of SQLite");
   vestry_err error = vsi_sqlite_index_create(database->pages, &database->tables, database->secret,
                                              database->options.max_bytes, &database->stats, &database->index);
   if (!error) error = vestry_pages_observe(database->pages, &observer);
   database->is_observing = !error;
-  return error;
+  return error ? vsi_refuse(&call, error, "%s", vestry_strerror(error)) : VESTRY_OK;
 }
 
 /* --------------------------------------------------------------------------------------------- the database ------- */
@@ -188,16 +193,9 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   database->path = vsi_strdup(host, options.path, strlen(options.path));
   database->tables.path = database->path;
   vestry_err error = database->path ? vsi_siphash_key_random(host, &database->secret) : VESTRY_NO_MEMORY;
+  if (error) (void)vsi_refuse(&call, error, "%s", vestry_strerror(error));
   if (!error) error = observe(database);
-  if (error == VESTRY_UNSUPPORTED)
-    vsi_refuse(&call, error,
-               vsi_sqlite_cache_is_refused()
-                   ? "level FILE_PAGES is unavailable, because this SQLite does not permit a wrapper of its page cache"
-                   : "level FILE_PAGES requires vestry_sqlite_record_pages before any other use of SQLite");
-  else if (error)
-    vsi_refuse(&call, error, "%s", vestry_strerror(error));
-  else
-    error = fill(database);
+  if (!error) error = fill(database);
   if (error) {
     vestry_sqlite_destroy(database);
     return error;

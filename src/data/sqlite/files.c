@@ -13,6 +13,9 @@
 #include "data/sqlite/schema.h"
 
 enum { PATH_BYTES = 4096 };
+static const struct {
+  const char *suffix, *name;
+} kinds[] = {{"-wal", "the file's WAL (-wal)"}, {"-shm", "the index of the file's WAL (-shm)"}};
 
 static bool is_in_wal_mode(sqlite3 *db) {
   sqlite3_stmt *statement = NULL;
@@ -44,23 +47,22 @@ static const char *path_of(sqlite3 *db, const char *suffix, char path[PATH_BYTES
 }
 
 void vsi_sqlite_files_note(vsi_sqlite_files *files, sqlite3 *db) {
-  struct stat wal, wal_index;
+  struct stat is;
   char path[PATH_BYTES];
-  files->wal.number = files->wal_index.number = 0;
-  if (!is_in_wal_mode(db) || stat(path_of(db, "-wal", path), &wal) || stat(path_of(db, "-shm", path), &wal_index))
-    return;
-  files->wal.device = wal.st_dev;
-  files->wal.number = wal.st_ino;
-  files->wal_index.device = wal_index.st_dev;
-  files->wal_index.number = wal_index.st_ino;
+  *files = (vsi_sqlite_files){{{0}}};
+  for (size_t i = 0; i < 2 && is_in_wal_mode(db); i++) {
+    if (stat(path_of(db, kinds[i].suffix, path), &is)) continue;
+    files->of[i].device = is.st_dev;
+    files->of[i].number = is.st_ino;
+  }
 }
 
-static bool has_moved(sqlite3 *db, const char *suffix, dev_t device, ino_t number) {
+static bool has_moved(const vsi_sqlite_files *files, sqlite3 *db, size_t i) {
   struct stat now;
   char path[PATH_BYTES];
-  if (!number || !*path_of(db, suffix, path)) return false;
+  if (!files->of[i].number || !*path_of(db, kinds[i].suffix, path)) return false;
   if (stat(path, &now)) return errno == ENOENT;
-  return now.st_dev != device || now.st_ino != number;
+  return now.st_dev != files->of[i].device || now.st_ino != files->of[i].number;
 }
 
 static bool map(sqlite3 *db, const _Atomic(uint32_t) **ret_index) {
@@ -138,10 +140,8 @@ const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *
                                         vsi_sqlite_wal *ret_wal) {
   *ret_wal = (vsi_sqlite_wal){.bytes = 0};
   if (checks_names && has_lost_name(db)) return "the file";
-  if (files->wal.number && is_cut(db, ret_wal)) return "the file's WAL (-wal)";
-  if (!checks_names) return NULL;
-  if (has_moved(db, "-wal", files->wal.device, files->wal.number)) return "the file's WAL (-wal)";
-  if (has_moved(db, "-shm", files->wal_index.device, files->wal_index.number))
-    return "the index of the file's WAL (-shm)";
+  if (files->of[0].number && is_cut(db, ret_wal)) return kinds[0].name;
+  for (size_t i = 0; i < 2 && checks_names; i++)
+    if (has_moved(files, db, i)) return kinds[i].name;
   return NULL;
 }

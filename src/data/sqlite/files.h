@@ -15,12 +15,12 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* Initialized with 0: the files of the WAL are not known. */
+/* The WAL, and its index. Initialized with 0: they are not known. */
 typedef struct vsi_sqlite_files {
   struct {
     dev_t device;
     ino_t number; /* 0: not known */
-  } wal, wal_index;
+  } of[2];
 } vsi_sqlite_files;
 
 /* The size of a connection's WAL (0: unknown), and its mapped index. The index is valid while the connection cannot

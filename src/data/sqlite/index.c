@@ -525,7 +525,7 @@ void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *c
 void vsi_sqlite_index_follow(vsi_sqlite_index *index, uint64_t *ret_seq) {
   vsi_reads_lock(&index->reads);
   follow_queue(index, index->queued);
-  if (index->seq > *ret_seq) *ret_seq = index->seq;
+  if (ret_seq && index->seq > *ret_seq) *ret_seq = index->seq;
   vsi_reads_unlock(&index->reads);
 }
 
@@ -649,10 +649,40 @@ static vsi_read_entry enter_plan(vsi_sqlite_index *index, plan *p, uint64_t begu
   return entry;
 }
 
-/* Count a render that exceeds a bound. Returns whether it is the first one, which is logged. */
-static bool count_over(uint64_t *counter, bool is_over) {
-  *counter += is_over;
-  return is_over && *counter == 1;
+/* Count a render that exceeds bounds, and log the first one of each.
+ * is_bounded  its set is less precise because of a bound */
+static void note_bounds(vsi_sqlite_index *index, const vsi_sqlite_recording *recording, const plan *p,
+                        bool is_bounded) {
+  const vestry_host *host = index->reads.is.host;
+  const vsi_sqlite_promotion *promotion = &recording->uses.promotion;
+  if (is_bounded && p->was_refused && !index->stats->over_bytes_count++)
+    vsi_log(
+        host, VESTRY_LOG_WARN,
+        "vestry_sqlite_create, %s: the recorded reads have reached options.max_bytes, %zu, so commits render further "
+        "pages also for other rows of their tables; set a larger max_bytes. Later ones are only counted "
+        "(over_bytes_count)",
+        index->names->path, index->reads.is.max_bytes);
+  if (is_bounded && recording->is_over && !index->stats->over_pages_count++)
+    vsi_log(host, VESTRY_LOG_WARN,
+            "SQLite, %s: a render has read more than options.max_file_pages, %u, so commits render it also for other "
+            "rows of its tables; add an index, or set a larger max_file_pages. Later ones are only counted "
+            "(over_pages_count)",
+            index->names->path, (unsigned)recording->max_file_pages);
+  if (promotion->is && !index->stats->promoted_count++)
+    vsi_log(
+        host, VESTRY_LOG_WARN,
+        "SQLite, %s: a render has looked up rows of the table %s by more than %d keys or parameters, by a statement "
+        "whose program (EXPLAIN) has more than %d operations, or by a column behind its first %d, so each change of "
+        "a row of this table renders it; show fewer rows, or in parts. Later ones are only counted "
+        "(promoted_count)",
+        index->names->path, vsi_sqlite_tables_name(index->names, promotion->table), VSI_SQLITE_KEYS_MAX,
+        VSI_SQLITE_OPERATIONS_MAX, VSI_SQLITE_KEYED_COLUMNS);
+  if (recording->ticket.at <= index->reads.forgotten && !index->stats->over_recent_count++)
+    vsi_log(
+        host, VESTRY_LOG_WARN,
+        "SQLite, %s: more than %d commits, or %d bytes of their changes, came while a render ran, so it runs again; "
+        "make its reads faster, or show fewer rows. Later ones are only counted (over_recent_count)",
+        index->names->path, (int)RECENT_MAX, (int)RECENT_BYTES);
 }
 
 /* Enter a render whose reads are known, and end its ticket unless the result is WHOLE. ret_hit: receives the commit
@@ -662,47 +692,14 @@ static vsi_read_entry enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   const bool was_exact = p.is_exact || recording->max_file_pages;
   vsi_reads_lock(&index->reads);
   note_read(index, &p);
-  const uint64_t begun = recording->ticket.at;
-  const vsi_read_entry entry = enter_plan(index, &p, begun, ret_hit);
+  const vsi_read_entry entry = enter_plan(index, &p, recording->ticket.at, ret_hit);
   const bool is_bounded = entry != VSI_READS_WHOLE && (p.is_wide || (was_exact && !p.is_exact && !p.was_invalidated));
   index->stats->recorded_count++;
   index->stats->everything_count += entry == VSI_READS_WHOLE;
   index->stats->table_level_count += is_bounded;
-  const vsi_sqlite_promotion *promotion = &recording->uses.promotion;
-  const bool is_full = count_over(&index->stats->over_bytes_count, is_bounded && p.was_refused),
-             is_promoted = count_over(&index->stats->promoted_count, promotion->is),
-             is_over = count_over(&index->stats->over_pages_count, recording->is_over && is_bounded),
-             is_overtaken = count_over(&index->stats->over_recent_count, begun <= index->reads.forgotten);
+  note_bounds(index, recording, &p, is_bounded);
   if (entry != VSI_READS_WHOLE) vsi_reads_end(&index->reads, &recording->ticket);
   vsi_reads_unlock(&index->reads);
-  if (is_full)
-    vsi_log(
-        index->reads.is.host, VESTRY_LOG_WARN,
-        "vestry_sqlite_create, %s: the recorded reads have reached options.max_bytes, %zu, so commits render further "
-        "pages also for other rows of their tables; set a larger max_bytes. Later ones are only counted "
-        "(over_bytes_count)",
-        index->names->path, index->reads.is.max_bytes);
-  if (is_over)
-    vsi_log(index->reads.is.host, VESTRY_LOG_WARN,
-            "SQLite, %s: a render has read more than options.max_file_pages, %u, so commits render it also for other "
-            "rows of its tables; add an index, or set a larger max_file_pages. Later ones are only counted "
-            "(over_pages_count)",
-            index->names->path, (unsigned)recording->max_file_pages);
-  if (is_promoted)
-    vsi_log(
-        index->reads.is.host, VESTRY_LOG_WARN,
-        "SQLite, %s: a render has looked up rows of the table %s by more than %d keys or parameters, by a statement "
-        "whose program (EXPLAIN) has more than %d operations, or by a column behind its first %d, so each change of "
-        "a row of this table renders it; show fewer rows, or in parts. Later ones are only counted "
-        "(promoted_count)",
-        index->names->path, vsi_sqlite_tables_name(index->names, promotion->table), VSI_SQLITE_KEYS_MAX,
-        VSI_SQLITE_OPERATIONS_MAX, VSI_SQLITE_KEYED_COLUMNS);
-  if (is_overtaken)
-    vsi_log(
-        index->reads.is.host, VESTRY_LOG_WARN,
-        "SQLite, %s: more than %d commits, or %d bytes of their changes, came while a render ran, so it runs again; "
-        "make its reads faster, or show fewer rows. Later ones are only counted (over_recent_count)",
-        index->names->path, (int)RECENT_MAX, (int)RECENT_BYTES);
   return entry;
 }
 

@@ -30,7 +30,7 @@ void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render);
  * without memory for the copy, it is followed at once. */
 void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit);
 /* Follow all queued commits: refresh the renders that they concern. Waits while another thread follows them.
- *  ret_seq  becomes that of the last refresh, if it is later */
+ *  ret_seq  becomes that of the last refresh, if it is later. May be NULL */
 void vsi_sqlite_index_follow(vsi_sqlite_index *index, uint64_t *ret_seq);
 
 #endif

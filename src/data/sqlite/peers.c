@@ -45,8 +45,7 @@ enum {
   SLOTS = 1024,
   SLOT_BYTES = 16384, /* without room, keys are left out */
   DOOR = 1 << 30,     /* the byte that a process locks while it joins; those of the processes follow */
-  PROCESSES = 64,
-  NAMES_MOST = 4096 /* tables that peers may name and this process does not know */
+  PROCESSES = 64
 };
 static const vsi_siphash_key key_of_checks = {1, 1}; /* against accidents */
 
@@ -68,8 +67,7 @@ struct vsi_sqlite_peers {
   vestry_sqlite_stats *stats; /* peers_count: other processes */
   int fd;                     /* of the side file; -1: not open */
   uint32_t schema;            /* version of the schema; 0: unknown */
-  uint32_t names_count;
-  bool is_logged; /* that the file cannot be used */
+  bool is_logged;             /* that the file cannot be used */
   union {
     slot is;
     char bytes[SLOT_BYTES];
@@ -229,7 +227,7 @@ void vsi_sqlite_peers_share(vsi_sqlite_peers *peers, const vsi_sqlite_commit *co
 /* -------------------------------------------------------------------------------------------- others' commits ----- */
 
 /* Read the rows of a slot. A render may just be reading a table for the first time, so a name that is not known yet is
- * added, if there is room for it. */
+ * added. */
 static bool decode(vsi_sqlite_peers *peers, vsi_sqlite_commit *ret_commit) {
   const slot *is = &peers->other.is;
   const size_t count = is->uses_count, room = is->bytes - sizeof *is;
@@ -239,11 +237,7 @@ static bool decode(vsi_sqlite_peers *peers, vsi_sqlite_commit *ret_commit) {
   const char *name = (const char *)(keys + is->keys_count), *end = peers->other.bytes + is->bytes;
   if (name >= end || end[-1]) return false;
   for (size_t i = 0; i < count; i++, name += strlen(name) + 1) {
-    bool is_added;
-    if (name >= end ||
-        vsi_sqlite_tables_find_or_add(peers->tables, name, peers->names_count < NAMES_MOST, &uses[i].table, &is_added))
-      return false;
-    peers->names_count += is_added;
+    if (name >= end || vsi_sqlite_tables_find(peers->tables, name, &uses[i].table)) return false;
     uses[i].column = VSI_SQLITE_ANY_ROW;
   }
   for (uint32_t i = 0; i < is->keys_count; i++) {

@@ -306,18 +306,15 @@ uint64_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint3
   uint64_t known = 0;
   uint32_t last = 0;
   while (at && *text) {
-    const char *end = vsi_sql_skip(VSI_SQL_SQLITE, text);
-    if (!end && vsi_sql_is_word(*text))
-      for (end = text; vsi_sql_is_word(*end) || *end == '$';) end++;
-    if (!end && !strchr("?:@$#", *text)) end = text + 1;
-    if (end) {
+    const char *end, *shown;
+    vsi_sql_next(VSI_SQL_SQLITE, text, &end, &shown);
+    if (!strchr("?:@$#", *text)) {
       if (strncmp(text, at, (size_t)(end - text)) != 0) break;
       at += end - text;
       text = end;
       continue;
     }
-    size_t len = 1;
-    while (vsi_sql_is_word(text[len])) len++;
+    const size_t len = (size_t)(end - text);
     const bool goes_on = *text == '$' && (text[len] == ':' || text[len] == '('); /* $a::b(c), as in Tcl */
     if (goes_on || *text == '#' || (len == 1 && *text != '?')) break;
     const uint32_t number = len == 1       ? last + 1

@@ -29,6 +29,7 @@
 #include "data/sqlite/reader.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/array.h"
 #include "base/hash.h"
@@ -346,13 +347,6 @@ static vestry_err take_root(vsi_sqlite_reader *reader, uint32_t root, uint32_t g
   return vsi_sqlite_uses_add(reader->host, uses, &use);
 }
 
-static bool has_word(const char *text, const char *word) {
-  size_t len = strlen(word);
-  for (; *text; text++)
-    if (sqlite3_strnicmp(text, word, (int)len) == 0) return true;
-  return false;
-}
-
 /* Return whether it reads views. */
 static bool has_view(vsi_sqlite_reader *reader, const analysis *a) {
   static const char sql[] = "SELECT count(*) FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type = 'view'";
@@ -365,7 +359,7 @@ static bool has_view(vsi_sqlite_reader *reader, const analysis *a) {
 /* Determine the reads of a statement. a: initialized; the caller frees its members, also after an error */
 static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t generation, vsi_sqlite_uses *uses,
                           analysis *a) {
-  a->is_rough = reader->is_odd || has_word(text, "using") || has_word(text, "natural");
+  a->is_rough = reader->is_odd || strcasestr(text, "using") || strcasestr(text, "natural");
   /* A read first, so that the connection notices a change of the schema. */
   if (vsi_sqlite_exec(reader->db, "SELECT 1 FROM main.sqlite_schema LIMIT 1")) return VESTRY_IO;
   vestry_err error = explain(reader, text, a);

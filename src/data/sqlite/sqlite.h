@@ -95,8 +95,6 @@ struct vestry_sqlite_connection {
 
 /* ---------------------------------------------------------------------------- connections (connection.c) ---------- */
 
-/* Same as vestry_sqlite_attach without its checks. NO_MEMORY | BUSY | EXISTS | IO */
-vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection);
 /* Outside of a transaction: decide about a commit that was announced and not published, because it has written nothing,
  * or because its statement was reset before its end. The connection belongs to this thread. Runs SQL. */
 void vsi_sqlite_settle(vestry_sqlite_connection *connection);

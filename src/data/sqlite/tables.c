@@ -160,7 +160,7 @@ static uint64_t hash_of(const char *name) {
   return hash;
 }
 
-static vestry_err find_locked(vsi_sqlite_tables *tables, const char *name, bool adds, uint32_t *ret_table) {
+static vestry_err find_locked(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table) {
   uint64_t hash = hash_of(name);
   vsi_map_link *at = vsi_map_first(&tables->by_name, hash);
   while (at && sqlite3_stricmp(((vsi_sqlite_table *)at)->name, name) != 0) at = vsi_map_further(at);
@@ -168,7 +168,6 @@ static vestry_err find_locked(vsi_sqlite_tables *tables, const char *name, bool 
     *ret_table = ((vsi_sqlite_table *)at)->number;
     return VESTRY_OK;
   }
-  if (!adds) return VESTRY_NOT_FOUND;
   if (tables->count == VSI_SQLITE_TABLES_MAX) return VESTRY_LIMIT;
   if (VSI_ARRAY_RESERVE(tables->host, tables->tables, tables->count, tables->room, 1) ||
       vsi_map_reserve(&tables->by_name, tables->host, tables->count + 1))
@@ -183,12 +182,9 @@ static vestry_err find_locked(vsi_sqlite_tables *tables, const char *name, bool 
   return VESTRY_OK;
 }
 
-vestry_err vsi_sqlite_tables_find_or_add(vsi_sqlite_tables *tables, const char *name, bool adds, uint32_t *ret_table,
-                                         bool *ret_is_added) {
+vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table) {
   vsi_mutex_lock(&tables->lock);
-  const size_t count = tables->count;
-  const vestry_err error = find_locked(tables, name, adds, ret_table);
-  *ret_is_added = tables->count > count;
+  const vestry_err error = find_locked(tables, name, ret_table);
   const bool becomes_full = error == VESTRY_LIMIT && !tables->is_full;
   tables->is_full |= becomes_full;
   vsi_mutex_unlock(&tables->lock);
@@ -199,11 +195,6 @@ vestry_err vsi_sqlite_tables_find_or_add(vsi_sqlite_tables *tables, const char *
             "tables under names that were used before",
             tables->path, (int)VSI_SQLITE_TABLES_MAX);
   return error;
-}
-
-vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table) {
-  bool is_added;
-  return vsi_sqlite_tables_find_or_add(tables, name, true, ret_table, &is_added);
 }
 
 static bool is_known(const vsi_sqlite_table *table, uint32_t generation) {

@@ -118,9 +118,6 @@ void vsi_sqlite_tables_init(vsi_sqlite_tables *tables, const vestry_host *host);
 void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables);
 /* Find or add a table by name, in any letter case. OK | NO_MEMORY | LIMIT */
 vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table);
-/* The same, or only find it. NOT_FOUND: it was not to be added */
-vestry_err vsi_sqlite_tables_find_or_add(vsi_sqlite_tables *tables, const char *name, bool adds, uint32_t *ret_table,
-                                         bool *ret_is_added);
 /* Return a table's name; valid as long as the tables exist. */
 const char *vsi_sqlite_tables_name(vsi_sqlite_tables *tables, uint32_t table);
 /* Set the columns of a table. Their names are taken over. */
