@@ -87,7 +87,8 @@ VESTRY_API vestry_err vestry_presence_create(struct vestry *v, const vestry_pres
 VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
 
 /** Make a user a member of a place while the stream that this reply opens is open. No effect if the reply opens
- *  none, or vestry_reply_keep reuses a stored stream instead. Call it once for each place.
+ *  none, or vestry_reply_keep reuses a stored stream instead. If other streams take the last places before this one
+ *  begins, the request is answered with 503. Call it once for each place.
  *  place  copied; NULL: one place for all
  *  user   UTF-8, 1 to 255 bytes; copied
  *  Returns  OK | INVALID (place, user) | TOO_LARGE (place; the member's announcement) | LIMIT

@@ -32,12 +32,6 @@ void vsi_presence_unref(vestry_presence *presence) {
   if (is_last) free_presence(presence);
 }
 
-void vsi_presence_grow_locked(vestry_presence *presence) {
-  size_t count = presence->members.count + presence->reserved_count + 1;
-  (void)vsi_map_reserve(&presence->places, presence->host, count);
-  (void)vsi_map_reserve(&presence->members, presence->host, count);
-}
-
 static const vestry_key nowhere = {VESTRY_KEY_TUPLE, 0, NULL, 0, NULL};
 static const vestry_scope no_scope = {NULL, 0};
 
@@ -49,8 +43,9 @@ vestry_err vsi_place_pack_encoded(const vestry_presence *presence, vestry_slice 
   return vsi_scoped_key_init_encoded(packed, &presence->hash, presence->host, no_scope, encoded);
 }
 
-vestry_err vsi_place_create(const vestry_host *host, const vestry_scoped_key *packed, vsi_place **ret_place) {
-  const vestry_slice encoded = {packed->data + packed->key_offset, packed->len - packed->key_offset};
+/* Create a place outside of the table. packed: copied. OK | MALFORMED | NO_MEMORY */
+static vestry_err create_place(const vestry_host *host, const vestry_scoped_key *packed, vsi_place **ret_place) {
+  const vestry_slice encoded = vsi_place_encoded(packed);
   size_t count;
   vestry_err error = vestry_key_decode(encoded.data, encoded.len, NULL, 0, &count);
   if (error != VESTRY_TOO_LARGE) return error;
@@ -80,10 +75,6 @@ vsi_place *vsi_place_find_locked(const vestry_presence *presence, const vestry_s
     if (at->packed.len == packed->len && memcmp(at->packed.data, packed->data, packed->len) == 0) return at;
   }
   return NULL;
-}
-
-void vsi_place_enter_locked(vestry_presence *presence, vsi_place *at) {
-  vsi_map_add(&presence->places, &at->in, at->packed.hash);
 }
 
 /* Drop a member's reference to its place. The last one frees the place. */
@@ -157,8 +148,9 @@ static uint64_t hash_member(const vestry_presence *presence, uint64_t place_hash
   return place_hash ^ vsi_siphash_1_3(presence->hash.siphash, user, strlen(user)) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-vsi_presence_member *vsi_presence_member_create(const vestry_presence *presence, const vestry_scoped_key *place,
-                                                const char *user) {
+/* Create a member outside of the table. NULL: out of memory. */
+static vsi_presence_member *create_member(const vestry_presence *presence, const vestry_scoped_key *place,
+                                          const char *user) {
   size_t len = strlen(user) + 1;
   vsi_presence_member *made = vsi_calloc(presence->host, 1, sizeof *made + len);
   if (!made) return NULL;
@@ -199,10 +191,24 @@ void vsi_presence_member_let_go_locked(vestry_presence *presence, vsi_presence_m
   vsi_free(presence->host, one);
 }
 
-void vsi_presence_member_enter_locked(vestry_presence *presence, vsi_place *at, vsi_presence_member *one) {
-  one->at = at;
-  at->refs++;
+vestry_err vsi_presence_member_add_locked(vestry_presence *presence, const vestry_scoped_key *place, const char *user,
+                                          vsi_presence_member **ret_member) {
+  vsi_place *at = vsi_place_find_locked(presence, place), *made = NULL;
+  vestry_err error = at ? VESTRY_OK : create_place(presence->host, place, &made);
+  vsi_presence_member *one = error ? NULL : create_member(presence, place, user);
+  if (!one) {
+    vsi_free(presence->host, made);
+    return error ? error : VESTRY_NO_MEMORY;
+  }
+  /* Without memory for larger tables, these are slower. */
+  (void)vsi_map_reserve(&presence->places, presence->host, presence->places.count + 1);
+  (void)vsi_map_reserve(&presence->members, presence->host, presence->members.count + 1);
+  if (made) vsi_map_add(&presence->places, &made->in, place->hash);
+  one->at = at ? at : made;
+  one->at->refs++;
   vsi_map_add(&presence->members, &one->in, one->in.hash);
+  *ret_member = one;
+  return VESTRY_OK;
 }
 
 void vsi_presence_member_come_locked(vestry_presence *presence, vsi_presence_member *one) {

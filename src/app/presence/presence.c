@@ -12,42 +12,24 @@
 #include "http/reply.h"
 #include "store/store.h"
 
-/* essay: memory for a member, allocated before its stream opens */
 /* A reply names a user and a place. The user is present while the reply's stream is open, and for a grace time after
- * its end.
- *
- * The memory that the stream may need is allocated when the reply names the user, before there is a stream: a member, a
- * place, and room within max_count. Therefore nothing can fail when the stream begins; unused memory is freed then. */
+ * its end. */
 
-/* The state of one reply, and then of its stream from beginning to end. */
+/* Copies of the arguments of one reply; then the state of its stream from beginning to end. */
 typedef struct arrival {
-  vsi_attachment attachment;  /* first */
-  vestry_presence *presence;  /* a reference */
-  vsi_presence_member *spare; /* NULL: used */
-  vsi_place *spare_place;     /* NULL: used */
-  vsi_presence_member *here;  /* the member, while the stream is open */
+  vsi_attachment attachment; /* first */
+  vestry_presence *presence; /* a reference */
+  vsi_presence_member *here; /* the member, while the stream is open */
+  const char *user;          /* in `bytes`, as is the place */
+  size_t place_len;
+  char bytes[];
 } arrival;
-
-static void free_spares(const vestry_host *host, arrival *one) {
-  vsi_free(host, one->spare);
-  vsi_free(host, one->spare_place);
-  one->spare = NULL;
-  one->spare_place = NULL;
-}
-
-static void free_arrival(arrival *one) {
-  vestry_presence *presence = one->presence;
-  free_spares(presence->host, one);
-  vsi_free(presence->host, one);
-  vsi_presence_unref(presence);
-}
 
 static void drop_arrival(vsi_attachment *attachment) {
   arrival *one = (arrival *)attachment;
-  vsi_mutex_lock(&one->presence->lock);
-  one->presence->reserved_count--;
-  vsi_mutex_unlock(&one->presence->lock);
-  free_arrival(one);
+  vestry_presence *presence = one->presence;
+  vsi_free(presence->host, one);
+  vsi_presence_unref(presence);
 }
 
 static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
@@ -57,81 +39,81 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
   vsi_mutex_lock(&presence->lock);
   if (!--one->here->streams_count) vsi_grace_begin_locked(presence, one->here);
   vsi_mutex_unlock(&presence->lock);
-  free_arrival(one);
+  drop_arrival(&one->attachment);
 }
 
-/* Let the user join when the stream begins, with the memory that was reserved. Reserved memory that is not needed is
- * freed. */
-static vestry_err arrive(vsi_attachment *attachment, vestry_connection *connection) {
-  arrival *one = (arrival *)attachment;
-  vestry_presence *presence = one->presence;
-  vsi_mutex_lock(&presence->lock);
-  presence->reserved_count--;
-  vsi_place *at = vsi_place_find_locked(presence, &one->spare_place->packed);
-  if (!at) {
-    at = one->spare_place;
-    one->spare_place = NULL;
-    vsi_place_enter_locked(presence, at);
-  }
-  vsi_presence_member *here = vsi_presence_member_find_locked(presence, at, one->spare->user);
-  if (!here) {
-    here = one->spare;
-    one->spare = NULL;
-    vsi_presence_member_enter_locked(presence, at, here);
-  }
-  if (here->is_gone) vsi_grace_end_locked(here);
-  if (!here->is_own) vsi_presence_member_own_locked(presence, here, true);
-  if (!here->is_here) vsi_presence_member_come_locked(presence, here);
-  here->streams_count++;
-  one->here = here;
-  vsi_mutex_unlock(&presence->lock);
-  free_spares(presence->host, one);
-  vsi_connection_call_at_close(connection, &one->attachment.node, stream_ended);
-  return VESTRY_OK;
-}
-
-/* Reserve room for a member. A new member is refused when members and reservations have reached max_count. A member
- * that is in the tables is accepted even then, also if it has left and its leaving has not been reported. This does not
- * exceed the bound: when the stream begins, either the member is still in the tables, and none is added, or it was
- * removed, and the reservation takes the room that it left. TOO_LARGE: the member cannot be announced to other
- * nodes.
+/* Return whether there is room for a new member. A member that is in the tables needs none, also if it has left and its
+ * leaving has not been reported.
  *
  * While the last sixteenth of max_count is in use, each new member ends the oldest grace time. So a client that opens
  * and ends streams under many names cannot fill the bound with members that have no stream. */
-static bool has_room_locked(vestry_presence *presence, const arrival *one) {
+static bool has_room_locked(vestry_presence *presence) {
   const size_t most = presence->max_count;
-  if (presence->members.count + presence->reserved_count < most - most / 16) return true;
-  const vsi_place *at = vsi_place_find_locked(presence, &one->spare_place->packed);
-  if (vsi_presence_member_find_locked(presence, at, one->spare->user)) return true;
+  if (presence->members.count < most - most / 16) return true;
   /* If the table is full of members whose leaving is to be reported, one more makes no room. */
-  if (presence->members.count + presence->reserved_count < most || vsi_ring_is_empty(&presence->unreported))
-    vsi_grace_shorten_locked(presence);
-  return presence->members.count + presence->reserved_count < most;
+  if (presence->members.count < most || vsi_ring_is_empty(&presence->unreported)) vsi_grace_shorten_locked(presence);
+  return presence->members.count < most;
 }
 
-static vestry_err reserve(vestry_presence *presence, arrival *one) {
+/* Find the member, or create it. The bound is checked in the same section that adds the member, so it is exact. */
+static vestry_err need_locked(vestry_presence *presence, const vestry_scoped_key *place, const char *user,
+                              vsi_presence_member **ret_member) {
+  *ret_member = vsi_presence_member_find_locked(presence, vsi_place_find_locked(presence, place), user);
+  if (*ret_member) return VESTRY_OK;
+  return has_room_locked(presence) ? vsi_presence_member_add_locked(presence, place, user, ret_member) : VESTRY_LIMIT;
+}
+
+/* Let the user join when the stream begins. */
+static vestry_err arrive(vsi_attachment *attachment, vestry_connection *connection) {
+  arrival *one = (arrival *)attachment;
+  vestry_presence *presence = one->presence;
+  vsi_scoped_key place;
+  vsi_presence_member *here;
+  vestry_err error = vsi_place_pack_encoded(presence, (vestry_slice){one->bytes, one->place_len}, &place);
+  if (error) return error;
   vsi_mutex_lock(&presence->lock);
-  vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
-  if (!error && !vsi_presence_fits_locked(presence, one->spare_place, one->spare->user)) error = VESTRY_TOO_LARGE;
-  if (!error && !has_room_locked(presence, one)) error = VESTRY_LIMIT;
+  error = need_locked(presence, place.key, one->user, &here);
   if (!error) {
-    vsi_presence_grow_locked(presence);
-    presence->reserved_count++;
-    presence->refs++;
-    one->presence = presence;
+    if (here->is_gone) vsi_grace_end_locked(here);
+    if (!here->is_own) vsi_presence_member_own_locked(presence, here, true);
+    if (!here->is_here) vsi_presence_member_come_locked(presence, here);
+    here->streams_count++;
+    one->here = here;
   }
   vsi_mutex_unlock(&presence->lock);
+  vsi_scoped_key_finish(&place);
+  if (!error) vsi_connection_call_at_close(connection, &one->attachment.node, stream_ended);
   return error;
 }
 
-static vestry_err prepare(vestry_presence *presence, const vestry_key *place, const char *user, arrival *one) {
-  vsi_scoped_key packed;
-  vestry_err error = vsi_place_pack(presence, place, &packed);
-  if (error) return error;
-  error = vsi_place_create(presence->host, packed.key, &one->spare_place);
-  if (!error) one->spare = vsi_presence_member_create(presence, packed.key, user);
-  vsi_scoped_key_finish(&packed);
-  return !error && !one->spare ? VESTRY_NO_MEMORY : error;
+/* Return whether the user may join now. TOO_LARGE: the member cannot be announced to other nodes. If the table is full,
+ * the oldest grace time ends here, so that there is room when the tab tries again. */
+static vestry_err may_arrive_locked(vestry_presence *presence, const vestry_scoped_key *place, const char *user) {
+  if (presence->is_closed) return VESTRY_CLOSED;
+  if (!vsi_presence_fits_locked(presence, vsi_place_encoded(place), user)) return VESTRY_TOO_LARGE;
+  if (presence->members.count < presence->max_count) return VESTRY_OK;
+  if (vsi_presence_member_find_locked(presence, vsi_place_find_locked(presence, place), user)) return VESTRY_OK;
+  return has_room_locked(presence) ? VESTRY_OK : VESTRY_LIMIT;
+}
+
+static vestry_err create_arrival(vestry_presence *presence, const vestry_scoped_key *key, const char *user,
+                                 arrival **ret_arrival) {
+  const vestry_slice place = vsi_place_encoded(key);
+  const size_t user_bytes = strlen(user) + 1;
+  arrival *one = vsi_alloc(presence->host, sizeof *one + place.len + user_bytes);
+  if (!one) return VESTRY_NO_MEMORY;
+  *one = (arrival){{.begin = arrive, .drop = drop_arrival}, presence, .place_len = place.len};
+  memcpy(one->bytes, place.data, place.len);
+  one->user = memcpy(one->bytes + place.len, user, user_bytes);
+  vsi_mutex_lock(&presence->lock);
+  vestry_err error = may_arrive_locked(presence, key, user);
+  presence->refs += !error;
+  vsi_mutex_unlock(&presence->lock);
+  if (error)
+    vsi_free(presence->host, one);
+  else
+    *ret_arrival = one;
+  return error;
 }
 
 vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *key,
@@ -145,26 +127,19 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
     return vsi_reply_refuse(reply, VESTRY_INVALID, "presence: it belongs to another instance than the request");
   vestry_err error = vsi_reply_may_join(reply);
   if (error) return error;
-  arrival *one = vsi_calloc(presence->host, 1, sizeof *one);
-  error = one ? prepare(presence, key, user, one) : VESTRY_NO_MEMORY;
+  vsi_scoped_key place;
+  arrival *one;
+  error = vsi_place_pack(presence, key, &place);
   if (error && error != VESTRY_NO_MEMORY)
-    (void)vsi_reply_refuse(reply, error, "the place is not well formed or too large");
-  if (!error) {
-    error = reserve(presence, one);
-    if (error == VESTRY_TOO_LARGE)
-      (void)vsi_reply_refuse(reply, error,
-                             "presence: place and user exceed the maximum size of a message to the other nodes; use "
-                             "shorter ones, or raise max_payload of the broker");
-  }
-  if (!error) {
-    one->attachment.begin = arrive;
-    one->attachment.drop = drop_arrival;
-    vsi_attachments_add_counted(&reply->attachments, &one->attachment);
-    return VESTRY_OK;
-  }
-  if (one) free_spares(presence->host, one);
-  vsi_free(presence->host, one);
-  return vsi_reply_remember(reply, error);
+    return vsi_reply_refuse(reply, error, "the place is not well formed or too large");
+  if (error) return vsi_reply_remember(reply, error);
+  error = create_arrival(presence, place.key, user, &one);
+  vsi_scoped_key_finish(&place);
+  if (error == VESTRY_TOO_LARGE)
+    (void)vsi_reply_refuse(reply, error,
+                           "presence: place and user exceed the maximum size of a message to the other nodes; use "
+                           "shorter ones, or raise max_payload of the broker");
+  return vsi_reply_attach(reply, error, error ? NULL : &one->attachment);
 }
 
 enum { GRACE_MS = 2000, GRACE_MAX_MS = 86400000, MAX_COUNT = 100000 };

@@ -91,7 +91,6 @@ struct vestry_presence {
   /* guarded by lock */
   size_t refs; /* held by the owner, the actor, and attachments */
   bool is_closed;
-  size_t reserved_count;        /* members for which a reply has reserved room, and whose stream has not begun */
   size_t here_count, own_count; /* members that are here; members of this node */
   vsi_map places, members;
   vsi_ring gone, unreported;       /* lists of members: by leaves_ns; by the order of their unreported changes */
@@ -107,8 +106,6 @@ struct vestry_presence {
 vestry_err vsi_presence_init(vestry_presence *presence);
 /* Drop a reference. The last one frees the presence with all places and members. No lock held. */
 void vsi_presence_unref(vestry_presence *presence);
-/* Enlarge the tables for one more member, if there is memory. Without memory the tables work, but are slower. */
-void vsi_presence_grow_locked(vestry_presence *presence);
 
 /* ---- places: keys, with the members that are there */
 
@@ -118,26 +115,22 @@ vestry_err vsi_place_pack(const vestry_presence *presence, const vestry_key *pla
 /* Pack a key that another node has encoded; otherwise the same. */
 vestry_err vsi_place_pack_encoded(const vestry_presence *presence, vestry_slice encoded, vsi_scoped_key *packed);
 
-/* Create a place outside of the table; free it with vsi_free. packed: copied. OK | MALFORMED | NO_MEMORY */
-vestry_err vsi_place_create(const vestry_host *host, const vestry_scoped_key *packed, vsi_place **ret_place);
 /* Return a place, or NULL if it has no member. */
 vsi_place *vsi_place_find_locked(const vestry_presence *presence, const vestry_scoped_key *packed);
-void vsi_place_enter_locked(vestry_presence *presence, vsi_place *at);
 
 /* Return the encoded key, by which other nodes know the place. */
-static inline vestry_slice vsi_place_encoded(const vsi_place *at) {
-  return (vestry_slice){at->packed.data + at->packed.key_offset, at->packed.len - at->packed.key_offset};
+static inline vestry_slice vsi_place_encoded(const vestry_scoped_key *packed) {
+  return (vestry_slice){packed->data + packed->key_offset, packed->len - packed->key_offset};
 }
 
 /* ---- members: pairs of a user and a place */
 
-/* Create a member outside of the table; free it with vsi_free. NULL: out of memory. */
-vsi_presence_member *vsi_presence_member_create(const vestry_presence *presence, const vestry_scoped_key *place,
-                                                const char *user);
 /* Return a member. NULL: `at` is NULL, or the user is not known there. */
 vsi_presence_member *vsi_presence_member_find_locked(const vestry_presence *presence, const vsi_place *at,
                                                      const char *user);
-void vsi_presence_member_enter_locked(vestry_presence *presence, vsi_place *at, vsi_presence_member *one);
+/* Add a member that is not in the table, and its place if that is not either. OK | MALFORMED (place) | NO_MEMORY */
+vestry_err vsi_presence_member_add_locked(vestry_presence *presence, const vestry_scoped_key *place, const char *user,
+                                          vsi_presence_member **ret_member);
 /* Let a member join; let it leave, which may free it. */
 void vsi_presence_member_come_locked(vestry_presence *presence, vsi_presence_member *one);
 void vsi_presence_member_leave_locked(vestry_presence *presence, vsi_presence_member *one);

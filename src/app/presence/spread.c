@@ -67,14 +67,14 @@ uint64_t vsi_presence_update_hash(const vsi_presence_update *update) {
 
 /* ------------------------------------------------------------------------------------ members of this node -------- */
 
-bool vsi_presence_fits_locked(const vestry_presence *presence, const vsi_place *at, const char *user) {
-  size_t bytes = strlen(presence->name) + vsi_place_encoded(at).len + strlen(user);
+bool vsi_presence_fits_locked(const vestry_presence *presence, vestry_slice place, const char *user) {
+  size_t bytes = strlen(presence->name) + place.len + strlen(user);
   return !presence->watch || presence->watch->fits(bytes, presence->watch->ctx);
 }
 
 /* Set whether a member counts as announced. Returns the announcement. */
 static vsi_presence_update set_spread_locked(vestry_presence *presence, vsi_presence_member *one, bool is_spread) {
-  const vsi_presence_update update = {presence->name, vsi_place_encoded(one->at), one->user, is_spread};
+  const vsi_presence_update update = {presence->name, vsi_place_encoded(&one->at->packed), one->user, is_spread};
   if (one->is_spread == is_spread) return update;
   uint64_t hash = vsi_presence_update_hash(&update);
   one->is_spread = is_spread;
@@ -103,7 +103,8 @@ static vsi_presence_member *take_locked(vestry_presence *presence) {
 void vsi_presences_take(vsi_presences *all, vsi_presence_update_fn fn, void *ctx) {
   for (vestry_presence *presence = NULL; (presence = next_locked(all, presence));) {
     for (vsi_presence_member *one; (one = take_locked(presence)) != NULL;) {
-      bool fits = vsi_presence_fits_locked(presence, one->at, one->user), is_spread = one->is_own && fits;
+      bool fits = vsi_presence_fits_locked(presence, vsi_place_encoded(&one->at->packed), one->user),
+           is_spread = one->is_own && fits;
       if (one->is_own && !fits) cut_locked(presence);
       if (one->is_spread != is_spread) {
         const vsi_presence_update update = set_spread_locked(presence, one, is_spread);
@@ -136,7 +137,7 @@ typedef struct notifying {
 static void pass_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
   const notifying *t = ctx;
   if (!one->is_own && !one->is_spread) return;
-  bool fits = vsi_presence_fits_locked(presence, one->at, one->user);
+  bool fits = vsi_presence_fits_locked(presence, vsi_place_encoded(&one->at->packed), one->user);
   if (one->is_own && !fits) cut_locked(presence);
   const vsi_presence_update update =
       set_spread_locked(presence, one, fits && (one->is_waiting ? one->is_spread : one->is_own));
@@ -170,33 +171,24 @@ static void hold_locked(vestry_presence *presence, vsi_presence_member *one, uns
 }
 
 /* Add a member that another node has announced and this node does not know. */
-static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const vestry_scoped_key *place,
-                              const char *user, unsigned node) {
-  if (presence->members.count + presence->reserved_count >= presence->max_count) {
+static vestry_err meet_locked(vestry_presence *presence, const vestry_scoped_key *place, const char *user,
+                              unsigned node) {
+  if (presence->members.count >= presence->max_count) {
     vsi_bits_add(&presence->crowded_out, node);
     presence->refused_count++;
     return VESTRY_OK;
   }
-  vsi_place *made = NULL;
-  vestry_err error = at ? VESTRY_OK : vsi_place_create(presence->host, place, &made);
-  if (error) return error;
-  vsi_presence_member *one = vsi_presence_member_create(presence, place, user);
-  if (!one) {
-    vsi_free(presence->host, made);
-    return VESTRY_NO_MEMORY;
-  }
-  vsi_presence_grow_locked(presence);
-  if (made) vsi_place_enter_locked(presence, made);
-  vsi_presence_member_enter_locked(presence, at ? at : made, one);
-  hold_locked(presence, one, node);
-  return VESTRY_OK;
+  vsi_presence_member *one;
+  vestry_err error = vsi_presence_member_add_locked(presence, place, user, &one);
+  if (!error) hold_locked(presence, one, node);
+  return error;
 }
 
 static vestry_err apply_locked(vestry_presence *presence, const vestry_scoped_key *place,
                                const vsi_presence_update *update, unsigned node) {
-  vsi_place *at = vsi_place_find_locked(presence, place);
-  vsi_presence_member *one = vsi_presence_member_find_locked(presence, at, update->user);
-  if (update->is_here && !one) return meet_locked(presence, at, place, update->user, node);
+  vsi_presence_member *one =
+      vsi_presence_member_find_locked(presence, vsi_place_find_locked(presence, place), update->user);
+  if (update->is_here && !one) return meet_locked(presence, place, update->user, node);
   if (update->is_here)
     hold_locked(presence, one, node);
   else if (one)
@@ -257,7 +249,7 @@ bool vsi_presences_have_room_again(vsi_presences *all, unsigned node) {
   for (vestry_presence *presence = NULL; (presence = next_locked(all, presence));) {
     /* Only when an eighth is free. Otherwise the node would list all members again for each one that leaves. */
     size_t limit = presence->max_count - presence->max_count / 8;
-    any |= vsi_bits_has(&presence->crowded_out, node) && presence->members.count + presence->reserved_count < limit;
+    any |= vsi_bits_has(&presence->crowded_out, node) && presence->members.count < limit;
   }
   return any;
 }

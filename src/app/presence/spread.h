@@ -21,7 +21,7 @@ typedef struct vsi_presence_update {
 /* Return a hash of member, place and presence. It is the same on all nodes. */
 VESTRY_API uint64_t vsi_presence_update_hash(const vsi_presence_update *update);
 /* Return whether a member can be announced to the other nodes; true: there are none. The presence's lock is held. */
-bool vsi_presence_fits_locked(const vestry_presence *presence, const vsi_place *at, const char *user);
+bool vsi_presence_fits_locked(const vestry_presence *presence, vestry_slice place, const char *user);
 
 /* Begin and end the announcement of members to other nodes. The end removes no member. */
 VESTRY_API void vsi_presences_begin(vsi_presences *all, const vsi_presence_watch *watch);
