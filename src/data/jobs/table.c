@@ -47,7 +47,7 @@
 #include "data/sql/pool.h"
 #include "json/write.h"
 
-enum { CLEANED_AT_ONCE = 64, CLOSED_AT_ONCE = 16, FULL_LOOK_MS = 1000, FULL_LOOK_PART = 10 };
+enum { CLOSED_AT_ONCE = 16, FULL_LOOK_MS = 1000, FULL_LOOK_PART = 10 };
 #define PROGRESS_SCALE 1073741824 /* 2^30: read as an integer, because a locale changes the format of fractions */
 
 static const char *const of_sqlite[] = {
@@ -164,12 +164,10 @@ static vsi_sql_texts renew_sql = {"UPDATE vestry_job SET due = " SQLITE("$3") " 
   "UPDATE vestry_job SET state = 'done', due = NULL, ended = " now ", progress = 1" OF_THE_LEASE " RETURNING 1"
 static vsi_sql_texts finish_sql = {FINISH(SQLITE("$3")), FINISH(NOW("$3"))};
 static vsi_sql_texts finished_sql = VSI_SQL_BOTH("SELECT state = 'done' AND fence = $2 FROM vestry_job WHERE id = $1");
-#define OLD(now, ms)      "FROM vestry_job WHERE state = 'done' AND ended <= " now " - $2" ms
-#define FIND_OLD(now, ms) "SELECT 1 " OLD(now, ms) " LIMIT 1"
-#define CLEAN(now, ms, locked)                                                                                         \
-  "DELETE FROM vestry_job WHERE id IN (SELECT id " OLD(now, ms) " ORDER BY ended LIMIT $3" locked ") RETURNING 1"
+#define OLD(now, ms)      "state = 'done' AND ended <= " now " - $2" ms
+#define FIND_OLD(now, ms) "SELECT 1 FROM vestry_job WHERE " OLD(now, ms) " LIMIT 1"
 static vsi_sql_texts old_sql = {FIND_OLD(SQLITE("$1"), ""), FIND_OLD(NOW("$1"), MS)};
-static vsi_sql_texts clean_sql = {CLEAN(SQLITE("$1"), "", ""), CLEAN(NOW("$1"), MS, " FOR UPDATE SKIP LOCKED")};
+static vsi_sql_texts clean_sql = VSI_SQL_EXPIRE("vestry_job", "id", OLD(SQLITE("$1"), ""), OLD(NOW("$1"), MS));
 static vsi_sql_texts remove_sql = VSI_SQL_BOTH("DELETE FROM vestry_job WHERE id = $1 RETURNING 1");
 #define RETRY(now)                                                                                                     \
   "UPDATE vestry_job SET state = 'waiting', due = " now ", attempts = 0, ended = NULL, error = NULL WHERE id = $1"     \
@@ -188,17 +186,14 @@ vestry_err vsi_jobs_table_make(vestry_sql_pool *pool) {
   return error;
 }
 
-static vestry_err later(vestry_err error) {
-  return error == VESTRY_BUSY || error == VESTRY_TIMEOUT ? VESTRY_LIMIT : error;
-}
-
 /* Run a statement in a separate transaction; it must be safe to repeat. If another transaction conflicts with it, the
  * error is LIMIT, so that it is repeated later. */
 static vestry_err run_by(vestry_jobs *jobs, vsi_sql_how how, vsi_sql_texts texts, const vestry_value *values,
                          vestry_sql_row_fn row, void *ctx) {
   const vsi_call call = vsi_sql_call(jobs->pool, "vestry_jobs");
   if (vsi_sql_own(jobs->pool)) return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; end it first");
-  return later(vsi_sql_by(jobs->pool, how, texts, values, row, ctx));
+  const vestry_err error = vsi_sql_by(jobs->pool, how, texts, values, row, ctx);
+  return error == VESTRY_BUSY || error == VESTRY_TIMEOUT ? VESTRY_LIMIT : error;
 }
 
 static vestry_err run_alone(vestry_jobs *jobs, vsi_sql_texts texts, const vestry_value *values, vestry_sql_row_fn row,
@@ -525,10 +520,9 @@ vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, int64_t id, int64_t fence) {
 
 vestry_err vsi_jobs_table_clean(vestry_jobs *jobs) {
   if (jobs->options.keep_ms > INT64_MAX / 4) return VESTRY_OK;
-  const int64_t now_ms = vsi_jobs_table_now_ms(jobs), keep_ms = (int64_t)jobs->options.keep_ms;
-  vestry_err error = run_alone(jobs, old_sql, VESTRY_LIST(now_ms, keep_ms), NULL, NULL);
-  if (!error) error = run_alone(jobs, clean_sql, VESTRY_LIST(now_ms, keep_ms, (int)CLEANED_AT_ONCE), NULL, NULL);
-  return vsi_sql_if_any(error);
+  const vestry_value *values = VESTRY_LIST(vsi_jobs_table_now_ms(jobs), (int64_t)jobs->options.keep_ms);
+  vestry_err error = run_alone(jobs, old_sql, values, NULL, NULL);
+  return error ? vsi_sql_if_any(error) : vsi_sql_remove(jobs->pool, clean_sql, values, NULL);
 }
 
 vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id) {

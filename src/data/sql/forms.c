@@ -129,15 +129,16 @@ static vsi_sql_texts expire_sql =
   "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT scope, tab, name FROM vestry_form WHERE scope = $1"     \
   " AND (tab, name) <> ($2, $3) ORDER BY expires DESC, tab, name " rest ") RETURNING 1"
 static vsi_sql_texts bound_sql = {BOUND("LIMIT -1 OFFSET $4"), BOUND("OFFSET $4" LOCKED)};
-/* The oldest forms, which together have at least this number of bytes, $5. First those of addresses that have more than
- * $6 bytes: all but the youngest forms of such an address, which have no more. */
+/* The oldest forms, which together have at least this number of bytes, $4: first those of anonymous users, and of both
+ * kinds of users first those of addresses that have more than $5 bytes, or half as many if anonymous: all but the
+ * youngest forms of such an address, which have no more. */
 #define EVICT(ms, locked)                                                                                              \
   "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT f.scope, f.tab, f.name FROM vestry_form AS f JOIN"      \
-  " (SELECT scope, tab, name, (sum(room) OVER (ORDER BY is_beyond DESC, expires, tab, name, scope))" ms                \
-  " - room AS earlier FROM (SELECT scope, tab, name, room, expires, person <> 0" ms " AND (sum(room) OVER (PARTITION"  \
-  " BY person ORDER BY expires DESC, tab, name, scope))" ms " > $6" ms " AS is_beyond FROM vestry_form"                \
-  " WHERE is_visitor = $4 AND (scope, tab, name) <> ($1, $2, $3)) AS one) AS o USING (scope, tab, name)"               \
-  " WHERE o.earlier < $5" ms locked ") RETURNING room"
+  " (SELECT scope, tab, name, (sum(room) OVER (ORDER BY is_visitor DESC, is_beyond DESC, expires, tab, name, "         \
+  "scope))" ms " - room AS earlier FROM (SELECT scope, tab, name, room, expires, is_visitor, person <> 0" ms           \
+  " AND (sum(room) OVER (PARTITION BY is_visitor, person ORDER BY expires DESC, tab, name, scope))" ms " > $5" ms      \
+  " / CASE WHEN is_visitor THEN 2 ELSE 1 END AS is_beyond FROM vestry_form WHERE (scope, tab, name) <> ($1, $2, $3))"  \
+  " AS one) AS o USING (scope, tab, name) WHERE o.earlier < $4" ms locked ") RETURNING room, is_visitor"
 static vsi_sql_texts evict_sql = {EVICT("", ""), EVICT(MS, " FOR UPDATE OF f SKIP LOCKED")};
 static vsi_sql_texts total_sql = VSI_SQL_BOTH(
     "SELECT count(*), coalesce(sum(room), 0), coalesce(sum(room) FILTER (WHERE is_visitor), 0) FROM vestry_form");
@@ -284,19 +285,7 @@ static void add_gone(const vestry_sql_row *row, void *ctx) {
   totals *gone = ctx;
   gone->forms++;
   gone->bytes += vestry_sql_integer(row, 0);
-}
-
-/* Remove forms that together have at least this number of bytes: the oldest ones, first those of addresses that have
- * more than a quarter. Adds the size of the removed forms to gone_bytes. */
-static vestry_err evict(changing *of, bool of_anonymous, int64_t bytes, int64_t *gone_bytes) {
-  totals gone = {0, 0, 0};
-  const int64_t most_of_address = (int64_t)of->in->storage.bounds.max_bytes / (of_anonymous ? 2 : 1) / 4;
-  if (bytes <= 0) return VESTRY_OK;
-  vestry_err error = vsi_sql_if_any(change(
-      of->in, evict_sql, VESTRY_LIST(KEY_VALUES(of->key), of_anonymous, bytes, most_of_address), add_gone, &gone));
-  of->evicted += gone.forms;
-  *gone_bytes += gone.bytes;
-  return error;
+  gone->of_anonymous += vestry_sql_integer(row, 1) ? vestry_sql_integer(row, 0) : 0;
 }
 
 /* Return how many bytes must be freed to go below a bound with some reserve; 0: within the bound. */
@@ -304,24 +293,23 @@ static int64_t beyond(int64_t bytes, int64_t most) {
   return bytes > most ? bytes - (most - most / MADE_FREE) : 0;
 }
 
-/* Remove the oldest forms, except this one, until the bound on bytes holds:
- * 1. Remove forms of anonymous users: as many bytes as they have beyond half of the bound, or as all forms together
- *    have beyond the bound, whichever is more.
- * 2. If all forms together are still beyond the bound, remove forms of users. */
+/* Remove the oldest forms, except this one, until the bounds on bytes hold: half for anonymous users, whose
+ * forms are removed first. */
 static vestry_err bound_all(changing *of) {
   stored *in = of->in;
   const int64_t most = (int64_t)in->storage.bounds.max_bytes, half = most / 2;
-  totals all = {0, 0, 0};
-  int64_t gone = 0;
+  totals all = {0, 0, 0}, gone = {0, 0, 0};
   vestry_err error = change(in, total_sql, NULL, read_totals, &all);
   if (error) return error;
-  const int64_t of_anonymous = beyond(all.of_anonymous, half), of_all = beyond(all.bytes, most);
-  error = evict(of, true, of_anonymous > of_all ? of_anonymous : of_all, &gone);
-  all.of_anonymous -= gone;
-  if (!error) error = evict(of, false, beyond(all.bytes - gone, most), &gone);
-  all.bytes -= gone;
-  const int64_t left = most - all.bytes < half - all.of_anonymous ? most - all.bytes : half - all.of_anonymous;
-  atomic_store_explicit(&in->left_bytes, left / NODES, memory_order_relaxed);
+  const int64_t of_anonymous = beyond(all.of_anonymous, half), of_all = beyond(all.bytes, most),
+                bytes = of_anonymous > of_all ? of_anonymous : of_all;
+  if (bytes)
+    error = vsi_sql_if_any(change(in, evict_sql, VESTRY_LIST(KEY_VALUES(of->key), bytes, most / 4), add_gone, &gone));
+  of->evicted += gone.forms;
+  const int64_t left = most - (all.bytes - gone.bytes),
+                left_of_anonymous = half - (all.of_anonymous - gone.of_anonymous);
+  atomic_store_explicit(&in->left_bytes, (left < left_of_anonymous ? left : left_of_anonymous) / NODES,
+                        memory_order_relaxed);
   return error;
 }
 

@@ -105,17 +105,12 @@ static vsi_sql_texts evict_sql = {EVICT("LIMIT -1 OFFSET $3"), EVICT("OFFSET $3"
 static vsi_sql_texts expire_sql =
     VSI_SQL_EXPIRE("vestry_tab", "scope, tab", "expires <= " SQLITE("$1"), "expires <= " POSTGRES("$1"));
 static const char count_sql[] = "SELECT count(*) FROM vestry_tab";
-#define BOUND_VISITORS(bigint, locked)                                                                                 \
+#define BOUND(bigint, locked)                                                                                          \
   "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT t.scope, t.tab FROM vestry_tab AS t JOIN (SELECT scope, tab,"  \
-  " person <> 0" bigint " AND row_number() OVER (PARTITION BY person ORDER BY expires DESC, scope, tab) > $2" bigint   \
-  " AS is_beyond FROM vestry_tab WHERE person IS NOT NULL) AS v ON v.scope = t.scope AND v.tab = t.tab"                \
-  " ORDER BY v.is_beyond DESC, t.expires LIMIT $1" locked ") RETURNING 1"
-static vsi_sql_texts bound_visitors_sql = {BOUND_VISITORS("", ""),
-                                           BOUND_VISITORS("::bigint", " FOR UPDATE OF t SKIP LOCKED")};
-#define BOUND(locked)                                                                                                  \
-  "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab ORDER BY expires LIMIT $1" locked   \
-  ") RETURNING 1"
-static vsi_sql_texts bound_sql = {BOUND(""), BOUND(LOCKED)};
+  " coalesce(person, 0" bigint ") <> 0" bigint " AND row_number() OVER (PARTITION BY person ORDER BY expires DESC,"    \
+  " scope, tab) > $2" bigint " AS is_beyond FROM vestry_tab) AS v ON v.scope = t.scope AND v.tab = t.tab"              \
+  " ORDER BY v.is_beyond DESC, t.person IS NULL, t.expires LIMIT $1" locked ") RETURNING 1"
+static vsi_sql_texts bound_sql = {BOUND("", ""), BOUND("::bigint", " FOR UPDATE OF t SKIP LOCKED")};
 
 /* A state, and the data to write. */
 typedef struct state {
@@ -261,8 +256,7 @@ static vestry_err bound_all(const state *of, vestry_sql_transaction *transaction
   vestry_err error = vestry_sql_run(transaction, count_sql, NULL, vestry_sql_row_integer, &count);
   int64_t surplus = count > most ? count - most + most / 64 : 0;
   if (surplus > EVICTED_AT_ONCE) surplus = EVICTED_AT_ONCE;
-  if (!error && surplus) error = vsi_sql_remove(tabs->pool, bound_visitors_sql, VESTRY_LIST(surplus, most / 4), &gone);
-  if (!error && gone < surplus) error = vsi_sql_remove(tabs->pool, bound_sql, VESTRY_LIST(surplus - gone), &gone);
+  if (!error && surplus) error = vsi_sql_remove(tabs->pool, bound_sql, VESTRY_LIST(surplus, most / 4), &gone);
   const int64_t left = most - (count - gone);
   if (!error) atomic_store_explicit(&tabs->room, left < COUNTED_EACH ? left : COUNTED_EACH, memory_order_relaxed);
   return error;
