@@ -14,7 +14,7 @@ static const vestry_application_form form = {
     .is_kept = true,
     .button = "Log in",
     VESTRY_INPUTS(VESTRY_INPUT(login, name, .label = "Name", .min = 2, .max = 20),
-                  VESTRY_INPUT(login, password, .is_secret = true),
+                  VESTRY_INPUT(login, password, .type = "password"),
                   VESTRY_INPUT(login, code, .allowed = "0-9a-z", .attributes = "autocomplete=\"one-time-code\""))};
 
 static bool is_forbidden;
@@ -184,14 +184,14 @@ TEST_CASE(each_field_has_its_own_message) {
 
 TEST_CASE(secret_that_cannot_be_one_is_refused_by_name) {
   static const vestry_choice choices[] = {{"a", NULL}, {0}};
-  static const vestry_input wrong[] = {VESTRY_INPUT(login, name, .is_secret = true, .is_hidden = true),
-                                       VESTRY_INPUT(login, name, .is_secret = true, .has_lines = true),
-                                       VESTRY_INPUT(login, name, .is_secret = true, .choices = choices)};
+  static const vestry_input wrong[] = {VESTRY_INPUT(login, name, .type = "password", .is_hidden = true),
+                                       VESTRY_INPUT(login, name, .type = "password", .has_lines = true),
+                                       VESTRY_INPUT(login, name, .type = "password", .choices = choices)};
   test_host th;
   test_host_init(&th);
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     assert_int_equal(vsi_inputs_check(&th.host, &wrong[i], 1), VESTRY_INVALID);
-    assert_non_null(strstr(th.last_log, "field \"name\": a secret is one line"));
+    assert_non_null(strstr(th.last_log, "field \"name\": a field with a type is one line"));
   }
   test_host_assert_clean(&th);
 }

@@ -143,7 +143,7 @@ FORM_CASE(invalid_forms_and_options_are_refused) {
   assert_int_equal(vestry_forms_add(s->forms, "a:b", fields, 3), VESTRY_INVALID);
   assert_int_equal(vestry_forms_add(s->forms, "b", fields, 0), VESTRY_INVALID);
   const vestry_input never[] = {{.name = "a", .is_hidden = true},
-                                {.name = "b", .is_secret = true},
+                                {.name = "b", .type = "password"},
                                 {.name = "c", .kind = VESTRY_INPUT_JSON},
                                 {.name = "d", .attributes = "autocomplete=\"new-password\""}};
   assert_int_equal(vestry_forms_add(s->forms, "b", never, 4), VESTRY_INVALID);

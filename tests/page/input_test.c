@@ -17,12 +17,19 @@ typedef struct shown {
   double ratio;
   char name[9];
   json_t *cart;
+  char day[11], time[6], moment[17];
 } shown;
 
 static const vestry_input fields[] = {
-    VESTRY_INPUT(shown, open, .label = "open"),      VESTRY_INPUT(shown, count, .min = -10, .max = 100),
-    VESTRY_INPUT(shown, ratio, .min = -1, .max = 1), VESTRY_INPUT(shown, name, .path = "user.name", .max = 8),
-    VESTRY_INPUT(shown, cart, .path = "user.cart"),  VESTRY_INPUT(shown, big, .label = "big"),
+    VESTRY_INPUT(shown, open, .label = "open"),
+    VESTRY_INPUT(shown, count, .min = -10, .max = 100),
+    VESTRY_INPUT(shown, ratio, .min = -1, .max = 1),
+    VESTRY_INPUT(shown, name, .path = "user.name", .max = 8),
+    VESTRY_INPUT(shown, cart, .path = "user.cart"),
+    VESTRY_INPUT(shown, big, .label = "big"),
+    VESTRY_INPUT(shown, day, .type = "date"),
+    VESTRY_INPUT(shown, time, .type = "time"),
+    VESTRY_INPUT(shown, moment, .type = "datetime-local"),
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
@@ -89,7 +96,8 @@ TEST_CASE(e3_absent_signals_have_their_defaults) {
 TEST_CASE(e3_fields_are_read_from_the_signals) {
   reading r = {.is_all = false};
   read_with(&r, "{\"open\":false,\"count\":-10,\"ratio\":1,\"user\":{\"name\":\" \\u00e4bc \","
-                "\"cart\":{\"a\":[1,null]},\"else\":1},\"big\":9007199254740991}");
+                "\"cart\":{\"a\":[1,null]},\"else\":1},\"big\":9007199254740991,"
+                "\"day\":\"2024-02-29\",\"time\":\"00:00\",\"moment\":\"2026-12-31T23:59\"}");
   assert_int_equal(r.error, VESTRY_OK);
   assert_string_equal(r.text, "0 -10 1 \xc3\xa4"
                               "bc {\"a\":[1,null]} 9007199254740991");
@@ -117,6 +125,14 @@ TEST_CASE(e3_bad_signals_have_defaults_and_errors) {
       {"{\"user\":{\"name\":7}}", 3, "name: a text.", "{\"user\":{\"name\":\"nobody\"}}"},
       {"{\"user\":{\"name\":\"123456789\"}}", 3, "name: at most 8 characters.", "{\"user\":{\"name\":\"nobody\"}}"},
       {"{\"user\":{\"name\":\"a\\u0007\"}}", 3, "name: no control characters.", "{\"user\":{\"name\":\"nobody\"}}"},
+      {"{\"day\":\"2026-02-29\"}", 6, "day: a date or a time that exists.", "{\"day\":\"\"}"},
+      {"{\"day\":\"2026-2-9\"}", 6, "day: a date or a time that exists.", "{\"day\":\"\"}"},
+      {"{\"day\":\"2026- 2-09\"}", 6, "day: a date or a time that exists.", "{\"day\":\"\"}"},
+      {"{\"day\":\"2026-02-00\"}", 6, "day: a date or a time that exists.", "{\"day\":\"\"}"},
+      {"{\"day\":\"2026-13-01\"}", 6, "day: a date or a time that exists.", "{\"day\":\"\"}"},
+      {"{\"time\":\"24:00\"}", 7, "time: a date or a time that exists.", "{\"time\":\"\"}"},
+      {"{\"time\":\"12:3\"}", 7, "time: a date or a time that exists.", "{\"time\":\"\"}"},
+      {"{\"moment\":\"2026-12-31 23:59\"}", 8, "moment: a date or a time that exists.", "{\"moment\":\"\"}"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     reading r = {.is_all = false};
@@ -159,23 +175,7 @@ TEST_CASE(e3_all_fields_are_sent) {
   reading r = {.is_all = true};
   read_with(&r, "{\"count\":9,\"user\":{\"cart\":{\"a\":1}}}");
   assert_string_equal(r.changed, "{\"open\":true,\"count\":9,\"ratio\":0.5,\"user\":{\"name\":\"nobody\","
-                                 "\"cart\":{\"a\":1}},\"big\":0}");
-}
-
-TEST_CASE(e3_changes_reach_a_connection) {
-  site w;
-  wire to = {0};
-  shown now = defaults;
-  json_t *changed = NULL;
-  site_begin(&w, (vestry_options){0});
-  wire_plan(&w, &to, &(plan){.key = "a", .keep = true});
-  now.count = 6;
-  assert_int_equal(vestry_inputs_signals(fields, FIELDS, &now, &defaults, NULL, &changed), VESTRY_OK);
-  assert_int_equal(vestry_connection_patch_signals(to.connection, VESTRY_VALUES(changed), NULL), VESTRY_OK);
-  json_decref(changed);
-  site_settle(&w);
-  wire_assert_text(&to, "event: datastar-patch-signals\ndata: signals {\"count\":6}\n\n");
-  wires_end(&w, &to);
+                                 "\"cart\":{\"a\":1}},\"big\":0,\"day\":\"\",\"time\":\"\",\"moment\":\"\"}");
 }
 
 TEST_CASE(e3_wrong_values_and_paths_are_refused) {

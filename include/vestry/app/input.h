@@ -60,7 +60,13 @@ typedef struct vestry_input {
                                the integers from -(2^53 - 1) to 2^53 - 1 only: send larger ones as texts */
   const char *allowed;    /**< TEXT: characters that it may contain, and ranges of them, such as "a-z0-9-"; all ASCII
                                [all but control characters] */
-  bool has_lines;         /**< TEXT: several lines, as LF */
+  const char *type; /**< TEXT: type of the input. "password": a password or a code. No document contains its value, also
+                         not that of a refused form or of `values`; it is not stored while it is typed, and white space
+                         at its ends counts. So is a text whose attributes contain "password" or "one-time-code".
+                         "date", "time", "datetime-local": a moment as the browser sends it, such as "2026-12-31",
+                         "23:59", "2026-12-31T23:59", which exists; other texts break the rule. Other types, such as
+                         "email", concern the browser only [text] */
+  bool has_lines;   /**< TEXT: several lines, as LF */
   const vestry_choice *choices; /**< TEXT, INTEGER: the only values that the field may have, ended by a choice of zeros;
                                      max, allowed and has_lines do not apply. A text with min 0 may also be empty
                                      [any value] */
@@ -68,9 +74,6 @@ typedef struct vestry_input {
   bool is_hidden; /**< TEXT, INTEGER: a value of the page, such as the row that its path names: not shown, but sent, and
                        kept in the document of a refused form. It is that of `values`, and is not stored while text is
                        typed. A client can send another one: the handler checks that its user may change that row */
-  bool is_secret; /**< TEXT: a password or a code: its input is of type "password", and no document contains its value,
-                       also not that of a refused form or of `values`. It is not stored while it is typed, and white
-                       space at its ends counts. So is a text whose attributes contain "password" or "one-time-code" */
   const char *message;    /**< sentence for the user if a rule is broken [made from label and rules, in English] */
   const char *attributes; /**< HTML for the start tag of the input, such as "autocomplete=\"name\"" [none] */
 } vestry_input;

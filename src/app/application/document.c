@@ -7,7 +7,6 @@
 
 #include "app/application/scripts.h"
 #include "app/guard/attributes.h"
-#include "app/guard/press.h"
 #include "base/buffer.h"
 #include "html/builder.h"
 #include "http/reply.h"

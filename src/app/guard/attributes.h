@@ -4,10 +4,16 @@
 #ifndef VSI_GUARD_ATTRIBUTES_H
 #define VSI_GUARD_ATTRIBUTES_H
 
+#include "vestry/app/press.h"
 #include "vestry/request.h"
 
 vestry_err vsi_once_attributes(const vestry_request *req, bool has_file, char *buffer, size_t capacity);
 vestry_err vsi_tab_attributes(const vestry_request *req, vestry_reply *reply, bool has_file, char *buffer,
                               size_t capacity);
+
+/* As vestry_html_presses, for documents that show the reason of a refused action. first: JavaScript before each
+ * request, ended by a comma, for example "$a = '',". */
+vestry_err vsi_html_presses(vestry_html *html, vestry_method method, const vestry_backend_action_options *options,
+                            const char *first);
 
 #endif

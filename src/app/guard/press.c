@@ -4,7 +4,7 @@
  * the listener. app/page/early.js recognises the listener by its selector. */
 #include "vestry/app/press.h"
 
-#include "app/guard/press.h"
+#include "app/guard/attributes.h"
 #include "event/script.h"
 
 vestry_err vestry_html_presses(vestry_html *html, vestry_method method, const vestry_backend_action_options *options) {

@@ -159,7 +159,8 @@ static declared *find(const vestry_forms *forms, const char *name) {
 
 bool vsi_form_is_secret(const vestry_input *field) {
   const char *more = field->attributes ? field->attributes : "";
-  return field->is_secret || vsi_strcasestr(more, "password") || vsi_strcasestr(more, "one-time-code");
+  return (field->type && strcmp(field->type, "password") == 0) || vsi_strcasestr(more, "password") ||
+         vsi_strcasestr(more, "one-time-code");
 }
 
 static bool is_stored(const vestry_input *field) {
@@ -188,23 +189,21 @@ static vestry_err copy_declared(const vestry_forms *forms, const char *name, con
 vestry_err vestry_forms_add(vestry_forms *forms, const char *name, const vestry_input *fields, size_t count) {
   if (!forms) return VESTRY_INVALID;
   const vestry_host *host = forms->v->host;
-  size_t stored_count = 0;
-  for (size_t i = 0; fields && i < count; i++) {
-    stored_count += is_stored(&fields[i]);
+  for (size_t i = 0; fields && i < count; i++)
     if (!is_field(fields[i].name))
       return vsi_mistake(
           host, "vestry_forms_add",
           "a field's name is empty, too long, or contains other characters than letters, digits and -_.[]:");
-  }
-  if (!is_name(name) || !stored_count || stored_count > VESTRY_FORM_FIELDS_MAX)
-    return vsi_mistake(host, "vestry_forms_add", "the name is invalid, or no field can be stored, or too many");
+  if (!is_name(name)) return vsi_mistake(host, "vestry_forms_add", "the name is invalid");
   if (find(forms, name)) {
     (void)vsi_mistake(host, "vestry_forms_add", "a form with this name was added before; choose another name");
     return VESTRY_EXISTS;
   }
   if (VSI_ARRAY_RESERVE(host, forms->all, forms->count, forms->room, 1)) return VESTRY_NO_MEMORY;
   declared one = {.name = NULL};
-  vestry_err error = copy_declared(forms, name, fields, count, &one);
+  vestry_err error = copy_declared(forms, name, fields, fields ? count : 0, &one);
+  if (!error && (!one.fields_count || one.fields_count > VESTRY_FORM_FIELDS_MAX))
+    error = vsi_mistake(host, "vestry_forms_add", "no field can be stored, or more than 64");
   if (error)
     free_declared(forms, &one);
   else

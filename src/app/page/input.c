@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "app/page/form_storage.h"
 #include "base/ascii.h"
@@ -87,8 +88,8 @@ static vestry_err check(const vestry_host *host, const vestry_input *field) {
     return vsi_mistake(host, "VESTRY_INPUT", "a field was not made by VESTRY_INPUT");
   if (field->is_hidden && !is_text(field) && field->kind != VESTRY_INPUT_INTEGER)
     return mistake(host, field, "only a text or an int64_t can be hidden");
-  if (field->is_secret && (!is_text(field) || field->is_hidden || field->choices || field->has_lines))
-    return mistake(host, field, "a secret is one line of text, without choices, and not hidden");
+  if (field->type && (!is_text(field) || field->is_hidden || field->choices || field->has_lines))
+    return mistake(host, field, "a field with a type is one line of text, without choices, and not hidden");
   if (field->choices) return check_choices(host, field);
   if (field->kind == VESTRY_INPUT_BORROWED && field->max <= 0)
     return mistake(host, field, "a const char * needs a max, the number of characters");
@@ -182,6 +183,27 @@ static void copy_text(const char *text, size_t len, char *to) {
   *to = '\0';
 }
 
+/* Return the format of a field's moments, as strptime reads it; NULL: its texts are none. */
+static const char *format_of(const vestry_input *field) {
+  const char *type = field->type ? field->type : "";
+  return strcmp(type, "date") == 0             ? "%Y-%m-%d"
+         : strcmp(type, "time") == 0           ? "%H:%M"
+         : strcmp(type, "datetime-local") == 0 ? "%Y-%m-%dT%H:%M"
+                                               : NULL;
+}
+
+/* Return whether a text is a moment: all digits are there, and a day that does not exist would become another one. */
+static bool is_moment(const char *format, vestry_slice is) {
+  char text[20];
+  struct tm at = {.tm_mday = 1};
+  snprintf(text, sizeof text, "%.*s", (int)is.len, (const char *)is.data);
+  const char *end = strptime(text, format, &at);
+  const int day = at.tm_mday;
+  timegm(&at);
+  const bool is_whole = is.len == strlen(format) + (format[1] == 'Y' ? 2 : 0) && !strchr(text, ' ');
+  return end && !*end && is_whole && at.tm_mday == day;
+}
+
 /* A long text is cut, and not within a character, because a response must not contain half of one. */
 static vestry_err refuse(const vestry_input *field, const char *wanted, char message[VESTRY_INPUT_MESSAGE_BYTES]) {
   const char *label = label_of(field);
@@ -221,6 +243,8 @@ static vestry_err read_text(const vestry_input *field, const char *text, char *t
   else if (count < field->min)
     snprintf(wanted, sizeof wanted, field->min == 1 ? "enter something" : "at least %" PRId64 " characters",
              field->min);
+  else if (format_of(field) && count && !is_moment(format_of(field), is))
+    snprintf(wanted, sizeof wanted, "a date or a time that exists");
   else
     return copy_text(is.data, is.len, to), VESTRY_OK;
   return refuse(field, wanted, message);
@@ -359,10 +383,7 @@ static vestry_value value_of(const vestry_input *field, const void *values) {
   case VESTRY_INPUT_INTEGER: return vestry_value_integer(*(const int64_t *)at);
   case VESTRY_INPUT_NUMBER: return vestry_value_number(*(const double *)at);
   case VESTRY_INPUT_CHECK: return vestry_value_boolean(*(const bool *)at);
-  case VESTRY_INPUT_JSON: {
-    json_t *json = *(json_t *const *)at;
-    return json ? vestry_value_json(json) : vestry_value_null();
-  }
+  case VESTRY_INPUT_JSON: return *(json_t *const *)at ? vestry_value_json(*(json_t *const *)at) : vestry_value_null();
   case VESTRY_INPUT_BORROWED: return vestry_value_string(*(const char *const *)at);
   default: return vestry_value_string(at);
   }
@@ -442,25 +463,17 @@ vestry_err vestry_inputs_signals(const vestry_input *fields, size_t count, const
 
 /* ----------------------------------------------------------------------------------------------- showing --------- */
 
-/* Return what a field shows first. digits: room for a number. */
-static const char *shown_text(const vestry_input *field, const vestry_inputs_shown *shown, char digits[DIGITS_BYTES]) {
-  const char *text = "", *value = shown->values ? (const char *)shown->values + field->offset : NULL;
-  if (vsi_form_is_secret(field)) return text;
+/* Return the first value of a field, apart from stored text. digits: room for a number. */
+static const char *first_text(const vestry_input *field, const vestry_inputs_shown *shown, char digits[DIGITS_BYTES]) {
+  if (vsi_form_is_secret(field)) return "";
   if (shown->req) return sent_text(shown->req, field);
-  if (value && field->kind == VESTRY_INPUT_TEXT) text = value;
-  if (value && field->kind == VESTRY_INPUT_BORROWED) {
-    const char *borrowed = *(const char *const *)(const void *)value;
-    if (borrowed) text = borrowed;
-  }
-  if (value && field->kind == VESTRY_INPUT_INTEGER) {
-    snprintf(digits, DIGITS_BYTES, "%" PRId64, *(const int64_t *)(const void *)value);
-    text = digits;
-  }
-  if (value && field->kind == VESTRY_INPUT_NUMBER) {
-    digits[vsi_real_write(*(const double *)(const void *)value, digits)] = '\0';
-    text = digits;
-  }
-  return shown->form ? vestry_form_text(shown->form, field->name, text) : text;
+  const vestry_value value = shown->values ? value_of(field, shown->values) : vestry_value_string("");
+  if (value.type == VESTRY_VALUE_STRING) return value.text ? value.text : "";
+  if (value.type == VESTRY_VALUE_INTEGER)
+    snprintf(digits, DIGITS_BYTES, "%" PRId64, value.integer);
+  else
+    digits[vsi_real_write(value.number, digits)] = '\0';
+  return digits;
 }
 
 static bool shown_check(const vestry_input *field, const vestry_inputs_shown *shown) {
@@ -510,9 +523,11 @@ static void add_pattern(vestry_html *html, const char *allowed) {
 
 static void add_text(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *shown, const places *in) {
   char digits[DIGITS_BYTES];
-  const char *text = shown_text(field, shown, digits), *more = field->attributes ? field->attributes : "";
+  const char *text = first_text(field, shown, digits), *more = field->attributes ? field->attributes : "";
+  const bool is_stored = shown->form && !vsi_form_is_secret(field);
   const char *element = field->has_lines ? "textarea" : "input";
   const bool is_number = !is_text(field);
+  if (is_stored && !shown->req) text = vestry_form_text(shown->form, field->name, text);
   vestry_html_add(html, "%s <%-s name=\"%s\"", label_of(field), element, field->name);
   if (is_number)
     vestry_html_add(html, " type=\"number\" required%-s", field->kind == VESTRY_INPUT_NUMBER ? " step=\"any\"" : "");
@@ -521,9 +536,9 @@ static void add_text(vestry_html *html, const vestry_input *field, const vestry_
                     field->min > 0 ? " required" : "");
   if (is_number && (field->min || field->max))
     vestry_html_add(html, " min=\"%lld\" max=\"%lld\"", (long long)field->min, (long long)field->max);
-  if (field->is_secret) vestry_html_add(html, " type=\"password\"");
+  if (field->type && !is_number) vestry_html_add(html, " type=\"%s\"", field->type);
   if (field->allowed && !field->has_lines) add_pattern(html, field->allowed);
-  if (shown->form && !vsi_form_is_secret(field)) vestry_html_add(html, " " VESTRY_FORM_FIELD);
+  if (is_stored) vestry_html_add(html, " " VESTRY_FORM_FIELD);
   add_described(html, field, in);
   if (field->has_lines)
     vestry_html_add(html, " %-s>\n%s</textarea>", more, text);
@@ -538,13 +553,11 @@ static bool is_chosen(const vestry_input *field, const vestry_inputs_shown *show
   return shown->form && !shown->req ? vestry_form_has(shown->form, field->name, value, is_first) : is_first;
 }
 
-static void add_choices(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *given,
+static void add_choices(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *shown,
                         const places *in) {
   char digits[DIGITS_BYTES];
-  vestry_inputs_shown shown = *given;
-  shown.form = NULL;
-  const char *text = shown_text(field, &shown, digits), *more = field->attributes ? field->attributes : "";
-  const char *kept = given->form ? " " VESTRY_FORM_FIELD : "";
+  const char *text = first_text(field, shown, digits), *more = field->attributes ? field->attributes : "";
+  const char *kept = shown->form ? " " VESTRY_FORM_FIELD : "";
   const char *required = field->kind == VESTRY_INPUT_INTEGER || field->min > 0 ? " required" : "";
   if (field->is_list)
     vestry_html_add(html, "<label>%s <select name=\"%s\"%-s%-s %-s", label_of(field), field->name, required, kept,
@@ -556,7 +569,7 @@ static void add_choices(vestry_html *html, const vestry_input *field, const vest
   if (!field->is_list) vestry_html_add(html, "%s</legend>", label_of(field));
   for (const vestry_choice *at = field->choices; at->value; at++) {
     const char *label = at->label ? at->label : at->value;
-    const bool is_set = is_chosen(field, given, at->value, text);
+    const bool is_set = is_chosen(field, shown, at->value, text);
     if (field->is_list)
       vestry_html_add(html, "<option value=\"%s\"%-s>%s</option>", at->value, is_set ? " selected" : "", label);
     else
@@ -568,19 +581,13 @@ static void add_choices(vestry_html *html, const vestry_input *field, const vest
   if (!field->is_list) vestry_html_add(html, "</fieldset>");
 }
 
-static void add_hidden(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *given) {
-  char digits[DIGITS_BYTES];
-  vestry_inputs_shown shown = *given;
-  shown.form = NULL;
-  vestry_html_add(html, "<input type=\"hidden\" name=\"%s\" value=\"%s\" %-s>", field->name,
-                  shown_text(field, &shown, digits), field->attributes ? field->attributes : "");
-}
-
 static void add_field(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *shown,
                       const places *in) {
   if (field->kind == VESTRY_INPUT_JSON) return;
   if (field->is_hidden) {
-    add_hidden(html, field, shown);
+    char digits[DIGITS_BYTES];
+    vestry_html_add(html, "<input type=\"hidden\" name=\"%s\" value=\"%s\" %-s>", field->name,
+                    first_text(field, shown, digits), field->attributes ? field->attributes : "");
     return;
   }
   if (field->choices) {
