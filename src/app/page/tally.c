@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Data about pages for operators: the reasons and times of recent refreshes, and counters. Reasons and times are lists
- * in the order of the refreshes' numbers, so they are searched by bisection. */
+/* Data about pages for operators: the reasons of recent refreshes, and counters. */
 #include "app/page/tally.h"
 
 #include <string.h>
@@ -8,7 +7,7 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 
-/* -------------------------------------------------------------------------- reasons and times of refreshes ------- */
+/* ----------------------------------------------------------------------------------- reasons of refreshes -------- */
 
 size_t vsi_reason_shown_len(const char *name, size_t len) {
   static const char own[] = "vestry_";
@@ -30,82 +29,30 @@ static bool is_last(const vsi_reasons *reasons, vestry_refresh_kind kind, const 
 void vsi_reasons_add(vsi_reasons *reasons, uint64_t seq, vestry_refresh_kind kind, const char *name, size_t len) {
   len = stored_len(name, len);
   if (is_last(reasons, kind, name, len)) {
-    reasons->ranges[(reasons->count - 1) % VSI_REASONS].of.to = seq;
+    reasons->ranges[(reasons->count - 1) % VSI_REASONS].to = seq;
     return;
   }
   vsi_reason_range *range = &reasons->ranges[reasons->count++ % VSI_REASONS];
-  range->of = (vsi_refresh_range){seq, seq};
+  range->from = range->to = seq;
   range->is.kind = kind;
   memcpy(range->is.name, name, len);
   range->is.name[len] = '\0';
 }
 
-/* Find the entry that contains seq, among the last `room` of `count` entries in ascending order. Entry i is at
- * i % room, and begins with its range. Returns NULL if there is none. */
-static const void *find_range(const void *entries, size_t size, size_t room, size_t count, uint64_t seq) {
-  const char *const bytes = entries;
-  size_t low = count > room ? count - room : 0, high = count;
-  while (low < high) { /* first entry that ends at seq or later */
+/* The ranges are in the order of the refreshes' numbers, so they are searched by bisection. */
+bool vsi_reasons_find(const vsi_reasons *reasons, uint64_t seq, vsi_reason *ret_reason) {
+  size_t low = reasons->count > VSI_REASONS ? reasons->count - VSI_REASONS : 0, high = reasons->count;
+  while (low < high) { /* first range that ends at seq or later */
     const size_t middle = low + (high - low) / 2;
-    if (((const vsi_refresh_range *)(const void *)(bytes + middle % room * size))->to < seq)
+    if (reasons->ranges[middle % VSI_REASONS].to < seq)
       low = middle + 1;
     else
       high = middle;
   }
-  const vsi_refresh_range *found = (const void *)(bytes + low % room * size);
-  return low < count && found->from <= seq ? found : NULL;
-}
-
-bool vsi_reasons_find(const vsi_reasons *reasons, uint64_t seq, vsi_reason *ret_reason) {
-  const vsi_reason_range *found =
-      find_range(reasons->ranges, sizeof *reasons->ranges, VSI_REASONS, reasons->count, seq);
-  if (found) *ret_reason = found->is;
-  return found;
-}
-
-/* Fragments do not store a time, because there are many and most are idle. A fragment has the number of the refresh
- * that marked it, and the time is looked up here. */
-
-#define APART_NS UINT64_C(20000000)
-
-static uint64_t least(uint64_t a_ns, uint64_t b_ns) {
-  return a_ns < b_ns ? a_ns : b_ns;
-}
-
-/* Nearly all times come in order; a commit may have an earlier time than a refresh that was added before it. */
-static void add(vsi_delay_list *list, uint64_t seq, uint64_t at_ns, uint64_t apart_ns) {
-  vsi_delay_range *last = list->count ? &list->ranges[(list->count - 1) % VSI_DELAYS] : NULL;
-  const uint64_t first_ns = last ? least(last->at_ns, at_ns) : at_ns;
-  const bool is_near = last && last->until_ns - first_ns < apart_ns && at_ns - first_ns < apart_ns;
-  if (!is_near) {
-    list->ranges[list->count++ % VSI_DELAYS] = (vsi_delay_range){{seq, seq}, at_ns, at_ns};
-    return;
-  }
-  last->of.to = seq;
-  last->at_ns = first_ns;
-  if (last->until_ns < at_ns) last->until_ns = at_ns;
-}
-
-void vsi_delays_add(vsi_delays *delays, uint64_t seq, uint64_t at_ns) {
-  add(&delays->last, seq, at_ns, 0);
-  add(&delays->earlier, seq, at_ns, APART_NS);
-}
-
-/* Return the oldest entry; the list is not empty. */
-static const vsi_delay_range *oldest_of(const vsi_delay_list *list) {
-  return &list->ranges[list->count > VSI_DELAYS ? list->count % VSI_DELAYS : 0];
-}
-
-static bool goes_back_to(const vsi_delay_list *list, uint64_t seq) {
-  return list->count <= VSI_DELAYS || oldest_of(list)->of.from <= seq;
-}
-
-uint64_t vsi_delays_find(const vsi_delays *delays, uint64_t seq) {
-  if (!delays->last.count) return 0;
-  const vsi_delay_list *list = goes_back_to(&delays->last, seq) ? &delays->last : &delays->earlier;
-  if (!goes_back_to(list, seq)) return oldest_of(list)->at_ns;
-  const vsi_delay_range *found = find_range(list->ranges, sizeof *list->ranges, VSI_DELAYS, list->count, seq);
-  return found ? found->at_ns : 0;
+  const vsi_reason_range *found = &reasons->ranges[low % VSI_REASONS];
+  const bool is_found = low < reasons->count && found->from <= seq;
+  if (is_found) *ret_reason = found->is;
+  return is_found;
 }
 
 #define SLICE_NS (UINT64_C(5000) * VSI_NS_PER_MS)

@@ -24,14 +24,9 @@ typedef struct vsi_reason {
   char name[VSI_REASON_BYTES]; /* terminated; UTF-8 is cut between characters */
 } vsi_reason;
 
-/* Consecutive refreshes, by their first and last number. */
-typedef struct vsi_refresh_range {
-  uint64_t from, to;
-} vsi_refresh_range;
-
-/* Consecutive refreshes with the same reason. */
+/* Consecutive refreshes with the same reason, by their first and last number. */
 typedef struct vsi_reason_range {
-  vsi_refresh_range of; /* first */
+  uint64_t from, to;
   vsi_reason is;
 } vsi_reason_range;
 
@@ -49,32 +44,27 @@ bool vsi_reasons_find(const vsi_reasons *reasons, uint64_t seq, vsi_reason *ret_
  * of a tab ("vestry_tab/…") are cut before the id. */
 size_t vsi_reason_shown_len(const char *name, size_t len);
 
-/* Times of the changes behind refreshes, by number, so that a render can report the age of the change that it shows. */
+/* Times of the changes behind the last refreshes, by number, so that a render can report the age of the change that it
+ * shows. Fragments do not store a time, because there are many and most are idle. */
 
-enum { VSI_DELAYS = 512 };
-
-/* Refreshes at about the same time. at_ns: the earliest time of their changes; until_ns: the latest. */
-typedef struct vsi_delay_range {
-  vsi_refresh_range of; /* first */
-  uint64_t at_ns, until_ns;
-} vsi_delay_range;
-
-typedef struct vsi_delay_list {
-  vsi_delay_range ranges[VSI_DELAYS]; /* entry i is at i % VSI_DELAYS */
-  size_t count;                       /* number of entries ever added */
-} vsi_delay_list;
+enum { VSI_DELAYS = 4096 };
 
 /* A zeroed struct is empty. The lock of the pages guards it. */
 typedef struct vsi_delays {
-  vsi_delay_list last;    /* one entry for each of the last refreshes */
-  vsi_delay_list earlier; /* one entry for each 20 ms, which covers ten seconds or more */
+  struct vsi_delay {
+    uint64_t seq, at_ns;
+  } last[VSI_DELAYS]; /* at seq % VSI_DELAYS */
 } vsi_delays;
 
-/* Add the time of the change behind a refresh. seq is higher than all numbers added before. */
-void vsi_delays_add(vsi_delays *delays, uint64_t seq, uint64_t at_ns);
-/* Find the time of a change. If its refresh is not among the last VSI_DELAYS, the result is up to 20 ms early; if it is
- * older than both lists, the result is the earliest time that is known. Returns 0 if it was not added. */
-uint64_t vsi_delays_find(const vsi_delays *delays, uint64_t seq);
+static inline void vsi_delays_add(vsi_delays *delays, uint64_t seq, uint64_t at_ns) {
+  delays->last[seq % VSI_DELAYS] = (struct vsi_delay){seq, at_ns};
+}
+/* Find the time of a change; 0: it was not added. If VSI_DELAYS further refreshes have come since, the result is the
+ * time of one of them, so the reported age is too low. */
+static inline uint64_t vsi_delays_find(const vsi_delays *delays, uint64_t seq) {
+  const struct vsi_delay *found = &delays->last[seq % VSI_DELAYS];
+  return found->seq >= seq ? found->at_ns : 0;
+}
 
 /* Counters. */
 
