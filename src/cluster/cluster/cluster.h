@@ -163,12 +163,13 @@ struct vestry_cluster {
   vsi_cluster_notices notices; /* to be logged */
   vsi_repeated_log repeated;   /* used by the actor */
   /* Remote requests (remote_request.c). */
-  vsi_map requests;                    /* by id */
-  vsi_map lines;                       /* by key */
-  vsi_ring questions;                  /* lines whose question was not sent yet */
-  uint64_t last_question, asked_ns;    /* number and time of the last question */
-  vsi_ring remote_requests;            /* oldest first */
-  struct vsi_remote_request *finished; /* those that this thread has ended */
+  vsi_map requests;                                        /* by id */
+  vsi_map lines;                                           /* by key */
+  vsi_ring questions;                                      /* lines whose question was not sent yet */
+  uint64_t last_question, asked_ns;                        /* number and time of the last question */
+  vsi_ring remote_requests;                                /* oldest first */
+  void *finished;                                          /* the requests that this thread has ended */
+  void (*finish)(vestry_cluster *cluster, void *finished); /* reports them. Constant */
   vsi_renewals renewals;
   /* Announcements, and messages sent recently (recent.c). */
   bool refreshes_all;
@@ -193,20 +194,17 @@ struct vestry_cluster {
 static inline void vsi_cluster_lock(vestry_cluster *cluster) {
   vsi_mutex_lock(&cluster->lock);
 }
-/* Call on_answer of finished remote requests, and free them (remote_request.c). Without the lock. */
-void vsi_remote_requests_finish(vestry_cluster *cluster, struct vsi_remote_request *finished);
-
 /* Release the lock, flush what this thread has published, and report the remote requests that it has ended. If nothing
  * follows and at most one remote request waits, this thread writes to the socket itself, because waking another thread
  * takes longer. Otherwise the broker's thread writes, so that requests made meanwhile share a write. */
 static inline void vsi_cluster_unlock_for(vestry_cluster *cluster, bool has_more) {
   bool has_unflushed = cluster->has_unflushed, at_once = !has_more && cluster->stats.waiting_count <= 1;
-  struct vsi_remote_request *finished = cluster->finished;
+  void *finished = cluster->finished;
   cluster->has_unflushed = false;
   cluster->finished = NULL;
   vsi_mutex_unlock(&cluster->lock);
   if (has_unflushed) cluster->broker.ops->flush(cluster->broker.broker, at_once);
-  if (finished) vsi_remote_requests_finish(cluster, finished);
+  if (finished) cluster->finish(cluster, finished);
 }
 static inline void vsi_cluster_unlock(vestry_cluster *cluster) {
   vsi_cluster_unlock_for(cluster, false);

@@ -356,6 +356,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   cluster->host = v->host;
   cluster->runtime = v->runtime;
   cluster->broker = *broker;
+  cluster->finish = vsi_remote_requests_finish;
   vsi_mutex_init(&cluster->lock, VSI_LOCK_CLUSTER);
   pthread_cond_init(&cluster->quiet, NULL);
   vsi_buffer_init(&cluster->refreshes, cluster->host);

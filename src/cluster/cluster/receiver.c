@@ -127,7 +127,6 @@ static void keys_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
 
 /* The state of this thread while it receives one message. */
 typedef struct receiving {
-  bool has_more; /* another message follows at once */
   bool may_do;   /* this thread may perform a REQUEST itself, because the broker reports has_more */
   bool is_to_do; /* the message is a REQUEST, which this thread performs after it has released the lock */
 } receiving;
@@ -209,9 +208,8 @@ void vsi_cluster_received(const char *subject, const void *data, size_t len, voi
   VSI_PROBE2(broker_in, subject, len);
   vsi_wire_message message;
   const vestry_broker *broker = &cluster->broker;
-  receiving left = {0};
-  left.may_do = broker->ops->has_more != NULL;
-  left.has_more = left.may_do && broker->ops->has_more(broker->broker);
+  receiving left = {.may_do = broker->ops->has_more != NULL};
+  const bool has_more = left.may_do && broker->ops->has_more(broker->broker); /* another message follows at once */
   bool is_well = !vsi_wire_open(data, len, cluster->seal_key, &message);
   is_well = is_well && vsi_wire_may_go(message.kind, !message.to);
   vsi_cluster_lock(cluster);
@@ -229,7 +227,7 @@ void vsi_cluster_received(const char *subject, const void *data, size_t len, voi
     else
       take_from_other(cluster, &message, &left);
   }
-  vsi_served_rouse(cluster, left.has_more);
+  vsi_served_rouse(cluster, has_more);
   vsi_cluster_unlock(cluster);
   if (left.is_to_do) vsi_served_do(cluster, &message);
 }

@@ -176,12 +176,12 @@ static void report_span(const vestry_cluster *cluster, vsi_remote_request *reque
   vsi_trace_report(cluster->host, &request->span);
 }
 
-void vsi_remote_requests_finish(vestry_cluster *cluster, vsi_remote_request *finished) {
-  for (vsi_remote_request *next; finished; finished = next) {
-    next = finished->next;
-    report_span(cluster, finished);
-    request_answer(finished->on_answer, finished->error, finished->count, finished->ctx);
-    free_request(cluster, finished);
+void vsi_remote_requests_finish(vestry_cluster *cluster, void *finished) {
+  for (vsi_remote_request *next, *done = finished; done; done = next) {
+    next = done->next;
+    report_span(cluster, done);
+    request_answer(done->on_answer, done->error, done->count, done->ctx);
+    free_request(cluster, done);
   }
 }
 

@@ -14,6 +14,8 @@ bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, u
 void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message);
 /* Handle the replies of another node to questions. As above. */
 void vsi_remote_questions_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message);
+/* Call on_answer of finished requests, and free them: vestry_cluster.finish. Without the lock. */
+void vsi_remote_requests_finish(vestry_cluster *cluster, void *finished);
 /* Run by the timers: end the requests that are due; send the questions that wait. */
 void vsi_remote_requests_due(vestry_timer *timer, void *cluster);
 void vsi_remote_questions_due(vestry_timer *timer, void *cluster);
