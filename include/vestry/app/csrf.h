@@ -32,10 +32,8 @@ extern "C" {
  *  token   in the header X-CSRF-Token, in the form's field `csrf`, or in the body's signal `csrf`; never in a query. A
  *          token is bound to the request's scope. With sessions the scope is the session, so that a log-in or log-out
  *          invalidates earlier tokens. Without sessions a token is also bound to a cookie, which vestry_csrf_token
- *          sets. Each request gets a different text, so that the size of compressed pages does not reveal it (BREACH
- *          attack). The content of a private live page (vestry/app/page.h) may contain the token: a render that differs
- *          only in it sends nothing. Put it outside of other patched elements, because otherwise each patch would
- *          differ, and never into a cached page
+ *          sets. A token is the same in all pages of a session, so that the content of a private live page
+ *          (vestry/app/page.h) may contain it. Never put it into a cached page
  *  A log-in in one tab invalidates the tokens of pages that are open in other tabs. Such a page can detect this by
  *  data-on:datastar-fetch="evt.detail.type=='error'&&evt.detail.argsRaw.status==403&&($_stale=true)", and show a link
  *  to itself. */
@@ -68,8 +66,8 @@ VESTRY_API void vestry_csrf_destroy(vestry_csrf *csrf);
  *  result. */
 VESTRY_API vestry_err vestry_csrf_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** Make a token for a page, or get the one that was made for this request. After a log-in in the same handler, the
- *  token belongs to the new session. Also for the render of a private live page, for a document or for a stream.
+/** Get the token for a page. After a log-in in the same handler, the token belongs to the new session. Also for the
+ *  render of a private live page, for a document or for a stream.
  *  req    not NULL: the render of a part (vestry_render_part) has no request and can make no token
  *  reply  gets the cookie, if the instance has no sessions
  *  token  set on OK

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: tokens that need no masking */
-/* A token is a seal of the scope. Without sessions it also seals the text of the cookie, which is a seal itself; a site
- * that can neither read nor set the cookie cannot produce a matching pair. Each request gets a new token, so no token
- * occurs in two compressed responses, from whose lengths the BREACH attack could guess it. A random mask over one token
- * for each session would prevent the attack as well, with more code. */
+/* essay: a token that is the same in each response */
+/* A token is a MAC of the scope. Without sessions it also covers the text of the cookie, which is a seal; a site that
+ * can neither read nor set the cookie cannot produce a matching pair. The token is the same in each response, so a
+ * render has another content only if its data has changed. From the lengths of many compressed responses the BREACH
+ * attack may guess a token. It is worth nothing to another site: browsers send Sec-Fetch-Site or Origin with each
+ * unsafe request, scripts cannot set these headers, and the guard checks them first. */
 #include "vestry/app/csrf.h"
 
 #include <string.h>
@@ -112,16 +113,6 @@ static const char *why_none(const vestry_request *req, bool has_sessions) {
   return NULL;
 }
 
-/* Use the token that the request has, or make one. After a log-in or log-out it needs another. */
-static vestry_err use_token(const vestry_request *req, vsi_sealed *sealed, const char *more) {
-  const vsi_seals *seals = vsi_seals_of(req->v);
-  if (vsi_seal_is_good(seals, VSI_SEAL_CSRF, vsi_seal_scope(req), more, sealed->csrf_token, strlen(sealed->csrf_token)))
-    return VESTRY_OK;
-  vestry_err error = vsi_seal_make(seals, req->v->host, VSI_SEAL_CSRF, vsi_seal_scope(req), more, sealed->csrf_token);
-  if (!error) vsi_seal_name(seals, VSI_SEAL_CSRF, vsi_seal_scope(req), more, sealed->csrf_name);
-  return error;
-}
-
 vestry_err vestry_csrf_token(vestry_csrf *csrf, const vestry_request *req, vestry_reply *reply,
                              char token[VESTRY_CSRF_TOKEN_BYTES]) {
   char cookie[VSI_SEAL_LEN + 1];
@@ -135,8 +126,8 @@ vestry_err vestry_csrf_token(vestry_csrf *csrf, const vestry_request *req, vestr
   const bool has_sessions = vsi_sessions_of(req->v);
   const char *why = why_none(req, has_sessions);
   if (why) return vsi_reply_refuse(reply, VESTRY_INVALID, why);
-  vsi_sealed *sealed = vsi_sealed_of(req);
-  if (!sealed) return VESTRY_NO_MEMORY;
+  const vsi_seals *seals = vsi_seals_of(req->v);
+  if (!seals) return VESTRY_NO_MEMORY;
   if (!has_sessions) {
     /* The reply of a stream's render sets no cookie. So a browser that has none gets a token that is never valid, but
      * is the same in each render. */
@@ -144,8 +135,7 @@ vestry_err vestry_csrf_token(vestry_csrf *csrf, const vestry_request *req, vestr
     if (!read_cookie(csrf, req, cookie) && !req->own->is_copy) error = set_cookie(csrf, req, reply, cookie);
     more = cookie;
   }
-  if (!error) error = use_token(req, sealed, more);
-  if (!error) memcpy(token, sealed->csrf_token, sizeof sealed->csrf_token);
+  if (!error) vsi_seal_name(seals, VSI_SEAL_CSRF, vsi_seal_scope(req), more, token);
   return error;
 }
 
@@ -161,7 +151,7 @@ static vestry_err check_token(const vestry_csrf *csrf, const vestry_request *req
   *ret_why = WITHOUT_COOKIE;
   if (!has_sessions && !read_cookie(csrf, req, cookie)) return VESTRY_NOT_FOUND;
   const char *more = has_sessions ? NULL : cookie;
-  bool is_good = vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_CSRF, vsi_seal_scope(req), more, token, strlen(token));
+  bool is_good = vsi_seal_is_name(vsi_seals_of(req->v), VSI_SEAL_CSRF, vsi_seal_scope(req), more, token);
   *ret_why = OUT_OF_DATE;
   return is_good ? VESTRY_OK : VESTRY_NOT_FOUND;
 }

@@ -4,10 +4,6 @@
  * The hash of the content must be the same for a document and for a stream, although only the document includes the
  * content of parts. Therefore the hash leaves the content of parts out, and includes their share keys instead.
  *
- * Each render makes another CSRF token, so that its text cannot be guessed from the lengths of compressed events
- * (BREACH attack, app/guard/csrf.c). Therefore the hash has the name of the token in its place, which depends on the
- * session only. A render that differs only in the token sends nothing, and the token that the tab has stays valid.
- *
  * A form whose values are in memory is unknown to another process, and to this one after a restart. Only a tab that
  * receives the content sends the values of its form again (form.js). Therefore the hash of a page with such a form is
  * valid in this process only. */
@@ -177,14 +173,6 @@ static vestry_err handle(vsi_render *render) {
   return page->render ? page->render(&render->is, render->html, page->app) : page->handler(req, reply, page->app);
 }
 
-/* Keep the token that the request has, because the request may end before the content is hashed. */
-static void keep_token(vsi_render *render) {
-  const vsi_sealed *sealed = render->is.request ? vsi_sealed_of(render->is.request) : NULL;
-  if (!sealed || !*sealed->csrf_token) return;
-  memcpy(render->token, sealed->csrf_token, sizeof render->token);
-  memcpy(render->token_name, sealed->csrf_name, sizeof render->token_name);
-}
-
 vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app) {
   vsi_render *render = app;
   render->is.request = req;
@@ -193,7 +181,6 @@ vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, voi
   const entered inside = render->names ? observers_begin(render->pages, &render->is) : (entered){.count = 0};
   vestry_err error = handle(render);
   observers_end(render->pages, &render->is, &inside);
-  keep_token(render);
   return error ? error : render->error;
 }
 
@@ -205,17 +192,6 @@ vestry_slice vsi_render_content(const vsi_render *render) {
   return (vestry_slice){text_of(render) + render->begin, render->end - render->begin};
 }
 
-/* Hash a text, with the token's name in place of the token. */
-static void hash_text(vsi_text_hash *hash, const vsi_render *render, const char *text, size_t len) {
-  const char *end = text + len, *at;
-  while (*render->token && (at = memmem(text, (size_t)(end - text), render->token, VSI_SEAL_LEN)) != NULL) {
-    vsi_text_hash_update(hash, text, (size_t)(at - text));
-    vsi_text_hash_update(hash, render->token_name, VSI_SEAL_ID_LEN);
-    text = at + VSI_SEAL_LEN;
-  }
-  vsi_text_hash_update(hash, text, (size_t)(end - text));
-}
-
 static void hash_content(vsi_render *render) {
   const char *text = text_of(render);
   vsi_text_hash hash;
@@ -225,11 +201,11 @@ static void hash_content(vsi_render *render) {
   size_t at = render->begin;
   for (size_t i = 0; i < render->parts_count; i++) {
     const vsi_named_part *named = &render->parts[i];
-    hash_text(&hash, render, text + at, named->inside_from - at);
+    vsi_text_hash_update(&hash, text + at, named->inside_from - at);
     vsi_text_hash_update(&hash, named->part.share, strlen(named->part.share) + 1);
     at = named->inside_to;
   }
-  hash_text(&hash, render, text + at, render->end - at);
+  vsi_text_hash_update(&hash, text + at, render->end - at);
   render->tag.hash = vsi_text_hash_final(&hash);
 }
 
@@ -240,11 +216,8 @@ vestry_err vsi_render_divide(const vsi_render *render, const vsi_unit_list *had,
     shares_at[i] = render->parts[i].inside_from - render->begin;
     shares[i] = render->parts[i].part.share;
   }
-  const bool has_token = *render->token != '\0';
   const vsi_unit_text text = {.content = vsi_render_content(render),
                               .key = &render->pages->content_key,
-                              .token = {render->token, has_token ? VSI_SEAL_LEN : 0},
-                              .token_name = {render->token_name, has_token ? VSI_SEAL_ID_LEN : 0},
                               .inserts_at = shares_at,
                               .inserts = shares,
                               .inserts_count = render->parts_count};
@@ -378,7 +351,6 @@ vestry_err vestry_render_end(vestry_render *is, vestry_html *html) {
   render->is_ended = true;
   render->end = vsi_html_of(html)->len;
   if ((error = check_nonce(render))) return error;
-  keep_token(render);
   hash_content(render);
   if (render->is.is_stream) return VESTRY_OK;
   if (render->has_window && (error = vsi_window_put_first(html, nonce_of(render)))) return error;

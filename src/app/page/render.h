@@ -37,8 +37,6 @@ typedef struct vsi_render {
   size_t head_end;          /* end of the head in the reply's body; 0: no head, or no ordinary handler */
   const vsi_state_tag *had; /* state of the tab; NULL: not known */
   vsi_state_tag tag;        /* tag of this render; version and parts are added as they are named, the hash at the end */
-  char token[VSI_SEAL_LEN + 1];         /* CSRF token of the render's request; "": none was made */
-  char token_name[VSI_SEAL_ID_LEN + 1]; /* what the hash has in its place */
   size_t parts_count;
   vsi_named_part parts[VESTRY_PAGE_PARTS_MAX];
 } vsi_render;

@@ -140,8 +140,7 @@ typedef struct division {
   const vsi_unit_text *text;
   const char *html, *end;
   vsi_siphash_key key;
-  const char *token_at; /* the next token that is not hashed yet; NULL: there is none */
-  size_t insert;        /* number of inserts that are hashed */
+  size_t insert; /* number of inserts that are hashed */
   level levels[LEVELS_MOST];
   size_t levels_count;
   size_t closed; /* number of levels from which on nothing is divided; SIZE_MAX: everything is divided */
@@ -162,9 +161,9 @@ static const char *run_out(division *d, vestry_err error) {
 
 /* ---- hashes of own bytes ---- */
 
-/* The own bytes are hashed in parts: the start tag with the first gap, each further gap, and a new part after each
- * token. The last part includes the end tag. */
-enum { OF_GAP = 1, OF_APART, OF_TEXT, OF_TOKEN, OF_INSERT, OF_PLACE, OF_END, OF_OTHER };
+/* The own bytes are hashed in parts: the start tag with the first gap, each further gap, and a new part at each
+ * insert. The last part includes the end tag. */
+enum { OF_GAP = 1, OF_APART, OF_TEXT, OF_INSERT, OF_PLACE, OF_END, OF_OTHER };
 
 static uint64_t mix(vsi_siphash_key key, uint64_t hash, uint64_t with, unsigned kind) {
   return vsi_siphash_1_3_words(key, hash, with, kind, 17);
@@ -176,27 +175,10 @@ static void hash_mark(const division *d, own_bytes *own, unsigned kind) {
   vsi_siphash_pieces_init(&own->pieces, d->key);
 }
 
-static void find_token(division *d, const char *from) {
-  const vestry_slice token = d->text->token;
-  d->token_at = token.len ? memmem(from, (size_t)(d->end - from), token.data, token.len) : NULL;
-}
-
-/* Hash bytes of a unit. Pieces are hashed in the order of the text. Returns why they cannot be hashed; NULL: they
- * can. */
-static const char *hash_bytes(division *d, own_bytes *own, uint32_t from, uint32_t to) {
-  const char *at = d->html + from, *const end = d->html + to;
+/* Hash bytes of a unit. Pieces are hashed in the order of the text. */
+static void hash_bytes(division *d, own_bytes *own, uint32_t from, uint32_t to) {
   own->place = 0;
-  while (d->token_at && d->token_at < end) {
-    if (d->token_at < at || (size_t)(end - d->token_at) < d->text->token.len) return "a token is divided by a tag";
-    vsi_siphash_pieces_update(&own->pieces, at, (size_t)(d->token_at - at));
-    hash_mark(d, own, OF_TEXT);
-    vsi_siphash_pieces_update(&own->pieces, d->text->token_name.data, d->text->token_name.len);
-    hash_mark(d, own, OF_TOKEN);
-    own->is_plain = false;
-    at = d->token_at + d->text->token.len;
-    find_token(d, at);
-  }
-  vsi_siphash_pieces_update(&own->pieces, at, (size_t)(end - at));
+  vsi_siphash_pieces_update(&own->pieces, d->html + from, to - from);
   for (; d->insert < d->text->inserts_count && d->text->inserts_at[d->insert] <= to; d->insert++) {
     const char *insert = d->text->inserts[d->insert];
     hash_mark(d, own, OF_TEXT);
@@ -205,22 +187,20 @@ static const char *hash_bytes(division *d, own_bytes *own, uint32_t from, uint32
     own->is_plain = false;
   }
   own->hashed = to;
-  return NULL;
 }
 
 /* is_apart: there is a gap even without bytes. */
-static const char *hash_gap(division *d, own_bytes *own, uint32_t to, bool is_apart) {
+static void hash_gap(division *d, own_bytes *own, uint32_t to, bool is_apart) {
   vsi_unit *unit = &d->units->all[own->unit];
-  if (own->hashed == to && !is_apart) return NULL;
+  if (own->hashed == to && !is_apart) return;
   if (unit->gaps_count || is_apart) hash_mark(d, own, is_apart ? OF_APART : OF_GAP);
   unit->gaps_count++;
-  return hash_bytes(d, own, own->hashed, to);
+  hash_bytes(d, own, own->hashed, to);
 }
 
 /* Return whether the bytes up to here are hashed as they are. */
 static bool is_plain_to(const division *d, uint32_t to) {
-  return (!d->token_at || d->token_at >= d->html + to) &&
-         (d->insert == d->text->inserts_count || d->text->inserts_at[d->insert] > to);
+  return d->insert == d->text->inserts_count || d->text->inserts_at[d->insert] > to;
 }
 
 /* Return the place of units that begin here. It depends on the own bytes of all units around it so far: at equal places
@@ -353,8 +333,7 @@ static const char *begin_unit(division *d, uint32_t begin, const start *s, bool 
                    .was = VSI_UNIT_NONE};
   if (around) {
     if (around->edge != begin || is_apart) around->run++;
-    const char *why = hash_gap(d, around, begin, is_apart);
-    if (why) return why;
+    hash_gap(d, around, begin, is_apart);
     unit.run = around->run;
   }
   vestry_err error = match(d, around, &unit);
@@ -370,7 +349,8 @@ static const char *begin_unit(division *d, uint32_t begin, const start *s, bool 
     own->next_end = units->had[unit.was].after;
   }
   vsi_siphash_pieces_init(&own->pieces, d->key);
-  return hash_bytes(d, own, begin, own->edge);
+  hash_bytes(d, own, begin, own->edge);
+  return NULL;
 }
 
 /* End the innermost unit. inside_end: where its end tag begins; end: after it. is_apart: its end closes a tbody without
@@ -378,9 +358,8 @@ static const char *begin_unit(division *d, uint32_t begin, const start *s, bool 
 static const char *end_unit(division *d, uint32_t inside_end, uint32_t end, bool is_apart) {
   own_bytes *own = &d->owns[--d->owns_count], *around = d->owns_count ? own - 1 : NULL;
   vsi_unit *unit = &d->units->all[own->unit];
-  const char *why = hash_gap(d, own, inside_end, is_apart);
-  if (!why) why = hash_bytes(d, own, inside_end, end);
-  if (why) return why;
+  hash_gap(d, own, inside_end, is_apart);
+  hash_bytes(d, own, inside_end, end);
   unit->own = mix(d->key, vsi_siphash_pieces_final(&own->pieces), own->hash, OF_END) >> (64 - VSI_UNIT_HASH_BITS);
   unit->end = end;
   unit->after = (uint32_t)d->units->count;
@@ -522,7 +501,6 @@ static const char *markup(division *d, const char **at) {
 static const char *divide(division *d) {
   const char *at = d->html, *why = NULL;
   if (d->text->content.len > VSI_CONTENT_MAX_BYTES) return "it has more than 16 MiB";
-  find_token(d, at);
   do {
     const char *less = memchr(at, '<', (size_t)(d->end - at));
     why = !less || (less != at && !d->levels_count) ? why_repaired : text_of(d, at, less);

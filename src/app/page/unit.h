@@ -30,9 +30,8 @@ enum { VSI_UNIT_PATCHES_MAX = 256 }; /* patches of an event; the client performs
 /* Bytes of a content that are hashed differently. */
 typedef struct vsi_unit_text {
   vestry_slice content;
-  const vsi_text_key *key;        /* of the hashes of elements without units inside; secret */
-  vestry_slice token, token_name; /* the hash has the name in place of each token. len 0: no token */
-  const size_t *inserts_at;       /* offsets where a text is hashed in addition, ascending */
+  const vsi_text_key *key;  /* of the hashes of elements without units inside; secret */
+  const size_t *inserts_at; /* offsets where a text is hashed in addition, ascending */
   const char *const *inserts;
   size_t inserts_count;
 } vsi_unit_text;

@@ -102,8 +102,22 @@ bool vsi_seal_is_good(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope s
 }
 
 void vsi_seal_name(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more,
-                   char name[VSI_SEAL_ID_LEN + 1]) {
-  mac(seals->key, kind, scope, more, NULL, 0, name, HALF_BYTES);
+                   char name[VSI_SEAL_LEN + 1]) {
+  mac(seals->key, kind, scope, more, NULL, 0, name, DIGEST_BYTES);
+}
+
+static bool is_name_by(const unsigned char key[DIGEST_BYTES], vsi_seal_kind kind, vestry_scope scope, const char *more,
+                       const char *text) {
+  char wanted[VSI_SEAL_LEN + 1];
+  mac(key, kind, scope, more, NULL, 0, wanted, DIGEST_BYTES);
+  return memeql_sec(wanted, text, VSI_SEAL_LEN);
+}
+
+bool vsi_seal_is_name(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more,
+                      const char *text) {
+  if (!seals || strlen(text) != VSI_SEAL_LEN) return false;
+  return is_name_by(seals->key, kind, scope, more, text) ||
+         (seals->has_previous && is_name_by(seals->previous, kind, scope, more, text));
 }
 
 void vsi_seal_tag(const vsi_seals *seals, vestry_scope scope, char tag[VSI_SEAL_TAG_LEN + 1]) {

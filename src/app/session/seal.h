@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Seals: 128 random bits, and a MAC that binds them to a purpose and a scope. Tab ids, CSRF tokens and nonces are
- * seals. A value that was not made with the keys of this instance is rejected, although the instance stores nothing. */
+/* Seals: 128 random bits, and a MAC that binds them to a purpose and a scope. Tab ids and nonces are seals; a CSRF
+ * token is a MAC alone. A value that was not made with the keys of this instance is rejected, although the instance
+ * stores nothing. */
 #ifndef VSI_SESSION_SEAL_H
 #define VSI_SESSION_SEAL_H
 
@@ -50,13 +51,11 @@ VESTRY_API bool vsi_seals_derive(const vestry *v, const char *purpose, unsigned 
 
 /* A request's state about seals, in the memory of the request. */
 typedef struct vsi_sealed {
-  char tab[VSI_SEAL_LEN + 1];          /* the seal of its tab, after the first query; "": none yet */
-  bool tab_is_new;                     /* made for this request */
-  bool tab_is_sent;                    /* sent by the page, so it is certain */
-  unsigned tab_is_known;               /* scopes_count of the request + 1, when the seal was checked; 0: not yet */
-  char csrf_cookie[VSI_SEAL_LEN + 1];  /* the cookie that the response sets; "": none */
-  char csrf_token[VSI_SEAL_LEN + 1];   /* the token of the response; "": none yet */
-  char csrf_name[VSI_SEAL_ID_LEN + 1]; /* what hashes of contents have in place of the token (vsi_seal_name) */
+  char tab[VSI_SEAL_LEN + 1];         /* the seal of its tab, after the first query; "": none yet */
+  bool tab_is_new;                    /* made for this request */
+  bool tab_is_sent;                   /* sent by the page, so it is certain */
+  unsigned tab_is_known;              /* scopes_count of the request + 1, when the seal was checked; 0: not yet */
+  char csrf_cookie[VSI_SEAL_LEN + 1]; /* the cookie that the response sets; "": none */
 } vsi_sealed;
 
 /* Return the state of a request; NULL: vsi_seals_of returned NULL. */
@@ -74,10 +73,13 @@ void vsi_seal_make_of(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope s
  * constant time for a text of VSI_SEAL_LEN digits. */
 bool vsi_seal_is_good(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more,
                       const char *text, size_t len);
-/* Write digits that are equal for all seals with these arguments, and different for others, and that are no seal.
- * seals: not NULL. */
+/* Write the digits of a scope and a further text, which are always the same, and no seal. seals: not NULL. */
 void vsi_seal_name(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more,
-                   char name[VSI_SEAL_ID_LEN + 1]);
+                   char name[VSI_SEAL_LEN + 1]);
+/* Return whether these are the digits that vsi_seal_name writes, with either key. text: terminated. NULL seals: false.
+ * Takes constant time for a text of VSI_SEAL_LEN characters. */
+bool vsi_seal_is_name(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more,
+                      const char *text);
 /* Write a few digits that distinguish scopes, for use in a page. seals: not NULL. */
 void vsi_seal_tag(const vsi_seals *seals, vestry_scope scope, char tag[VSI_SEAL_TAG_LEN + 1]);
 
