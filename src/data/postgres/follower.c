@@ -325,7 +325,7 @@ static vestry_err find_facts(follower *f, facts *ret_facts) {
       "pg_is_in_recovery() THEN pg_current_xact_id() END";
   const vsi_call call = call_of(f);
   PGresult *row;
-  vestry_err error = vsi_postgres_connect(&call, f->is.pool->url, true, NULL, &f->side);
+  vestry_err error = vsi_postgres_connect(&call, f->is.pool->is.place, true, NULL, &f->side);
   if (!error) error = ask(f, sql, 8, &row);
   if (error) return error;
   f->major = number_at(row, 0, 0) / 10000;
@@ -381,7 +381,7 @@ static void begin_transactions(follower *f, const facts *is) {
 static vestry_err open_stream(follower *f, const facts *of) {
   const vsi_call call = call_of(f);
   uint64_t server;
-  vestry_err error = vsi_postgres_connect(&call, f->is.pool->url, true, "database", &f->stream.db);
+  vestry_err error = vsi_postgres_connect(&call, f->is.pool->is.place, true, "database", &f->stream.db);
   if (!error) error = vsi_postgres_pool_join(f->is.pool, &call, f->stream.db, &server);
   if (error) return error;
   atomic_store_explicit(&f->server, server, memory_order_relaxed);

@@ -113,7 +113,7 @@ static void note(vsi_postgres_pool *pool, bool has_come) {
 
 static vestry_err run_setup(vsi_postgres_conn *conn, const char *function) {
   const vsi_call call = vsi_sql_call(&conn->pool->is, function);
-  vestry_err error = ask(conn, function, conn->pool->setup, "options.setup");
+  vestry_err error = ask(conn, function, conn->pool->is.setup, "options.setup");
   return error ? error : vsi_postgres_set(&call, conn->db, false, vsi_postgres_until_ns(conn));
 }
 
@@ -176,7 +176,7 @@ static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
   conn->limit_ms = pool->options.statement_ms;
   snprintf(sql, sizeof sql, "SET statement_timeout = %u", conn->limit_ms);
   vestry_err error = vsi_postgres_command(conn, function, sql);
-  if (!error && pool->setup) error = run_setup(conn, function);
+  if (!error && pool->is.setup) error = run_setup(conn, function);
   if (!error) error = ask_with(conn, function, facts_sql, pool->search_path, &row);
   if (error) return error;
   conn->limit_ms = conn->setup_ms = (uint32_t)strtoul(PQgetvalue(row, 0, 1), NULL, 10);
@@ -191,7 +191,7 @@ static vestry_err call_up(vsi_postgres_conn *conn, const char *function) {
   vsi_postgres_pool *pool = conn->pool;
   const vsi_call call = vsi_sql_call(&pool->is, function);
   PGconn *db = NULL;
-  vestry_err error = vsi_postgres_connect(&call, pool->url, false, NULL, &db);
+  vestry_err error = vsi_postgres_connect(&call, pool->is.place, false, NULL, &db);
   note(pool, !error);
   if (error) return error;
   vsi_mutex_lock(&pool->is.lock);
@@ -339,16 +339,10 @@ vestry_err vsi_postgres_pool_join(vsi_postgres_pool *pool, const vsi_call *call,
 
 void vsi_postgres_pool_destroy(vestry_sql_pool *is) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
-  const vestry_host *host = pool->is.host;
   for (size_t i = 0; i < is->conns_count; i++) {
-    vsi_postgres_conn *conn = &pool->conns[i];
-    if (!conn->pool) break;
-    vsi_postgres_hang_up(conn);
-    vsi_postgres_statements_finish(&conn->statements);
+    vsi_postgres_hang_up(&pool->conns[i]);
+    vsi_free(is->host, pool->conns[i].statements.restoring);
   }
-  vsi_sql_conns_finish(is);
-  vsi_free(host, pool->url);
-  vsi_free(host, pool->setup);
-  vsi_free(host, pool->search_path);
-  vsi_free(host, pool);
+  vsi_free(is->host, pool->search_path);
+  vsi_sql_pool_free(is);
 }

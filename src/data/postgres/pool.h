@@ -36,14 +36,8 @@ typedef struct vsi_postgres_conn {
                         again for this reason */
 } vsi_postgres_conn;
 
-/* The connection that is aside is reserved: the application cannot check it out. It is for short statements that must
- * not wait for the application's transactions, for example the renewal of leases. Such a statement uses another
- * connection only while the server refuses the reserved one. */
-enum { VSI_POSTGRES_ASIDE = 1 };
-
 struct vsi_postgres_pool {
   vestry_sql_pool is;                   /* the part that the application sees; the first member */
-  char *url, *setup;                    /* setup: NULL: none */
   char *search_path;                    /* that of the first connection, once it exists */
   char name[128];                       /* is.name */
   vestry_postgres_pool_options options; /* defaults filled in; do not use its texts */
@@ -55,7 +49,10 @@ struct vsi_postgres_pool {
   _Atomic(uint64_t)
       server; /* start (VSI_POSTGRES_STARTED) of the server of the last connection; 0: none. Set under is.lock;
                                relaxed, because it is read again and again */
-  vsi_postgres_conn conns[]; /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
+  /* The one that is aside is reserved: the application cannot check it out. It is for short statements that must not
+   * wait for the application's transactions, for example the renewal of leases. Such a statement uses another
+   * connection only while the server refuses the reserved one. */
+  vsi_postgres_conn conns[];
 };
 
 /* Return the time until which a statement that begins now may take. It includes a reserve for the server's report that

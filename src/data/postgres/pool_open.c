@@ -4,15 +4,7 @@
 
 #include "data/postgres/run.h"
 
-enum { CONNECTIONS = 8, WAIT_MS = 5000, STATEMENT_MS = 10000, RETRY_MS = 1000, TRIES = 10 };
-
-static void set_defaults(vestry_postgres_pool_options *options) {
-  if (!options->connections_count) options->connections_count = CONNECTIONS;
-  if (!options->wait_ms) options->wait_ms = WAIT_MS;
-  if (!options->statement_ms) options->statement_ms = STATEMENT_MS;
-  if (!options->retry_ms) options->retry_ms = RETRY_MS;
-  if (!options->tries_count) options->tries_count = TRIES;
-}
+enum { STATEMENT_MS = 10000, RETRY_MS = 1000, TRIES = 10 };
 
 static const char *word(const PQconninfoOption *words, const char *keyword) {
   for (; words->keyword; words++)
@@ -30,53 +22,49 @@ static bool name_it(const char *url, char *name, size_t len) {
   return true;
 }
 
-static vestry_err refuse_options(const vestry_host *host, const char *why) {
-  const vsi_call call = {host, "vestry_postgres_pool_create", "PostgreSQL", NULL};
-  return vsi_refuse(&call, VESTRY_INVALID, "%s", why);
-}
-
-static vsi_postgres_pool *allocate(const vestry_host *host, const vestry_postgres_pool_options *options) {
-  const size_t count = (size_t)options->connections_count + VSI_POSTGRES_ASIDE;
-  vsi_postgres_pool *pool = vsi_calloc(host, 1, sizeof *pool + count * sizeof *pool->conns);
-  if (!pool) return NULL;
-  pool->is =
-      (vestry_sql_pool){.ops = &vsi_postgres_ops, .host = host, .name = pool->name, .look_ns = &pool->away_until_ns};
-  vsi_sql_conns_init(&pool->is, pool->conns, sizeof *pool->conns, options->connections_count, VSI_POSTGRES_ASIDE,
-                     options->wait_ms);
-  pool->options = *options;
-  pool->url = vsi_strdup(host, options->url, strlen(options->url));
-  pool->setup = options->setup ? vsi_strdup(host, options->setup, strlen(options->setup)) : NULL;
-  bool is_whole = pool->url && (pool->setup || !options->setup);
-  for (size_t i = 0; i < count && is_whole; i++) {
-    pool->conns[i].pool = pool;
-    is_whole = !vsi_postgres_statements_init(&pool->conns[i].statements, host, VSI_SQL_STATEMENTS);
-  }
-  if (is_whole) return pool;
-  vsi_postgres_pool_destroy(&pool->is);
-  return NULL;
+/* Open the first connection, and see to the tables of the application. */
+static vestry_err open_first(vsi_postgres_pool *pool, const vsi_call *call) {
+  const vsi_sql_schema schema = {.steps = &pool->options.schema, .version = pool->options.schema_version};
+  vestry_err error = vsi_postgres_reconnect(&pool->conns[0], call->function);
+  return error || !pool->options.schema ? error : vsi_postgres_bring(&pool->is, call->function, &schema);
 }
 
 vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *given, vestry_sql_pool **ret_pool) {
   char name[sizeof((vsi_postgres_pool *)0)->name];
-  vestry_postgres_pool_options options = given ? *given : (vestry_postgres_pool_options){0};
-  const vestry_host *host = vsi_host(options.host);
-  if (!ret_pool) return vsi_mistake(host, "vestry_postgres_pool_create", "ret_pool is NULL");
-  set_defaults(&options);
-  if (!options.url) return refuse_options(host, "options.url must name a database");
-  if (!name_it(options.url, name, sizeof name)) return refuse_options(host, "libpq cannot read options.url");
-  if (options.connections_count > VSI_SQL_CONNECTIONS_MOST)
-    return refuse_options(host, "options.connections_count is more than 1,024");
-  if (options.schema && options.schema_version < 1)
-    return refuse_options(host, "options.schema requires a schema_version of at least 1");
-  vsi_postgres_pool *pool = allocate(host, &options);
-  if (!pool) return VESTRY_NO_MEMORY;
+  const vestry_postgres_pool_options options = given ? *given : (vestry_postgres_pool_options){0};
+  const vsi_call call = {vsi_host(options.host), "vestry_postgres_pool_create", "PostgreSQL", NULL};
+  if (!ret_pool) return vsi_mistake(call.host, call.function, "ret_pool is NULL");
+  if (!options.url) return vsi_refuse(&call, VESTRY_INVALID, "options.url must name a database");
+  if (!name_it(options.url, name, sizeof name))
+    return vsi_refuse(&call, VESTRY_INVALID, "libpq cannot read options.url");
+  const vsi_sql_pool_plan plan = {.ops = &vsi_postgres_ops,
+                                  .place = options.url,
+                                  .setup = options.setup,
+                                  .schema = options.schema,
+                                  .schema_version = options.schema_version,
+                                  .pool_bytes = sizeof(vsi_postgres_pool),
+                                  .conn_bytes = sizeof(vsi_postgres_conn),
+                                  .connections_count = options.connections_count,
+                                  .wait_ms = options.wait_ms};
+  vestry_sql_pool *made;
+  vestry_err error = vsi_sql_pool_make(&call, &plan, &made);
+  if (error) return error;
+  vsi_postgres_pool *pool = (vsi_postgres_pool *)made;
   memcpy(pool->name, name, sizeof name);
-  vestry_err error = vsi_postgres_reconnect(&pool->conns[0], "vestry_postgres_pool_create");
-  const vsi_sql_schema schema = {.steps = &options.schema, .version = options.schema_version};
-  if (!error && options.schema) error = vsi_postgres_bring(&pool->is, "vestry_postgres_pool_create", &schema);
+  made->name = pool->name;
+  made->look_ns = &pool->away_until_ns;
+  pool->options = options;
+  if (!options.statement_ms) pool->options.statement_ms = STATEMENT_MS;
+  if (!options.retry_ms) pool->options.retry_ms = RETRY_MS;
+  if (!options.tries_count) pool->options.tries_count = TRIES;
+  for (size_t i = 0; i < made->conns_count; i++) {
+    pool->conns[i].pool = pool;
+    pool->conns[i].statements.host = call.host;
+  }
+  error = open_first(pool, &call);
   if (error)
-    vsi_postgres_pool_destroy(&pool->is);
+    vsi_postgres_pool_destroy(made);
   else
-    *ret_pool = &pool->is;
+    *ret_pool = made;
   return error;
 }

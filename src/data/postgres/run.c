@@ -516,8 +516,8 @@ static vestry_err run_by(vestry_sql_pool *of, vsi_sql_how how, const char *sql, 
       pool->is.host, &pool->is.failures, 0, VESTRY_LOG_WARN,
       "vestry_jobs, %s: there is no connection that is reserved for leases; jobs whose functions use all other "
       "connections for longer than their lease run twice; let the role and the server accept one connection more than "
-      "options.connections_count (%u)",
-      pool->is.name, pool->options.connections_count);
+      "options.connections_count (%zu)",
+      pool->is.name, pool->is.main_count);
   return run_alone(pool, VSI_POSTGRES_OPEN, false, sql, list, row, ctx, &is);
 }
 

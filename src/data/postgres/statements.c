@@ -32,20 +32,6 @@ static const char witness_sql[] =
     "> 0"
     " THEN ''::text ELSE '('::text END IN translate(lower($1::text), E' \\n\\r\\t\\f\"', ''::text)) > 0) FROM columns";
 
-vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, const vestry_host *host, size_t most) {
-  statements->host = host;
-  statements->most = most;
-  statements->all = vsi_calloc(host, most, sizeof *statements->all);
-  return statements->all ? VESTRY_OK : VESTRY_NO_MEMORY;
-}
-
-void vsi_postgres_statements_finish(vsi_postgres_statements *statements) {
-  if (statements->all) vsi_postgres_statements_forget(statements);
-  if (statements->all) vsi_free(statements->host, statements->all);
-  vsi_free(statements->host, statements->restoring);
-  statements->all = NULL;
-}
-
 void vsi_postgres_statements_forget(vsi_postgres_statements *statements) {
   for (size_t i = 0; i < statements->count; i++) vsi_free(statements->host, statements->all[i].sql);
   statements->count = 0;
@@ -143,7 +129,7 @@ static PGresult *make_room(vsi_postgres_statements *statements, PGconn *db, vsi_
   for (size_t i = 1; i < statements->count; i++)
     if (statements->all[i].used < oldest->used) oldest = &statements->all[i];
   if (doubted) return give_up(statements, db, doubted, until_ns);
-  if (statements->count == statements->most) return give_up(statements, db, oldest, until_ns);
+  if (statements->count == VSI_SQL_STATEMENTS) return give_up(statements, db, oldest, until_ns);
   return PQmakeEmptyPGresult(db, PGRES_COMMAND_OK);
 }
 

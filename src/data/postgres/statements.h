@@ -21,6 +21,7 @@
 #define VSI_POSTGRES_STATEMENTS_H
 
 #include "data/postgres/link.h"
+#include "data/sql/pool.h"
 
 enum { VSI_POSTGRES_STATEMENT_NAME_BYTES = 48 };
 
@@ -54,8 +55,8 @@ typedef enum vsi_postgres_kept {
 
 typedef struct vsi_postgres_statements {
   const vestry_host *host;
-  vsi_postgres_prepared *all;
-  size_t count, most;
+  vsi_postgres_prepared all[VSI_SQL_STATEMENTS];
+  size_t count;
   vsi_postgres_around_part parts[VSI_POSTGRES_PARTS];
   size_t parts_count;
   bool is_stale; /* the definitions of a statement have changed: all are prepared again */
@@ -87,9 +88,6 @@ typedef struct vsi_postgres_ran {
   bool is_unclean;  /* not run: the session still keeps something, so its connection must be closed */
 } vsi_postgres_ran;
 
-/* Initialize a zeroed struct. OK | NO_MEMORY */
-vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, const vestry_host *host, size_t most);
-void vsi_postgres_statements_finish(vsi_postgres_statements *statements);
 /* Forget all statements, because there is another connection. */
 void vsi_postgres_statements_forget(vsi_postgres_statements *statements);
 /* Undo all that the session has kept, without a statement. Returns whether that succeeded; otherwise the connection

@@ -97,7 +97,7 @@ static void begin(topics *t) {
   const vsi_call call = call_of(t);
   char listen_sql[sizeof t->name + 32];
   t->why = lost;
-  if (vsi_postgres_connect(&call, t->pool->url, true, NULL, &t->db)) return;
+  if (vsi_postgres_connect(&call, t->pool->is.place, true, NULL, &t->db)) return;
   snprintf(listen_sql, sizeof listen_sql, "LISTEN vestry; LISTEN %s", t->name);
   if (vsi_postgres_pool_join(t->pool, &call, t->db, &t->server) ||
       vsi_postgres_ask_own(&call, t->db, listen_sql, 0, NULL) || !is_subscribed(t, &call)) {

@@ -1,19 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/sql/pool.h"
 
-void vsi_sql_conns_init(vestry_sql_pool *pool, void *conns, size_t conn_bytes, size_t main_count, size_t aside_count,
-                        uint32_t wait_ms) {
+enum { CONNECTIONS = 8, CONNECTIONS_MOST = 1024, WAIT_MS = 5000 };
+
+vestry_err vsi_sql_pool_make(const vsi_call *call, const vsi_sql_pool_plan *plan, vestry_sql_pool **ret_pool) {
+  const size_t main_count = plan->connections_count ? plan->connections_count : CONNECTIONS;
+  if (main_count > CONNECTIONS_MOST)
+    return vsi_refuse(call, VESTRY_INVALID, "options.connections_count is more than 1,024");
+  if (plan->schema && plan->schema_version < 1)
+    return vsi_refuse(call, VESTRY_INVALID, "options.schema requires a schema_version of at least 1");
+  vestry_sql_pool *pool = vsi_calloc(call->host, 1, plan->pool_bytes + (main_count + 1) * plan->conn_bytes);
+  if (!pool) return VESTRY_NO_MEMORY;
+  *pool = (vestry_sql_pool){.ops = plan->ops,
+                            .host = call->host,
+                            .place = vsi_strdup(call->host, plan->place, strlen(plan->place)),
+                            .setup = plan->setup ? vsi_strdup(call->host, plan->setup, strlen(plan->setup)) : NULL,
+                            .wait_ms = plan->wait_ms ? plan->wait_ms : WAIT_MS,
+                            .conns = (char *)pool + plan->pool_bytes,
+                            .conn_bytes = plan->conn_bytes,
+                            .conns_count = main_count + 1,
+                            .main_count = main_count};
+  pool->name = pool->place;
   vsi_mutex_init(&pool->lock, VSI_LOCK_SQL_POOL);
-  pool->conns = conns;
-  pool->conn_bytes = conn_bytes;
-  pool->main_count = main_count;
-  pool->conns_count = main_count + aside_count;
-  pool->wait_ms = wait_ms;
   for (size_t i = 0; i < pool->conns_count; i++) vsi_sql_conn_at(pool, i)->pool = pool;
+  if (pool->place && (pool->setup || !plan->setup)) {
+    *ret_pool = pool;
+    return VESTRY_OK;
+  }
+  vsi_sql_pool_free(pool);
+  return VESTRY_NO_MEMORY;
 }
 
-void vsi_sql_conns_finish(vestry_sql_pool *pool) {
+void vsi_sql_pool_free(vestry_sql_pool *pool) {
+  const vestry_host *host = pool->host;
   vsi_mutex_finish(&pool->lock);
+  vsi_free(host, pool->place);
+  vsi_free(host, pool->setup);
+  vsi_free(host, pool);
 }
 
 vestry_sql_transaction *vsi_sql_own_locked(const vestry_sql_pool *pool, bool is_aside) {

@@ -4,7 +4,7 @@
  * thread at a time. A thread that has one gets the same one again: otherwise it could wait for itself, when a part of a
  * page reads inside the page's render, and it would not see its own writes.
  *
- * The last connections of a pool are aside: a thread may have one of them and an ordinary one. Waiting threads form a
+ * The last connection of a pool is aside: a thread may have it and an ordinary one. Waiting threads form a
  * queue (data/sql/thread_line.h) for each kind, and one for the turn to write, if the database has one writer. A writer
  * waits for the turn first, and then for a connection, so that threads that wait for the turn hold no connection. */
 #ifndef VSI_SQL_POOL_H
@@ -14,9 +14,8 @@
 
 enum {
   VSI_SQL_ASIDE = VSI_SQL_LINE_ASIDE, /* in `which`: a connection that is aside. Other bits are those of the database */
-  VSI_SQL_CONNECTIONS_MOST = 1024,
-  VSI_SQL_STATEMENTS = 64, /* prepared statements that a connection keeps */
-  VSI_SQL_FROM_NOW = 1     /* a time to wait until: wait_ms from the first time that this thread must wait */
+  VSI_SQL_STATEMENTS = 64,            /* prepared statements that a connection keeps */
+  VSI_SQL_FROM_NOW = 1                /* a time to wait until: wait_ms from the first time that this thread must wait */
 };
 
 static inline vestry_sql_transaction *vsi_sql_conn_at(const vestry_sql_pool *pool, size_t number) {
@@ -26,11 +25,22 @@ static inline bool vsi_sql_is_aside(const vestry_sql_transaction *conn) {
   return (const char *)conn >= conn->pool->conns + conn->pool->main_count * conn->pool->conn_bytes;
 }
 
-/* Initialize the lock, and let a pool, which is zeroed except for its first members, have these connections, which are
- * zeroed. The last aside_count are aside. */
-VESTRY_API void vsi_sql_conns_init(vestry_sql_pool *pool, void *conns, size_t conn_bytes, size_t main_count,
-                                   size_t aside_count, uint32_t wait_ms);
-VESTRY_API void vsi_sql_conns_finish(vestry_sql_pool *pool);
+/* A pool that is to be made. Numbers that are 0 select the defaults of both databases. */
+typedef struct vsi_sql_pool_plan {
+  const vsi_sql_ops *ops;
+  const char *place, *setup; /* copied; setup: NULL: none */
+  const char *schema;        /* options.schema; NULL: none */
+  int schema_version;
+  size_t pool_bytes, conn_bytes; /* of the database's structs, which begin with those of sql.h */
+  uint32_t connections_count, wait_ms;
+} vsi_sql_pool_plan;
+
+/* Make a pool whose connections, with one that is aside, follow it in memory; its other members are zero. OK | INVALID
+ * (an option, which is logged) | NO_MEMORY */
+VESTRY_API vestry_err vsi_sql_pool_make(const vsi_call *call, const vsi_sql_pool_plan *plan,
+                                        vestry_sql_pool **ret_pool);
+/* Free a pool whose own members have been freed. */
+VESTRY_API void vsi_sql_pool_free(vestry_sql_pool *pool);
 
 /* Return the connection of one kind that this thread has; NULL: none. */
 VESTRY_API vestry_sql_transaction *vsi_sql_own_locked(const vestry_sql_pool *pool, bool is_aside);

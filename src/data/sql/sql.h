@@ -111,6 +111,7 @@ struct vestry_sql_pool {
   const vsi_sql_ops *ops;
   const vestry_host *host;
   const char *name;             /* for the log */
+  char *place, *setup;          /* the file or URL; SQL for new connections, NULL: none */
   vsi_repeated_log failures;    /* of statements, and of other calls that a request or a row can repeat */
   int64_t (*now_ms)(void *ctx); /* clock of tests, for all storages of the pool; NULL: the database's */
   /* The connections (data/sql/pool.h). */

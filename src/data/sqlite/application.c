@@ -24,7 +24,7 @@ static vestry_err follow_pool(const void *given, const char *place, vestry_sql_p
   vestry_sqlite_options follow = own.follow ? *own.follow : (vestry_sqlite_options){0};
   vestry_sqlite *database = NULL;
   (void)place; /* the pool has it */
-  follow.path = vsi_sqlite_pool_of(pool)->path;
+  follow.path = pool->place;
   vestry_err error = vestry_sqlite_create(pages, &follow, &database);
   if (!error) error = vestry_sqlite_pool_follow(pool, database);
   if (error)

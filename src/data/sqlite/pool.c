@@ -21,7 +21,7 @@ vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, boo
   const vsi_sqlite_pool *pool = conn->pool;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   if (vsi_sqlite_statements_init(&conn->statements, pool->is.host, VSI_SQL_STATEMENTS)) return VESTRY_NO_MEMORY;
-  int result = sqlite3_open_v2(pool->path, &conn->db, creates ? flags | SQLITE_OPEN_CREATE : flags, NULL);
+  int result = sqlite3_open_v2(pool->is.place, &conn->db, creates ? flags | SQLITE_OPEN_CREATE : flags, NULL);
   if (!result) result = vsi_sqlite_file_guard(conn->db);
   if (!result) result = vsi_sqlite_turn_retry(conn->db, &conn->pool->turn);
   if (!result) result = sqlite3_wal_autocheckpoint(conn->db, 0);
@@ -50,7 +50,7 @@ static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_conn *conn) 
 }
 
 vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, bool *left) {
-  const char *setup = conn->pool->setup;
+  const char *setup = conn->pool->is.setup;
   int result = sqlite3_wal_autocheckpoint(conn->db, COPIED_EACH); /* which setup may change */
   if (!result && setup) result = vsi_sqlite_exec(conn->db, setup);
   if (!result) result = vsi_sqlite_ask(conn->db, "PRAGMA wal_autocheckpoint", NULL, &conn->copied_each);
@@ -68,14 +68,10 @@ static void close_conn(vsi_sqlite_conn *conn) {
 
 void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
-  const vestry_host *host = pool->is.host;
   vsi_sqlite_copier_close(&pool->copier);
   for (size_t i = 0; i < is->conns_count; i++) close_conn(&pool->conns[i]);
   vsi_sqlite_turn_close(&pool->turn);
-  vsi_sql_conns_finish(is);
-  vsi_free(host, pool->path);
-  vsi_free(host, pool->setup);
-  vsi_free(host, pool);
+  vsi_sql_pool_free(is);
 }
 
 /* -------------------------------------------------------------------------------------------- after a commit ------ */
@@ -335,7 +331,7 @@ static uint64_t empty_wal(const vsi_sqlite_conn *conn) {
                    "vestry_sql_end, %s: the WAL has %llu bytes, more than options.max_wal_bytes, and cannot be "
                    "emptied, because a connection of this or of another program has been %s for long; look for one "
                    "that keeps a %s open",
-                   pool->path, (unsigned long long)bytes, is_copied ? "reading" : "writing",
+                   pool->is.name, (unsigned long long)bytes, is_copied ? "reading" : "writing",
                    is_copied ? "statement" : "transaction");
   return bytes;
 }
@@ -396,7 +392,7 @@ static void tidy(vsi_sqlite_conn *conn) {
                    "vestry_sql_end, %s: a PRAGMA, an attached file (VACUUM attaches one) or an object of TEMP may also "
                    "apply to the next thread that gets the connection, so the connection is replaced when it is "
                    "released; use options.setup",
-                   conn->pool->path);
+                   conn->pool->is.name);
   conn->is_stuck = replace(conn);
 }
 

@@ -47,8 +47,7 @@ typedef struct vsi_sqlite_conn {
 
 struct vsi_sqlite_pool {
   vestry_sql_pool is;                 /* the part that the application sees; the first member */
-  char *path, *setup;                 /* setup: NULL: none */
-  vestry_sqlite_pool_options options; /* defaults filled in; do not use its texts */
+  vestry_sqlite_pool_options options; /* its own defaults filled in; do not use its texts */
   vestry_sqlite_commit_fn on_commit;  /* guarded by is.lock; NULL: none */
   void *on_commit_ctx;
   bool has_stuck;           /* guarded by is.lock: a connection that is not checked out may be stuck */
@@ -61,7 +60,7 @@ struct vsi_sqlite_pool {
   _Atomic(bool) has_moved;            /* a path leads to another file; this was logged */
   uint64_t wal_next_bytes;            /* of the writer: size at which to try again to empty the WAL; 0: no failure */
   vestry_sqlite *database;            /* guarded by is.lock: its pages follow; NULL: none */
-  vsi_sqlite_conn conns[];            /* those for READ_ASIDE are aside */
+  vsi_sqlite_conn conns[];            /* that for READ_ASIDE is aside */
 };
 
 const vsi_sql_ops *vsi_sqlite_pool_ops(void); /* run.c */

@@ -10,9 +10,10 @@
 #include "data/sqlite/pool.h"
 #include "data/sqlite/schema.h"
 
-enum { CONNECTIONS = 8, ASIDE = 1, WAIT_MS = 5000, BUSY_MS = 5000, MAX_WAL_BYTES = 16 << 20, FILE_MODE = 0600 };
+enum { BUSY_MS = 5000, MAX_WAL_BYTES = 16 << 20, FILE_MODE = 0600 };
 
 static const char function[] = "vestry_sqlite_pool_create";
+#define NO_FILE "options.path must name a file, because several connections use it"
 
 /* Check the version of the application's tables, set WAL mode, and run options.schema if the version is lower than
  * options.schema_version. A later version is rejected, and its tables are not changed. */
@@ -29,7 +30,7 @@ static vestry_err see_to_tables(vsi_sqlite_pool *pool, sqlite3 *db, const vestry
 /* Create the file with its mode from the beginning, because the files of its WAL and of the WAL's index get the same
  * mode. */
 static void make_file(const vsi_sqlite_pool *pool) {
-  int file = open(pool->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, (mode_t)pool->options.file_mode);
+  int file = open(pool->is.place, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, (mode_t)pool->options.file_mode);
   if (file >= 0) close(file); /* otherwise SQLite reports the reason */
 }
 
@@ -37,8 +38,7 @@ static void make_file(const vsi_sqlite_pool *pool) {
 static vestry_err see_to_file(vsi_sqlite_pool *pool, const vsi_call *call, sqlite3 *db,
                               const vestry_sqlite_pool_options *given) {
   const char *name = sqlite3_db_filename(db, "main");
-  if (!name || !*name)
-    return vsi_refuse(call, VESTRY_INVALID, "options.path must name a file, because several connections use it");
+  if (!name || !*name) return vsi_refuse(call, VESTRY_INVALID, NO_FILE);
   if (sqlite3_db_readonly(db, "main") == 1)
     return vsi_sqlite_fail(call, db, SQLITE_READONLY, "cannot write the database");
   return see_to_tables(pool, db, given);
@@ -52,7 +52,7 @@ static vestry_err join(vsi_sqlite_pool *pool, const vsi_call *call) {
     vsi_log(pool->is.host, VESTRY_LOG_WARN,
             "%s, %s: the file is on %s, where processes of several machines or mounts have no shared memory, which WAL "
             "mode requires; use a local file system, or let only one process use the file: otherwise commits are lost",
-            call->function, pool->path, system);
+            call->function, pool->is.place, system);
   if (vsi_sqlite_turn_open(&pool->turn, pool->conns[0].db, system)) return VESTRY_OK;
   return vsi_refuse(call, VESTRY_BUSY,
                     "another process uses the file, which is on a network file system or a similar one; end that "
@@ -71,7 +71,7 @@ static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_optio
     if (!error) error = vsi_sqlite_conn_set_up(conn, &call, &conn->left);
   }
   if (error) return error;
-  const int result = vsi_sqlite_copier_open(&pool->copier, pool->path);
+  const int result = vsi_sqlite_copier_open(&pool->copier, pool->is.place);
   if (result) return vsi_sqlite_fail(&call, pool->copier.db, result, "cannot open the connection for checkpoints");
   error = join(pool, &call);
   if (error) return error;
@@ -82,57 +82,33 @@ static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_optio
 
 /* --------------------------------------------------------------------------------------------------- making ------- */
 
-static void set_defaults(vestry_sqlite_pool_options *options) {
-  if (!options->file_mode) options->file_mode = FILE_MODE;
-  if (!options->connections_count) options->connections_count = CONNECTIONS;
-  if (!options->wait_ms) options->wait_ms = WAIT_MS;
-  if (!options->busy_ms) options->busy_ms = BUSY_MS;
-  if (!options->max_wal_bytes) options->max_wal_bytes = MAX_WAL_BYTES;
-}
-
-static vestry_err refuse_options(const vestry_host *host, const char *path, const char *why) {
-  const vsi_call call = {host, "vestry_sqlite_pool_create", path, NULL};
-  return vsi_refuse(&call, VESTRY_INVALID, "%s", why);
-}
-
-static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_pool_options *options) {
-  size_t count = (size_t)options->connections_count + ASIDE;
-  vsi_sqlite_pool *pool = vsi_calloc(host, 1, sizeof *pool + count * sizeof *pool->conns);
-  char *path = vsi_strdup(host, options->path, strlen(options->path));
-  char *setup = options->setup ? vsi_strdup(host, options->setup, strlen(options->setup)) : NULL;
-  if (!pool || !path || (options->setup && !setup)) {
-    vsi_free(host, pool);
-    vsi_free(host, path);
-    vsi_free(host, setup);
-    return NULL;
-  }
-  pool->is = (vestry_sql_pool){.ops = vsi_sqlite_pool_ops(), .host = host, .name = path};
-  vsi_sql_conns_init(&pool->is, pool->conns, sizeof *pool->conns, options->connections_count, ASIDE, options->wait_ms);
-  pool->path = path;
-  pool->setup = setup;
-  pool->options = *options;
-  pool->turn.most_ms = options->busy_ms;
-  return pool;
-}
-
 vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *given, vestry_sql_pool **ret_pool) {
-  vestry_sqlite_pool_options options = given ? *given : (vestry_sqlite_pool_options){0};
-  const vestry_host *host = vsi_host(options.host);
-  if (!ret_pool) return vsi_mistake(host, "vestry_sqlite_pool_create", "ret_pool is NULL");
-  set_defaults(&options);
-  if (!options.path || !*options.path || strcmp(options.path, ":memory:") == 0)
-    return refuse_options(host, options.path ? options.path : "",
-                          "options.path must name a file, because several connections use it");
-  if (options.schema && options.schema_version < 1)
-    return refuse_options(host, options.path, "options.schema requires a schema_version of at least 1");
-  if (options.connections_count > VSI_SQL_CONNECTIONS_MOST)
-    return refuse_options(host, options.path, "connections_count is more than 1,024");
-  vsi_sqlite_pool *pool = allocate(host, &options);
-  if (!pool) return VESTRY_NO_MEMORY;
-  vestry_err error = open_all(pool, &options);
+  const vestry_sqlite_pool_options options = given ? *given : (vestry_sqlite_pool_options){0};
+  const vsi_call call = {vsi_host(options.host), function, options.path ? options.path : "", NULL};
+  if (!ret_pool) return vsi_mistake(call.host, function, "ret_pool is NULL");
+  if (!*call.name || strcmp(call.name, ":memory:") == 0) return vsi_refuse(&call, VESTRY_INVALID, NO_FILE);
+  const vsi_sql_pool_plan plan = {.ops = vsi_sqlite_pool_ops(),
+                                  .place = options.path,
+                                  .setup = options.setup,
+                                  .schema = options.schema,
+                                  .schema_version = options.schema_version,
+                                  .pool_bytes = sizeof(vsi_sqlite_pool),
+                                  .conn_bytes = sizeof(vsi_sqlite_conn),
+                                  .connections_count = options.connections_count,
+                                  .wait_ms = options.wait_ms};
+  vestry_sql_pool *made;
+  vestry_err error = vsi_sql_pool_make(&call, &plan, &made);
+  if (error) return error;
+  vsi_sqlite_pool *pool = (vsi_sqlite_pool *)made;
+  pool->options = options;
+  if (!options.file_mode) pool->options.file_mode = FILE_MODE;
+  if (!options.max_wal_bytes) pool->options.max_wal_bytes = MAX_WAL_BYTES;
+  if (!options.busy_ms) pool->options.busy_ms = BUSY_MS;
+  pool->turn.most_ms = pool->options.busy_ms;
+  error = open_all(pool, &options);
   if (error)
-    vsi_sqlite_pool_destroy(&pool->is);
+    vsi_sqlite_pool_destroy(made);
   else
-    *ret_pool = &pool->is;
+    *ret_pool = made;
   return error;
 }
