@@ -315,11 +315,11 @@ TEST_CASE(connection_that_cannot_roll_back_is_not_used) {
     starve(true);
     assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
     assert_logged(&l, "vestry_sql_end", "cannot roll back the transaction");
-    for (size_t at = 0; at < 3; at++) { /* each begin tries it again, and fails, or gets another connection */
+    for (size_t at = 0; at < 3; at++) { /* each begin opens it again, and fails, or gets another connection */
       const vestry_err error = vestry_sql_begin(l.pool, holders[at], &transaction);
-      if (!error) assert_true(sqlite3_get_autocommit(vestry_sqlite_handle(transaction)));
+      const bool writes = holders[at] == VESTRY_SQL_WRITE;
+      if (!error) assert_true(writes == !sqlite3_get_autocommit(vestry_sqlite_handle(transaction)));
       if (!error) vestry_sql_end(transaction, VESTRY_OK);
-      if (!error) assert_int_not_equal(holders[at], VESTRY_SQL_WRITE);
       if (error) assert_true(error == VESTRY_LIMIT || error == VESTRY_NO_MEMORY);
     }
     starve(false);

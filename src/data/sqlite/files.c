@@ -12,10 +12,10 @@
 #include "data/sqlite/frames.h"
 #include "data/sqlite/schema.h"
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, FILES = 3 };
 static const struct {
   const char *suffix, *name;
-} kinds[] = {{"-wal", "the file's WAL (-wal)"}, {"-shm", "the index of the file's WAL (-shm)"}};
+} kinds[] = {{"", "the file"}, {"-wal", "the file's WAL (-wal)"}, {"-shm", "the index of the file's WAL (-shm)"}};
 
 static bool is_in_wal_mode(sqlite3 *db) {
   sqlite3_stmt *statement = NULL;
@@ -49,9 +49,10 @@ static const char *path_of(sqlite3 *db, const char *suffix, char path[PATH_BYTES
 void vsi_sqlite_files_note(vsi_sqlite_files *files, sqlite3 *db) {
   struct stat is;
   char path[PATH_BYTES];
+  const size_t count = is_in_wal_mode(db) ? FILES : 1;
   *files = (vsi_sqlite_files){{{0}}};
-  for (size_t i = 0; i < 2 && is_in_wal_mode(db); i++) {
-    if (stat(path_of(db, kinds[i].suffix, path), &is)) continue;
+  for (size_t i = 0; i < count; i++) {
+    if (!*path_of(db, kinds[i].suffix, path) || stat(path, &is)) continue;
     files->of[i].device = is.st_dev;
     files->of[i].number = is.st_ino;
   }
@@ -61,7 +62,7 @@ static bool has_moved(const vsi_sqlite_files *files, sqlite3 *db, size_t i) {
   struct stat now;
   char path[PATH_BYTES];
   if (!files->of[i].number || !*path_of(db, kinds[i].suffix, path)) return false;
-  if (stat(path, &now)) return errno == ENOENT;
+  if (stat(path, &now)) return errno == ENOENT || errno == ENOTDIR; /* otherwise it may only be out of reach */
   return now.st_dev != files->of[i].device || now.st_ino != files->of[i].number;
 }
 
@@ -85,19 +86,6 @@ static bool is_cut(sqlite3 *db, vsi_sqlite_wal *ret_wal) {
   const vsi_sqlite_extent after = vsi_sqlite_frames_extent(wal_index);
   *ret_wal = (vsi_sqlite_wal){(uint64_t)bytes, wal_index};
   return before.number == after.number && before.bytes == after.bytes && (uint64_t)bytes < before.bytes;
-}
-
-/* Return whether a folder of the path cannot be searched. The open files stay usable, and their names are unknown. */
-static bool is_out_of_reach(sqlite3 *db) {
-  struct stat now;
-  char path[PATH_BYTES];
-  return *path_of(db, "", path) && stat(path, &now) && errno == EACCES;
-}
-
-/* Return whether the name of the database file leads to another file, or to none. */
-static bool has_lost_name(sqlite3 *db) {
-  int is_other = 0;
-  return !sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other && !is_out_of_reach(db);
 }
 
 const char *vsi_sqlite_files_far(sqlite3 *db) {
@@ -139,9 +127,9 @@ bool vsi_sqlite_files_have_links(sqlite3 *db) {
 const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
                                         vsi_sqlite_wal *ret_wal) {
   *ret_wal = (vsi_sqlite_wal){.bytes = 0};
-  if (checks_names && has_lost_name(db)) return "the file";
-  if (files->of[0].number && is_cut(db, ret_wal)) return kinds[0].name;
-  for (size_t i = 0; i < 2 && checks_names; i++)
+  if (checks_names && has_moved(files, db, 0)) return kinds[0].name;
+  if (files->of[1].number && is_cut(db, ret_wal)) return kinds[1].name;
+  for (size_t i = 1; i < FILES && checks_names; i++)
     if (has_moved(files, db, i)) return kinds[i].name;
   return NULL;
 }

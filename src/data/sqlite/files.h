@@ -3,8 +3,8 @@
  * continue with the removed files, and SQLite reports no error in WAL mode: other programs use the new files, and
  * writes to the removed ones are lost. If the WAL was cut, its next checkpoint writes zeros into the database.
  *
- * SQLite compares the database file itself (SQLITE_FCNTL_HAS_MOVED), but not the files of the WAL. A connection that
- * has read in WAL mode keeps them open, and as long as it does, no program that uses SQLite removes them.
+ * A connection that has read in WAL mode keeps the files of the WAL open, and as long as it does, no program that uses
+ * SQLite removes them.
  */
 #ifndef VSI_SQLITE_FILES_H
 #define VSI_SQLITE_FILES_H
@@ -15,12 +15,12 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* The WAL, and its index. Initialized with 0: they are not known. */
+/* The database, the WAL, and its index. Initialized with 0: they are not known. */
 typedef struct vsi_sqlite_files {
   struct {
     dev_t device;
     ino_t number; /* 0: not known */
-  } of[2];
+  } of[3];
 } vsi_sqlite_files;
 
 /* The size of a connection's WAL (0: unknown), and its mapped index. The index is valid while the connection cannot
@@ -33,7 +33,7 @@ typedef struct vsi_sqlite_wal {
 /* Set WAL mode, in which the file then is for all programs.
  *  Returns a result of SQLite; OK, too, if the file cannot be in this mode */
 int vsi_sqlite_files_set_wal(sqlite3 *db, uint32_t wait_ms);
-/* Note the files of the WAL that a connection has open, which has read. In other modes nothing is noted. */
+/* Note the files that a connection has open, which has read. In modes without a WAL only the database is noted. */
 void vsi_sqlite_files_note(vsi_sqlite_files *files, sqlite3 *db);
 /* Return the name, for a message, of a file of this connection that was removed, replaced or cut; NULL: none, or
  * unknown.

@@ -35,8 +35,8 @@ static int at_action(void *left, int action, const char *first, const char *seco
   return SQLITE_OK;
 }
 
-static void watch(sqlite3 *db, bool *left) {
-  sqlite3_set_authorizer(db, at_action, left);
+static void watch(vsi_sqlite_conn *conn) {
+  sqlite3_set_authorizer(conn->db, at_action, &conn->left);
 }
 
 /* Prepare the statements of transactions. A read opens the WAL and its index, so that the first use needs no descriptor
@@ -49,21 +49,26 @@ static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_conn *conn) 
   return vsi_sqlite_fail(call, conn->db, result, "cannot read the database");
 }
 
-vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, bool *left) {
+vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call) {
   const char *setup = conn->pool->is.setup;
   int result = sqlite3_wal_autocheckpoint(conn->db, COPIED_EACH); /* which setup may change */
   if (!result && setup) result = vsi_sqlite_exec(conn->db, setup);
   if (!result) result = vsi_sqlite_ask(conn->db, "PRAGMA wal_autocheckpoint", NULL, &conn->copied_each);
   if (!result) result = sqlite3_wal_autocheckpoint(conn->db, 0); /* instead, the pool does it (copier.c) */
   if (result) return vsi_sqlite_fail(call, conn->db, result, "cannot run options.setup");
-  watch(conn->db, left);
+  conn->left = false;
+  watch(conn);
   return prepare_controls(call, conn);
 }
 
 static void close_conn(vsi_sqlite_conn *conn) {
   if (conn->statements.all) vsi_sqlite_statements_finish(&conn->statements);
-  for (int i = 0; i < VSI_SQLITE_CONTROLS; i++) sqlite3_finalize(conn->controls[i]);
+  for (int i = 0; i < VSI_SQLITE_CONTROLS; i++) {
+    sqlite3_finalize(conn->controls[i]);
+    conn->controls[i] = NULL;
+  }
   sqlite3_close_v2(conn->db); /* the application may have kept a statement */
+  conn->db = NULL;
 }
 
 void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
@@ -102,10 +107,8 @@ void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error
 
 vestry_sql_transaction *vsi_sqlite_pool_find_free(vestry_sql_pool *pool, unsigned which) {
   const size_t to = which & VSI_SQL_ASIDE ? pool->conns_count : pool->main_count;
-  for (size_t i = which & VSI_SQL_ASIDE ? pool->main_count : 0; i < to; i++) {
-    vsi_sqlite_conn *conn = (vsi_sqlite_conn *)vsi_sql_conn_at(pool, i);
-    if (!conn->is.depth && (which & VSI_SQLITE_STUCK || !conn->is_stuck)) return &conn->is;
-  }
+  for (size_t i = which & VSI_SQL_ASIDE ? pool->main_count : 0; i < to; i++)
+    if (!vsi_sql_conn_at(pool, i)->depth) return vsi_sql_conn_at(pool, i);
   return NULL;
 }
 
@@ -122,21 +125,17 @@ static int control(const vsi_sqlite_conn *conn, vsi_sqlite_control which) {
 }
 
 /* Roll back the transaction, if one is open. After a change of the schema or the hooks, SQLite prepares the statement
- * again. If it has no memory for this, the connection is stuck in the transaction, keeps the file locked, and no
- * thread may use it. */
-static void roll_back(vsi_sqlite_conn *conn) {
+ * again. If it has no memory for this, the connection is closed when it is released. */
+static void roll_back(const vsi_sqlite_conn *conn) {
   const int result = sqlite3_get_autocommit(conn->db) ? SQLITE_OK : control(conn, VSI_SQLITE_ROLLBACK);
-  conn->is_stuck = !sqlite3_get_autocommit(conn->db);
   const vsi_call call = vsi_sql_call(conn->is.pool, "vestry_sql_end");
-  if (conn->is_stuck)
-    (void)vsi_sqlite_fail(&call, conn->db, result,
-                          "cannot roll back the transaction; the next transaction of the pool tries it again");
+  if (!sqlite3_get_autocommit(conn->db))
+    (void)vsi_sqlite_fail(&call, conn->db, result, "cannot roll back the transaction; the connection is closed");
 }
 
 static void give_back_locked(vsi_sqlite_conn *conn) {
   conn->is_alone = false;
   conn->ended_by = VESTRY_OK;
-  conn->pool->has_stuck |= conn->is_stuck;
   vsi_sql_give_back_locked(&conn->is);
 }
 
@@ -145,30 +144,6 @@ static void give_back(vsi_sqlite_conn *conn) {
   vsi_mutex_lock(&conn->pool->is.lock);
   give_back_locked(conn);
   vsi_mutex_unlock(&conn->pool->is.lock);
-}
-
-static void tidy(vsi_sqlite_conn *conn);
-
-/* Try again to roll back the transactions of stuck connections, and to replace them if necessary. */
-static void unstick_locked(vsi_sqlite_pool *pool) {
-  if (!pool->has_stuck) return;
-  pool->has_stuck = false; /* give_back sets it again */
-  for (size_t i = 0; i < pool->is.conns_count; i++) {
-    vsi_sqlite_conn *conn = &pool->conns[i];
-    if (conn->is.depth || !conn->is_stuck) continue;
-    vsi_sql_give_locked(&conn->is);
-    vsi_mutex_unlock(&pool->is.lock);
-    roll_back(conn);
-    tidy(conn);
-    give_back(conn);
-    vsi_mutex_lock(&pool->is.lock);
-  }
-}
-
-/* Take a free connection for this thread; NULL: none became free in time. */
-static vsi_sqlite_conn *take_locked(vsi_sqlite_pool *pool, unsigned which, uint64_t *in_out_until_ns) {
-  unstick_locked(pool);
-  return (vsi_sqlite_conn *)vsi_sql_take_locked(&pool->is, which, in_out_until_ns);
 }
 
 vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *function) {
@@ -192,6 +167,45 @@ vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *functio
                     moved);
 }
 
+static vestry_err attach(vsi_sqlite_conn *conn, vestry_sqlite *database) {
+  vestry_err error = vestry_sqlite_attach(database, conn->db, &conn->connection);
+  if (!error) conn->connection->left = &conn->left;
+  return error;
+}
+
+/* Open a connection again, which the same pages follow. */
+static vestry_err open_again(vsi_sqlite_conn *conn, const vsi_call *call) {
+  vestry_sqlite *database = vsi_sql_is_aside(&conn->is) ? NULL : vsi_sqlite_pool_database(conn->pool);
+  vestry_err error = vsi_sqlite_conn_open(conn, call, false);
+  if (!error && sqlite3_db_readonly(conn->db, "main") == 1)
+    error = vsi_sqlite_fail(call, NULL, SQLITE_READONLY, "a new connection cannot write"); /* for now */
+  if (!error) error = vsi_sqlite_conn_set_up(conn, call);
+  if (!error && database) error = attach(conn, database);
+  if (error) close_conn(conn);
+  conn->reads = 0; /* its files are looked at now */
+  atomic_store_explicit(&conn->pool->names_checked_ns, 0, memory_order_relaxed);
+  return error;
+}
+
+/* Close a connection on which statements have left something, or whose transaction could not be rolled back. If the
+ * file was replaced, the connection stays, because each of its transactions fails for that reason; a new one would take
+ * the WAL for that of the other file. */
+static void tidy(vsi_sqlite_conn *conn) {
+  const bool is_stuck = conn->db && !sqlite3_get_autocommit(conn->db);
+  if (!conn->db || (!conn->left && !is_stuck)) return;
+  atomic_store_explicit(&conn->pool->names_checked_ns, 0, memory_order_relaxed); /* they are looked up now */
+  if (vsi_sqlite_pool_check_file(conn, "vestry_sql_end")) return;
+  if (!is_stuck)
+    vsi_log_repeated(conn->pool->is.host, &conn->pool->is.failures, vsi_log_reason("left"), VESTRY_LOG_WARN,
+                     "vestry_sql_end, %s: a PRAGMA, an attached file (VACUUM attaches one) or an object of TEMP may "
+                     "also apply to the next thread that gets the connection, so the connection is replaced when it is "
+                     "released; use options.setup",
+                     conn->pool->is.name);
+  vestry_sqlite_detach(conn->connection);
+  conn->connection = NULL;
+  close_conn(conn);
+}
+
 /* Take a connection for this thread; for writing, the turn before. For reading, a thread that has one gets it again. */
 static vestry_err take(vsi_sqlite_pool *pool, const vsi_call *call, bool is_aside, bool writes,
                        vsi_sqlite_conn **ret_conn) {
@@ -200,7 +214,7 @@ static vestry_err take(vsi_sqlite_pool *pool, const vsi_call *call, bool is_asid
   vsi_sqlite_conn *own = (vsi_sqlite_conn *)vsi_sql_own_locked(&pool->is, is_aside), *conn = NULL;
   if (own && !writes) own->is.depth++;
   const bool has_turn = !own && writes && vsi_sql_take_turn_locked(&pool->is, &until_ns);
-  if (!own && has_turn == writes) conn = take_locked(pool, is_aside, &until_ns);
+  if (!own && has_turn == writes) conn = (vsi_sqlite_conn *)vsi_sql_take_locked(&pool->is, is_aside, &until_ns);
   if (has_turn && !conn) vsi_sql_give_turn_locked(&pool->is);
   vsi_mutex_unlock(&pool->is.lock);
   if (own && writes)
@@ -250,10 +264,11 @@ static vestry_err begin_on(vsi_sqlite_conn *conn, const vsi_call *call, vestry_s
   vsi_sqlite_pool *pool = conn->pool;
   conn->is.kind = kind;
   conn->is_alone = how & VSI_SQLITE_ALONE;
+  vestry_err error = conn->db ? VESTRY_OK : open_again(conn, call);
   const bool writes = vsi_sql_is_writing(&conn->is),
              is_checked = writes || conn->reads++ % FILE_CHECKED_EACH == 0 ||
                           atomic_load_explicit(&pool->has_moved, memory_order_relaxed);
-  vestry_err error = is_checked ? vsi_sqlite_pool_check_file(conn, call->function) : VESTRY_OK;
+  if (!error && is_checked) error = vsi_sqlite_pool_check_file(conn, call->function);
   if (!error && how & VSI_SQLITE_FLUSHED) error = flush_next(conn, call);
   if (error || !writes) return error;
   vsi_sqlite_turn_begin(&pool->turn);
@@ -349,53 +364,6 @@ static uint64_t see_to_wal(const vsi_sqlite_conn *conn) {
   return bytes;
 }
 
-/* ---------------------------------------------------------------------------------------- what statements left ---- */
-
-static vestry_err attach(vsi_sqlite_conn *conn, vestry_sqlite *database, bool *left) {
-  vestry_err error = vestry_sqlite_attach(database, conn->db, &conn->connection);
-  if (!error) conn->connection->left = left;
-  return error;
-}
-
-/* Replace a connection by a new one to the same file, which the same pages follow. */
-static vestry_err replace(vsi_sqlite_conn *conn) {
-  const vsi_call call = vsi_sql_call(conn->is.pool, "vestry_sql_end");
-  vsi_sqlite_conn made = {.pool = conn->pool};
-  vestry_err error = vsi_sqlite_conn_open(&made, &call, false);
-  if (!error && sqlite3_db_readonly(made.db, "main") == 1 && sqlite3_db_readonly(conn->db, "main") == 0)
-    error = vsi_sqlite_fail(&call, NULL, SQLITE_READONLY, "a new connection cannot write"); /* for now */
-  if (!error) error = vsi_sqlite_conn_set_up(&made, &call, &conn->left);
-  if (!error && conn->connection) error = attach(&made, conn->connection->database, &conn->left);
-  if (error) {
-    close_conn(&made);
-    return error;
-  }
-  vestry_sqlite_detach(conn->connection);
-  close_conn(conn);
-  conn->db = made.db;
-  conn->connection = made.connection;
-  conn->statements = made.statements;
-  memcpy(conn->controls, made.controls, sizeof made.controls);
-  conn->left = false;
-  return VESTRY_OK;
-}
-
-/* Replace a connection on which statements have left something. If that fails, for example for lack of memory, the
- * connection is stuck: no thread gets it, and the next check-out tries it again. If the file was replaced, the
- * connection stays, because each of its transactions fails for that reason; a new one would take the WAL for that of
- * the other file. */
-static void tidy(vsi_sqlite_conn *conn) {
-  if (conn->is_stuck || !conn->left) return;
-  atomic_store_explicit(&conn->pool->names_checked_ns, 0, memory_order_relaxed); /* they are looked up now */
-  if (vsi_sqlite_pool_check_file(conn, "vestry_sql_end")) return;
-  vsi_log_repeated(conn->pool->is.host, &conn->pool->is.failures, vsi_log_reason("left"), VESTRY_LOG_WARN,
-                   "vestry_sql_end, %s: a PRAGMA, an attached file (VACUUM attaches one) or an object of TEMP may also "
-                   "apply to the next thread that gets the connection, so the connection is replaced when it is "
-                   "released; use options.setup",
-                   conn->pool->is.name);
-  conn->is_stuck = replace(conn);
-}
-
 /* ---------------------------------------------------------------------------------------------------- ending ------ */
 
 /* Commit a transaction for writing, or roll it back if error is set. Returns the error of the commit. */
@@ -464,12 +432,12 @@ static void let_go(vsi_sqlite_pool *pool) {
   for (vestry_sql_transaction *own; (own = vsi_sql_own(&pool->is)) != NULL;) give_back((vsi_sqlite_conn *)own);
 }
 
-/* Take all connections except READ_ASIDE ones for this thread, also those that are stuck in a transaction, which may be
- * for ever. A running render keeps its own until it ends. Returns whether all were released in time. */
+/* Take all connections except the one for READ_ASIDE for this thread. A running render keeps its own until it ends.
+ * Returns whether all were released in time. */
 static bool take_all(vsi_sqlite_pool *pool, uint64_t until_ns) {
   size_t count = 0;
   vsi_mutex_lock(&pool->is.lock);
-  while (count < pool->is.main_count && take_locked(pool, VSI_SQLITE_STUCK, &until_ns)) count++;
+  while (count < pool->is.main_count && vsi_sql_take_locked(&pool->is, 0, &until_ns)) count++;
   vsi_mutex_unlock(&pool->is.lock);
   if (count == pool->is.main_count) return true;
   let_go(pool);
@@ -481,18 +449,18 @@ static void detach_all(vsi_sqlite_pool *pool) {
     if (!pool->conns[i].connection) continue;
     vestry_sqlite_detach(pool->conns[i].connection);
     pool->conns[i].connection = NULL;
-    watch(pool->conns[i].db, &pool->conns[i].left); /* detaching has removed the authorizer */
+    watch(&pool->conns[i]); /* detaching has removed the authorizer */
   }
 }
 
 /* Attach all connections, which this thread has. */
 static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
   const vsi_call call = vsi_sql_call(&pool->is, "vestry_sqlite_pool_follow");
-  if (pool->conns[0].connection)
+  if (vsi_sqlite_pool_database(pool))
     return vsi_refuse(&call, VESTRY_INVALID, "the pool already follows a database; first call it with database NULL");
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < pool->is.main_count && !error; i++)
-    error = attach(&pool->conns[i], database, &pool->conns[i].left);
+    if (pool->conns[i].db) error = attach(&pool->conns[i], database);
   if (error) detach_all(pool);
   return error;
 }

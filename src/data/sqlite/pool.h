@@ -25,24 +25,20 @@ typedef enum vsi_sqlite_control {
 
 typedef struct vsi_sqlite_pool vsi_sqlite_pool;
 
-enum { VSI_SQLITE_STUCK = 2 }; /* in `which`: the connection is not used, so it may be stuck in a transaction */
-
 typedef struct vsi_sqlite_conn {
-  vestry_sql_transaction is; /* the part that the caller sees; the first member */
-  sqlite3 *db;
+  vestry_sql_transaction is;            /* the part that the caller sees; the first member */
+  sqlite3 *db;                          /* NULL: closed; the next transaction opens it */
   vestry_sqlite_connection *connection; /* NULL: no pages follow it */
   vsi_sqlite_pool *pool;
   vsi_sqlite_statements statements;
   sqlite3_stmt *controls[VSI_SQLITE_CONTROLS];
-  bool left;           /* a statement may have left something, so it is replaced when it is released */
+  bool left;           /* a statement may have left something, so it is closed when it is released */
   bool is_alone;       /* its one statement is a transaction by itself (VSI_SQLITE_ALONE) */
   vestry_err ended_by; /* the failure of a statement that ended its transaction early; OK: none that is known */
   bool was_normal;     /* PRAGMA synchronous was NORMAL, and is FULL until the end of this transaction */
-  bool is_stuck;      /* its transaction could not be rolled back, or it could not be replaced, so no thread may use it;
-                          guarded by pool->is.lock while it is not checked out */
-  vsi_sqlite_wal wal; /* before its transaction for writing */
-  int copied_each;    /* frames after which the WAL is copied; 0: options.setup has turned this off */
-  unsigned reads;     /* transactions for reading */
+  vsi_sqlite_wal wal;  /* before its transaction for writing */
+  int copied_each;     /* frames after which the WAL is copied; 0: options.setup has turned this off */
+  unsigned reads;      /* transactions for reading */
 } vsi_sqlite_conn;
 
 struct vsi_sqlite_pool {
@@ -50,7 +46,6 @@ struct vsi_sqlite_pool {
   vestry_sqlite_pool_options options; /* its own defaults filled in; do not use its texts */
   vestry_sqlite_commit_fn on_commit;  /* guarded by is.lock; NULL: none */
   void *on_commit_ctx;
-  bool has_stuck;           /* guarded by is.lock: a connection that is not checked out may be stuck */
   vsi_sqlite_turn turn;     /* of the writer */
   vsi_sqlite_copier copier; /* of the writer */
   vsi_sqlite_files files;   /* of all connections */
@@ -87,12 +82,11 @@ static inline vsi_sqlite_pool *vsi_sqlite_pool_of(vestry_sql_pool *pool) {
 static inline vsi_sqlite_conn *vsi_sqlite_conn_of(vestry_sql_transaction *transaction) {
   return transaction && vsi_sqlite_pool_of(transaction->pool) ? (vsi_sqlite_conn *)transaction : NULL;
 }
-/* Open a connection, which is zeroed except for its pool, to the pool's file. creates: if the file is missing, create
+/* Open a connection, which is closed, to the pool's file. creates: if the file is missing, create
  * it. Failures, here and below, are logged, and the connection must be closed. */
 vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, bool creates);
-/* Run options.setup, let the authorizer note what statements leave on the connection, and prepare its controls.
- *  left  the connection's; or that of another one, which will take the new one over */
-vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, bool *left);
+/* Run options.setup, let the authorizer note what statements leave on the connection, and prepare its controls. */
+vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call);
 /* Return the database whose pages follow the pool; NULL: none. */
 vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool);
 /* Return whether a connection is free that is not for READ_ASIDE. */

@@ -68,7 +68,7 @@ static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_optio
     if (i == 0) make_file(pool);
     error = vsi_sqlite_conn_open(conn, &call, i == 0);
     if (!error && i == 0) error = see_to_file(pool, &call, conn->db, given);
-    if (!error) error = vsi_sqlite_conn_set_up(conn, &call, &conn->left);
+    if (!error) error = vsi_sqlite_conn_set_up(conn, &call);
   }
   if (error) return error;
   const int result = vsi_sqlite_copier_open(&pool->copier, pool->is.place);
