@@ -11,9 +11,7 @@ static vestry_err create(test_host *th, vestry_nats_node *node, const char *secr
   const vestry_application_options options = {.insecure = true,
                                               .instance = &instance,
                                               .secret = secret ? &(vestry_secret){secret, 32, NULL, 0} : NULL,
-                                              .begin = vestry_nats_join,
-                                              .end = vestry_nats_leave,
-                                              .own = node};
+                                              VESTRY_NATS(node)};
   return vestry_application_create(&options, ret_app);
 }
 
@@ -42,5 +40,6 @@ HOST_CASE(application_without_a_secret_does_not_join) {
   vestry_application *app;
   assert_int_equal(create(th, &node, NULL, &app), VESTRY_INVALID);
   assert_null(node.broker.ops);
+  assert_non_null(strstr(th->last_log, "cannot create its cluster"));
   assert_true(th->log_lines > 0);
 }

@@ -128,6 +128,13 @@ typedef struct vestry_application_options {
   /** Destroy these objects: called by vestry_application_destroy if begin was called, also if begin has failed. No job
    *  and no stream of the instance exists any more, and no page is rendered [none] */
   void (*end)(vestry_application *app, void *own);
+  /** Join a cluster: VESTRY_NATS (vestry/cluster/nats.h) sets the next three members. Called after begin; an error
+   *  undoes the application [none] */
+  vestry_err (*join)(vestry_application *app, void *node);
+  /** Leave it: called by vestry_application_destroy when no stream exists any more, before end, also if join was not
+   *  called or has failed [none] */
+  void (*leave)(vestry_application *app, void *node);
+  void *node;                /**< passed to both; must outlive the application [NULL] */
   const char *database_at;   /**< file or URL of the database, instead of that of database_options [none]. Borrowed
                                   for the call */
   vestry_sql_kind isolation; /**< of the transactions of acts, forms and jobs [VESTRY_SQL_WRITE] */

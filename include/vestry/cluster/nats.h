@@ -85,7 +85,7 @@ typedef struct vestry_nats_node {
  *  and by default with a secret that is derived from that of its instance, which nodes with one PostgreSQL share.
  *
  *      static vestry_nats_node node;
- *      … .begin = vestry_nats_join, .end = vestry_nats_leave, .own = &node   // of vestry_application_options
+ *      … VESTRY_NATS(&node),   // among the members of vestry_application_options
  *
  *  node     a vestry_nats_node, which must outlive the application
  *  Returns  OK, also without a name and while the broker is down | the errors of both functions
@@ -94,6 +94,10 @@ VESTRY_API vestry_err vestry_nats_join(vestry_application *app, void *node);
 /** Leave the cluster, as vestry_cluster_destroy, and destroy the broker. A node that has not joined is accepted.
  *  Threads  as vestry_cluster_destroy */
 VESTRY_API void vestry_nats_leave(vestry_application *app, void *node);
+
+/** Set join, leave and node of vestry_application_options, so that the application joins the cluster of a
+ *  vestry_nats_node: VESTRY_NATS(&node). */
+#define VESTRY_NATS(its_node) .join = vestry_nats_join, .leave = vestry_nats_leave, .node = (its_node)
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The parts of an application, from begin to end.
  *
- *     create    database · instance, secret, sessions · guards · pages, follower · forms, jobs, files
- *     destroy   jobs stop · streams end · follower detaches · forms, pages · follower · guards, jobs, files · instance
- *               · sessions in the database · database
+ *     create    database · instance, secret, sessions · guards · pages, follower · forms, jobs, files · cluster
+ *     destroy   jobs stop · streams end · cluster · follower detaches · forms, pages · follower · guards, jobs, files
+ *               · instance · sessions in the database · database
  *
  * The order of the end is not that of the beginning reversed. Jobs use pages and the instance, so they stop first.
  * Renders use the pool, so the streams end before it is released. Sessions write to their storage until the instance is
@@ -192,14 +192,10 @@ static vestry_err create_parts(vsi_application *a, const vestry_application_opti
   *ret_part = "the parts of the program (options.begin)";
   a->end = options->end;
   error = options->begin ? options->begin(&a->is, a->own) : VESTRY_OK;
+  if (!error && options->join) *ret_part = "its cluster", error = options->join(&a->is, a->node);
   if (!error) *ret_part = "its entries", error = check_guests(a);
   if (!error) *ret_part = "the route of its clock (document.clock)", error = mount_clock(a);
   return error;
-}
-
-static const char *advice(vestry_err error) {
-  if (error == VESTRY_NO_MEMORY) return "the process has too little memory";
-  return "the line before has the reason, and what to do";
 }
 
 vestry_err vestry_application_create(const vestry_application_options *given, vestry_application **ret_app) {
@@ -218,6 +214,8 @@ vestry_err vestry_application_create(const vestry_application_options *given, ve
   a->host = host;
   a->database = options.database;
   a->own = options.own;
+  a->node = options.node;
+  a->leave = options.leave;
   a->acts_repeat = options.acts_repeat;
   a->isolation = options.isolation ? options.isolation : VESTRY_SQL_WRITE;
   a->name = vsi_strdup(host, name, strlen(name));
@@ -229,7 +227,8 @@ vestry_err vestry_application_create(const vestry_application_options *given, ve
     return VESTRY_OK;
   }
   vsi_log(host, VESTRY_LOG_ERROR, "application %s: cannot create %s (%s): %s", name, part, vestry_err_name(error),
-          advice(error));
+          error == VESTRY_NO_MEMORY ? "the process has too little memory"
+                                    : "the line before has the reason, and what to do");
   (void)vestry_application_destroy(&a->is);
   return error;
 }
@@ -259,6 +258,7 @@ vestry_err vestry_application_destroy(vestry_application *app) {
   if (app->jobs) vestry_jobs_stop(app->jobs);
   vestry_err error = app->instance ? vestry_stop(app->instance, VESTRY_NEVER_MS) : VESTRY_OK;
   if (error) return error;
+  if (a->leave) a->leave(app, a->node);
   if (a->end) a->end(app, a->own);
   destroy_parts(a);
   error = vestry_destroy(app->instance);

@@ -25,6 +25,8 @@ typedef struct vsi_application {
   vestry_sql_kind isolation;
   void *own;
   void (*end)(vestry_application *app, void *own); /* NULL: nothing of the program has to end */
+  void *node;
+  void (*leave)(vestry_application *app, void *node); /* NULL: it is in no cluster */
   vestry_application_document document;
   vsi_mounted *entries;
   size_t entries_count;

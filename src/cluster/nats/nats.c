@@ -50,9 +50,8 @@ static vestry_err start_thread(vsi_nats_broker *broker) {
 
 static vestry_err start(void *self, const char *const *subjects, size_t count, const vestry_broker_events *given) {
   vsi_nats_broker *broker = self;
-  vestry_broker_events events = given ? *given : (vestry_broker_events){0};
   if (broker->started || broker->stopped || !vestry_subjects_are_valid(subjects, count)) return VESTRY_INVALID;
-  broker->events = events;
+  if (given) broker->events = *given;
   vestry_err error = take_subjects(broker, subjects, count);
   if (!error) error = start_thread(broker);
   broker->started = !error;
