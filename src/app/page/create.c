@@ -186,7 +186,7 @@ struct vestry *vestry_pages_instance(const vestry_pages *pages) {
 
 void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats) {
   vsi_pages_lock(pages);
-  pages->stats.fragments_count = pages->reserved_count - pages->lingering_count;
+  pages->stats.fragments_count = pages->fragments_count - pages->lingering_count;
   pages->stats.requests_bytes = pages->requests_bytes;
   pages->stats.topics_count = pages->topics.count;
   const vestry_pages_stats stats = pages->stats;
@@ -230,7 +230,7 @@ static bool is_settled(const vestry_pages *pages, uint64_t seq) {
 static vestry_err settle_by_steps(vestry_pages *pages, uint64_t seq) {
   bool settled = false, has_more = true;
   vsi_pages_lock(pages);
-  size_t steps = STEPS_A_VIEW * (pages->reserved_count + 10);
+  size_t steps = STEPS_A_VIEW * (pages->fragments_count + 10);
   pages->is_hasty = true;
   for (; !settled && has_more && steps; steps--) {
     vsi_schedule_wake(pages);

@@ -7,13 +7,16 @@
 
 #include "app/session/seal.h"
 
+vestry_err vsi_requests_may_take(vestry_pages *pages, size_t bytes) {
+  if (bytes <= pages->max_requests_bytes - pages->requests_bytes) return VESTRY_OK;
+  pages->stats.requests_refused_count++;
+  return VESTRY_LIMIT;
+}
+
 vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes) {
-  if (bytes > pages->max_requests_bytes - pages->requests_bytes) {
-    pages->stats.requests_refused_count++;
-    return VESTRY_LIMIT;
-  }
-  pages->requests_bytes += bytes;
-  return VESTRY_OK;
+  vestry_err error = vsi_requests_may_take(pages, bytes);
+  if (!error) pages->requests_bytes += bytes;
+  return error;
 }
 
 uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below) {

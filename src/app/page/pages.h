@@ -153,7 +153,6 @@ struct vestry_pages {
   size_t fragments_count, fragments_room, waiting_count;
   vsi_fragment **shared_waiting; /* heap of the waiting shared fragments, the earliest first */
   size_t shared_waiting_count, shared_waiting_room;
-  size_t reserved_count; /* number of fragments, including those whose stream has not begun */
   size_t requests_bytes, max_requests_bytes;
   /* Freed by vsi_pages_reap after the lock is released, because freeing calls transports and profiles. */
   vsi_fragment *dead_fragments;
@@ -190,6 +189,8 @@ static inline void vsi_pages_unlock(vestry_pages *pages) {
 /* Reserve memory for a copied request. The caller holds the lock. To return the bytes, subtract them from
  * requests_bytes. Returns OK | LIMIT, which is counted. */
 vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes);
+/* Return whether the budget has room for them now. Returns OK | LIMIT, which is counted. */
+vestry_err vsi_requests_may_take(vestry_pages *pages, size_t bytes);
 /* Return a random number below `below`; 0 if `below` is 0 or randomness fails. */
 uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below);
 

@@ -101,25 +101,17 @@ static vestry_err make_room(const vestry_pages *pages, vsi_fragment ***fragments
   return count < UINT32_MAX ? VSI_ARRAY_RESERVE(pages->host, *fragments, count, *room, 1) : VESTRY_NO_MEMORY;
 }
 
-vestry_err vsi_schedule_reserve(vestry_pages *pages, bool is_shared, const vsi_request_copy *request) {
-  vestry_err error = make_room(pages, &pages->fragments, &pages->fragments_room, pages->reserved_count);
-  if (!error && is_shared)
-    error = make_room(pages, &pages->shared_waiting, &pages->shared_waiting_room, pages->shared.count);
-  if (!error && request) error = vsi_requests_take(pages, request->bytes);
-  pages->reserved_count += !error;
-  return error;
-}
-
-void vsi_schedule_give_back(vestry_pages *pages, const vsi_request_copy *request) {
-  pages->reserved_count--;
-  if (request) pages->requests_bytes -= request->bytes;
-}
-
-void vsi_schedule_enter(vsi_fragment *fragment) {
+vestry_err vsi_schedule_enter(vsi_fragment *fragment) {
   vestry_pages *pages = fragment->page->pages;
+  vestry_err error = make_room(pages, &pages->fragments, &pages->fragments_room, pages->fragments_count);
+  if (!error && fragment->is_shared)
+    error = make_room(pages, &pages->shared_waiting, &pages->shared_waiting_room, pages->shared.count);
+  if (!error && fragment->request) error = vsi_requests_take(pages, fragment->request->bytes);
+  if (error) return error;
   fragment->is_first = true;
   fragment->all_number = pages->all_number;
   set(pages, pages->fragments_count++, fragment);
+  return VESTRY_OK;
 }
 
 /* Take a fragment out of its heap; a private fragment moves to the first place after the heap. */
@@ -143,7 +135,7 @@ void vsi_schedule_leave(vsi_fragment *fragment) {
     hole = pages->all_at;
   }
   if (hole != --pages->fragments_count) set(pages, hole, pages->fragments[pages->fragments_count]);
-  vsi_schedule_give_back(pages, fragment->request);
+  if (fragment->request) pages->requests_bytes -= fragment->request->bytes;
 }
 
 void vsi_schedule_at(vsi_fragment *fragment, uint64_t due_ns) {

@@ -36,14 +36,10 @@ typedef enum vsi_run_result {
   VSI_RUN_FAILED   /* to be retried */
 } vsi_run_result;
 
-/* Reserve a place for a fragment, which is counted from then on, and memory for its request (NULL: none). A shared
- * fragment must be entered before the lock is released. Returns OK | NO_MEMORY | LIMIT (max_requests_bytes). */
-vestry_err vsi_schedule_reserve(vestry_pages *pages, bool is_shared, const vsi_request_copy *request);
-/* Release what was reserved and is not needed. */
-void vsi_schedule_give_back(vestry_pages *pages, const vsi_request_copy *request);
-/* Enter a fragment that has not been rendered, at a reserved place. */
-void vsi_schedule_enter(vsi_fragment *fragment);
-/* Remove a fragment in any state, and release its place and the memory of its request. */
+/* Enter a fragment that has not been rendered, and take the memory of its request (NULL: none) from the budget. A
+ * shared fragment is not in pages->shared yet. Returns OK | NO_MEMORY | LIMIT (max_requests_bytes). */
+vestry_err vsi_schedule_enter(vsi_fragment *fragment);
+/* Remove a fragment in any state, and give the memory of its request back to the budget. */
 void vsi_schedule_leave(vsi_fragment *fragment);
 /* Mark a fragment for rendering because of a refresh; seq 0: because of another event. */
 void vsi_schedule_mark(vsi_fragment *fragment, uint64_t seq);

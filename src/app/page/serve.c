@@ -190,10 +190,9 @@ static vestry_err send_retry(vestry_pages *pages, vestry_connection *connection,
   return vsi_connection_send_made(connection, error, event);
 }
 
-/* Turn the attachment into the viewer, in the same memory: send the first events of the stream, set the members of the
- * viewer, and count the stream. Returns with the lock held. */
-static void begin_locked(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, bool has_tag,
-                         bool is_of_other_build, vsi_long_poll poll) {
+/* Send the first events of the stream. */
+static void send_first(vestry_pages *pages, vestry_connection *connection, bool has_tag, bool is_of_other_build,
+                       vsi_long_poll poll) {
   unsigned events_count = 0;
   vsi_connection_give_signs(connection, true);
   events_count += !vestry_connection_send(connection, pages->well); /* the previous stream may have set other values */
@@ -202,10 +201,13 @@ static void begin_locked(vsi_viewer *viewer, vestry_pages *pages, vestry_connect
       !send_retry(pages, connection, poll.hold_ms ? vsi_long_poll_again_ms(pages, has_tag, poll) : pages->retry_ms);
   if (poll.hold_ms) vsi_connection_answer(connection, poll.hold_ms, events_count);
   if (is_of_other_build) vsi_send_reload(pages, connection, pages->reload_ms);
+}
+
+/* Turn the attachment into the viewer, in the same memory, and count the stream. The caller holds the lock. */
+static void begin_locked(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, vsi_long_poll poll) {
   viewer->connection = vestry_connection_ref(connection);
   SLIST_INIT(&viewer->subscriptions);
   viewer->pages = pages;
-  vsi_pages_lock(pages);
   pages->stats.streams_count++;
   pages->stats.streams_opened_count++;
   pages->stats.long_polls_count += poll.hold_ms > 0;
@@ -214,40 +216,32 @@ static void begin_locked(vsi_viewer *viewer, vestry_pages *pages, vestry_connect
 
 /* ------------------------------------------------------------------------------------------ private page ---------- */
 
+/* The fragment takes its place and the memory of its request in one section of the lock, so max_requests_bytes is
+ * exact. It is in the schedule between here and private_ended only. */
 static vestry_err begin_private(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_private *page = (vsi_private *)(void *)attachment;
   vestry_pages *pages = page->fragment.page->pages;
   const vsi_state_tag *tag = vsi_private_extra_tag(page);
   const vsi_long_poll poll = page->extra ? page->extra->poll : (vsi_long_poll){0};
-  begin_locked(&page->viewer, pages, connection, tag, tag && tag->build != pages->build, poll);
-  vsi_schedule_enter(&page->fragment);
-  vsi_tally_of(&page->fragment)->streams_count++;
-  vsi_schedule_mark(&page->fragment, 0);
-  if (page->extra && page->extra->seen) vsi_sent_begin(page->extra->seen, &page->viewer, &page->fragment);
+  send_first(pages, connection, tag, tag && tag->build != pages->build, poll);
+  vsi_pages_lock(pages);
+  vestry_err error = vsi_schedule_enter(&page->fragment);
+  if (!error) {
+    begin_locked(&page->viewer, pages, connection, poll);
+    vsi_tally_of(&page->fragment)->streams_count++;
+    vsi_schedule_mark(&page->fragment, 0);
+    if (page->extra && page->extra->seen) vsi_sent_begin(page->extra->seen, &page->viewer, &page->fragment);
+  }
   vsi_pages_unlock(pages);
-  vsi_connection_call_at_close(connection, &page->viewer.node, private_ended);
-  return VESTRY_OK;
+  if (!error) vsi_connection_call_at_close(connection, &page->viewer.node, private_ended);
+  return error;
 }
 
 static void drop_private(vsi_attachment *attachment) {
   vsi_private *page = (vsi_private *)(void *)attachment;
   vestry_pages *pages = page->fragment.page->pages;
-  vsi_pages_lock(pages);
-  vsi_schedule_give_back(pages, page->fragment.request);
-  vsi_pages_unlock(pages);
   vsi_fragment_free(&page->fragment);
   vsi_pages_unref(pages);
-}
-
-/* Reserve a place for the fragment and memory for its request, and take a reference to the pages. */
-static vestry_err reserve_private(const vestry_request *req, vestry_page *page, vsi_request_copy *request) {
-  vestry_pages *pages = page->pages;
-  vsi_pages_lock(pages);
-  vestry_err error = vsi_schedule_reserve(pages, false, request);
-  if (!error) request->tally = vsi_tally_of_page(page, req)->place;
-  pages->refs += !error;
-  vsi_pages_unlock(pages);
-  return error;
 }
 
 static vestry_err attach_private(const vestry_request *req, vestry_reply *reply, vestry_page *page, uint64_t document,
@@ -260,7 +254,14 @@ static vestry_err attach_private(const vestry_request *req, vestry_reply *reply,
   vestry_err error = vsi_sent_create(pages, req, &seen);
   if (!error) error = vsi_private_extra_take(own, document, tag, seen, vsi_long_poll_read(req));
   if (!error) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &own->fragment.request);
-  if (!error) error = reserve_private(req, page, own->fragment.request);
+  if (!error) {
+    vsi_request_copy *request = own->fragment.request;
+    vsi_pages_lock(pages);
+    error = vsi_requests_may_take(pages, request->bytes);
+    if (!error) request->tally = vsi_tally_of_page(page, req)->place;
+    pages->refs += !error;
+    vsi_pages_unlock(pages);
+  }
   if (error) {
     vsi_fragment_free(&own->fragment);
     return error;
@@ -277,8 +278,9 @@ static vestry_err begin_watching(vsi_attachment *attachment, vestry_connection *
   vsi_watching *watching = (vsi_watching *)(void *)attachment;
   vsi_subscription *subscription = watching->promised;
   vestry_pages *pages = subscription->shared->fragment.page->pages;
-  begin_locked(&watching->viewer, pages, connection, subscription->has_hash, watching->is_of_other_build,
-               watching->poll);
+  send_first(pages, connection, subscription->has_hash, watching->is_of_other_build, watching->poll);
+  vsi_pages_lock(pages);
+  begin_locked(&watching->viewer, pages, connection, watching->poll);
   vsi_subscription_take(subscription, false);
   if (watching->seen) vsi_sent_begin(watching->seen, &watching->viewer, NULL);
   vsi_pages_unlock(pages);

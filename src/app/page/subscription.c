@@ -239,17 +239,16 @@ static vestry_err key_fragment(vestry_pages *pages, vestry_page *page, const ves
   *ret_shared = find_shared(pages, hash, key);
   if (*ret_shared && take_lingering(*ret_shared)) return VESTRY_OK;
   vestry_err error = vsi_map_reserve(&pages->shared, pages->host, pages->shared.count + 1);
-  if (!error) error = vsi_schedule_reserve(pages, true, request);
   if (error) return error;
   vsi_shared *shared = *ret_shared = create_shared(pages, page, hash, part, key, share_at);
-  if (!shared) {
-    vsi_schedule_give_back(pages, request);
-    return VESTRY_NO_MEMORY;
-  }
+  if (!shared) return VESTRY_NO_MEMORY;
   if (request) shared->fragment.request = vsi_request_copy_ref(request);
-  vsi_map_add(&pages->shared, &shared->in, hash);
-  vsi_schedule_enter(&shared->fragment);
-  return VESTRY_OK;
+  error = vsi_schedule_enter(&shared->fragment);
+  if (error)
+    vsi_fragment_free(&shared->fragment);
+  else
+    vsi_map_add(&pages->shared, &shared->in, hash);
+  return error;
 }
 
 vestry_err vsi_subscription_promise(vestry_pages *pages, vsi_viewer *viewer, vestry_page *page,
