@@ -70,6 +70,7 @@ struct vestry_jobs {
   bool is_begun;           /* no more kinds are added */
   bool is_due;             /* a worker must look for a job */
   bool is_over, is_ended;  /* the workers must end; the polling thread must end, too */
+  size_t idle_count;       /* number of workers that wait */
   uint64_t poll_at_ns;     /* time of the next query; on the monotonic clock, like the next two */
   uint64_t full_at_ns;     /* time of the next look at all jobs; the looks before it are brief */
   uint64_t rests_until_ns; /* until then the polling thread waits */

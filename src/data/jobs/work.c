@@ -50,13 +50,16 @@ static vestry_err poll_table(vestry_jobs *jobs, bool is_aside, bool *ret_is_due)
   return error;
 }
 
-/* Query the table if it is time, and wake the workers if a job is due. For the polling thread. */
+/* Query the table if it is time, and wake the workers if a job is due. While all workers are busy, each of them queries
+ * the table when it has ended a job. For the polling thread. */
 static void poll_in_time(vestry_jobs *jobs) {
   bool is_due = false;
   vsi_mutex_lock(&jobs->lock);
-  const bool is_time = !jobs->is_over && vsi_monotonic_ns() >= jobs->poll_at_ns;
+  const bool is_time = !jobs->is_over && vsi_monotonic_ns() >= jobs->poll_at_ns,
+             is_wanted = is_time && jobs->idle_count;
+  if (is_time) jobs->poll_at_ns = vsi_monotonic_in_ms(jobs->options.poll_ms);
   vsi_mutex_unlock(&jobs->lock);
-  if (is_time) (void)poll_table(jobs, true, &is_due);
+  if (is_wanted) (void)poll_table(jobs, true, &is_due);
   if (is_due) vestry_jobs_wake(jobs);
 }
 
@@ -243,29 +246,20 @@ static void report(vsi_jobs_run *run, vestry_job_outcome outcome, vestry_err err
 
 /* ---------------------------------------------------------------------------------------------------- runs -------- */
 
-static void enter(vsi_jobs_run *run) {
+/* Call the function, unless the job has no attempts left, and end the run. */
+static void perform(vsi_jobs_run *run) {
   vestry_jobs *jobs = run->jobs;
   vsi_mutex_lock(&jobs->lock);
   LIST_INSERT_HEAD(&jobs->runs, run, in);
   vsi_mutex_unlock(&jobs->lock);
-}
-
-static void leave(vsi_jobs_run *run) {
-  vestry_jobs *jobs = run->jobs;
-  vsi_mutex_lock(&jobs->lock);
-  LIST_REMOVE(run, in);
-  vsi_mutex_unlock(&jobs->lock);
-}
-
-/* Call the function, unless the job has no attempts left, and end the run. */
-static void perform(vsi_jobs_run *run) {
-  enter(run);
-  vestry_jobs_wake(run->jobs); /* another job may be due */
+  vestry_jobs_wake(jobs); /* another job may be due */
   if (run->is_buried) vestry_job_explain(&run->job, "the process died, or the lease expired");
   vestry_err error = run->is_buried ? VESTRY_FAILED : run->kind->fn(&run->job, run->kind->app);
   vestry_job_outcome outcome = end_run(run, error);
-  leave(run);
-  (void)vsi_jobs_table_clean(run->jobs); /* a failure does not matter: the next run tries again */
+  vsi_mutex_lock(&jobs->lock);
+  LIST_REMOVE(run, in);
+  vsi_mutex_unlock(&jobs->lock);
+  (void)vsi_jobs_table_clean(jobs); /* a failure does not matter: the next run tries again */
   report(run, outcome, error);
 }
 
@@ -299,7 +293,9 @@ static void *work(void *ctx) {
   vsi_mutex_lock(&jobs->lock);
   while (!jobs->is_over) {
     if (!jobs->is_due) {
+      jobs->idle_count++;
       vsi_mutex_wait(&jobs->lock, &jobs->work);
+      jobs->idle_count--;
       continue;
     }
     jobs->is_due = false; /* before the query: a commit after it sets this again */
