@@ -110,8 +110,9 @@ vestry_err vsi_postgres_fail(const vsi_call *call, PGconn *db, const PGresult *r
   if (!why || !*why) why = "the connection was lost";
   const char *helps = advice(state);
   /* Without the message of a statement's result, whose text a function of the application can choose. Why there is no
-   * connection differs from attempt to attempt. */
-  const uint32_t reason = vsi_log_reason(call->function) ^ vsi_log_reason(shown) ^ vsi_log_reason(result ? state : why);
+   * connection differs from attempt to attempt, and not by statement. */
+  const uint32_t reason =
+      vsi_log_reason(call->function) ^ (result ? vsi_log_reason(shown) ^ vsi_log_reason(state) : vsi_log_reason(why));
   vsi_log_repeated(call->host, call->repeated, reason, VESTRY_LOG_ERROR, "%s, %s: %.*s: %.*s%s%s%s%s%s", call->function,
                    call->name, line_of(shown), shown, line_of(why), why, *state ? " (" : "", state, *state ? ")" : "",
                    helps ? "; " : "", helps ? helps : "");
