@@ -374,9 +374,8 @@ static vestry_err refuse(vsi_postgres_pool *pool, const char *function, vestry_e
 static vestry_err give_rows(const PGresult *result, vestry_sql_row_fn row, void *ctx) {
   row_of at = {{&vsi_postgres_ops}, result, 0};
   const int count = PQntuples(result);
-  const bool is_found = count > 0 || !PQnfields(result);
   for (; row && at.number < count; at.number++) row(&at.is, ctx);
-  return is_found ? VESTRY_OK : VESTRY_NOT_FOUND;
+  return count > 0 || !PQnfields(result) ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
 /* Run a statement; is_alone: in a separate transaction. */
@@ -387,9 +386,8 @@ static vestry_err run(vsi_postgres_conn *conn, bool is_alone, const char *sql, c
   if (!conn->db) return conn->is_conflict ? VESTRY_BUSY : VESTRY_LIMIT;
   vestry_err error = write_all(conn->pool->is.host, list, &values);
   if (error == VESTRY_INVALID)
-    return refuse(
-        conn->pool, "vestry_sql_run", error, sql,
-        "a value is invalid; each value must be a null, a boolean, an integer, a number, a text (not NULL) or bytes");
+    return refuse(conn->pool, "vestry_sql_run", error, sql,
+                  "each value must be a null, a boolean, an integer, a number, a text (not NULL) or bytes");
   if (error) return error;
   if (is_alone) conn->around.is_first = true;
   error = execute(conn, sql, &values, again, &result);
@@ -502,23 +500,26 @@ static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const 
   return error;
 }
 
-/* If the server refuses the reserved connection, the statement runs on another one that is open. */
+/* If the server refuses the reserved connection, the statement runs on another one that is open. That is no failure of
+ * the caller, which logs those of its statements. */
 static vestry_err run_by(vestry_sql_pool *of, vsi_sql_how how, const char *sql, const vestry_value *list,
                          vestry_sql_row_fn row, void *ctx) {
   vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
-  const vsi_postgres_choice which = how == VSI_SQL_RUN_ASIDE ? VSI_POSTGRES_RESERVED : VSI_POSTGRES_ANY;
   fate is;
+  vsi_held_log why;
   if (how == VSI_SQL_RUN_FOLLOWED) return read_recorded(of, sql, list, row, ctx);
   if (how == VSI_SQL_RUN_UNFOLLOWED) return read_unfollowed(of, sql, list, row, ctx);
-  const vestry_err error = run_alone(pool, which, how == VSI_SQL_RUN_ONCE, sql, list, row, ctx, &is);
-  if (how != VSI_SQL_RUN_ASIDE || error != VESTRY_LIMIT || is != FATE_UNSENT) return error;
-  vsi_log_repeated(
-      pool->is.host, &pool->is.failures, 0, VESTRY_LOG_WARN,
-      "vestry_jobs, %s: there is no connection that is reserved for leases; jobs whose functions use all other "
-      "connections for longer than their lease run twice; let the role and the server accept one connection more than "
-      "options.connections_count (%zu)",
-      pool->is.name, pool->is.main_count);
-  return run_alone(pool, VSI_POSTGRES_OPEN, false, sql, list, row, ctx, &is);
+  if (how != VSI_SQL_RUN_ASIDE)
+    return run_alone(pool, VSI_POSTGRES_ANY, how == VSI_SQL_RUN_ONCE, sql, list, row, ctx, &is);
+  vsi_log_hold(&why);
+  const vestry_err error = run_alone(pool, VSI_POSTGRES_RESERVED, false, sql, list, row, ctx, &is);
+  vsi_log_release(&why);
+  const bool runs_on = error == VESTRY_LIMIT && is == FATE_UNSENT;
+  const char *then = "; without this connection, jobs whose functions use all others for longer than their lease run "
+                     "twice: let the role accept one connection more than options.connections_count";
+  if (*why.line)
+    vsi_log_repeated(pool->is.host, &pool->is.failures, 0, VESTRY_LOG_ERROR, "%s%s", why.line, runs_on ? then : "");
+  return runs_on ? run_alone(pool, VSI_POSTGRES_OPEN, false, sql, list, row, ctx, &is) : error;
 }
 
 static bool is_refused(vestry_sql_transaction *transaction) {
