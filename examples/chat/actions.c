@@ -59,31 +59,16 @@ static int shown_of(const vestry_request *req, int channel, int otherwise) {
   return json_is_integer(until) && id >= 0 && id < ALL ? (int)id : otherwise;
 }
 
-/* The session of a request, which may end during the request. Other processes then check it in the database. */
-struct former {
-  char scope[VESTRY_SCOPE_MAX_BYTES];
-  size_t len; /* 0: no user has logged in */
-};
-
-static void note_former(const vestry_request *req, struct former *former) {
-  const vestry_scope scope = req->scope;
-  former->len = vestry_session_user(req) ? scope.len : 0;
-  if (former->len) memcpy(former->scope, scope.data, scope.len);
-}
-
 /* POST /login. Any name is accepted; a real application would check a password here. For a new user, all existing
  * messages count as read. */
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
-  struct former former;
   int64_t channel = 0; /* the channel of the link that led to the login */
   char address[32] = "/";
   (void)vestry_request_get(req, VESTRY_IN_FORM, "channel", vestry_into_between(&channel, 0, INT32_MAX));
   if (channel) snprintf(address, sizeof address, "/channel/%d", (int)channel);
-  note_former(req, &former);
   vestry_err err = is_good(name, NAME_MAX) ? vestry_session_login(req, reply, name) : VESTRY_INVALID;
-  cluster_session_ended(app, former.scope, former.len);
   if (err && err != VESTRY_INVALID) return err;
   if (err) {
     vestry_reply_status(reply, 422);
@@ -100,10 +85,8 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
 }
 
 static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct former former;
-  note_former(req, &former);
+  (void)ctx;
   vestry_err err = vestry_session_logout(req, reply);
-  cluster_session_ended(ctx, former.scope, former.len);
   return err ? err : vestry_reply_redirect(reply, 303, "/");
 }
 

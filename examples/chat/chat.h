@@ -85,8 +85,6 @@ void cluster_show(struct app *app);
 void cluster_leave(struct app *app);
 /* Free the cluster, after the pages and the instance were destroyed. */
 void cluster_end(struct app *app);
-/* End a session in the other processes, too. scope: of its requests. */
-void cluster_session_ended(struct app *app, const char *scope, size_t len);
 
 /* Add the routes and guards. */
 vestry_err actions_mount(struct app *app);

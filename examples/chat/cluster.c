@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Several processes of the chat on one database. Each process detects commits of the others by itself, with SQLite
- * within 50 ms. To be faster, the processes notify each other of commits, and of sessions that have ended. A lost
- * notification causes only a delay: after a gap each process checks the database and its sessions.
+ * within 50 ms. To be faster, the processes notify each other of commits. A lost notification causes only a delay:
+ * after a gap each process checks the database.
  *
  * The page /cluster shows the state of the processes. Each process publishes its number of streams once per second; the
  * cluster detects whether a process is alive. */
@@ -20,9 +20,8 @@
 
 enum { SECRET_LEAST_BYTES = 32, SECRET_MAX_BYTES = 1024, BEAT_MS = 1000 };
 
-#define COMMIT  VESTRY_KEY("commit")  /* data: the node's name */
-#define SESSION VESTRY_KEY("session") /* data: its scope */
-#define STATUS  VESTRY_KEY("status")  /* data: a JSON object */
+#define COMMIT VESTRY_KEY("commit") /* data: the node's name */
+#define STATUS VESTRY_KEY("status") /* data: a JSON object */
 
 /* The last status of a process. */
 struct member {
@@ -69,12 +68,11 @@ static void look_at_database(struct cluster *cluster) {
   if (!database_is_postgres(&cluster->app->db)) (void)vestry_sqlite_sync(cluster->app->db.followed, NULL);
 }
 
-/* After a gap, check the database for missed commits, and check all sessions again. */
+/* After a gap, check the database for missed commits. */
 static void on_gap(const vestry_gap *gap, void *ctx) {
   struct cluster *cluster = ctx;
   (void)gap;
   look_at_database(cluster);
-  (void)vestry_session_check(cluster->app->program.v, NULL);
   vestry_refresh_here(cluster->app->pages, "cluster", NULL);
 }
 
@@ -84,11 +82,6 @@ static void hear_commit(const vestry_bus_message *message, void *ctx) {
   struct cluster *cluster = ctx;
   bool is_own = message->len == strlen(cluster->app->node) && !memcmp(message->data, cluster->app->node, message->len);
   if (!is_own) look_at_database(cluster);
-}
-
-static void hear_session(const vestry_bus_message *message, void *ctx) {
-  struct cluster *cluster = ctx;
-  (void)vestry_session_check(cluster->app->program.v, &(vestry_scope){message->data, message->len});
 }
 
 static void hear_status(const vestry_bus_message *message, void *ctx) {
@@ -136,10 +129,6 @@ static void on_commit(void *ctx) {
   pthread_mutex_lock(&cluster->lock); /* vestry may commit, for sessions, while this process leaves */
   (void)vestry_cluster_publish(cluster->of, NO_SCOPE, COMMIT, cluster->app->node, strlen(cluster->app->node));
   pthread_mutex_unlock(&cluster->lock);
-}
-
-void cluster_session_ended(struct app *app, const char *scope, size_t len) {
-  if (app->cluster && len) (void)vestry_cluster_publish(app->cluster->of, NO_SCOPE, SESSION, scope, len);
 }
 
 /* -------------------------------------------------------------------------------------------- the page ------------ */
@@ -262,7 +251,7 @@ vestry_err cluster_begin(struct app *app) {
   const struct {
     const vestry_key *key;
     vestry_bus_message_fn call;
-  } topics[] = {{COMMIT, hear_commit}, {SESSION, hear_session}, {STATUS, hear_status}};
+  } topics[] = {{COMMIT, hear_commit}, {STATUS, hear_status}};
   vestry_err err = VESTRY_OK;
   for (size_t i = 0; i < sizeof topics / sizeof *topics && !err; i++)
     err = vestry_subscribe(v, NO_SCOPE, topics[i].key, &(vestry_subscriber){.call = topics[i].call, .ctx = cluster},

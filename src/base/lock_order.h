@@ -24,7 +24,7 @@
   OUTER(PAGES, "vestry_pages.lock", "app/page/pages.h: lock")                                                          \
   OUTER(SHARES, "vsi_shares.lock", "serve/shares.c: lock")                                                             \
   OUTER(STORE_DRIVER, "vestry_store.driver_lock", "store/store.h: driver_lock")                                        \
-  OUTER(SESSION_LIFETIMES, "vsi_session_lifetimes.ends_lock", "app/session/record.h: ends_lock")                       \
+  OUTER(SESSION_CHECKS, "vsi_session_checks.checks_lock", "app/session/record.h: checks_lock")                         \
   OUTER(MEMORY_NETWORK, "vestry_memory_network.lock", "testing/memory_network.h: lock")                                \
   OUTER(NATS_IO, "vsi_nats_broker.io", "cluster/nats/broker.h: io")                                                    \
   OUTER(NATS, "vsi_nats_broker.lock", "cluster/nats/broker.h: lock")                                                   \

@@ -61,6 +61,7 @@ static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_r
 
 static vestry_err forget(void *ctx, const char *hash) {
   shelf *s = ctx;
+  call_once(s, &s->before_forget);
   const vestry_err error = s->fails ? s->fails : s->removals_fail;
   pthread_mutex_lock(&s->lock);
   int at = find_locked(s, hash);
@@ -81,7 +82,17 @@ static vestry_err forget_user(void *ctx, const char *user) {
   return error;
 }
 
-const vestry_session_storage_ops shelf_ops = {.save = save, .load = load, .remove = forget, .remove_user = forget_user};
+static vestry_err find_missing(void *ctx, const char *const *hashes, size_t count, bool *ret_missing) {
+  shelf *s = ctx;
+  pthread_mutex_lock(&s->lock);
+  s->loads++;
+  for (size_t i = 0; i < count; i++) ret_missing[i] = find_locked(s, hashes[i]) < 0;
+  pthread_mutex_unlock(&s->lock);
+  return s->fails;
+}
+
+const vestry_session_storage_ops shelf_ops = {
+    .save = save, .load = load, .remove = forget, .remove_user = forget_user, .missing = find_missing};
 
 vestry_err members_who(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *user = vestry_session_user(req);

@@ -25,7 +25,7 @@ typedef struct shelf {
   const char *rejected;            /* remove_user of this user fails; NULL: of none */
   vestry *ends_before_save;        /* end all sessions of the user during the next save; NULL: do not */
   /* Called once, during the named operation; NULL: not called. */
-  void (*after_save)(void *ctx), (*after_load)(void *ctx), (*after_forget_user)(void *ctx);
+  void (*after_save)(void *ctx), (*after_load)(void *ctx), (*before_forget)(void *ctx), (*after_forget_user)(void *ctx);
   void *ctx;
 } shelf;
 

@@ -49,64 +49,59 @@ static vestry_err login_and_live(const vestry_request *req, vestry_reply *reply,
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-/* Two processes share one storage. */
+/* Two processes share one storage, and nothing else. Within a second, one knows which sessions the other has ended. */
 /* capability: F10, K6 */
-TEST_CASE(check_ends_sessions_that_another_process_ended) {
-  site here, there;
-  shelf s;
-  vestry_session_options options = members_way(STORED, &s);
-  members_begin(&here, &options);
-  members_begin(&there, &options);
-  browser a = {.cookie = ""}, other = {.cookie = ""};
-  members_log_in(&here, &a, "user=a");
-  members_log_in(&here, &other, "user=a"); /* the processes' random numbers are the same */
-  char hash[40];
-  snprintf(hash, sizeof hash, "%s", s.rows[0].hash);
-  const vestry_scope scope = {hash, strlen(hash)}, unknown = {"nobody's", 8};
-  wire tabs[3];
-  for (int i = 0; i < 3; i++) {
-    tabs[i] = (wire){.path = "/live", .datastar = true};
-    members_ask(i < 2 ? &here : &there, i == 1 ? &other : &a, &tabs[i]);
-    assert_non_null(tabs[i].connection);
+TEST_CASE(session_ended_by_another_process_ends_within_a_second) {
+  for (int has_missing = 0; has_missing < 2; has_missing++) {
+    site here, there;
+    shelf s;
+    vestry_session_options options = members_way(STORED, &s);
+    vestry_session_storage_ops ops = shelf_ops;
+    if (!has_missing) ops.missing = NULL;
+    options.storage = &ops;
+    atomic_store(&members_clock_s, 1000000);
+    members_begin(&here, &options);
+    members_begin(&there, &options);
+    browser a = {.cookie = ""}, other = {.cookie = ""}, quiet = {.cookie = ""};
+    members_log_in(&here, &a, "user=a");
+    members_log_in(&here, &other, "user=a");
+    members_log_in(&here, &quiet, "user=a"); /* without streams */
+    wire tabs[2];
+    for (int i = 0; i < 2; i++) {
+      tabs[i] = (wire){.path = "/live", .datastar = true};
+      members_ask(&here, i ? &other : &a, &tabs[i]);
+      assert_non_null(tabs[i].connection);
+    }
+    browser out = a, quiet_out = quiet;
+    assert_int_equal(members_status(&there, &out, "POST", "/logout", NULL), 200);
+    assert_int_equal(members_status(&there, &quiet_out, "POST", "/logout", NULL), 200);
+    s.fails = VESTRY_IO; /* sessions continue while the storage cannot be read */
+    site_pass_ms(&here, 2000);
+    members_assert_is(&here, &a, "a");
+    assert_true(vestry_connection_is_open(tabs[0].connection));
+    s.fails = VESTRY_OK;
+    site_pass_ms(&here, 1000);
+    assert_false(vestry_connection_is_open(tabs[0].connection));
+    assert_true(tabs[0].clean);
+    assert_true(vestry_connection_is_open(tabs[1].connection)); /* another session of the same user */
+    members_assert_is(&here, &a, "nobody");
+    members_assert_is(&here, &quiet, "nobody");
+    members_assert_is(&here, &other, "a");
+    wire_hang_up(&here, &tabs[1]);
+    site_pass_ms(&here, 1000);
+    int loads = s.loads;
+    site_pass_ms(&here, 10000); /* a session without streams is not checked before its next request */
+    assert_int_equal(s.loads, loads);
+    members_assert_is(&here, &other, "a");
+    assert_int_equal(s.loads, loads + 1);
+    members_assert_is(&here, &other, "a");
+    assert_int_equal(s.loads, loads + 1);
+    site_close(&here);
+    site_close(&there);
+    for (int i = 0; i < 2; i++) wire_finish(&tabs[i]);
+    test_host_assert_clean(&here.th);
+    test_host_assert_clean(&there.th);
   }
-  browser out = a; /* a copy, so that a keeps its cookie */
-  assert_int_equal(members_status(&there, &out, "POST", "/logout", NULL), 200);
-  members_assert_is(&there, &out, "nobody");
-  members_assert_is(&here, &a, "a"); /* still valid in memory */
-  site_settle(&there);
-  assert_false(vestry_connection_is_open(tabs[2].connection));
-  assert_true(vestry_connection_is_open(tabs[0].connection));
-  /* A session stays if storage cannot be read. */
-  s.fails = VESTRY_IO;
-  assert_int_equal(vestry_session_check(here.v, &scope), VESTRY_IO);
-  assert_int_equal(vestry_session_check(here.v, NULL), VESTRY_IO);
-  s.fails = VESTRY_OK;
-  assert_int_equal(vestry_session_check(here.v, &unknown), VESTRY_OK);
-  site_settle(&here);
-  assert_true(vestry_connection_is_open(tabs[0].connection));
-  assert_int_equal(vestry_session_check(here.v, &scope), VESTRY_OK);
-  site_settle(&here);
-  assert_false(vestry_connection_is_open(tabs[0].connection));
-  assert_true(tabs[0].clean);
-  assert_true(vestry_connection_is_open(tabs[1].connection)); /* another session of the same user */
-  /* Check all sessions at once. */
-  assert_int_equal(members_status(&there, &other, "POST", "/logout", NULL), 200);
-  assert_int_equal(vestry_session_check(here.v, NULL), VESTRY_OK);
-  site_settle(&here);
-  assert_false(vestry_connection_is_open(tabs[1].connection));
-  int loads = s.loads;
-  assert_int_equal(vestry_session_check(here.v, NULL), VESTRY_OK); /* no session is left in memory */
-  assert_int_equal(s.loads, loads);
-  assert_int_equal(vestry_session_check(NULL, NULL), VESTRY_INVALID);
-  site_close(&here);
-  site_close(&there);
-  for (int i = 0; i < 3; i++) wire_finish(&tabs[i]);
-  test_host_assert_clean(&here.th);
-  test_host_assert_clean(&there.th);
-  options = members_way(IN_MEMORY, &s);
-  members_begin(&here, &options);
-  assert_int_equal(vestry_session_check(here.v, NULL), VESTRY_INVALID); /* no storage */
-  site_end(&here);
 }
 
 TEST_CASE(login_ends_streams_of_the_previous_session) {

@@ -25,7 +25,10 @@ extern "C" {
 /** Sessions with a user are kept in one of two ways:
  *  memory  the default; they end with the process
  *  stored  the storage keeps them, and memory is its cache; they survive a restart. The storage gets a hash of the id,
- *          so that a stolen database opens no session
+ *          so that a stolen database opens no session. Several processes and nodes can share it: a session that one
+ *          of them has ended has no requests, and its streams get no events, in the others after a second, if they can
+ *          read the storage. For this, each process reads the rows of sessions that have streams twice a second, and
+ *          that of another session with its next request, if a second has passed
  *  The cookie is HttpOnly, Secure and SameSite=Lax, and has the prefix __Host-, so that other sites cannot send forms
  *  with it, and other hosts of the domain cannot set it. Browsers send it with a GET that another site causes.
  *  Therefore, the handler of a GET must not change data. */
@@ -44,9 +47,9 @@ typedef struct vestry_session_record {
 } vestry_session_record;
 
 /** Functions of a session storage. Called on the thread that serves the request, several at once, no lock held; may
- *  block. All are mandatory. A failed removal is repeated: before later calls of load, in log-ins, every five seconds
- *  on a thread of the instance's runtime, and in vestry_destroy. Therefore, the storage must be valid until
- *  vestry_destroy returns. hash: 32 hexadecimal digits, terminated. */
+ *  block. All but `missing` are mandatory. A failed removal is repeated: before later calls of load, in log-ins, every
+ *  five seconds on a thread of the instance's runtime, and in vestry_destroy. Therefore, the storage must be valid
+ *  until vestry_destroy returns. hash: 32 hexadecimal digits, terminated. */
 typedef struct vestry_session_storage_ops {
   /** Insert or update a session; used_s is the present time of the node's clock. OK | any error: a log-in fails with
    *  it; another request that updates the time of the last use continues. */
@@ -56,13 +59,17 @@ typedef struct vestry_session_storage_ops {
    *  NOT_FOUND | any error, with which the request is answered. */
   vestry_err (*load)(void *ctx, const char *hash, vestry_session_record *ret_record);
   /** Remove a session, if it exists. OK | any error, which the log-out returns; the removal is repeated. At most
-   *  max_count failed removals are kept for this; beyond that, the oldest removal of the user with the most is dropped.
+   *  max_count failed removals are kept for this; beyond that, the oldest is dropped.
    *  If a removal is dropped, or the process ends before it succeeds, the session may be valid again.
    *  The log has one warning when removals begin to fail, and their number when they succeed again. */
   vestry_err (*remove)(void *ctx, const char *hash);
   /** Remove all sessions of a user. Returns as remove. After a failure, log-ins of this user at this process fail until
    *  a repetition succeeds. The repetition also ends sessions that the user has begun at other nodes in between. */
   vestry_err (*remove_user)(void *ctx, const char *user);
+  /** Find out which of some sessions, at most 256, the storage does not have: set ret_missing[i], which is false, to
+   *  true for each such hash. Called twice a second for all sessions that have streams, on a thread of the instance's
+   *  runtime. NULL: load is called for each of them. OK | any error, after which these sessions continue */
+  vestry_err (*missing)(void *ctx, const char *const *hashes, size_t count, bool *ret_missing);
 } vestry_session_storage_ops;
 
 /** Options of an instance's sessions. Zero is the default. */
@@ -149,17 +156,6 @@ VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_re
  *  Returns  OK | INVALID | NO_MEMORY | an error of the storage (sessions in memory have ended nevertheless)
  *  Threads  any; may block in the storage */
 VESTRY_API vestry_err vestry_session_end_user(struct vestry *v, const char *user);
-
-/** Check sessions in memory against a storage that several processes share. A session that the storage no longer has
- *  ends, and its streams are closed cleanly. After a log-out, the application must notify the other processes, for
- *  example by vestry_cluster_publish, and call this function there; until then the session continues in them. If such a
- *  message may have been lost (vestry_gap_fn), check all sessions.
- *  scope  scope of a session, which is vestry_request.scope before the log-out. NULL: all sessions in memory, with one
- *         call of the storage for each
- *  Returns  OK, also if the session is not in memory | INVALID (the instance has no sessions, or no storage) |
- *           NO_MEMORY | the last error of the storage (sessions whose check failed continue)
- *  Threads  any; may block in the storage; not from a function of the storage */
-VESTRY_API vestry_err vestry_session_check(struct vestry *v, const vestry_scope *scope);
 
 #ifdef __cplusplus
 }

@@ -406,8 +406,8 @@ VESTRY_API vestry_err vestry_sql_read_rows(vestry_sql_pool *pool, const char *sq
  *
  *  A user who logs in at one node is logged in at all nodes, and stays logged in after a restart or a crash. The table,
  *  vestry_session, contains a hash of each session's id, so that a stolen database opens no session. The memory of a
- *  node is a cache of the table: when a user logs out at one node, the application must notify the other nodes and call
- *  vestry_session_check there. Expired sessions are deleted even if their cookies never come back: each log-in deletes
+ *  node is a cache of the table: a session that one node has ended ends at the others within a second.
+ *  Expired sessions are deleted even if their cookies never come back: each log-in deletes
  *  some of them, by the database's clock, which is the same for all nodes. */
 typedef struct vestry_sql_sessions vestry_sql_sessions;
 

@@ -148,8 +148,7 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, co
       vsi_once_record_create(&once->table, is_anonymous ? &once->table.anonymous : &once->table.users);
   if (!made) return VESTRY_NO_MEMORY;
   made->watcher = (vsi_watcher){answered, over};
-  made->owed.owner = vsi_person_hash(once->key, &person);
-  made->person = made->owed.owner;
+  made->person = vsi_person_hash(once->key, &person);
   made->once = once;
   once_digest(req, place, made->digest);
   vestry_err error = VESTRY_OK;

@@ -15,40 +15,22 @@ static size_t count_of(const vsi_owed *owed) {
 }
 
 static void enter_locked(vsi_owed *owed, vsi_owed_call *call) {
-  vsi_owed_class *of_owner = &owed->classes[call->owner % VSI_OWED_CLASSES];
   TAILQ_INSERT_TAIL(&owed->calls, call, at);
-  TAILQ_INSERT_TAIL(&of_owner->of_owner, call, of_owner);
-  TAILQ_INSERT_TAIL(&owed->classes[call->hash % VSI_OWED_CLASSES].of_hash, call, of_hash);
-  of_owner->count++;
+  TAILQ_INSERT_TAIL(&owed->classes[call->hash % VSI_OWED_CLASSES], call, of_hash);
   atomic_fetch_add_explicit(&owed->count, 1, memory_order_relaxed);
 }
 
 static void leave_locked(vsi_owed *owed, vsi_owed_call *call) {
-  vsi_owed_class *of_owner = &owed->classes[call->owner % VSI_OWED_CLASSES];
   TAILQ_REMOVE(&owed->calls, call, at);
-  TAILQ_REMOVE(&of_owner->of_owner, call, of_owner);
-  TAILQ_REMOVE(&owed->classes[call->hash % VSI_OWED_CLASSES].of_hash, call, of_hash);
-  of_owner->count--;
+  TAILQ_REMOVE(&owed->classes[call->hash % VSI_OWED_CLASSES], call, of_hash);
   atomic_fetch_sub_explicit(&owed->count, 1, memory_order_relaxed);
 }
 
 /* of NULL: any call */
 static vsi_owed_call *find_locked(const vsi_owed *owed, const vsi_owed_key *of) {
-  vsi_owed_call *call = TAILQ_FIRST(of ? &owed->classes[of->hash % VSI_OWED_CLASSES].of_hash : &owed->calls);
+  vsi_owed_call *call = TAILQ_FIRST(of ? &owed->classes[of->hash % VSI_OWED_CLASSES] : &owed->calls);
   while (call && of && !of->is_it(call, of->key)) call = TAILQ_NEXT(call, of_hash);
   return call;
-}
-
-/* Choose the call to give up: the first of the owner with the most, so that no user can displace the calls of others.
- * Owners whose hashes are equal modulo VSI_OWED_CLASSES count as one. NULL: all calls are under way */
-static vsi_owed_call *choose_locked(const vsi_owed *owed) {
-  const vsi_owed_class *most = owed->classes;
-  for (size_t i = 1; i < VSI_OWED_CLASSES; i++)
-    if (owed->classes[i].count > most->count) most = &owed->classes[i];
-  vsi_owed_call *call = TAILQ_FIRST(&most->of_owner);
-  if (call && call == owed->under_way) call = TAILQ_NEXT(call, of_owner);
-  if (!call) call = TAILQ_FIRST(&owed->calls);
-  return call && call == owed->under_way ? TAILQ_NEXT(call, at) : call;
 }
 
 void vsi_owed_add(vsi_owed *owed, vsi_owed_call *call, vestry_err why) {
@@ -57,7 +39,8 @@ void vsi_owed_add(vsi_owed *owed, vsi_owed_call *call, vestry_err why) {
   vsi_mutex_lock(&owed->lock);
   const size_t before = count_of(owed);
   const bool is_first = !atomic_fetch_add_explicit(&owed->failed, 1, memory_order_relaxed);
-  if (call && before >= owed->max_count) dropped = choose_locked(owed);
+  if (call && before >= owed->max_count) dropped = TAILQ_FIRST(&owed->calls);
+  if (dropped && dropped == owed->under_way) dropped = TAILQ_NEXT(dropped, at);
   if (dropped) leave_locked(owed, dropped);
   if (call) enter_locked(owed, call);
   const bool is_first_loss = (!call || dropped) && !owed->dropped++;
@@ -170,10 +153,7 @@ vestry_err vsi_owed_init(vsi_owed *owed, const vestry_host *host, vestry_runtime
   pthread_cond_init(&owed->tried, NULL);
   owed->classes = vsi_calloc(host, VSI_OWED_CLASSES, sizeof *owed->classes);
   if (!owed->classes) return VESTRY_NO_MEMORY;
-  for (vsi_owed_class *at = owed->classes; at < owed->classes + VSI_OWED_CLASSES; at++) {
-    TAILQ_INIT(&at->of_owner);
-    TAILQ_INIT(&at->of_hash);
-  }
+  for (size_t i = 0; i < VSI_OWED_CLASSES; i++) TAILQ_INIT(&owed->classes[i]);
   return vestry_timer_create(runtime, pay_later, owed, &owed->timer);
 }
 

@@ -19,18 +19,12 @@
 
 /* A call that is kept; a member of the struct that describes it. */
 typedef struct vsi_owed_call {
-  TAILQ_ENTRY(vsi_owed_call) at, of_owner, of_hash; /* in the lists of vsi_owed and vsi_owed_class; guarded by `lock` */
-  uint64_t owner; /* a hash of the user or the client that caused it; set before the call is added, as is the next */
-  uint64_t hash;  /* by which a vsi_owed_key finds it */
+  TAILQ_ENTRY(vsi_owed_call) at, of_hash; /* in the lists of vsi_owed; guarded by `lock` */
+  uint64_t hash;                          /* by which a vsi_owed_key finds it; set before the call is added */
 } vsi_owed_call;
 
 typedef TAILQ_HEAD(vsi_owed_calls, vsi_owed_call) vsi_owed_calls; /* in the order of their last attempts */
 
-/* Two lists: the calls whose owners, and those whose hashes, are equal to a number modulo VSI_OWED_CLASSES. */
-typedef struct vsi_owed_class {
-  vsi_owed_calls of_owner, of_hash;
-  size_t count; /* in of_owner */
-} vsi_owed_class;
 enum { VSI_OWED_CLASSES = 1024 };
 
 /* Return the struct that embeds a call. `type` and `member`: as for offsetof. */
@@ -59,7 +53,7 @@ typedef struct vsi_owed {
   vsi_mutex lock;
   pthread_cond_t tried;     /* a call was made */
   vsi_owed_calls calls;     /* guarded by lock, as are the next three */
-  vsi_owed_class *classes;  /* VSI_OWED_CLASSES, with the same calls */
+  vsi_owed_calls *classes;  /* VSI_OWED_CLASSES: the same calls, by their hash modulo that number */
   vsi_owed_call *under_way; /* the call that a thread makes; NULL: none */
   size_t dropped;           /* calls given up since the storage first failed */
   _Atomic(size_t) count;    /* changed under lock, as is failed; relaxed where it only avoids the lock */
@@ -71,7 +65,7 @@ typedef struct vsi_owed {
 } vsi_owed;
 
 /* Initialize a list. Call vsi_owed_finish after a failure, too.
- * max_count  maximum number of calls; beyond it, the owner with the most loses its oldest
+ * max_count  maximum number of calls; beyond it, the oldest is dropped
  * OK | NO_MEMORY | CLOSED */
 vestry_err vsi_owed_init(vsi_owed *owed, const vestry_host *host, vestry_runtime *runtime, const vsi_owed_ops *ops,
                          void *ctx, size_t max_count);

@@ -8,10 +8,8 @@
 
 #include <string.h>
 
-#include "base/array.h"
 #include "base/memory.h"
 #include "connection/connection.h"
-#include "runtime/runtime.h"
 
 typedef vsi_session_user record;
 typedef vsi_session_stream entered;
@@ -72,6 +70,11 @@ bool vsi_session_record_has_ended(record *session) {
   return has_ended;
 }
 
+void vsi_session_record_note_check(record *session, uint64_t now_ns) {
+  /* not 0, which means that no request may use the session yet. release pairs with vsi_session_is_current */
+  atomic_store_explicit(&session->checked_ns, now_ns | 1, memory_order_release);
+}
+
 /* -------------------------------------------------------------------------------------------------- streams ------- */
 
 static void free_entered(entered *stream) {
@@ -94,6 +97,45 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
   free_entered(stream);
 }
 
+static bool has_streams(record *session) {
+  vsi_spin_lock_take(&session->lock, VSI_LOCK_SESSION);
+  bool has = !LIST_EMPTY(&session->streams);
+  vsi_spin_lock_give(&session->lock);
+  return has;
+}
+
+/* Check a session from now on, as long as it has streams. */
+static void check_from_now(record *session) {
+  vsi_session_checks *checks = session->checks;
+  vsi_mutex_lock(&checks->checks_lock);
+  if (!session->is_checked) {
+    session->is_checked = true;
+    vsi_session_record_ref(session);
+    TAILQ_INSERT_TAIL(&checks->open, session, at_check);
+    if (!checks->open_count++) (void)vestry_timer_set(checks->timer, checks->every_ms, 0);
+  }
+  vsi_mutex_unlock(&checks->checks_lock);
+}
+
+size_t vsi_session_checks_take(vsi_session_checks *checks, record **some, size_t most, size_t *left) {
+  size_t count = 0;
+  vsi_mutex_lock(&checks->checks_lock);
+  for (record *first; count < most && *left && (first = TAILQ_FIRST(&checks->open)); --*left) {
+    TAILQ_REMOVE(&checks->open, first, at_check);
+    if (has_streams(first)) {
+      TAILQ_INSERT_TAIL(&checks->open, first, at_check);
+      vsi_session_record_ref(first);
+      some[count++] = first;
+    } else {
+      first->is_checked = false;
+      checks->open_count--;
+      vsi_session_record_unref(first);
+    }
+  }
+  vsi_mutex_unlock(&checks->checks_lock);
+  return count;
+}
+
 static vestry_err begin_stream(vsi_attachment *attachment, vestry_connection *connection) {
   entered *stream = (entered *)attachment;
   record *session = stream->session;
@@ -108,6 +150,7 @@ static vestry_err begin_stream(vsi_attachment *attachment, vestry_connection *co
     vestry_connection_close(connection, VESTRY_CAUSE_CLOSED); /* no failure */
     free_entered(stream);
   } else {
+    check_from_now(session); /* before the stream can end, and drop its reference */
     vsi_connection_call_at_close(connection, &stream->attachment.node, stream_ended);
   }
   return VESTRY_OK;
@@ -132,103 +175,4 @@ void vsi_session_record_detach(const record *session, vestry_reply *reply) {
   *(before ? &before->next : &list->first) = at->next;
   if (list->last == at) list->last = before;
   at->drop(at);
-}
-
-/* ---- lifetimes --------------------------------------------------------------------------------------------------- */
-
-enum { ENDS_AT_ONCE = 256 };
-
-static void put_at(vsi_session_lifetimes *lifetimes, size_t at, vsi_session_user *user) {
-  lifetimes->heap[at] = user;
-  user->place = at + 1;
-}
-
-/* Put a user into the heap: move up or down from the free place `at`, until the order is right. */
-static void file(vsi_session_lifetimes *lifetimes, size_t at, vsi_session_user *user) {
-  vsi_session_user **heap = lifetimes->heap;
-  for (; at && heap[(at - 1) / 2]->ends_ns > user->ends_ns; at = (at - 1) / 2)
-    put_at(lifetimes, at, heap[(at - 1) / 2]);
-  for (;;) {
-    size_t child = 2 * at + 1;
-    if (child >= lifetimes->count) break;
-    if (child + 1 < lifetimes->count && heap[child + 1]->ends_ns < heap[child]->ends_ns) child++;
-    if (heap[child]->ends_ns >= user->ends_ns) break;
-    put_at(lifetimes, at, heap[child]);
-    at = child;
-  }
-  put_at(lifetimes, at, user);
-}
-
-static void remove_locked(vsi_session_lifetimes *lifetimes, vsi_session_user *user) {
-  size_t at = user->place - 1;
-  vsi_session_user *last = lifetimes->heap[--lifetimes->count];
-  user->place = 0;
-  if (last != user) file(lifetimes, at, last);
-}
-
-/* Set the timer to the first end. A timer that fires too early finds nothing due, and is set again. */
-static void expect_locked(vsi_session_lifetimes *lifetimes) {
-  if (lifetimes->count) (void)vsi_timer_set_at(lifetimes->timer, lifetimes->heap[0]->ends_ns);
-}
-
-static vsi_session_user *take_due(vsi_session_lifetimes *lifetimes, uint64_t now) {
-  vsi_session_user *due = NULL;
-  vsi_mutex_lock(&lifetimes->ends_lock);
-  if (lifetimes->count && lifetimes->heap[0]->ends_ns <= now) {
-    due = lifetimes->heap[0];
-    vsi_session_record_ref(due); /* it exists: before the table drops its reference, it removes the session from here,
-                                    under this lock */
-    remove_locked(lifetimes, due);
-  }
-  vsi_mutex_unlock(&lifetimes->ends_lock);
-  return due;
-}
-
-static void fire(vestry_timer *timer, void *ctx) {
-  vsi_session_lifetimes *lifetimes = ctx;
-  uint64_t now = vsi_now_ns(lifetimes->host);
-  (void)timer;
-  for (int i = 0; i < ENDS_AT_ONCE; i++) {
-    vsi_session_user *due = take_due(lifetimes, now);
-    if (!due) break;
-    lifetimes->end(due);
-    vsi_session_record_unref(due);
-  }
-  vsi_mutex_lock(&lifetimes->ends_lock);
-  expect_locked(lifetimes);
-  vsi_mutex_unlock(&lifetimes->ends_lock);
-}
-
-vestry_err vsi_session_lifetimes_init(vsi_session_lifetimes *lifetimes, const vestry_host *host,
-                                      vestry_runtime *runtime, void (*end)(vsi_session_user *user)) {
-  lifetimes->host = host;
-  lifetimes->end = end;
-  vestry_err error = vestry_timer_create(runtime, fire, lifetimes, &lifetimes->timer);
-  if (!error) vsi_mutex_init(&lifetimes->ends_lock, VSI_LOCK_SESSION_LIFETIMES);
-  return error;
-}
-
-void vsi_session_lifetimes_finish(vsi_session_lifetimes *lifetimes) {
-  if (!lifetimes->timer) return;
-  vestry_timer_destroy(lifetimes->timer);
-  vsi_mutex_finish(&lifetimes->ends_lock);
-  vsi_free(lifetimes->host, lifetimes->heap);
-}
-
-vestry_err vsi_session_lifetimes_add(vsi_session_lifetimes *lifetimes, vsi_session_user *user, uint64_t ends_ns) {
-  vsi_mutex_lock(&lifetimes->ends_lock);
-  vestry_err error = VSI_ARRAY_RESERVE(lifetimes->host, lifetimes->heap, lifetimes->count, lifetimes->room, 1);
-  if (!error) {
-    user->ends_ns = ends_ns;
-    file(lifetimes, lifetimes->count++, user);
-    if (user->place == 1) expect_locked(lifetimes);
-  }
-  vsi_mutex_unlock(&lifetimes->ends_lock);
-  return error;
-}
-
-void vsi_session_lifetimes_remove(vsi_session_lifetimes *lifetimes, vsi_session_user *user) {
-  vsi_mutex_lock(&lifetimes->ends_lock);
-  if (user->place) remove_locked(lifetimes, user);
-  vsi_mutex_unlock(&lifetimes->ends_lock);
 }

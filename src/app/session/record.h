@@ -16,9 +16,20 @@
 
 typedef struct vsi_session_stream vsi_session_stream;
 typedef struct vsi_session_user vsi_session_user;
+
+/* The sessions that have streams, which a timer checks (check.h). */
+typedef struct vsi_session_checks {
+  vestry_timer *timer; /* armed while `open` has sessions */
+  uint64_t every_ms;
+  vsi_mutex checks_lock;
+  TAILQ_HEAD(, vsi_session_user) open; /* guarded by checks_lock; with references */
+  size_t open_count;                   /* guarded by checks_lock */
+} vsi_session_checks;
+
 struct vsi_session_user {
   const vestry_host *host;
   struct vsi_sessions *sessions; /* of the instance; not used after their end. NULL: it was never in the table */
+  vsi_session_checks *checks;    /* of sessions */
   vsi_refs refs;
   vsi_spin_lock lock;
   LIST_HEAD(, vsi_session_stream) streams; /* guarded by lock */
@@ -26,10 +37,11 @@ struct vsi_session_user {
   vestry_handle of_user;                   /* guarded by lock: its entry in of_users; 0: none yet */
   vestry_handle handle;                    /* its entry in the table; constant once it is in of_users */
   _Atomic(int64_t) saved_s;                /* time when its use was last recorded in the storage */
-  _Atomic(bool) is_verified;               /* a request may use it (table.c) */
   int64_t created_s;
-  uint64_t ends_ns; /* on the host's clock; guarded, as is place, by the lock of the lifetimes */
-  size_t place;     /* index in the heap of lifetimes, + 1; 0: not in it */
+  uint64_t ends_ns;             /* of its lifetime, on the host's clock; constant once it is in the table */
+  _Atomic(uint64_t) checked_ns; /* when the storage was last known to have it; 0: no request may use it yet (table.c) */
+  bool is_checked;              /* it is in vsi_session_checks.open; guarded by checks_lock, as is the next member */
+  TAILQ_ENTRY(vsi_session_user) at_check;
   char hash[VSI_TOKEN_HASH_LEN + 1];
   char user[];
 };
@@ -52,27 +64,10 @@ vestry_err vsi_session_record_enter(vsi_session_user *user, vestry_reply *reply)
 /* Undo vsi_session_record_enter. */
 void vsi_session_record_detach(const vsi_session_user *user, vestry_reply *reply);
 
-/* ---- lifetimes: a heap of sessions by the time of their end, and a timer for the first */
-
-typedef struct vsi_session_lifetimes {
-  const vestry_host *host;
-  vestry_timer *timer;
-  void (*end)(vsi_session_user *user); /* called without a lock; may remove records */
-  vsi_mutex ends_lock;
-  size_t count, room;      /* guarded by ends_lock */
-  vsi_session_user **heap; /* guarded by ends_lock; the session that ends first is first */
-} vsi_session_lifetimes;
-
-/* Initialize lifetimes, which must be zeroed. OK | NO_MEMORY | CLOSED (the runtime) */
-vestry_err vsi_session_lifetimes_init(vsi_session_lifetimes *lifetimes, const vestry_host *host,
-                                      vestry_runtime *runtime, void (*end)(vsi_session_user *user));
-/* Free lifetimes. Waits for a running `end`. Zeroed lifetimes are accepted. */
-void vsi_session_lifetimes_finish(vsi_session_lifetimes *lifetimes);
-
-/* Let a session end at this time of the host's clock, unless it is removed before. Takes no reference. OK |
- * NO_MEMORY */
-vestry_err vsi_session_lifetimes_add(vsi_session_lifetimes *lifetimes, vsi_session_user *user, uint64_t ends_ns);
-/* Remove a session, if it is there. */
-void vsi_session_lifetimes_remove(vsi_session_lifetimes *lifetimes, vsi_session_user *user);
+/* Note that the storage had the session at this time of the host's clock. */
+void vsi_session_record_note_check(vsi_session_user *user, uint64_t now_ns);
+/* Take references to some of the first *left sessions with streams, at most `most`; they become the last ones. Sessions
+ * that have no stream any more leave the list. Returns their number. */
+size_t vsi_session_checks_take(vsi_session_checks *checks, vsi_session_user **some, size_t most, size_t *left);
 
 #endif

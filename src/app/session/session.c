@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "app/session/check.h"
 #include "app/session/table.h"
 #include "base/log.h"
 #include "http/cookie.h"
@@ -118,11 +119,10 @@ static bool read_cookie(const vsi_sessions *sessions, const char **header, vsi_t
   return false;
 }
 
-/* Find a verified session in memory. Returns a reference, or NULL. */
-static record *find_here(const vsi_sessions *sessions, const char *hash) {
+/* Find a session in memory that requests may use. Returns a reference, or NULL. */
+static record *find_here(vsi_sessions *sessions, const char *hash) {
   record *session = vsi_session_look(sessions, vsi_session_scope_of(hash));
-  /* acquire pairs with the release of vsi_session_verify */
-  if (!session || atomic_load_explicit(&session->is_verified, memory_order_acquire)) return session;
+  if (!session || vsi_session_is_current(sessions, session)) return session;
   vsi_session_record_unref(session);
   return NULL;
 }
@@ -245,6 +245,7 @@ static void end(void *state, vestry_request *req) {
 
 static void destroy(vestry *v, void *state) {
   (void)v;
+  vsi_session_checks_end(state);
   vsi_sessions_destroy(state);
 }
 
@@ -281,8 +282,9 @@ vestry_err vestry_sessions_create(vestry *v, const vestry_session_options *optio
                        "a vestry_once was created earlier, for an instance without sessions; create sessions first");
   vestry_err error = vsi_sessions_make(v, options, &sessions);
   if (error) return error;
-  error = vsi_extension_add(v, &vsi_sessions_extension, sessions);
-  if (error) vsi_sessions_destroy(sessions);
+  error = vsi_session_checks_begin(sessions);
+  if (!error) error = vsi_extension_add(v, &vsi_sessions_extension, sessions);
+  if (error) destroy(v, sessions);
   return error;
 }
 

@@ -3,10 +3,9 @@
 /* Each session with a user has a record in `table`, a store that bounds and expires records. A record that leaves this
  * store, for any cause, passes through leave_table, which ends its streams.
  *
- * Records are in two more containers. In `of_users`, the earliest session of a user is evicted when the user has too
- * many. The lifetimes end a session on time, even if it was loaded late in its life. A record enters the table, then
- * the other two, and then checks whether it has ended meanwhile. leave_table first marks the record as ended and then
- * removes it from the other two. So at least one of the threads removes it.
+ * Records are in another container, too: in `of_users`, the earliest session of a user is evicted when the user has too
+ * many. A record enters the table, then of_users, and then checks whether it has ended meanwhile. leave_table first
+ * marks the record as ended and then removes it from of_users. So at least one of the threads removes it.
  *
  * A storage is the truth, and the table is its cache. A removal that the storage rejects is kept and tried again
  * (app/session/owed.h), and until then the session counts as removed. Three invariants:
@@ -25,8 +24,8 @@
  * A login is a load whose first step writes the row. If all sessions of its user end meanwhile, it fails, or its
  * session ends, or it counts as later than the end.
  *
- * A session in memory ends by the host's clock, which no one sets. Times in the storage are those of the system's
- * clock, which counts when a session is loaded. */
+ * A session in memory ends by the host's clock, which no one sets (app/session/check.h). Times in the storage are those
+ * of the system's clock, which counts when a session is loaded. */
 #include "app/session/table.h"
 
 #include <string.h>
@@ -67,17 +66,14 @@ int64_t vsi_session_seconds(uint64_t ms) {
 
 /* -------------------------------------------------------------------------------------- entering and leaving ------ */
 
-/* Remove a session from the two containers beside the table. */
-static void leave_lists(record *session, vestry_handle of_user) {
-  vsi_sessions *sessions = session->sessions;
-  if (of_user) (void)vestry_store_remove_if(sessions->of_users, of_user, VESTRY_CAUSE_REMOVED);
-  vsi_session_lifetimes_remove(&sessions->lifetimes, session);
+static void leave_user_list(record *session, vestry_handle of_user) {
+  if (of_user) (void)vestry_store_remove_if(session->sessions->of_users, of_user, VESTRY_CAUSE_REMOVED);
 }
 
 /* Called when a session has left the table. Its browsers reconnect, unless the cause is CLOSED (a logout). */
 static void leave_table(void *value, vestry_cause cause) {
   record *session = value;
-  leave_lists(session, vsi_session_record_end(session, cause));
+  leave_user_list(session, vsi_session_record_end(session, cause));
 }
 
 /* Called when a session has left of_users: a newer session of the user replaced it, or it has left the table. */
@@ -90,10 +86,6 @@ static void leave_user(void *value, vestry_cause cause) {
   (void)vsi_session_end_everywhere(sessions, session);
 }
 
-static void end_by_time(record *session) {
-  vsi_session_remove_this(session->sessions, session, VESTRY_CAUSE_EXPIRED);
-}
-
 /* Return the end of a session's lifetime on the host's clock. The lifetime begins with the login. */
 static uint64_t ends_ns(const vsi_sessions *sessions, const record *session) {
   int64_t now = vsi_session_now_s(sessions);
@@ -104,19 +96,16 @@ static uint64_t ends_ns(const vsi_sessions *sessions, const record *session) {
                             lifetime_ms > lived_ms ? vsi_ms_to_ns(lifetime_ms - lived_ms) : 0);
 }
 
-/* Enter a session of the table into the two other containers. */
-static vestry_err enter_lists(vsi_sessions *sessions, record *session) {
+/* Enter a session of the table into of_users. */
+static vestry_err enter_user_list(vsi_sessions *sessions, record *session) {
   vestry_put_result result = {0};
-  uint64_t ends = ends_ns(sessions, session);
-  vestry_err error = ends == UINT64_MAX ? VESTRY_OK : vsi_session_lifetimes_add(&sessions->lifetimes, session, ends);
-  if (!error)
-    error = vestry_store_put(sessions->of_users, all_users(), VESTRY_KEY(session->user), session, VESTRY_KEEP_MANY,
-                             sessions->options.max_per_user_count, &result);
+  vestry_err error = vestry_store_put(sessions->of_users, all_users(), VESTRY_KEY(session->user), session,
+                                      VESTRY_KEEP_MANY, sessions->options.max_per_user_count, &result);
   vsi_spin_lock_take(&session->lock, VSI_LOCK_SESSION);
   session->of_user = result.handle;
   bool has_ended = session->has_ended;
   vsi_spin_lock_give(&session->lock);
-  if (has_ended) leave_lists(session, result.handle);
+  if (has_ended) leave_user_list(session, result.handle);
   return error;
 }
 
@@ -124,10 +113,12 @@ vestry_err vsi_session_put(vsi_sessions *sessions, record *session, vestry_keep_
   vestry_put_result result = {0};
   const vestry_scope scope = vsi_session_scope_of(session->hash);
   session->sessions = sessions;
+  session->checks = &sessions->checks;
+  session->ends_ns = ends_ns(sessions, session);
   vestry_err error = vestry_store_put(sessions->table, scope, VSI_SESSION_KEY, session, policy, 0, &result);
   if (error) return error;
   session->handle = result.handle;
-  error = enter_lists(sessions, session);
+  error = enter_user_list(sessions, session);
   if (error) vsi_session_remove_this(sessions, session, VESTRY_CAUSE_CLOSED);
   return error;
 }
@@ -235,7 +226,7 @@ static void owe(vsi_sessions *sessions, const char *name, bool is_user, uint64_t
   const size_t len = strlen(name) + 1;
   removal *kept = vsi_calloc(sessions->host, 1, sizeof *kept + len);
   if (kept) {
-    kept->call.owner = kept->call.hash = user_hash;
+    kept->call.hash = user_hash;
     kept->is_user = is_user;
     memcpy(kept->name, name, len);
   }
@@ -262,8 +253,7 @@ vestry_err vsi_session_settle_removals(vsi_sessions *sessions, const char *user)
 
 /* ----------------------------------------------------------------------------------------------------- ends ------- */
 
-/* Return OK if the storage has a session, and does not owe its removal. OK | CLOSED | the storage's error */
-static vestry_err find_row(vsi_sessions *sessions, const record *session) {
+vestry_err vsi_session_find_row(vsi_sessions *sessions, const record *session) {
   const vestry_session_options *options = &sessions->options;
   vestry_session_record stored = {0};
   vestry_err error = options->storage->load(options->storage_ctx, session->hash, &stored);
@@ -276,10 +266,12 @@ void vsi_session_end_here(vsi_sessions *sessions, record *session) {
 }
 
 vestry_err vsi_session_verify(vsi_sessions *sessions, record *session, uint64_t ends) {
+  const uint64_t now_ns = vsi_now_ns(sessions->host);
   const bool is_stored = sessions->options.storage != NULL;
-  vestry_err error = is_stored && ends != vsi_session_ends(sessions) ? find_row(sessions, session) : VESTRY_OK;
+  vestry_err error =
+      is_stored && ends != vsi_session_ends(sessions) ? vsi_session_find_row(sessions, session) : VESTRY_OK;
   if (error == VESTRY_CLOSED) vsi_session_end_here(sessions, session);
-  if (!error) atomic_store_explicit(&session->is_verified, true, memory_order_release); /* pairs with find_here */
+  if (!error) vsi_session_record_note_check(session, now_ns);
   return error;
 }
 
@@ -308,22 +300,20 @@ static vestry_err make_stores(vsi_sessions *sessions) {
   return error ? error : make_store(sessions, "hash", leave_user, (vestry_store_options){0}, &sessions->of_users);
 }
 
-static vestry_err make_drivers(vsi_sessions *sessions) {
-  vestry_runtime *runtime = sessions->v->runtime;
-  vestry_err error = vestry_store_drive(sessions->table, runtime);
-  return error ? error : vsi_session_lifetimes_init(&sessions->lifetimes, sessions->host, runtime, end_by_time);
-}
-
 static bool ops_are_whole(const vestry_session_storage_ops *ops) {
   return ops->save && ops->load && ops->remove && ops->remove_user;
 }
 
 void vsi_sessions_destroy(vsi_sessions *sessions) {
   if (sessions->options.storage) vsi_owed_finish(&sessions->owed);
-  /* First, because a session that expires leaves of_users and the lifetimes, too. */
-  (void)vestry_store_drive(sessions->table, NULL);
-  if (sessions->table) vsi_store_close(sessions->table); /* this also empties of_users and the lifetimes */
-  vsi_session_lifetimes_finish(&sessions->lifetimes);
+  vsi_session_checks *checks = &sessions->checks;
+  for (record *first; (first = TAILQ_FIRST(&checks->open));) {
+    TAILQ_REMOVE(&checks->open, first, at_check);
+    vsi_session_record_unref(first);
+  }
+  vsi_mutex_finish(&checks->checks_lock);
+  (void)vestry_store_drive(sessions->table, NULL); /* first, because a session that expires leaves of_users, too */
+  if (sessions->table) vsi_store_close(sessions->table); /* this also empties of_users */
   vestry_store_destroy(sessions->table);
   vestry_store_destroy(sessions->of_users);
   vsi_free(sessions->host, sessions);
@@ -356,7 +346,7 @@ static vestry_err fill(vsi_sessions *sessions, const vestry_session_options *opt
   strcpy(sessions->cookie, options->cookie);
   vestry_err error = options->storage ? make_owed(sessions) : VESTRY_OK;
   if (!error) error = make_stores(sessions);
-  return error ? error : make_drivers(sessions);
+  return error ? error : vestry_store_drive(sessions->table, sessions->v->runtime);
 }
 
 vestry_err vsi_sessions_make(vestry *v, const vestry_session_options *given, vsi_sessions **ret_sessions) {
@@ -368,6 +358,8 @@ vestry_err vsi_sessions_make(vestry *v, const vestry_session_options *given, vsi
   if (!sessions) return VESTRY_NO_MEMORY;
   sessions->v = v;
   sessions->host = v->host;
+  vsi_mutex_init(&sessions->checks.checks_lock, VSI_LOCK_SESSION_CHECKS);
+  TAILQ_INIT(&sessions->checks.open);
   vestry_err error = fill(sessions, &options);
   if (error)
     vsi_sessions_destroy(sessions);

@@ -18,7 +18,7 @@ struct vsi_sessions {
   char cookie[64];
   vestry_store *table;    /* records, by their hash */
   vestry_store *of_users; /* the same records, by their user */
-  vsi_session_lifetimes lifetimes;
+  vsi_session_checks checks;
   _Atomic(uint64_t) ends;   /* removals from the storage, performed or owed, since the beginning (table.c) */
   vsi_owed owed;            /* removals that the storage has not performed; unused without a storage */
   vsi_siphash_key owed_key; /* for hashes of users */
@@ -54,6 +54,8 @@ uint64_t vsi_session_ends(const vsi_sessions *sessions);
 /* Let requests use a session that is in memory since its row was read or written. ends: vsi_session_ends before that.
  * OK | CLOSED (it has ended meanwhile, and is removed from memory) | the storage's error */
 vestry_err vsi_session_verify(vsi_sessions *sessions, vsi_session_user *record, uint64_t ends);
+/* Return OK if the storage has a session, and does not owe its removal. OK | CLOSED | the storage's error */
+vestry_err vsi_session_find_row(vsi_sessions *sessions, const vsi_session_user *record);
 /* Return whether the storage owes the removal of this session, or of all sessions of its user. */
 bool vsi_session_is_owed(vsi_sessions *sessions, const vsi_session_user *record);
 /* End a session in memory. */

@@ -8,6 +8,7 @@
  * statement is safe to repeat: if the server went away meanwhile, it runs again. */
 #include <string.h>
 
+#include "base/buffer.h"
 #include "data/sql/sql.h"
 
 enum { MAX_PER_USER = 100 };
@@ -49,6 +50,11 @@ static vsi_sql_texts bound_sql = {BOUND("user", SQLITE("$4"), "LIMIT -1 OFFSET $
                                   BOUND("name", POSTGRES("$4"), "OFFSET $3 FOR UPDATE SKIP LOCKED")};
 static vsi_sql_texts remove_sql = {REMOVE("hash") "1", REMOVE("hash") VSI_SQL_POSTGRES_FLUSHED};
 static vsi_sql_texts remove_user_sql = {REMOVE("user") "1", REMOVE("name") VSI_SQL_POSTGRES_FLUSHED};
+static vsi_sql_texts missing_sql = {
+    "SELECT known.key FROM json_each($1) AS known WHERE NOT EXISTS (SELECT 1 FROM vestry_session WHERE hash = "
+    "known.value)",
+    "SELECT number - 1 FROM json_array_elements_text($1::json) WITH ORDINALITY AS known(one, number) WHERE NOT EXISTS "
+    "(SELECT 1 FROM vestry_session WHERE hash = one)"};
 static vsi_sql_texts expire_sql = VSI_SQL_EXPIRE("vestry_session", "hash", "used <= " SQLITE("$1") " - $2",
                                                  "used <= " POSTGRES("$1") " - $2::bigint");
 
@@ -124,8 +130,26 @@ static vestry_err remove_user(void *ctx, const char *user) {
   return remove_by(ctx, remove_user_sql, user);
 }
 
+static void mark(const vestry_sql_row *row, void *ret_missing) {
+  ((bool *)ret_missing)[vestry_sql_integer(row, 0)] = true;
+}
+
+static vestry_err find_missing(void *ctx, const char *const *hashes, size_t count, bool *ret_missing) {
+  const vestry_sql_sessions *sessions = ctx;
+  vsi_buffer list;
+  vsi_buffer_init(&list, sessions->pool->host);
+  for (size_t i = 0; i < count; i++) vsi_buffer_printf(&list, "%s\"%s\"", i ? "," : "[", hashes[i]);
+  vsi_buffer_append(&list, "]", sizeof "]");
+  vestry_err error = list.error;
+  if (!error)
+    error = vsi_sql_by(sessions->pool, VSI_SQL_RUN_AGAIN, missing_sql, VESTRY_LIST((const char *)list.data), mark,
+                       ret_missing);
+  vsi_buffer_finish(&list);
+  return vsi_sql_if_any(error);
+}
+
 const vestry_session_storage_ops vestry_sql_sessions_ops = {
-    .save = save, .load = load, .remove = remove_one, .remove_user = remove_user};
+    .save = save, .load = load, .remove = remove_one, .remove_user = remove_user, .missing = find_missing};
 
 /* --------------------------------------------------------------------------------------------------- making ------- */
 
