@@ -3,8 +3,8 @@
 /* Units: the elements of a content that have an id.
  *
  * A content is compared with the content that the view was sent last, unit by unit, and only the units that differ are
- * sent (unit_patch.c). The earlier content itself is not stored, only a list of its units with two hashes of each: of
- * all its bytes, and of its own bytes, which are not those of the units inside of it. unit.c divides a content into
+ * sent (unit_patch.c). The earlier content itself is not stored, only a list of its units with two hashes of each unit:
+ * one of all its bytes, and one of its bytes outside of the units inside of it. unit.c divides a content into
  * units, and unit_list.c makes that list.
  *
  * A run is a sequence of units with nothing between them, not even white space, and thus of siblings in the document.

@@ -156,8 +156,8 @@ static int64_t idle_since_s(const vsi_unfinished *u) {
   return u->expires_s - u->folder->keep_s;
 }
 
-/* Uploads of one kind, unfinished or done: their counts, and of those that may be removed the one that has been idle
- * for the longest time. */
+/* Uploads of one kind, unfinished or done: their counts, and the removable upload that has been idle for the longest
+ * time. */
 typedef struct shares {
   uint32_t of_person, unknown, all; /* of this person; of unknown persons; of all */
   vsi_unfinished *oldest_of_person, *oldest_unknown, *oldest;

@@ -90,7 +90,7 @@ static void hide(vsi_reads *r, group *g) {
   g->is_hidden = true;
 }
 
-/* Remove the first places of those by which a group is found. */
+/* Remove the first places by which a group is found. */
 static void leave_some(vsi_reads *r, group *g, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) leave(r, &g->places[g->has_turned ? g->count + i : i]);
 }
