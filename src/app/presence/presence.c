@@ -128,7 +128,7 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
   vestry_err error = vsi_reply_may_join(reply);
   if (error) return error;
   vsi_scoped_key place;
-  arrival *one;
+  arrival *one = NULL;
   error = vsi_place_pack(presence, key, &place);
   if (error && error != VESTRY_NO_MEMORY)
     return vsi_reply_refuse(reply, error, "the place is not well formed or too large");
