@@ -96,7 +96,7 @@ TEST_CASE(bound_values_are_not_logged) {
   }
   const char *none = NULL, *sql = "SELECT '" MARK "', $1";
   assert_int_equal(vestry_sql_run_alone(s.pool, sql, VESTRY_LIST(none), NULL, NULL), VESTRY_INVALID);
-  assert_logged(&s, sql, "SELECT ..., $1: a value is invalid");
+  assert_logged(&s, sql, "SELECT ..., $1: each value must be");
   shop_end(&s);
 }
 

@@ -39,7 +39,7 @@ for (const adapter of ['microhttpd', 'civetweb']) {
         assert.notEqual(answer.cached, 'HIT', path);
         texts.push(answer.text);
       }
-      assert.equal(new Set(texts).size, texts.length, `${path}: ${texts}`);
+      assert.equal(new Set(texts).size, path === '/token' ? 3 : 4, `${path}: ${texts}`); // one token a session
     }
     for (const [user, cookie] of Object.entries(people)) {
       assert.match((await ask(proxy, 'GET', '/who', cookie)).text, new RegExp(`^<p>${user} `));

@@ -231,7 +231,7 @@ TEST_CASE(connection_is_not_replaced_by_one_that_cannot_write) {
   ledger_run(vestry_sqlite_handle(transaction), "PRAGMA recursive_triggers = ON");
   assert_int_equal(seteuid(65534), 0);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(insert(&u), VESTRY_LIMIT);
+  assert_int_equal(insert(&u), VESTRY_IO);
   assert_int_equal(seteuid(0), 0);
   assert_int_equal(insert(&u), VESTRY_OK);
   assert_int_equal(count(&u), 1);
