@@ -177,8 +177,6 @@ static vestry_err attach(vsi_sqlite_conn *conn, vestry_sqlite *database) {
 static vestry_err open_again(vsi_sqlite_conn *conn, const vsi_call *call) {
   vestry_sqlite *database = vsi_sql_is_aside(&conn->is) ? NULL : vsi_sqlite_pool_database(conn->pool);
   vestry_err error = vsi_sqlite_conn_open(conn, call, false);
-  if (!error && sqlite3_db_readonly(conn->db, "main") == 1)
-    error = vsi_sqlite_fail(call, NULL, SQLITE_READONLY, "a new connection cannot write"); /* for now */
   if (!error) error = vsi_sqlite_conn_set_up(conn, call);
   if (!error && database) error = attach(conn, database);
   if (error) close_conn(conn);
@@ -187,11 +185,13 @@ static vestry_err open_again(vsi_sqlite_conn *conn, const vsi_call *call) {
   return error;
 }
 
-/* Close a connection on which statements have left something, or whose transaction could not be rolled back. If the
- * file was replaced, the connection stays, because each of its transactions fails for that reason; a new one would take
+/* Close a connection on which statements have left something, whose transaction could not be rolled back, or which was
+ * opened while this user had no right to write, because SQLite continues to use it for reading only. If the file was
+ * replaced, the connection stays, because each of its transactions fails for that reason; a new one would take
  * the WAL for that of the other file. */
 static void tidy(vsi_sqlite_conn *conn) {
-  const bool is_stuck = conn->db && !sqlite3_get_autocommit(conn->db);
+  const bool is_stuck =
+      conn->db && (!sqlite3_get_autocommit(conn->db) || (sqlite3_errcode(conn->db) & 0xff) == SQLITE_READONLY);
   if (!conn->db || (!conn->left && !is_stuck)) return;
   atomic_store_explicit(&conn->pool->names_checked_ns, 0, memory_order_relaxed); /* they are looked up now */
   if (vsi_sqlite_pool_check_file(conn, "vestry_sql_end")) return;
