@@ -31,7 +31,7 @@ const vsi_js_sequence *vsi_js_sequence_at(const char *text, size_t len);
  * same text, so a caller can measure it first and then write it.
  * OK | INVALID (NULL; text that is not UTF-8) | TOO_LARGE (nested deeper than VSI_JSON_MAX_DEPTH; the writer has passed
  * VSI_JSON_MAX_BYTES). Text written before a failure remains. */
-VESTRY_API vestry_err vsi_json_put(vsi_writer *writer, const json_t *json);
+vestry_err vsi_json_put(vsi_writer *writer, const json_t *json);
 /* Write a value of C without making JSON values from it. It accepts the same values as vestry_value_to_json; a repeated
  * name in an object is written twice, and readers use the last one. Errors: those of vsi_json_put and
  * vestry_value_to_json. */

@@ -52,7 +52,7 @@ VESTRY_API bool vsi_message_actor_try_enter(vestry_actor *actor);
 VESTRY_API void vsi_message_actor_release(vestry_actor *actor);
 
 /* Set a timer to a time on the host's clock, once. Otherwise as vestry_timer_set. */
-VESTRY_API vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns);
+vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns);
 
 /* Refuse new work, as vestry_runtime_stop does, and do not wait: messages in mailboxes are still received. Idempotent.
  * Any thread; does not block. */

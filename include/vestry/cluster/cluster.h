@@ -7,8 +7,9 @@
  *      vestry_dispatch(v, scope, VESTRY_KEY("job", id), effects);   // on whichever node holds the stream
  *
  *  Dispatches, broadcasts, refreshes, keys and presences with a name then span the nodes. A message of vestry_publish
- *  is a pointer and stays on its node; vestry_cluster_publish sends bytes to all. Sessions, presences without a name,
- *  nonces (vestry/app/once.h), and channels without a key stay on their node, too. docs/guide/cluster.md has order,
+ *  is a pointer and stays on its node; vestry_cluster_publish sends bytes to all. Sessions in memory, presences without
+ *  a name, nonces (vestry/app/once.h), and channels without a key stay on their node, too; the nodes share sessions by
+ *  their storage (vestry/app/session.h), without the broker. docs/guide/cluster.md has order,
  *  loss and liveness; docs/cluster-wire.md the format and the trust model. */
 #ifndef VESTRY_CLUSTER_H
 #define VESTRY_CLUSTER_H

@@ -76,7 +76,8 @@ static bool wait_locked(const wish *of, uint64_t *in_out_until_ns) {
   return was_there;
 }
 
-void vsi_sql_give_locked(vestry_sql_transaction *conn) {
+/* Give a free connection to this thread. */
+static void give_locked(vestry_sql_transaction *conn) {
   conn->depth = 1;
   conn->owner = pthread_self();
   conn->pool->stats.checked_out_count++;
@@ -87,7 +88,7 @@ vestry_sql_transaction *vsi_sql_take_locked(vestry_sql_pool *pool, unsigned whic
   const bool has_free = wait_locked(&(wish){pool, line, which}, in_out_until_ns);
   vestry_sql_transaction *conn = has_free ? pool->ops->find_free(pool, which) : NULL;
   if (conn) {
-    vsi_sql_give_locked(conn);
+    give_locked(conn);
     pool->stats.checkouts_count++;
   }
   if (pool->lines[line].first && is_there(&(wish){pool, line, line})) vsi_line_wake_locked(&pool->lines[line]);

@@ -44,8 +44,6 @@ VESTRY_API void vsi_sql_pool_free(vestry_sql_pool *pool);
 
 /* Return the connection of one kind that this thread has; NULL: none. */
 VESTRY_API vestry_sql_transaction *vsi_sql_own_locked(const vestry_sql_pool *pool, bool is_aside);
-/* Give a free connection to this thread. */
-VESTRY_API void vsi_sql_give_locked(vestry_sql_transaction *conn);
 /* Take a free connection for this thread, which may have others; NULL: none became free in time. */
 VESTRY_API vestry_sql_transaction *vsi_sql_take_locked(vestry_sql_pool *pool, unsigned which,
                                                        uint64_t *in_out_until_ns);
