@@ -226,9 +226,9 @@ static bool has_id_in_tag(const division *d, uint32_t at, vestry_slice id) {
 
 /* Return whether to compare the unit of the list that is expected next with the bytes from `begin` on. */
 static bool is_to_try(const division *d, const own_bytes *around, uint32_t begin) {
-  const vsi_unit *had = &d->units->had[around->next];
   /* directly in a table, the parser may open a tbody before it */
   if (around->next >= around->next_end || around->tried == around->next || in_of(d) & VSI_IN_TABLE) return false;
+  const vsi_unit *had = &d->units->had[around->next];
   if (!had->outer || had->len > d->end - (d->html + begin) || !is_plain_to(d, begin + had->len)) return false;
   if (had->depth != d->owns_count || d->units->count + had->after - around->next > VSI_UNITS_MAX) return false;
   return begin == around->edge || has_id_in_tag(d, begin, id_of(had));
