@@ -6,41 +6,11 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 bench=$1
 node=${2:-}
-failed=0
-pid=
-said=$(mktemp)
-complain() {
-  echo "$*"
-  failed=1
-}
-stop() {
-  [ -z "$pid" ] || { kill "$pid" && wait "$pid"; } 2>/dev/null || true
-  pid=
-}
-trap 'stop; rm -f "$said"' EXIT
-
-start() { # COMMAND…: its port is in $port
-  : >"$said"
-  "$@" >"$said" &
-  pid=$!
-  until grep -q . "$said"; do kill -0 "$pid" || { complain "$*: did not start"; return; }; done
-  port=$(sed 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/' "$said")
-}
-pages() { # EXPECTED_STATUS ARGUMENTS…: the line is in $line
+. "$here/served.sh"
+pages() { # EXPECTED_STATUS ARGUMENTS…
   expected=$1
   shift
-  status=0
-  line=$("$bench" pages "$@" 2>&1) || status=$?
-  [ "$status" = "$expected" ] || complain "pages $*: status $status instead of $expected: $line"
-}
-value() { # NAME
-  echo "$line" | sed -n "s/.* $1=\([^ ]*\).*/\1/p"
-}
-wants() { # NAME VALUE
-  [ "$(value "$1")" = "$2" ] || complain "$1 is not $2: $line"
-}
-at_most() { # NAME VALUE
-  echo "$(value "$1") $2" | awk '{ exit !(NF == 2 && $1 <= $2) }' || complain "$1 is more than $2: $line"
+  run "$expected" pages "$@"
 }
 
 for adapter in microhttpd civetweb; do

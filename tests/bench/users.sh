@@ -5,14 +5,7 @@
 set -eu
 bench=$1
 board=$2
-folder=$(mktemp -d)
-failed=0
-pid=
-complain() {
-  echo "$*"
-  failed=1
-}
-trap '[ -z "$pid" ] || { kill "$pid" && wait "$pid"; } 2>/dev/null || true; rm -rf "$folder"' EXIT
+. "$(dirname "$0")/served.sh"
 
 play() { # EXPECTED_STATUS ARGUMENTS…: the script is stdin, the report is in $said
   expected=$1
@@ -27,11 +20,7 @@ reports() { # PATTERN
 }
 
 for adapter in microhttpd civetweb; do
-  : >"$folder/said"
-  "$board" --port 0 --adapter "$adapter" --db "$folder/$adapter.db" >"$folder/said" &
-  pid=$!
-  until grep -q 'http:' "$folder/said"; do kill -0 "$pid" || exit 1; done
-  port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/p' "$folder/said")
+  start "$board" --port 0 --adapter "$adapter" --db "$folder/$adapter.db"
   play 0 --users 1 <<'END'
 open "/"
 type "Name" "Ada"
