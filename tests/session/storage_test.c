@@ -351,6 +351,27 @@ TEST_CASE(login_during_end_user_is_ended_or_later) {
   }
 }
 
+static void fail_to_end_all(void *ctx) {
+  meeting *m = ctx;
+  m->s.removals_fail = VESTRY_LIMIT;
+  assert_int_equal(vestry_session_end_user(m->w.v, m->user), VESTRY_LIMIT);
+}
+
+/* The row of the login is still there, but its removal is owed. */
+/* capability: K6 */
+TEST_CASE(login_whose_removal_is_owed_fails) {
+  meeting m = {.user = "a", .query = "user=a"};
+  vestry_session_options options = members_way(STORED, &m.s);
+  members_begin(&m.w, &options);
+  m.s.ctx = &m;
+  m.s.after_save = fail_to_end_all;
+  log_in_meanwhile(&m);
+  assert_int_equal(m.status, 500);
+  members_assert_is(&m.w, &m.b, "nobody");
+  m.s.removals_fail = VESTRY_OK;
+  site_end(&m.w);
+}
+
 static vestry_err change_password(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_err error = vestry_session_end_user(app, "a");
   if (!error) error = vestry_session_login(req, reply, "a");
@@ -402,6 +423,36 @@ TEST_CASE(session_ended_while_loading_is_rejected) {
     assert_int_equal(shelf_count(&m.s), 0);
     wires_end(&m.w, &r);
   }
+}
+
+static void be_nobody(void *ctx) {
+  meeting *m = ctx;
+  browser other = m->b;
+  members_assert_is(&m->w, &other, "nobody");
+  m->status = 1;
+}
+
+static void end_all_and_ask_later(void *ctx) {
+  end_all(ctx);
+  members_at_next_look = be_nobody; /* when the record enters the table */
+}
+
+/* All sessions of a user end after a request has read the row, and before it puts the session into the table. Another
+ * request finds it there, before the first one finds that it has ended. */
+/* capability: K6 */
+TEST_CASE(session_that_ended_before_its_put_is_used_by_nobody) {
+  meeting m = {.user = "a"};
+  vestry_session_options options = members_way(STORED, &m.s);
+  members_begin(&m.w, &options);
+  members_log_in(&m.w, &m.b, "user=a");
+  site_end(&m.w);
+  members_begin(&m.w, &options);
+  members_at_next_look_ctx = &m;
+  members_at_next_look = end_all_and_ask_later;
+  browser first = m.b;
+  members_assert_is(&m.w, &first, "nobody");
+  assert_int_equal(m.status, 1);
+  site_end(&m.w);
 }
 
 static void open_meanwhile(void *ctx) {
