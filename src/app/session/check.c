@@ -3,8 +3,9 @@
 /* Another process or node that has the same storage ends a session by removing its row. This process finds that within
  * a second, if the storage can be read:
  *
- * - Sessions with streams are in a list. Each CHECK_MS a timer finds out which of them have no row any more, 256 with
- *   one call of the storage. Their streams are closed.
+ * - Sessions with streams are in a list. CHECK_MS after its last pass, a timer asks the storage which of them have no
+ *   row any more, 256 with one call, and closes their streams. A pass over N sessions takes N / 256 calls: if these
+ *   take more than half a second, the streams end later than a second after the removal.
  * - A request whose session was checked longer ago than FRESH_MS reads its row first. So a session without streams
  *   costs nothing until its next request.
  *
